@@ -1,0 +1,205 @@
+"""The options of model, tokenizer, training and decoding: frozen dataclasses whose fields are the command line's flags.
+
+Each field is made with `option(default, help)`, so that name, type, default and help stand in one place;
+`transformer/flags.py` turns them into absl flags. A dataclass checks itself: a wrong value never gets as far as a layer.
+"""
+
+import dataclasses
+
+
+def option(default, help, choices=None, minimum=None, maximum=None):
+    """A dataclass field that is also a flag.
+
+    Args:
+        default: the default; its type (int, float, bool, str, tuple of str) is the flag's type.
+        help: one line for `--help`.
+        choices: the allowed strings, if only some are.
+        minimum, maximum: bounds of a number, both inclusive.
+    """
+    metadata = {"help": help, "choices": choices, "minimum": minimum, "maximum": maximum}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+class ConfigError(ValueError):
+    """An option's value breaks a rule; the message gives the rule, the value received and the cure."""
+
+
+def check_options(config):
+    """Raises ConfigError for the first field of a dataclass instance whose value its `option` does not allow."""
+    for field in dataclasses.fields(config):
+        value, rule = getattr(config, field.name), field.metadata
+        if rule.get("choices") and value not in rule["choices"]:
+            raise ConfigError(f"{field.name} must be one of {', '.join(map(repr, rule['choices']))}. Received: {value!r}.")
+        low, high = rule.get("minimum"), rule.get("maximum")
+        if low is not None and value < low:
+            raise ConfigError(f"{field.name} must be at least {low}. Received: {value}.")
+        if high is not None and value > high:
+            raise ConfigError(f"{field.name} must be at most {high}. Received: {value}.")
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig:
+    """Every switch of the one encoder-decoder; the default is the model of Vaswani et al. 2017, sized like `small`.
+
+    `vocab_size` is the target vocabulary, and the source's too where `source_vocab_size` is 0.
+    """
+
+    d_model: int = option(256, "width of the model", minimum=1)
+    num_heads: int = option(4, "attention heads", minimum=1)
+    num_layers: int = option(3, "layers of the encoder, and of the decoder", minimum=1)
+    vocab_size: int = option(8000, "size of the (target) vocabulary", minimum=4)
+    source_vocab_size: int = option(0, "size of the source vocabulary; 0: the same vocabulary as the target", minimum=0)
+    ffn_dim: int = option(0, "width of the feed-forward layer; 0: 4 x d_model", minimum=0)
+    norm: str = option("post", "where a residual block normalises", choices=("pre", "post"))
+    norm_type: str = option("layer", "layer normalisation or root mean square", choices=("layer", "rms"))
+    norm_epsilon: float = option(1e-6, "added to the variance", minimum=0.0)
+    activation: str = option("relu", "of the feed-forward layer", choices=("relu", "gelu", "gelu_tanh", "swish"))
+    gated: bool = option(False, "feed-forward with a gate (Shazeer 2020): activation(x W) * (x V)")
+    positions: str = option("sinusoidal", "how order is encoded", choices=("sinusoidal", "learned", "rotary"))
+    max_positions: int = option(512, "longest sequence of learned positions", minimum=1)
+    use_bias: bool = option(True, "biases in attention and feed-forward projections")
+    tie_embeddings: bool = option(True, "one table for source and target embeddings (needs one vocabulary)")
+    tie_output: bool = option(True, "the target embedding is also the output projection")
+    scale_embeddings: bool = option(True, "multiply embeddings by sqrt(d_model)")
+    dropout: float = option(0.1, "on embeddings and on each block's output", minimum=0.0, maximum=0.99)
+    attention_dropout: float = option(0.0, "on attention weights", minimum=0.0, maximum=0.99)
+    activation_dropout: float = option(0.0, "inside the feed-forward layer", minimum=0.0, maximum=0.99)
+    pad_id: int = option(0, "id of padding, masked everywhere", minimum=0)
+
+    def __post_init__(self):
+        check_options(self)
+        if self.d_model % self.num_heads:
+            good = [h for h in range(1, min(self.d_model, 32) + 1) if self.d_model % h == 0]
+            raise ConfigError(
+                f"num_heads must divide d_model. Received: d_model={self.d_model}, num_heads={self.num_heads}. "
+                f"Use one of {', '.join(map(str, good))}."
+            )
+        if self.positions == "rotary" and (self.d_model // self.num_heads) % 2:
+            raise ConfigError(
+                "positions='rotary' needs an even width per head. "
+                f"Received: d_model={self.d_model}, num_heads={self.num_heads}, width {self.d_model // self.num_heads}. "
+                "Use another num_heads, or positions='sinusoidal'."
+            )
+        if self.positions == "sinusoidal" and self.d_model % 2:
+            raise ConfigError(
+                f"positions='sinusoidal' needs an even d_model. Received: d_model={self.d_model}. Use an even width."
+            )
+        if self.tie_embeddings and self.source_vocab_size not in (0, self.vocab_size):
+            raise ConfigError(
+                "tie_embeddings needs one vocabulary for source and target. Received: "
+                f"source_vocab_size={self.source_vocab_size}, vocab_size={self.vocab_size}. Use tie_embeddings=False."
+            )
+
+    @property
+    def inner_dim(self):
+        """Width F of the feed-forward layer."""
+        return self.ffn_dim or 4 * self.d_model
+
+    @property
+    def input_vocab_size(self):
+        """Size of the source vocabulary."""
+        return self.source_vocab_size or self.vocab_size
+
+
+# Sizes: base and big are table 3 of Vaswani et al. 2017; the others are ours.
+PRESETS = {
+    "tiny": dict(d_model=128, num_heads=4, num_layers=2, ffn_dim=256),
+    "small": dict(d_model=256, num_heads=4, num_layers=3, ffn_dim=1024),
+    "base": dict(d_model=512, num_heads=8, num_layers=6, ffn_dim=2048, dropout=0.1),
+    "big": dict(d_model=1024, num_heads=16, num_layers=6, ffn_dim=4096, dropout=0.3),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class TokenizerConfig:
+    """How text becomes ids."""
+
+    tokenizer: str = option(
+        "unigram", "subword algorithm, or a toy tokenizer", choices=("unigram", "bpe", "byte", "character")
+    )
+    subword_vocab_size: int = option(8000, "pieces to learn, special ones and the 256 bytes included", minimum=8)
+    joint_vocabulary: bool = option(True, "one vocabulary for source and target")
+    character_coverage: float = option(0.9995, "share of characters that get a piece; the rest are spelt in bytes",
+                                       minimum=0.9, maximum=1.0)
+    normalization: str = option("nfkc", "Unicode normalisation before splitting", choices=("nfkc", "identity"))
+    user_symbols: tuple = option((), "comma-separated symbols that are never split")
+    source_tokenizer: str = option("", "a SentencePiece .model file to use instead of training one")
+    target_tokenizer: str = option("", "the same for the target; empty: the source's")
+
+    def __post_init__(self):
+        check_options(self)
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingConfig:
+    """How the weights are learnt. A step is one update of the weights."""
+
+    train_steps: int = option(10000, "updates of the weights", minimum=1)
+    max_tokens: int = option(4096, "positions in a batch, on the source side and on the target side each", minimum=16)
+    accumulate_steps: int = option(1, "batches whose gradients are summed into one update", minimum=1)
+    seed: int = option(1, "of weights, dropout and the order of the data", minimum=0)
+    precision: str = option("float32", "of the computation; weights stay float32",
+                            choices=("float32", "bfloat16", "float16"))
+    jit: str = option("auto", "compile the step with XLA; auto: on a GPU or TPU only", choices=("auto", "on", "off"))
+    distribution: str = option("none", "tf.distribute strategy", choices=("none", "mirrored", "multi_worker", "tpu"))
+    optimizer: str = option("adam", "the update rule", choices=("adam", "adamw"))
+    learning_rate: float = option(1e-3, "the peak of the schedule", minimum=0.0)
+    schedule: str = option("inverse_sqrt", "of the learning rate after warm-up",
+                           choices=("inverse_sqrt", "noam", "cosine", "linear", "constant"))
+    warmup_steps: int = option(1000, "updates until the peak", minimum=0)
+    adam_beta_1: float = option(0.9, "decay of the gradient's mean", minimum=0.0, maximum=0.9999)
+    adam_beta_2: float = option(0.98, "decay of the gradient's square", minimum=0.0, maximum=0.999999)
+    adam_epsilon: float = option(1e-9, "added to the root of the square", minimum=0.0)
+    weight_decay: float = option(0.0, "decoupled, with --optimizer=adamw", minimum=0.0)
+    clip_norm: float = option(0.0, "largest global norm of the gradient; 0: no limit", minimum=0.0)
+    label_smoothing: float = option(0.1, "probability mass spread over the vocabulary", minimum=0.0, maximum=0.99)
+    log_every: int = option(50, "steps between lines of the log", minimum=1)
+    eval_every: int = option(1000, "steps between validations", minimum=1)
+    eval_decode: int = option(200, "validation examples decoded for BLEU at each validation; 0: none", minimum=0)
+    checkpoint_every: int = option(1000, "steps between checkpoints", minimum=1)
+    keep_checkpoints: int = option(5, "newest checkpoints to keep, besides the best", minimum=1)
+    average_checkpoints: int = option(5, "newest checkpoints to average at the end; 1: no average", minimum=1)
+    keep_best_metric: str = option("bleu", "what the best checkpoint is best at", choices=("bleu", "loss", "accuracy"))
+    early_stopping: int = option(0, "validations without improvement before training stops; 0: never", minimum=0)
+
+    def __post_init__(self):
+        check_options(self)
+        if self.average_checkpoints > self.keep_checkpoints:
+            raise ConfigError(
+                "average_checkpoints must not exceed keep_checkpoints. Received: "
+                f"average_checkpoints={self.average_checkpoints}, keep_checkpoints={self.keep_checkpoints}. "
+                f"Use --keep_checkpoints={self.average_checkpoints}."
+            )
+        if self.weight_decay and self.optimizer != "adamw":
+            raise ConfigError(f"weight_decay needs optimizer='adamw'. Received: optimizer={self.optimizer!r}.")
+        if self.keep_best_metric == "bleu" and not self.eval_decode:
+            raise ConfigError(
+                "keep_best_metric='bleu' needs decoded validation examples. Received: eval_decode=0. "
+                "Use --eval_decode=200 or --keep_best_metric=loss."
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class DecodingConfig:
+    """How a trained model writes. Greedy is `beam_size=1`; a `temperature` above 0 samples instead."""
+
+    beam_size: int = option(4, "hypotheses kept; 1: greedy", minimum=1)
+    length_penalty: float = option(0.6, "alpha of the GNMT penalty ((5 + length) / 6) ^ alpha; 0: none", minimum=0.0)
+    n_best: int = option(1, "hypotheses returned for each input", minimum=1)
+    max_length: int = option(0, "longest output in tokens; 0: twice the source and 10 more", minimum=0)
+    min_length: int = option(0, "shortest output in tokens", minimum=0)
+    no_repeat_ngram: int = option(0, "no n-gram of this size occurs twice; 0: no limit", minimum=0)
+    temperature: float = option(0.0, "above 0: sample from softmax(logits / temperature)", minimum=0.0)
+    top_k: int = option(0, "sample among the k likeliest; 0: all", minimum=0)
+    top_p: float = option(1.0, "sample among the likeliest whose probabilities sum to p", minimum=0.0, maximum=1.0)
+    sampling_seed: int = option(1, "of the sampling", minimum=0)
+
+    def __post_init__(self):
+        check_options(self)
+        if self.n_best > self.beam_size and not self.temperature:
+            raise ConfigError(
+                f"n_best must not exceed beam_size. Received: n_best={self.n_best}, beam_size={self.beam_size}. "
+                f"Use --beam_size={self.n_best}."
+            )
+        if self.n_best > 1 and self.temperature:
+            raise ConfigError(f"sampling returns one output for each input. Received: n_best={self.n_best}. Use --n_best=1.")
