@@ -1,0 +1,284 @@
+"""Dataclass fields as absl flags: the door between a command line and the frozen dataclasses beneath it.
+
+    def run(model, training, flag_values):
+        import keras  # heavy imports stand here, so that --help and a misspelt flag answer at once
+
+    sys.exit(main(run, configs=(ModelConfig, TrainingConfig), description="Train a Transformer."))
+
+Every field of a dataclass is one flag of the same name, type, default and help. The flags live in a private
+`absl.flags.FlagValues`, so neither absl's own flags nor TensorFlow's appear beside them.
+"""
+
+import dataclasses
+import difflib
+import math
+import os
+import sys
+
+from absl import flags
+
+from transformer.config import PRESETS, ConfigError, ModelConfig
+
+
+class _WholeNumber(flags.ArgumentParser):
+    """Text -> int; absl's own message is Python's "invalid literal for int()"."""
+
+    def parse(self, argument):
+        try:
+            return int(argument)
+        except ValueError:
+            raise ValueError("expected a whole number, written with digits only.") from None
+
+
+class _Number(flags.ArgumentParser):
+    """Text -> finite float; NaN would slip through every check of a bound."""
+
+    def parse(self, argument):
+        try:
+            number = float(argument)
+        except ValueError:
+            raise ValueError("expected a number, such as 0.1 or 1e-3.") from None
+        if not math.isfinite(number):
+            raise ValueError("expected a finite number.")
+        return number
+
+
+class _Switch(flags.BooleanParser):
+    def parse(self, argument):
+        try:
+            return super().parse(argument)
+        except ValueError:
+            raise ValueError("expected true or false.") from None
+
+
+class _Words(flags.ListParser):
+    """Comma-separated text -> tuple of str; a word that holds a comma stands in double quotes."""
+
+    def parse(self, argument):
+        return argument if isinstance(argument, tuple) else tuple(super().parse(argument))
+
+
+_PARSERS = {bool: _Switch, int: _WholeNumber, float: _Number, tuple: _Words, str: flags.ArgumentParser}
+
+
+def _flag(field):
+    """The absl flag of one dataclass field."""
+    kind = type(field.default)
+    if kind not in _PARSERS:
+        raise TypeError(f"a flag's default must be bool, int, float, str or tuple. Received: {field!r}.")
+    choices = field.metadata.get("choices")
+    parser = flags.EnumParser(list(choices)) if choices else _PARSERS[kind]()
+    serializer = flags.CsvListSerializer(",") if kind is tuple else flags.ArgumentSerializer()
+    return flags.Flag(parser, serializer, field.name, field.default, field.metadata.get("help") or "",
+                      boolean=kind is bool)
+
+
+def _heading(config):
+    """`ModelConfig` -> "model"."""
+    return config.__name__.removesuffix("Config").lower()
+
+
+def define(*configs, flag_values):
+    """Defines one flag for each field of each dataclass, and `--preset` beside those of `ModelConfig`.
+
+    Args:
+        configs: dataclasses whose fields are made with `transformer.config.option`.
+        flag_values: the absl `FlagValues` that receives the flags.
+
+    Raises:
+        ValueError: two dataclasses have a field of the same name.
+        TypeError: a field's default has no type that a flag can have.
+    """
+    for config in configs:
+        if config is ModelConfig:
+            preset = flags.Flag(flags.EnumParser(list(PRESETS)), flags.ArgumentSerializer(), "preset", None,
+                                "sizes of the model; a flag given beside it wins")
+            flags.DEFINE_flag(preset, flag_values, module_name=_heading(config))
+        for field in dataclasses.fields(config):
+            if field.name in flag_values:
+                raise ValueError(f"a flag's name must be free. Received: {field.name} of {config.__name__}. Rename it.")
+            flags.DEFINE_flag(_flag(field), flag_values, module_name=_heading(config))
+
+
+def read(config, flag_values):
+    """An instance of the dataclass `config`, made of the flags' values.
+
+    For `ModelConfig`, `--preset` gives the fields for which neither the command line nor a flagfile has a flag.
+
+    Raises:
+        ConfigError: the dataclass refuses a value.
+    """
+    values = {field.name: flag_values[field.name].value for field in dataclasses.fields(config)}
+    if config is ModelConfig and flag_values["preset"].value:
+        sizes = PRESETS[flag_values["preset"].value]
+        values.update({name: size for name, size in sizes.items() if flag_values[name].using_default_value})
+    return config(**values)
+
+
+def parse(argv, flag_values):
+    """Sets flags from arguments; the later argument wins, and a flagfile's lines count where `--flagfile` stands.
+
+    Args:
+        argv: the program's name and its arguments: `--name=value`, `--name value`, `--switch`, `--noswitch`,
+            `--flagfile=FILE`. A flagfile has one `--name=value` a line; a line that starts with # or // is a comment; a
+            `--flagfile` in it is found relative to its own folder.
+        flag_values: the flags; changed in place.
+
+    Raises:
+        ConfigError: an unknown flag (with the nearest known one), a value of the wrong type, an argument that is no
+            flag, a flagfile that cannot be read.
+    """
+    arguments = _expand(argv[1:])
+    try:
+        rest = flag_values([argv[0], *(argument for argument, _ in arguments)])[1:]
+    except flags.UnrecognizedFlagError as error:
+        where = _origin(arguments, lambda argument: argument.lstrip("-").split("=")[0] == error.flagname)
+        raise ConfigError(f"{where}unknown flag --{error.flagname}.{_nearest(error.flagname, flag_values)}") from None
+    except flags.Error as error:
+        where = _origin(arguments, lambda argument: argument[0] == "-" and argument.lstrip("-") in str(error))
+        raise ConfigError(f"{where}{str(error).rstrip('.')}.") from None
+    if rest:
+        raise ConfigError(f"every argument must be a flag. Received: {rest[0]!r}. Write --name=value.")
+
+
+def _expand(arguments, folder="", parents=()):
+    """Arguments with each `--flagfile` replaced by the file's lines: a list of (argument, "FILE:LINE: " or "")."""
+    expanded, arguments = [], list(arguments)
+    while arguments:
+        argument = arguments.pop(0)
+        argument, where = argument if isinstance(argument, tuple) else (argument, "")
+        name, equals, path = argument.partition("=")
+        if name not in ("--flagfile", "-flagfile"):
+            expanded.append((argument, where))
+            continue
+        if not equals and not where and arguments:
+            path = arguments.pop(0)
+        if not path:
+            raise ConfigError(f"{where}--flagfile needs a file. Write --flagfile=FILE.")
+        path = os.path.normpath(os.path.join(folder, os.path.expanduser(path)))
+        if path in parents:
+            raise ConfigError(f"{where}a flagfile must not include itself. Received: {path}. Remove the line.")
+        expanded += _expand(_flagfile_lines(path, where), os.path.dirname(path), (*parents, path))
+    return expanded
+
+
+def _flagfile_lines(path, where):
+    """The arguments in a flagfile, each with its "FILE:LINE: "."""
+    try:
+        with open(path, encoding="utf-8-sig") as file:
+            lines = [line.strip() for line in file]
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8"
+        raise ConfigError(f"{where}--flagfile must name a readable text file. Received: {path} ({reason}).") from None
+    found = [(line, f"{path}:{number}: ") for number, line in enumerate(lines, 1)
+             if line and not line.startswith(("#", "//"))]
+    for line, place in found:
+        if not line.startswith("--") or " " in line.partition("=")[0]:
+            raise ConfigError(f"{place}a line must be --name=value. Received: {line!r}.")
+    return found
+
+
+def _origin(arguments, matches):
+    """Where the last matching argument was read, "" for the command line."""
+    return next((where for argument, where in reversed(arguments) if matches(argument)), "")
+
+
+def _nearest(name, flag_values):
+    known = [*flag_values, "flagfile", *(f"no{known}" for known in flag_values if flag_values[known].boolean)]
+    near = difflib.get_close_matches(name.replace("-", "_"), known, n=1)
+    return f" Did you mean --{near[0]}?" if near else " See --help."
+
+
+def write_flagfile(configs, path, header=""):
+    """Writes a flagfile from which `parse` and `read` make equal instances.
+
+    Args:
+        configs: dataclass instances; every field is written, also where it has its default.
+        path: the file, replaced in one step.
+        header: text for comments at the top.
+
+    Raises:
+        ConfigError: a value does not survive a line of text: a line break, or space at the end.
+    """
+    lines = [f"# {line}".rstrip() for line in header.splitlines()]
+    for config in configs:
+        lines += ["", f"# {_heading(type(config))}"]
+        lines += [_line(field, getattr(config, field.name)) for field in dataclasses.fields(config)]
+    with open(f"{path}.tmp", "w", encoding="utf-8") as file:
+        file.write("\n".join(lines).lstrip("\n") + "\n")
+    os.replace(f"{path}.tmp", path)
+
+
+def _line(field, value):
+    """`--name=value`, proven to be read back as `value`."""
+    flag = _flag(field)
+    text = flag.serializer.serialize(value)
+    try:
+        same = len(f"{text} ".splitlines()) == 1 and flag.parser.parse(text.strip()) == value
+    except ValueError:
+        same = False
+    if not same:
+        raise ConfigError(f"{field.name} must fit one line of a flagfile, no space at the ends. Received: {value!r}.")
+    return f"--{field.name}={text}"
+
+
+def help_text(program, description, configs, flag_values):
+    """What `--help` prints: the flags as `--name=default  help (choices)`, in groups, the program's own first."""
+    groups = {"program": list(map(flag_values.__getitem__, flag_values))}
+    for module, members in flag_values.flags_by_module_dict().items():
+        if module in map(_heading, configs):
+            groups[module] = members
+            groups["program"] = [flag for flag in groups["program"] if flag not in members]
+    rows = [("", "--flagfile=FILE", "read flags from FILE, one a line; a later argument wins")]
+    rows += [(heading, *_help_row(flag)) for heading, members in groups.items() for flag in members]
+    width = max(len(name) for _, name, _ in rows)
+    lines, last = [f"usage: python {program} [--name=value ...]", "", description.strip()], None
+    for heading, name, text in rows:
+        if heading != last:
+            lines += ["", f"{heading}:"] if heading else [""]
+        lines.append(f"  {name:<{width}}  {text}")
+        last = heading
+    return "\n".join(lines)
+
+
+def _help_row(flag):
+    default = flag.default
+    if isinstance(default, tuple):
+        default = flag.serializer.serialize(default)
+    choices = "|".join(getattr(flag.parser, "enum_values", []))
+    text = flag.help.removeprefix(f"<{choices}>: ")  # put there by absl's DEFINE_enum
+    return f"--{flag.name}={'' if default is None else default}", f"{text} ({choices})" if choices else text
+
+
+def main(run, configs, description="", define_more=None, user_errors=(ConfigError,), argv=None):
+    """Runs a program whose options are dataclasses.
+
+    Args:
+        run: called as run(*instances of configs, flag_values); its return value, if an int, is the exit code.
+        configs: the dataclasses whose fields are flags.
+        description: text for `--help`.
+        define_more: called with the FlagValues, to define flags that belong to no dataclass.
+        user_errors: exceptions that are the user's to cure, besides ConfigError: the message alone is printed.
+        argv: the program's name and its arguments; default: `sys.argv`.
+
+    Returns:
+        The exit code: 0, 2 after a user's error (`error: ...` on stderr), 130 after Ctrl-C.
+    """
+    argv = sys.argv if argv is None else argv
+    flag_values = flags.FlagValues()
+    if define_more:
+        define_more(flag_values)
+    define(*configs, flag_values=flag_values)
+    if {"--help", "-h", "-help"} & set(argv[1:]):
+        print(help_text(os.path.basename(argv[0]), description, configs, flag_values))
+        return 0
+    try:
+        parse(argv, flag_values)
+        code = run(*(read(config, flag_values) for config in configs), flag_values)
+    except (ConfigError, *user_errors) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    return code if isinstance(code, int) else 0
