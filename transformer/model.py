@@ -60,14 +60,14 @@ class Stack(keras.layers.Layer):
             kwargs["training"], args = args[-1], args[:-1]
         return super().__call__(*args, **kwargs)
 
-    def build(self, input_shape, memory_shape=None):
+    def build(self, inputs_shape):
         config, shape = self.config, (None, None, self.config.d_model)
-        if len(input_shape) == 2:
+        if len(inputs_shape) == 2:
             self.embedding = keras.layers.Embedding(
                 config.vocab_size, config.d_model, keras.initializers.RandomNormal(stddev=config.d_model**-0.5),
                 dtype=self.dtype_policy, name="embedding",
             )  # fmt: skip
-            self.embedding.build(input_shape)
+            self.embedding.build(inputs_shape)
         self.positions.build(shape)
         for layer in self.layers:
             layer.build(shape)
@@ -88,8 +88,8 @@ class Stack(keras.layers.Layer):
         x = self.dropout(self.positions(inputs, positions), training=training)
         return x, segments, positions
 
-    def compute_output_shape(self, input_shape, *args, **kwargs):
-        return (*input_shape[:2], self.config.d_model)
+    def compute_output_shape(self, inputs_shape, *args, **kwargs):
+        return (*inputs_shape[:2], self.config.d_model)
 
     def get_config(self):
         config = dataclasses.asdict(self.config)
@@ -134,6 +134,9 @@ class Decoder(Stack):
     """The decoder: `Decoder(d_model, num_heads, num_layers)(embeddings, memory)` -> (B, T, D). Arguments: see Stack."""
 
     layer_class = DecoderLayer
+
+    def build(self, inputs_shape, memory_shape=None):
+        super().build(inputs_shape)
 
     def call(self, inputs, memory, segments=None, memory_segments=None, training=False):
         """Decodes embeddings (B, T, D), or ids (B, T), attending to memory (B, S, D).
