@@ -1,0 +1,29 @@
+# make train: German from English in minutes on a CPU. make test: the whole suite. Both install into .venv at first.
+PYTHON ?= python3
+VENV := .venv
+PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: train test clean
+
+train: $(VENV)/.installed
+	$(VENV)/bin/python train.py --flagfile=configs/phrasebook_en_de.cfg
+
+test: $(VENV)/.installed-test
+	$(VENV)/bin/python -m pytest -q
+
+# A stamp that is newer than what it was made from says that nothing needs installing.
+$(VENV)/.installed: $(VENV)/bin/python setup.cfg constraints.txt
+	$(PIP) --editable .
+	touch $@
+
+$(VENV)/.installed-test: $(VENV)/bin/python setup.cfg constraints.txt
+	$(PIP) --editable ".[test]"
+	touch $@ $(VENV)/.installed
+
+# Order-only in effect: python is a link whose date is that of the interpreter, older than any stamp.
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

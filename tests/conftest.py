@@ -1,0 +1,20 @@
+"""What every test needs: a quiet TensorFlow, the repository's root on the path, the real data sets where they exist."""
+
+import os
+import pathlib
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+sys.path.insert(0, str(ROOT))
+
+
+@pytest.fixture(scope="session")
+def shared():
+    """The folder of real data sets beside the repository; the test is skipped where there is none."""
+    folder = ROOT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("needs the real data sets in ../shared/data")
+    return folder
