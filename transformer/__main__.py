@@ -1,0 +1,122 @@
+"""python -m transformer COMMAND: use a trained run from the command line.
+
+    generate    translate lines from stdin or --input, one line out for each line in
+    evaluate    score a run on a pair of files
+
+`python -m transformer COMMAND --help` lists the flags of a command.
+"""
+
+import dataclasses
+import json
+import os
+import sys
+
+from transformer.config import ConfigError, DecodingConfig
+from transformer.flags import main
+
+# Lines are read, translated and written in groups, so that a long file needs little memory and shows its progress.
+GROUP = 2048
+
+
+def define_generate(flag_values):
+    from absl import flags
+
+    flags.DEFINE_string("run", "", "folder of a finished run", flag_values=flag_values)
+    flags.DEFINE_string("input", "-", "file to read, one text a line; -: stdin", flag_values=flag_values)
+    flags.DEFINE_string("output", "-", "file to write; -: stdout", flag_values=flag_values)
+    flags.DEFINE_bool("scores", False, "write score TAB text, and all of --n_best", flag_values=flag_values)
+
+
+def define_evaluate(flag_values):
+    from absl import flags
+
+    flags.DEFINE_string("run", "", "folder of a finished run", flag_values=flag_values)
+    flags.DEFINE_string("source", "", "file of source texts, one a line", flag_values=flag_values)
+    flags.DEFINE_string("target", "", "file of reference texts", flag_values=flag_values)
+    flags.DEFINE_bool("lowercase", False, "lowercase sources, outputs and references", flag_values=flag_values)
+    flags.DEFINE_bool("json", False, "print JSON instead of a table", flag_values=flag_values)
+
+
+def load_generator(decoding, flag_values):
+    """The Generator of --run; decoding flags that were given replace the run's own."""
+    if not flag_values["run"].value:
+        raise ConfigError("--run must name a run folder. Received: nothing. Write --run=runs/NAME.")
+    names = [field.name for field in dataclasses.fields(DecodingConfig)]
+    given = {name: getattr(decoding, name) for name in names if not flag_values[name].using_default_value}
+    from transformer.generation import Generator
+
+    return Generator.from_run(flag_values["run"].value, **given)
+
+
+def read_lines(path):
+    """The lines of a UTF-8 file, cut at \\n alone: other separators of Unicode are part of the text."""
+    try:
+        with open(path, encoding="utf-8", newline="\n") as file:
+            return [line.rstrip("\n").removesuffix("\r") for line in file]
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"a file must be readable UTF-8 text. Received: {path!r} ({error}).") from None
+
+
+def generate(decoding, flag_values):
+    generator = load_generator(decoding, flag_values)
+    source, target = flag_values["input"].value, flag_values["output"].value
+    # Bytes that are no UTF-8 become U+FFFD: a line is never lost.
+    reader = open(0 if source == "-" else source, encoding="utf-8", errors="replace", newline="\n", closefd=source != "-")
+    temporary = None if target == "-" else f"{target}.tmp"
+    writer = open(temporary or 1, "w", encoding="utf-8", newline="\n", closefd=temporary is not None)
+    with reader, writer:
+        group = []
+        for line in reader:
+            group.append(line.rstrip("\n").removesuffix("\r"))
+            if len(group) == GROUP:
+                write_group(generator, group, writer, flag_values["scores"].value)
+                group = []
+        write_group(generator, group, writer, flag_values["scores"].value)
+    if temporary:
+        os.replace(temporary, target)
+
+
+def write_group(generator, texts, writer, with_scores):
+    for outputs in generator.n_best(texts):
+        if with_scores:
+            writer.writelines(f"{score:.4f}\t{text}\n" for text, score in outputs)
+        else:
+            writer.write(f"{outputs[0][0]}\n")
+    writer.flush()
+
+
+def evaluate(decoding, flag_values):
+    sources, references = (read_lines(flag_values[name].value) for name in ("source", "target"))
+    if len(sources) != len(references) or not sources:
+        raise ConfigError(
+            "source and target must have as many lines as each other, and at least one. Received: "
+            f"{len(sources)} lines in {flag_values['source'].value!r}, {len(references)} in {flag_values['target'].value!r}."
+        )
+    generator = load_generator(decoding, flag_values)
+    from transformer.evaluation import evaluate_generator, scores_table
+
+    with open(os.path.join(flag_values["run"].value, "config.json"), encoding="utf-8") as file:
+        language = json.load(file)["data"]["target_language"]
+    lower = str.lower if flag_values["lowercase"].value else str
+    translate = lambda texts: [lower(text) for text in generator(texts)]  # noqa: E731
+    scores, _ = evaluate_generator(translate, [*map(lower, sources)], [*map(lower, references)], language)
+    print(json.dumps(scores, indent=2) if flag_values["json"].value else scores_table(scores))
+
+
+COMMANDS = {"generate": (generate, define_generate), "evaluate": (evaluate, define_evaluate)}
+
+
+def command_line(argv):
+    """Runs `python -m transformer COMMAND ...`; returns the exit code."""
+    if len(argv) < 2 or argv[1] not in COMMANDS:
+        wanted_help = len(argv) > 1 and argv[1] in ("--help", "-h", "help")
+        print(__doc__.strip() if wanted_help else f"error: a command is needed: {', '.join(COMMANDS)}.\n\n{__doc__.strip()}",
+              file=sys.stdout if wanted_help else sys.stderr)
+        return 0 if wanted_help else 2
+    function, define_more = COMMANDS[argv[1]]
+    program = [f"-m transformer {argv[1]}", *argv[2:]]
+    return main(function, (DecodingConfig,), f"{argv[1]}: see python -m transformer --help", define_more, argv=program)
+
+
+if __name__ == "__main__":
+    sys.exit(command_line(sys.argv))

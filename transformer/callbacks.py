@@ -1,0 +1,225 @@
+"""What happens between updates: counting, logging, validation, checkpoints, stopping. Keras callbacks for one `fit`."""
+
+import math
+import signal
+import sys
+import time
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from transformer import checkpoints
+from transformer.metrics import perplexity, translation_scores
+
+
+class NotFiniteError(ArithmeticError):
+    """The loss became NaN or infinite."""
+
+
+class Count(keras.callbacks.Callback):
+    """Keeps `progress`; stops at a loss that is no number, with the batch saved for inspection.
+
+    Args:
+        progress: transformer.training.Progress, changed in place.
+        folder: the run folder. batch_at: step -> the (inputs, targets) that update `step` was made from.
+    """
+
+    def __init__(self, progress, folder, batch_at):
+        super().__init__()
+        self.progress, self.folder, self.batch_at = progress, folder, batch_at
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self.begun = time.monotonic()
+
+    def on_train_batch_end(self, batch, logs=None):
+        loss = float(logs["loss"])
+        if not math.isfinite(loss):
+            path = self.folder / f"bad-batch-{self.progress.step + 1}.npz"
+            inputs, targets = self.batch_at(self.progress.step)
+            np.savez(path, *(np.asarray(array) for array in inputs), targets=np.asarray(targets))
+            raise NotFiniteError(
+                f"the loss must be finite. Received: {loss} at step {self.progress.step + 1}; its batch is in {path}. "
+                "Use a lower --learning_rate, a longer --warmup_steps, --clip_norm=1 or --precision=bfloat16."
+            )
+        self.progress.step += 1
+        self.progress.tokens += int(logs["tokens"])
+        self.progress.seconds += time.monotonic() - self.begun
+
+
+class Validate(keras.callbacks.Callback):
+    """Every `eval_every` steps: loss, perplexity, accuracy, and BLEU of decoded text; remembers the best weights.
+
+    Args:
+        config: TrainingConfig. progress: Progress. folder: the run folder.
+        batches: validation data for Trainee.validate.
+        translate: list of str -> list of str. texts: (sources, references) to be decoded; empty: no BLEU.
+        language: of the target, for the tokenizer of BLEU.
+        report: called with the dictionary of results after each validation.
+    """
+
+    def __init__(self, config, progress, folder, batches, translate, texts, language, report):
+        super().__init__()
+        self.config, self.progress, self.folder, self.batches = config, progress, folder, batches
+        self.translate, self.texts, self.language, self.report = translate, texts, language, report
+
+    def on_train_batch_end(self, batch, logs=None):
+        step = self.progress.step
+        if step % self.config.eval_every and step != self.config.train_steps:
+            return
+        begun = time.monotonic()
+        results, sample = evaluate(self.model, self.batches, self.translate, self.texts, self.language)
+        name = self.config.keep_best_metric
+        value = -results[name] if name == "loss" else results[name]
+        if self.progress.best is None or value > self.progress.best:
+            self.progress.best, self.progress.best_step, self.progress.without_gain = value, step, 0
+            self._keep_best()
+        else:
+            self.progress.without_gain += 1
+        results["seconds"] = time.monotonic() - begun
+        self.report(step, results, sample)
+        if self.config.early_stopping and self.progress.without_gain >= self.config.early_stopping:
+            print(f"early stopping: {name} has not improved for {self.progress.without_gain} validations", flush=True)
+            self.model.stop_training = True
+
+    def _keep_best(self):
+        variables = checkpoints.named_variables(self.model.model)
+        path = self.folder / "checkpoints" / "best.safetensors"
+        checkpoints.save_checkpoint(path, variables, vars(self.progress))
+
+
+def evaluate(trainee, batches, translate, texts, language):
+    """Validation results {"loss", "perplexity", "accuracy", "bleu"} and a list of (source, reference, output)."""
+    results = trainee.validate(batches)
+    results["perplexity"] = perplexity(results["loss"])
+    sources, references = texts
+    outputs = translate(sources) if sources else []
+    if outputs:
+        results["bleu"] = translation_scores(references, outputs, language, confidence=False)["bleu"]
+    return results, list(zip(sources, references, outputs))
+
+
+class Checkpoint(keras.callbacks.Callback):
+    """Saves every `checkpoint_every` steps and at the last; SIGINT and SIGTERM save and stop after the current step.
+
+    `stopped_by` is the signal that ended the training, or None.
+    """
+
+    def __init__(self, config, progress, folder):
+        super().__init__()
+        self.config, self.progress, self.folder, self.stopped_by = config, progress, folder, None
+        self.saved_step = progress.step
+
+    def on_train_begin(self, logs=None):
+        self.variables = checkpoints.named_variables(self.model.model, self.model.optimizer)
+        self.old_handlers = {number: signal.signal(number, self._stop) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def _stop(self, number, frame):
+        if self.stopped_by:  # the second time: at once
+            raise KeyboardInterrupt
+        self.stopped_by = signal.Signals(number)
+        print(f"\n{self.stopped_by.name}: saving after this step", file=sys.stderr, flush=True)
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.stopped_by:
+            self.model.stop_training = True
+        if self.progress.step % self.config.checkpoint_every == 0 or self.model.stop_training:
+            self.save()
+
+    def on_train_end(self, logs=None):
+        self.save()
+        for number, handler in self.old_handlers.items():
+            signal.signal(number, handler)
+
+    def save(self):
+        """Saves this step unless it is saved already."""
+        if self.saved_step == self.progress.step:
+            return
+        path = checkpoints.checkpoint_path(self.folder, self.progress.step)
+        checkpoints.save_checkpoint(path, self.variables, vars(self.progress))
+        checkpoints.remove_old_checkpoints(self.folder, self.config.keep_checkpoints)
+        self.saved_step = self.progress.step
+
+
+class Log(keras.callbacks.Callback):
+    """The console (a progress bar on a terminal, a line every `log_every` steps elsewhere) and TensorBoard."""
+
+    def __init__(self, config, progress, folder, padding_share, description):
+        super().__init__()
+        self.config, self.progress, self.padding_share = config, progress, padding_share
+        self.writer = tf.summary.create_file_writer(str(folder / "tensorboard"))
+        self.description, self.bar = description, None
+
+    def on_train_begin(self, logs=None):
+        with self.writer.as_default(step=self.progress.step):
+            tf.summary.text("config", f"```\n{self.description}\n```")
+        if sys.stderr.isatty():
+            self._start_bar()
+        self._reset()
+
+    def _start_bar(self):
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[text]}"), TimeRemainingColumn())
+        self.bar = Progress(*columns, console=Console(stderr=True))
+        self.task = self.bar.add_task("", total=self.config.train_steps, completed=self.progress.step, text="starting")
+        self.bar.start()
+
+    def _reset(self):
+        self.since, self.tokens, self.seconds = self.progress.step, self.progress.tokens, self.progress.seconds
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.bar:
+            self.bar.update(self.task, completed=self.progress.step)
+        if self.progress.step % self.config.log_every:
+            return
+        seconds = max(self.progress.seconds - self.seconds, 1e-9)
+        speed = (self.progress.tokens - self.tokens) / seconds
+        left = seconds / (self.progress.step - self.since) * (self.config.train_steps - self.progress.step)
+        rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+        loss = float(logs["loss"])
+        if self.bar:
+            self.bar.update(self.task, text=f"loss {loss:.3f}  {speed:,.0f} tokens/s")
+        else:
+            print(
+                f"step {self.progress.step:>6}/{self.config.train_steps}  loss {loss:.4f}  lr {rate:.2e}  "
+                f"{speed:,.0f} tokens/s  {_clock(left)} left",
+                flush=True,
+            )
+        self._scalars(
+            {
+                "train/loss": loss,
+                "train/learning_rate": rate,
+                "train/gradient_norm": float(logs["gradient_norm"]),
+                "train/tokens_per_second": speed,
+                "train/padding_share": self.padding_share,
+            }
+        )
+        self._reset()
+
+    def _scalars(self, values):
+        with self.writer.as_default(step=self.progress.step):
+            for name, value in values.items():
+                tf.summary.scalar(name, value)
+
+    def validated(self, step, results, sample):
+        """Shows the results of a validation and a few of its decoded texts."""
+        line = "  ".join(f"{name} {value:.4g}" for name, value in results.items() if name != "seconds")
+        (self.bar.console.print if self.bar else print)(f"validation at step {step}: {line}")
+        self._scalars({f"validation/{name}": value for name, value in results.items()})
+        rows = [f"| {' | '.join(text.replace('|', '/') for text in row)} |" for row in sample[:10]]
+        with self.writer.as_default(step=step):
+            tf.summary.text("samples", "\n".join(["| source | reference | output |", "|---|---|---|", *rows]))
+        self.writer.flush()
+
+    def on_train_end(self, logs=None):
+        if self.bar:
+            self.bar.stop()
+        self.writer.close()
+
+
+def _clock(seconds):
+    """3723 -> "1:02:03"."""
+    minutes, seconds = divmod(int(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"

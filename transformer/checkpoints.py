@@ -1,0 +1,167 @@
+"""The run folder: which configuration it belongs to, its checkpoints (saved, found, averaged), its JSON files.
+
+    runs/NAME/ config.json  flags.cfg  tokenizer/  model.keras  checkpoints/  tensorboard/
+               predictions.jsonl  scores.json  model_card.md
+
+A checkpoint is one safetensors file: every variable of model and optimizer, random generators included, and the progress
+of the training as JSON in its header. A file is written under a temporary name and renamed: there or not, never half.
+"""
+
+import json
+import os
+import pathlib
+import re
+
+import numpy as np
+
+from transformer.config import ConfigError
+
+FORMAT = 1
+
+# What may differ between the runs of one command in one folder: it changes no weight, or only how long training lasts.
+FREE_FIELDS = {"train_steps", "log_every", "checkpoint_every", "keep_checkpoints", "average_checkpoints", "data_dir", "jit"}
+
+
+def write_json(path, value):
+    """Writes `value` as indented JSON, in one step."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_text(path, text):
+    """Writes text in one step: a reader sees the old file or the new one."""
+    temporary = f"{path}.tmp"
+    with open(temporary, "w", encoding="utf-8", newline="\n") as file:
+        file.write(text)
+    os.replace(temporary, path)
+
+
+def claim_run(folder, sections):
+    """Makes a run folder, or checks that the one there belongs to the same configuration.
+
+    Args:
+        folder: the run folder.
+        sections: {"model": {...}, "training": {...}, ...}, JSON-able, written to config.json.
+
+    Returns:
+        True if the folder was there with this configuration.
+
+    Raises:
+        ConfigError: it holds another configuration; the message lists the fields that differ.
+    """
+    folder = pathlib.Path(folder)
+    path = folder / "config.json"
+    sections = json.loads(json.dumps(sections))
+    known = path.exists()
+    if known:
+        old = json.loads(path.read_text(encoding="utf-8"))
+        differences = [
+            f"{name}: {there.get(name)!r} there, {here.get(name)!r} now"
+            for section, here in sections.items()
+            if section != "decoding"
+            for there in [old.get(section, {})]
+            for name in sorted({*here, *there} - FREE_FIELDS)
+            if here.get(name) != there.get(name)
+        ]
+        if differences:
+            raise ConfigError(
+                f"a run folder holds one configuration. {folder} differs in\n  "
+                + "\n  ".join(differences)
+                + "\nUse another --run, or remove the folder."
+            )
+    elif folder.exists() and any(folder.iterdir()):
+        raise ConfigError(f"a run folder must be new or hold a run. Received: {folder}, with other files. Use another --run.")
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(path, sections)
+    return known
+
+
+def named_variables(model, optimizer=None):
+    """{"model/NUMBER/PATH": variable}: all that training changes, in a fixed order, seeds of dropout included.
+
+    Paths alone are not unique in Keras; the number makes them so.
+    """
+    groups = {"model": model.variables, "optimizer": optimizer.variables if optimizer else []}
+    return {
+        f"{group}/{number:04d}/{variable.path}": variable
+        for group, variables in groups.items()
+        for number, variable in enumerate(variables)
+    }
+
+
+def save_checkpoint(path, variables, progress):
+    """Writes the variables ({name: Keras variable}) and `progress` (a JSON-able dict) to one safetensors file."""
+    from safetensors.numpy import save_file
+
+    path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    arrays = {name: np.ascontiguousarray(variable.numpy()) for name, variable in variables.items()}
+    temporary = path.with_name(f"{path.name}.tmp")
+    save_file(arrays, temporary, metadata={"format": str(FORMAT), "progress": json.dumps(progress)})
+    os.replace(temporary, path)
+
+
+def read_checkpoint(path):
+    """A checkpoint's arrays ({name: numpy array}) and progress.
+
+    Raises:
+        ConfigError: the file is no checkpoint, is cut short, or has another format number.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            arrays = {name: file.get_tensor(name) for name in file.keys()}
+    except (SafetensorError, OSError) as error:
+        raise ConfigError(f"a checkpoint must be a whole safetensors file. Received: {path} ({error}).") from None
+    if metadata.get("format") != str(FORMAT):
+        raise ConfigError(f"a checkpoint must have format {FORMAT}. Received: {path}, format {metadata.get('format')}.")
+    return arrays, json.loads(metadata["progress"])
+
+
+def restore(variables, arrays):
+    """Assigns arrays to the variables of the same names.
+
+    Raises:
+        ConfigError: a name is missing or a shape differs, as for a checkpoint of another model.
+    """
+    for name, variable in variables.items():
+        if name not in arrays or arrays[name].shape != tuple(variable.shape):
+            found = arrays[name].shape if name in arrays else "nothing"
+            raise ConfigError(f"a checkpoint must fit the model: {name} is {tuple(variable.shape)}. Received: {found}.")
+    for name, variable in variables.items():
+        variable.assign(arrays[name])
+
+
+def checkpoint_path(folder, step):
+    """Where the checkpoint of a step stands."""
+    return pathlib.Path(folder) / "checkpoints" / f"step-{step:08d}.safetensors"
+
+
+def list_checkpoints(folder):
+    """The step checkpoints of a run folder, oldest first."""
+    folder = pathlib.Path(folder) / "checkpoints"
+    return sorted(path for path in folder.glob("step-*.safetensors") if re.fullmatch(r"step-\d+\.safetensors", path.name))
+
+
+def remove_old_checkpoints(folder, keep):
+    """Removes all but the newest `keep` step checkpoints."""
+    for path in list_checkpoints(folder)[:-keep]:
+        path.unlink()
+
+
+def average_weights(paths, names):
+    """The mean of the arrays `names` over checkpoints (Vaswani et al. 2017, section 6.1): {name: float32 array}."""
+    totals = {}
+    for path in paths:
+        arrays, _ = read_checkpoint(path)
+        for name in names:
+            totals[name] = totals.get(name, 0.0) + arrays[name].astype("float64")
+    return {name: (total / len(paths)).astype("float32") for name, total in totals.items()}
+
+
+def save_model(model, folder):
+    """Writes model.keras in one step."""
+    temporary = pathlib.Path(folder) / "model.tmp.keras"
+    model.save(temporary)
+    os.replace(temporary, pathlib.Path(folder) / "model.keras")

@@ -1,0 +1,101 @@
+"""A model's scores on a test set, written down: predictions.jsonl, scores.json, the model card."""
+
+import json
+import pathlib
+import resource
+import time
+
+from transformer import __version__
+from transformer.checkpoints import write_json, write_text
+from transformer.metrics import translation_scores
+
+
+def evaluate_generator(generator, sources, references, language=""):
+    """Translates `sources` and scores them against `references`.
+
+    Args:
+        generator: list of str -> list of str.
+        sources, references: lists of str of the same length.
+        language: of the target, for sacreBLEU's tokenizer.
+
+    Returns:
+        scores, a dict (transformer.metrics.translation_scores and sentences per second), and the outputs.
+    """
+    begun = time.monotonic()
+    outputs = generator(sources)
+    seconds = time.monotonic() - begun
+    scores = translation_scores(references, outputs, language)
+    return scores | {"sentences": len(sources), "sentences_per_second": len(sources) / seconds}, outputs
+
+
+def scores_table(scores):
+    """Scores as lines of text, the signatures below."""
+    numbers = {name: value for name, value in scores.items() if isinstance(value, (int, float))}
+    rows = [f"  {name:<24} {value:>12,.2f}" for name, value in numbers.items() if name not in ("bleu_mean", "bleu_interval")]
+    if "bleu_interval" in scores:
+        low, high = scores["bleu_mean"] - scores["bleu_interval"], scores["bleu_mean"] + scores["bleu_interval"]
+        rows.insert(1, f"  {'  95 % interval':<24} {f'{low:.2f} - {high:.2f}':>12}")
+    rows += [f"  {name}: {value}" for name, value in scores.items() if isinstance(value, str)]
+    return "\n".join(rows)
+
+
+def samples_text(sources, references, outputs, count=10):
+    """`count` examples spread over the set, each as three lines: source, reference, output."""
+    stride = max(len(sources) // count, 1)
+    chosen = range(0, len(sources), stride)[:count]
+    return "\n\n".join(
+        f"  source     {sources[i]}\n  reference  {references[i]}\n  output     {outputs[i]}" for i in chosen
+    )
+
+
+def peak_memory_gib():
+    """The most memory this process held, GiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+def write_results(folder, scores, sources, references, outputs):
+    """Writes predictions.jsonl and scores.json into a run folder, and its model card from them."""
+    folder = pathlib.Path(folder)
+    rows = [
+        json.dumps({"source": source, "reference": reference, "prediction": output}, ensure_ascii=False)
+        for source, reference, output in zip(sources, references, outputs)
+    ]
+    write_text(folder / "predictions.jsonl", "\n".join(rows) + "\n")
+    write_json(folder / "scores.json", scores)
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    write_text(folder / "model_card.md", model_card(folder.name, config, scores, samples_text(sources, references, outputs)))
+
+
+def model_card(name, config, scores, samples):
+    """The model card (Mitchell et al. 2019) of a run, Markdown."""
+    data, model = config["data"], config["model"]
+    pair = f"{data['source_language'] or 'source'} to {data['target_language'] or 'target'}"
+    origin = next((str(data[key]) for key in ("corpus", "tfds", "source_train", "examples_train") if data.get(key)), "?")
+    return f"""# {name}
+
+An encoder-decoder Transformer trained from nothing, {pair}, by transformer-keras {__version__}.
+
+- Training data: {origin}
+- Model: {model["num_layers"]} + {model["num_layers"]} layers, width {model["d_model"]}, feed-forward {model["ffn_dim"]}, \
+{model["num_heads"]} heads, {scores.get("parameters", 0):,} parameters
+- Training: {scores.get("steps", 0):,} updates, {scores.get("minutes", 0):.1f} minutes, \
+{scores.get("tokens_per_second", 0):,.0f} target tokens a second
+- Replay: `python train.py --flagfile=flags.cfg --run=NEW_FOLDER`
+
+## Scores on {scores["sentences"]:,} test sentences
+
+```
+{scores_table(scores)}
+```
+
+## Samples
+
+```
+{samples}
+```
+
+## Limits
+
+The model knows what its training data shows, and no more: other kinds of text, names and long sentences come out worse
+than the scores say. Its output is not checked for truth or offence.
+"""

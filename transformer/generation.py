@@ -1,0 +1,187 @@
+"""From strings to strings: tokenizer, model and decoding put together."""
+
+import dataclasses
+import functools
+import json
+import pathlib
+import re
+
+import keras
+import numpy as np
+from keras import ops
+
+from transformer.config import ConfigError, DecodingConfig
+from transformer.decoding import decode
+from transformer.tokenizer import load_tokenizers
+
+# Source lengths are padded up to one of these, so that few graphs serve every input.
+LENGTHS = (16, 32, 64, 128, 256, 512, 1024, 2048)
+# Positions, padding included, that are encoded at once.
+TOKENS = 2048
+# Where a line too long for the model may be cut, the best place first: after a sentence, a clause, a word.
+BREAKS = (r"(?<=[.!?])\s+|(?<=[。！？])", r"(?<=[,;:])\s+|(?<=[，；：、])", r"\s+")
+
+
+class Generator:
+    """Writes a target text for each source text.
+
+        generator = Generator.from_run("runs/multi30k_en_de", beam_size=4)
+        generator(["A dog runs."])                          # ["Ein Hund rennt."]
+
+    Args:
+        model: a built Transformer.
+        source_tokenizer, target_tokenizer: see transformer.tokenizer.
+        config: a DecodingConfig.
+        max_source_length: longest source in tokens; a longer text is cut at sentence ends, clauses or words, and the
+            outputs of its pieces are joined, so that nothing of it is dropped.
+    """
+
+    def __init__(self, model, source_tokenizer, target_tokenizer, config=DecodingConfig(), max_source_length=128):
+        self.model, self.config, self.max_source_length = model, config, max_source_length
+        self.source_tokenizer, self.target_tokenizer = source_tokenizer, target_tokenizer
+        self._compiled = {}
+
+    @classmethod
+    def from_run(cls, run, **decoding):
+        """A Generator from a run folder; `decoding` are fields of DecodingConfig that replace the run's own.
+
+        Raises:
+            ConfigError: the folder holds no finished run.
+        """
+        run = pathlib.Path(run)
+        if not (run / "model.keras").exists():
+            raise ConfigError(
+                f"a run folder must hold model.keras, which train.py writes at its end. Received: {run}. "
+                "Name another --run, or run its training command again."
+            )
+        import transformer.model  # noqa: F401  registers the layers that the file names
+
+        config = json.loads((run / "config.json").read_text(encoding="utf-8"))
+        model = keras.models.load_model(run / "model.keras", compile=False)
+        decoding = DecodingConfig(**{**config["decoding"], **decoding})
+        limit = config.get("data", {}).get("max_source_length", 128)
+        return cls(model, *load_tokenizers(run / "tokenizer"), decoding, limit)
+
+    def __call__(self, texts):
+        """list of str -> list of str: the best output for each, in order; an empty text gives an empty one."""
+        return [outputs[0][0] for outputs in self.n_best(texts)]
+
+    def n_best(self, texts):
+        """For each text its `config.n_best` outputs, best first: a list of (text, score).
+
+        The score is the length-penalised log-probability; over the pieces of a long text scores add up.
+        """
+        pieces = [piece for text in texts for piece in self._pieces(text)]
+        owners = [number for number, text in enumerate(texts) for _ in self._pieces(text)]
+        answers = [[("", 0.0)] * self.config.n_best for _ in texts]
+        for owner, outputs in zip(owners, self._generate([ids for _, ids in pieces])):
+            joined = zip(answers[owner], outputs)
+            answers[owner] = [(_join(before, text), total + score) for (before, total), (text, score) in joined]
+        return answers
+
+    def _pieces(self, text):
+        """A text as a list of (piece, ids), each at most `max_source_length` tokens with the end token."""
+        text = text.strip()
+        ids = self.source_tokenizer.encode([text])[0]
+        if not ids:
+            return []
+        if len(ids) < self.max_source_length:
+            return [(text, [*ids, self.source_tokenizer.eos_id])]
+        left, right = _halves(text)
+        return [*self._pieces(left), *self._pieces(right)]
+
+    def _generate(self, sources):
+        """Ids, a list a source, each ending in the end token -> a list of (text, score) a source."""
+        answers = [None] * len(sources)
+        for indices, length in source_batches([len(ids) for ids in sources], TOKENS // self.config.beam_size):
+            batch = np.full((len(indices), length), self.source_tokenizer.pad_id, "int32")
+            for row, index in enumerate(indices):
+                batch[row, : len(sources[index])] = sources[index]
+            limits = [self._limit(len(sources[index])) for index in indices]
+            ids, scores = self._decoder(length)(batch, np.asarray(limits, "int32"))
+            ids, scores = ops.convert_to_numpy(ids), ops.convert_to_numpy(scores)
+            for row, index in enumerate(indices):
+                texts = self.target_tokenizer.decode(ids[row].tolist())
+                answers[index] = [(" ".join(text.split("\n")), float(s)) for text, s in zip(texts, scores[row])]
+        return answers
+
+    def _limit(self, source_length):
+        return self.config.max_length or 2 * source_length + 10
+
+    def _decoder(self, source_length):
+        """The compiled function of one padded source length: (source (B, S), limits (B,)) -> (ids, scores)."""
+        if source_length not in self._compiled:
+            function = functools.partial(self._decode, length=self._limit(source_length))
+            self._compiled[source_length] = _compile(function, source_length)
+        return self._compiled[source_length]
+
+    def _decode(self, source, limits, length):
+        batch = ops.shape(source)[0]
+        caches, constants = self.model.start(source, length)
+
+        def step(ids, position, caches):
+            return self.model.step(ids, position, caches, constants)
+
+        tokenizer = self.target_tokenizer
+        return decode(
+            step, caches, self.config, batch_size=batch, max_lengths=limits, length=length,
+            bos_id=tokenizer.bos_id, eos_id=tokenizer.eos_id, pad_id=tokenizer.pad_id,
+        )  # fmt: skip
+
+
+def _compile(function, source_length):
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return jax.jit(function)
+    import tensorflow as tf
+
+    signature = [tf.TensorSpec([None, source_length], "int32"), tf.TensorSpec([None], "int32")]
+    return tf.function(function, input_signature=signature)
+
+
+def source_batches(lengths, max_tokens):
+    """Groups sources for decoding: sorted by length, padded to one of LENGTHS, at most `max_tokens` a batch.
+
+    Args:
+        lengths: list of int. max_tokens: padded positions in a batch; one source may exceed it alone.
+
+    Returns:
+        A list of (indices, padded length).
+    """
+    batches, current, padded = [], [], 0
+    for index in sorted(range(len(lengths)), key=lengths.__getitem__):
+        length = next((size for size in LENGTHS if size >= lengths[index]), lengths[index])
+        if current and (length != padded or (len(current) + 1) * length > max_tokens):
+            batches.append((current, padded))
+            current = []
+        current, padded = [*current, index], length
+    return [*batches, (current, padded)] if current else batches
+
+
+def _halves(text):
+    """Cuts a text in two near its middle, after a sentence if there is one, else a clause, a word, a character."""
+    middle = len(text) // 2
+    for pattern in BREAKS:
+        places = [match.end() for match in re.finditer(pattern, text) if 0 < match.end() < len(text)]
+        near = [place for place in places if len(text) / 4 <= place <= 3 * len(text) / 4]
+        if near:
+            middle = min(near, key=lambda place: abs(place - len(text) // 2))
+            break
+    return text[:middle], text[middle:]
+
+
+def _join(before, text):
+    """Joins the outputs of two pieces: with a space, unless the script writes none."""
+    if not before or not text:
+        return before or text
+    spaceless = any("\u3000" <= character <= "\u9fff" or "\uff00" <= character <= "\uffef" for character in before[-1] + text[0])
+    return before + ("" if spaceless else " ") + text
+
+
+def with_decoding(generator, **changes):
+    """The same model with other fields of its DecodingConfig."""
+    config = dataclasses.replace(generator.config, **changes)
+    return Generator(
+        generator.model, generator.source_tokenizer, generator.target_tokenizer, config, generator.max_source_length
+    )

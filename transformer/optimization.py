@@ -1,0 +1,61 @@
+"""Learning-rate schedules and optimizers."""
+
+import math
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable("transformer")
+class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
+    """Linear warm-up to a peak, then a decay. Update n counts from 1.
+
+    Args:
+        peak: the highest learning rate; for "noam" the factor before the formula of Vaswani et al. 2017, equation 3.
+        kind: after warm-up, "inverse_sqrt": peak * sqrt(warmup / n); "noam": peak * d_model^-0.5 *
+            min(n^-0.5, n * warmup^-1.5); "cosine" (Loshchilov & Hutter 2017) and "linear": to 0 at `total_steps`;
+            "constant": peak.
+        warmup_steps: updates until the peak; 0 begins there.
+        total_steps: the last update, where "cosine" and "linear" arrive at 0.
+        d_model: model width, for "noam".
+    """
+
+    def __init__(self, peak, kind="inverse_sqrt", warmup_steps=0, total_steps=1, d_model=512):
+        self.peak, self.kind, self.warmup_steps = peak, kind, warmup_steps
+        self.total_steps, self.d_model = total_steps, d_model
+
+    def __call__(self, step):
+        n = ops.cast(step, "float32") + 1.0
+        warmup = float(max(self.warmup_steps, 1))
+        rising = ops.minimum(n / warmup, 1.0)
+        if self.kind == "constant":
+            return self.peak * rising
+        if self.kind in ("inverse_sqrt", "noam"):
+            peak = self.peak if self.kind == "inverse_sqrt" else self.peak * (self.d_model * warmup) ** -0.5
+            return peak * ops.minimum(rising, ops.sqrt(warmup / ops.maximum(n, warmup)))
+        done = (n - warmup) / max(self.total_steps - warmup, 1.0)
+        done = ops.clip(done, 0.0, 1.0)
+        falling = 1.0 - done if self.kind == "linear" else 0.5 * (1.0 + ops.cos(math.pi * done))
+        return self.peak * rising * falling
+
+    def get_config(self):
+        return {
+            "peak": self.peak,
+            "kind": self.kind,
+            "warmup_steps": self.warmup_steps,
+            "total_steps": self.total_steps,
+            "d_model": self.d_model,
+        }
+
+
+def make_optimizer(config, d_model):
+    """Adam (Kingma & Ba 2015) or AdamW (Loshchilov & Hutter 2019) as a TrainingConfig says; with loss scaling for
+    float16. Weight decay leaves biases, normalisations and embeddings alone."""
+    schedule = WarmupSchedule(config.learning_rate, config.schedule, config.warmup_steps, config.train_steps, d_model)
+    options = dict(beta_1=config.adam_beta_1, beta_2=config.adam_beta_2, epsilon=config.adam_epsilon)
+    if config.optimizer == "adamw":
+        optimizer = keras.optimizers.AdamW(schedule, weight_decay=config.weight_decay, **options)
+        optimizer.exclude_from_weight_decay(var_names=["bias", "norm", "gamma", "beta", "scale", "embedding"])
+    else:
+        optimizer = keras.optimizers.Adam(schedule, **options)
+    return keras.optimizers.LossScaleOptimizer(optimizer) if config.precision == "float16" else optimizer

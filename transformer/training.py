@@ -1,0 +1,256 @@
+"""Training with `fit`: precision, strategy, the update step, and the run that can be stopped and continued.
+
+The step works on sums over tokens: the loss of an update is the sum over all its real tokens, in every micro-batch and
+on every replica, divided by their number.
+"""
+
+import dataclasses
+
+import keras
+import tensorflow as tf
+
+from transformer import callbacks, checkpoints
+from transformer.config import ConfigError
+from transformer.losses import correct_tokens, cross_entropy
+from transformer.optimization import make_optimizer
+
+POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
+
+
+def set_precision(precision):
+    """Makes layers compute in `precision`; their weights stay float32."""
+    keras.config.set_dtype_policy(POLICIES[precision])
+
+
+def make_strategy(distribution):
+    """The tf.distribute strategy of a `--distribution` value.
+
+    Raises:
+        ConfigError: "tpu" where there is none.
+    """
+    if distribution == "mirrored":
+        return tf.distribute.MirroredStrategy(tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU"))
+    if distribution == "multi_worker":
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    if distribution == "tpu":
+        try:
+            resolver = tf.distribute.cluster_resolver.TPUClusterResolver.connect()
+        except (ValueError, RuntimeError, tf.errors.OpError) as error:
+            raise ConfigError(f"distribution='tpu' needs a TPU. Received: {error}. Use --distribution=none.") from None
+        return tf.distribute.TPUStrategy(resolver)
+    return tf.distribute.get_strategy()
+
+
+def use_jit(jit, strategy):
+    """Whether to compile the step with XLA, and why: (bool, reason)."""
+    accelerated = bool(tf.config.list_physical_devices("GPU") or tf.config.list_physical_devices("TPU"))
+    if jit != "auto":
+        if jit == "on" and strategy.num_replicas_in_sync > 1 and not accelerated:
+            raise ConfigError("jit='on' does not work with several CPU replicas. Received: --jit=on. Use --jit=off.")
+        return jit == "on", f"--jit={jit}"
+    return accelerated, "an accelerator is there" if accelerated else "compiling costs more than it gains on a CPU"
+
+
+@dataclasses.dataclass
+class Progress:
+    """Where a training stands; saved with every checkpoint."""
+
+    step: int = 0
+    tokens: int = 0  # real target tokens learnt from
+    seconds: float = 0.0  # of training, interruptions aside
+    best: float | None = None  # best value of keep_best_metric so far
+    best_step: int = 0
+    without_gain: int = 0  # validations since then
+
+
+class Trainee(keras.Model):
+    """A model with its update step, for `compile` and `fit`.
+
+    Args:
+        model: a built Transformer; anything called as model(inputs, training=...) -> logits (B, T, V) will do.
+        config: a TrainingConfig.
+
+    An element of the data is (inputs, targets): inputs a tuple of int (R, L), targets int (R, L), where R is
+    accumulate_steps times the rows of a micro-batch. `fit` counts such elements, so that a step is an update.
+    """
+
+    def __init__(self, model, config):
+        super().__init__(dtype=model.dtype_policy)
+        self.model, self.config, self.pad_id = model, config, model.config.pad_id
+        self.num_traces = 0
+        self.built = True
+
+    def call(self, inputs, training=False):
+        return self.model(inputs, training=training)
+
+    def make_train_function(self, force=False):
+        """One trace for each shape of batch: a shape known while tracing makes a faster graph than one left open."""
+        if self.train_function is not None and not force:
+            return
+        strategy = self.distribute_strategy
+
+        @tf.function(jit_compile=self.jit_compile)
+        def update(data):
+            self.num_traces += 1
+            return strategy.run(self.train_step, args=(data,))
+
+        def next_update(iterator):
+            logs = update(next(iterator))
+            # The replicas' logs are sums over the whole batch already, so one speaks for all.
+            return {name: strategy.experimental_local_results(value)[0] for name, value in logs.items()}
+
+        self.train_function = next_update
+
+    def train_step(self, data):
+        """One update.
+
+        Returns:
+            Scalars: loss (nats a token), tokens, positions (tokens and padding, both sides), gradient_norm.
+        """
+        variables = self.model.trainable_variables
+        total, count = self._gradients(data, variables)
+        positions = sum(tf.size(ids) for ids in data[0][:2])
+        replica = tf.distribute.get_replica_context()
+        replicas = replica.num_replicas_in_sync
+        if replicas > 1:
+            total, count, positions = replica.all_reduce("sum", (total, count, positions))
+        loss, gradients = total[0] / count, [gradient / count for gradient in total[1:]]
+        norm = tf.linalg.global_norm(gradients)
+        if self.config.clip_norm:
+            gradients, _ = tf.clip_by_global_norm(gradients, self.config.clip_norm, use_norm=norm)
+        # A loss-scaling optimizer unscales what it is given, and every optimizer sums over replicas once more.
+        again = self.optimizer.scale_loss(1.0) / replicas
+        self.optimizer.apply([gradient * again for gradient in gradients], variables)
+        return {"loss": loss, "tokens": count, "positions": positions, "gradient_norm": norm}
+
+    def _gradients(self, data, variables):
+        """[loss sum, *gradients of the sum], summed over the micro-batches, and the number of tokens in all."""
+        steps = self.config.accumulate_steps
+        if steps == 1:
+            return self._micro_gradients(data, variables)
+        parts = tf.nest.map_structure(lambda x: tf.reshape(x, (steps, -1, x.shape[1])), data)
+
+        def body(number, total, count):
+            part = tf.nest.map_structure(lambda x: x[number], parts)
+            more, more_count = self._micro_gradients(part, variables)
+            return number + 1, [a + b for a, b in zip(total, more)], count + more_count
+
+        zeros = [tf.zeros(()), *(tf.zeros(variable.shape, variable.dtype) for variable in variables)]
+        _, total, count = tf.while_loop(
+            lambda number, *_: number < steps, body, (0, zeros, tf.zeros(())), parallel_iterations=1
+        )
+        return total, count
+
+    def _micro_gradients(self, data, variables):
+        inputs, targets = data
+        with tf.GradientTape() as tape:
+            logits = self.model(inputs, training=True)
+            loss, count = cross_entropy(targets, logits, self.config.label_smoothing, self.pad_id)
+            scaled = self.optimizer.scale_loss(loss)
+        unscale = 1.0 / self.optimizer.scale_loss(1.0)
+        # Sparse gradients of an embedding are made dense: Adam squares their rows one by one, not their sum.
+        gradients = tape.gradient(scaled, [variable.value for variable in variables])
+        return [loss, *(tf.convert_to_tensor(gradient) * unscale for gradient in gradients)], count
+
+    def validate(self, batches):
+        """Mean over all real tokens of a data set, without dropout and label smoothing.
+
+        Args:
+            batches: iterable of (inputs, targets), as for `fit`.
+
+        Returns:
+            {"loss": nats a token, "accuracy": share of tokens predicted right}.
+        """
+        if self.test_function is None:
+            self.test_function = tf.function(self._validation_sums, reduce_retracing=True)
+        loss, right, count = (float(sum(column)) for column in zip(*(self.test_function(*batch) for batch in batches)))
+        return {"loss": loss / count, "accuracy": right / count}
+
+    def _validation_sums(self, inputs, targets):
+        logits = self.model(inputs, training=False)
+        loss, count = cross_entropy(targets, logits, 0.0, self.pad_id)
+        return loss, correct_tokens(targets, logits, self.pad_id), count
+
+
+def make_trainee(model_factory, config):
+    """A compiled Trainee under the strategy of the configuration, and the reason of its jit choice.
+
+    Args:
+        model_factory: called without arguments, within the strategy's scope; returns a built model.
+        config: a TrainingConfig.
+    """
+    strategy = make_strategy(config.distribution)
+    jit, reason = use_jit(config.jit, strategy)
+    with strategy.scope():
+        model = model_factory()
+        trainee = Trainee(model, config)
+        trainee.compile(optimizer=make_optimizer(config, model.config.d_model), jit_compile=jit)
+        trainee.optimizer.build(model.trainable_variables)
+    return trainee, f"jit {'on' if jit else 'off'}: {reason}"
+
+
+def start_training(
+    trainee, config, folder, make_dataset, batch_at, validation, translate, texts, language, padding_share
+):
+    """Fits from the newest checkpoint of the run folder to `config.train_steps`, or until a signal.
+
+    Args:
+        trainee: from make_trainee. config: TrainingConfig. folder: the run folder.
+        make_dataset: step -> a tf.data.Dataset that begins with the batch of that step.
+        batch_at: step -> that batch alone, for inspection.
+        validation: batches for Trainee.validate.
+        translate, texts, language: what validation decodes; see callbacks.Validate.
+        padding_share: for the log.
+
+    Returns:
+        The Progress, and the signal that stopped the training or None.
+    """
+    progress = resume(trainee, folder)
+    description = (folder / "config.json").read_text(encoding="utf-8")
+    log = callbacks.Log(config, progress, folder, padding_share, description)
+    checkpoint = callbacks.Checkpoint(config, progress, folder)
+    validate = callbacks.Validate(config, progress, folder, validation, translate, texts, language, log.validated)
+    if progress.step < config.train_steps:
+        trainee.fit(
+            make_dataset(progress.step),
+            steps_per_epoch=config.train_steps - progress.step,
+            verbose=0,
+            callbacks=[callbacks.Count(progress, folder, batch_at), log, validate, checkpoint],
+        )
+    return progress, checkpoint.stopped_by
+
+
+def resume(trainee, folder):
+    """Restores the newest checkpoint of a run folder, if there is one; returns the Progress it holds."""
+    paths = checkpoints.list_checkpoints(folder)
+    if not paths:
+        return Progress()
+    arrays, progress = checkpoints.read_checkpoint(paths[-1])
+    checkpoints.restore(checkpoints.named_variables(trainee.model, trainee.optimizer), arrays)
+    print(f"continuing from step {progress['step']}", flush=True)
+    return Progress(**progress)
+
+
+def choose_weights(trainee, config, folder, validation, translate, texts, language):
+    """Puts the better of two into the model, judged by `keep_best_metric` on the validation set: the weights of the best
+    validation, or the average of the newest checkpoints. Returns a description of what was chosen."""
+    variables = checkpoints.named_variables(trainee.model)
+    weights = {
+        name: variable for name, variable in variables.items() if any(variable is w for w in trainee.model.weights)
+    }
+    paths = checkpoints.list_checkpoints(folder)[-config.average_checkpoints :]
+    candidates = {f"average of {len(paths)} checkpoints": checkpoints.average_weights(paths, weights)}
+    best = folder / "checkpoints" / "best.safetensors"
+    if best.exists():
+        arrays, progress = checkpoints.read_checkpoint(best)
+        candidates[f"best validation, step {progress['step']}"] = arrays
+    values = {}
+    for name, arrays in candidates.items():
+        checkpoints.restore(weights, arrays)
+        results, _ = callbacks.evaluate(trainee, validation, translate, texts, language)
+        value = results[config.keep_best_metric]
+        values[name] = -value if config.keep_best_metric == "loss" else value
+        print(f"{name}: " + "  ".join(f"{key} {result:.4g}" for key, result in results.items()), flush=True)
+    chosen = max(values, key=values.get)
+    checkpoints.restore(weights, candidates[chosen])
+    return chosen
