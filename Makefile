@@ -12,15 +12,14 @@ test: $(VENV)/.installed-test
 	$(VENV)/bin/python -m pytest -q
 
 # A stamp that is newer than what it was made from says that nothing needs installing.
-$(VENV)/.installed: $(VENV)/bin/python setup.cfg constraints.txt
+$(VENV)/.installed: setup.cfg constraints.txt | $(VENV)/bin/python
 	$(PIP) --editable .
 	touch $@
 
-$(VENV)/.installed-test: $(VENV)/bin/python setup.cfg constraints.txt
+$(VENV)/.installed-test: setup.cfg constraints.txt | $(VENV)/bin/python
 	$(PIP) --editable ".[test]"
 	touch $@ $(VENV)/.installed
 
-# Order-only in effect: python is a link whose date is that of the interpreter, older than any stamp.
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
