@@ -8,11 +8,13 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 LEVELS = [
     ["config", "metrics", "tokenizer"],
-    ["attention", "positions", "losses", "optimization", "decoding"],
+    ["positions", "losses", "optimization", "decoding"],
+    ["attention"],
     ["layers"],
     ["model"],
     ["heads", "generation", "checkpoints", "convert"],
-    ["tasks", "training", "callbacks", "evaluation", "export", "visualization"],
+    ["tasks", "callbacks", "evaluation", "export", "visualization"],
+    ["training"],
     ["pipelines", "flags"],
     ["__main__"],
 ]

@@ -94,7 +94,7 @@ def save_checkpoint(path, variables, progress):
 
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    arrays = {name: np.ascontiguousarray(variable.numpy()) for name, variable in variables.items()}
+    arrays = {name: np.asarray(variable.numpy(), order="C") for name, variable in variables.items()}
     temporary = path.with_name(f"{path.name}.tmp")
     save_file(arrays, temporary, metadata={"format": str(FORMAT), "progress": json.dumps(progress)})
     os.replace(temporary, path)

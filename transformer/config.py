@@ -7,7 +7,7 @@ Each field is made with `option(default, help)`, so that name, type, default and
 import dataclasses
 
 
-def option(default, help, choices=None, minimum=None, maximum=None):
+def option(default, help, choices=None, minimum=None, maximum=None, flag=True):
     """A dataclass field that is also a flag.
 
     Args:
@@ -15,8 +15,9 @@ def option(default, help, choices=None, minimum=None, maximum=None):
         help: one line for `--help`.
         choices: the allowed strings, if only some are.
         minimum, maximum: bounds of a number, both inclusive.
+        flag: False for a field that the program finds out itself, such as the size of a trained vocabulary.
     """
-    metadata = {"help": help, "choices": choices, "minimum": minimum, "maximum": maximum}
+    metadata = {"help": help, "choices": choices, "minimum": minimum, "maximum": maximum, "flag": flag}
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -47,8 +48,8 @@ class ModelConfig:
     d_model: int = option(256, "width of the model", minimum=1)
     num_heads: int = option(4, "attention heads", minimum=1)
     num_layers: int = option(3, "layers of the encoder, and of the decoder", minimum=1)
-    vocab_size: int = option(8000, "size of the (target) vocabulary", minimum=4)
-    source_vocab_size: int = option(0, "size of the source vocabulary; 0: the same vocabulary as the target", minimum=0)
+    vocab_size: int = option(8000, "size of the (target) vocabulary", minimum=4, flag=False)
+    source_vocab_size: int = option(0, "size of the source vocabulary; 0: the target's", minimum=0, flag=False)
     ffn_dim: int = option(0, "width of the feed-forward layer; 0: 4 x d_model", minimum=0)
     norm: str = option("post", "where a residual block normalises", choices=("pre", "post"))
     norm_type: str = option("layer", "layer normalisation or root mean square", choices=("layer", "rms"))
@@ -64,7 +65,7 @@ class ModelConfig:
     dropout: float = option(0.1, "on embeddings and on each block's output", minimum=0.0, maximum=0.99)
     attention_dropout: float = option(0.0, "on attention weights", minimum=0.0, maximum=0.99)
     activation_dropout: float = option(0.0, "inside the feed-forward layer", minimum=0.0, maximum=0.99)
-    pad_id: int = option(0, "id of padding, masked everywhere", minimum=0)
+    pad_id: int = option(0, "id of padding, masked everywhere", minimum=0, flag=False)
 
     def __post_init__(self):
         check_options(self)
@@ -117,7 +118,7 @@ class TokenizerConfig:
     tokenizer: str = option(
         "unigram", "subword algorithm, or a toy tokenizer", choices=("unigram", "bpe", "byte", "character")
     )
-    subword_vocab_size: int = option(8000, "pieces to learn, special ones and the 256 bytes included", minimum=8)
+    vocab_size: int = option(8000, "pieces to learn, special ones and the 256 bytes included", minimum=8)
     joint_vocabulary: bool = option(True, "one vocabulary for source and target")
     character_coverage: float = option(0.9995, "share of characters that get a piece; the rest are spelt in bytes",
                                        minimum=0.9, maximum=1.0)

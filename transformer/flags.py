@@ -73,6 +73,11 @@ def _flag(field):
                       boolean=kind is bool)
 
 
+def _fields(config):
+    """The fields of a dataclass that are flags."""
+    return [field for field in dataclasses.fields(config) if field.metadata.get("flag", True)]
+
+
 def _heading(config):
     """`ModelConfig` -> "model"."""
     return config.__name__.removesuffix("Config").lower()
@@ -94,7 +99,7 @@ def define(*configs, flag_values):
             preset = flags.Flag(flags.EnumParser(list(PRESETS)), flags.ArgumentSerializer(), "preset", None,
                                 "sizes of the model; a flag given beside it wins")
             flags.DEFINE_flag(preset, flag_values, module_name=_heading(config))
-        for field in dataclasses.fields(config):
+        for field in _fields(config):
             if field.name in flag_values:
                 raise ValueError(f"a flag's name must be free. Received: {field.name} of {config.__name__}. Rename it.")
             flags.DEFINE_flag(_flag(field), flag_values, module_name=_heading(config))
@@ -108,7 +113,7 @@ def read(config, flag_values):
     Raises:
         ConfigError: the dataclass refuses a value.
     """
-    values = {field.name: flag_values[field.name].value for field in dataclasses.fields(config)}
+    values = {field.name: flag_values[field.name].value for field in _fields(config)}
     if config is ModelConfig and flag_values["preset"].value:
         sizes = PRESETS[flag_values["preset"].value]
         values.update({name: size for name, size in sizes.items() if flag_values[name].using_default_value})
@@ -203,7 +208,7 @@ def write_flagfile(configs, path, header=""):
     lines = [f"# {line}".rstrip() for line in header.splitlines()]
     for config in configs:
         lines += ["", f"# {_heading(type(config))}"]
-        lines += [_line(field, getattr(config, field.name)) for field in dataclasses.fields(config)]
+        lines += [_line(field, getattr(config, field.name)) for field in _fields(config)]
     with open(f"{path}.tmp", "w", encoding="utf-8") as file:
         file.write("\n".join(lines).lstrip("\n") + "\n")
     os.replace(f"{path}.tmp", path)

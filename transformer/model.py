@@ -223,7 +223,7 @@ class Transformer(keras.Model):
     @classmethod
     def from_model_config(cls, config, **kwargs):
         """The built model of a ModelConfig."""
-        model = cls(**dataclasses.asdict(config), **kwargs)
+        model = cls(**{"name": "transformer", **dataclasses.asdict(config), **kwargs})
         model.build([(None, None), (None, None)])
         return model
 

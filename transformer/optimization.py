@@ -52,7 +52,7 @@ def make_optimizer(config, d_model):
     """Adam (Kingma & Ba 2015) or AdamW (Loshchilov & Hutter 2019) as a TrainingConfig says; with loss scaling for
     float16. Weight decay leaves biases, normalisations and embeddings alone."""
     schedule = WarmupSchedule(config.learning_rate, config.schedule, config.warmup_steps, config.train_steps, d_model)
-    options = dict(beta_1=config.adam_beta_1, beta_2=config.adam_beta_2, epsilon=config.adam_epsilon)
+    options = dict(beta_1=config.adam_beta_1, beta_2=config.adam_beta_2, epsilon=config.adam_epsilon, name=config.optimizer)
     if config.optimizer == "adamw":
         optimizer = keras.optimizers.AdamW(schedule, weight_decay=config.weight_decay, **options)
         optimizer.exclude_from_weight_decay(var_names=["bias", "norm", "gamma", "beta", "scale", "embedding"])

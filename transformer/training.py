@@ -105,15 +105,14 @@ class Trainee(keras.Model):
         """One update.
 
         Returns:
-            Scalars: loss (nats a token), tokens, positions (tokens and padding, both sides), gradient_norm.
+            Scalars: loss (nats a token), tokens (real ones, of the target), gradient_norm (before clipping).
         """
         variables = self.model.trainable_variables
         total, count = self._gradients(data, variables)
-        positions = sum(tf.size(ids) for ids in data[0][:2])
         replica = tf.distribute.get_replica_context()
         replicas = replica.num_replicas_in_sync
         if replicas > 1:
-            total, count, positions = replica.all_reduce("sum", (total, count, positions))
+            total, count = replica.all_reduce("sum", (total, count))
         loss, gradients = total[0] / count, [gradient / count for gradient in total[1:]]
         norm = tf.linalg.global_norm(gradients)
         if self.config.clip_norm:
@@ -121,7 +120,7 @@ class Trainee(keras.Model):
         # A loss-scaling optimizer unscales what it is given, and every optimizer sums over replicas once more.
         again = self.optimizer.scale_loss(1.0) / replicas
         self.optimizer.apply([gradient * again for gradient in gradients], variables)
-        return {"loss": loss, "tokens": count, "positions": positions, "gradient_norm": norm}
+        return {"loss": loss, "tokens": count, "gradient_norm": norm}
 
     def _gradients(self, data, variables):
         """[loss sum, *gradients of the sum], summed over the micro-batches, and the number of tokens in all."""

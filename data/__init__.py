@@ -1,0 +1,1 @@
+"""From text to batches: sources, cleaning, tokenised cache, packed rows."""

@@ -1,0 +1,145 @@
+"""Repairs text and drops training pairs that teach nothing, with a count and examples of each reason.
+
+Validation and test pairs are repaired, never dropped: a score over fewer lines is no longer the published one.
+"""
+
+import re
+import unicodedata
+
+from data.config import DataConfig
+
+EXAMPLES = 5
+# Control and format characters, save those that joined scripts and emoji need (zero-width non-joiner and joiner).
+_JUNK = re.compile("[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u00ad\u200b\u200e\u200f\u2028-\u202e\u2060-\u2064\ufeff\ufffe]")
+_SPACES = re.compile(r"\s+")
+_LANGUAGE_SCRIPTS = {
+    "zh": ("CJK",), "ja": ("CJK", "HIRAGANA", "KATAKANA"), "ko": ("HANGUL",), "ru": ("CYRILLIC",), "uk": ("CYRILLIC",),
+    "bg": ("CYRILLIC",), "el": ("GREEK",), "ar": ("ARABIC",), "fa": ("ARABIC",), "he": ("HEBREW",), "hi": ("DEVANAGARI",),
+    **{code: ("LATIN",) for code in "cs da de en es et fi fr hr hu it lt lv nl no pl pt ro sk sl sv tr vi".split()},
+}  # fmt: skip
+
+
+def clean(splits, config: DataConfig):
+    """Cleans {"train": pairs, "validation": pairs, "test": pairs}.
+
+    Returns:
+        The cleaned splits, and the report: {split: {"pairs_in", "pairs_out", "reasons": {reason: {"action", "count",
+        "examples"}}}}.
+    """
+    report, cleaned = {}, {}
+    for split, pairs in splits.items():
+        log = Log()
+        pairs = [tuple(log.repaired(number, side) for side in pair) for number, pair in enumerate(pairs, 1)]
+        cleaned[split], report[split] = pairs, log
+    held_out = {source for split in ("validation", "test") for source, _ in cleaned.get(split, ())}
+    seen, kept = set(), []
+    for number, pair in enumerate(cleaned["train"], 1):
+        reason = why_drop(pair, config) or _why_repeated(pair, seen, held_out)
+        if reason:
+            report["train"].count(reason, "dropped", number, " ||| ".join(pair))
+        else:
+            seen.add(pair)
+            kept.append(pair)
+    for split in ("validation", "test"):
+        for number, pair in enumerate(cleaned.get(split, ()), 1):
+            reason = why_drop(pair, config)
+            if reason:
+                report[split].count(reason, "kept", number, " ||| ".join(pair))
+    cleaned["train"] = kept
+    return cleaned, {
+        split: {"pairs_in": len(splits[split]), "pairs_out": len(cleaned[split]), "reasons": log.reasons}
+        for split, log in report.items()
+    }
+
+
+class Log:
+    """Counts reasons, with the first few examples of each."""
+
+    def __init__(self):
+        self.reasons = {}
+
+    def count(self, reason, action, number, text):
+        entry = self.reasons.setdefault(reason, {"action": action, "count": 0, "examples": []})
+        entry["count"] += 1
+        if len(entry["examples"]) < EXAMPLES:
+            entry["examples"].append(f"{number}: {text[:160]}")
+
+    def repaired(self, number, text):
+        """The text repaired, each kind of repair counted."""
+        for reason, repair in REPAIRS.items():
+            better = repair(text)
+            if better != text:
+                self.count(reason, "repaired", number, text)
+                text = better
+        return text
+
+
+def repair_unicode(text):
+    """Undoes wrong decodings ("Ã¼" -> "ü") and composes accents (NFC); leaves quotes and wide characters alone."""
+    if text.isascii():
+        return text
+    import ftfy
+
+    return ftfy.fix_text(
+        text, uncurl_quotes=False, fix_character_width=False, fix_latin_ligatures=False, unescape_html=False,
+        fix_line_breaks=False, remove_terminal_escapes=False, remove_control_chars=False, normalization="NFC",
+    )  # fmt: skip
+
+
+REPAIRS = {
+    "Unicode": repair_unicode,
+    "control characters": lambda text: _JUNK.sub("", text),
+    "spaces": lambda text: _SPACES.sub(" ", text).strip(),
+}
+
+
+def why_drop(pair, config):
+    """The reason why a pair teaches nothing, or ""."""
+    source, target = pair
+    if not source or not target:
+        return "empty"
+    if not config.clean:
+        return ""
+    if not all(any(map(str.isalnum, text)) for text in pair):
+        return "no letter or digit"
+    different_languages = config.source_language and config.source_language != config.target_language
+    # A short copy is a name or a number, which is the same in both languages; a long one was not translated.
+    if different_languages and source == target and len(source.split()) > 3:
+        return "copy of the source"
+    lengths = sorted(len(text.encode("utf-8")) for text in pair)
+    # A few bytes more or less say nothing: "Hi." and its longest translation are both right.
+    if lengths[1] > config.max_length_ratio * max(lengths[0], 10):
+        return "length ratio"
+    for text, language in zip(pair, (config.source_language, config.target_language)):
+        if wrong_script(text, language):
+            return "wrong script"
+    return ""
+
+
+def wrong_script(text, language):
+    """Whether less than half of a text's letters are of a script its language is written in.
+
+    Text of fewer than four letters, or in a language without a rule here, is never wrong.
+    """
+    scripts = _LANGUAGE_SCRIPTS.get(language)
+    if not scripts or (text.isascii() and "LATIN" in scripts):
+        return False
+    letters = [character for character in text if character.isalpha()]
+    right = sum(unicodedata.name(letter, "").startswith(scripts) for letter in letters)
+    return len(letters) >= 4 and 2 * right < len(letters)
+
+
+def _why_repeated(pair, seen, held_out):
+    if pair in seen:
+        return "duplicate"
+    return "source stands in validation or test" if pair[0] in held_out else ""
+
+
+def format_report(report):
+    """The report as a table for the console."""
+    lines = [f"{'split':<12}{'pairs':>10}{'kept':>10}"]
+    for split, entry in report.items():
+        lines.append(f"{split:<12}{entry['pairs_in']:>10,}{entry['pairs_out']:>10,}")
+        for reason, found in sorted(entry["reasons"].items(), key=lambda item: -item[1]["count"]):
+            lines.append(f"    {found['count']:>8,} {found['action']:<9} {reason}")
+    return "\n".join(lines)

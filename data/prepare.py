@@ -1,0 +1,202 @@
+"""From raw pairs to memory-mapped ids, once: loaded, cleaned, tokenised, and kept in a cache.
+
+The cache's key is a hash of all that the result depends on: options, the bytes of the input files, and the code that
+reads, cleans and tokenises. It is written into a folder of a temporary name and renamed when it is whole.
+"""
+
+import dataclasses
+import functools
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+import tempfile
+
+import numpy as np
+
+from data.cleaning import clean
+from data.config import DataConfig, DataError
+from data.sources import SPLITS, input_files, load_examples, source_kind
+from transformer.config import TokenizerConfig
+from transformer.tokenizer import load_tokenizer, load_tokenizers, save_tokenizers, train_tokenizer
+
+# Texts handed to the tokenizer at once.
+GROUP = 10_000
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """Tokenised pairs: pair n has the ids source_ids[source_offsets[n]:source_offsets[n + 1]], the end token last."""
+
+    folder: pathlib.Path
+    name: str
+
+    @functools.cached_property
+    def source_ids(self):
+        """int32, memory-mapped, all sources one behind the other."""
+        return self._load("source_ids")
+
+    @functools.cached_property
+    def target_ids(self):
+        """int32, memory-mapped."""
+        return self._load("target_ids")
+
+    @functools.cached_property
+    def source_offsets(self):
+        """int64 (n + 1,)."""
+        return np.asarray(self._load("source_offsets"))
+
+    @functools.cached_property
+    def target_offsets(self):
+        """int64 (n + 1,)."""
+        return np.asarray(self._load("target_offsets"))
+
+    @property
+    def source_lengths(self):
+        """int64 (n,), the end token included."""
+        return np.diff(self.source_offsets)
+
+    @property
+    def target_lengths(self):
+        """int64 (n,)."""
+        return np.diff(self.target_offsets)
+
+    def __len__(self):
+        return len(self.source_offsets) - 1
+
+    def source_texts(self):
+        """The cleaned texts, list of str, in their original order."""
+        return [source for source, _ in self._texts]
+
+    def target_texts(self):
+        """list of str."""
+        return [target for _, target in self._texts]
+
+    @functools.cached_property
+    def _texts(self):
+        with open(self.folder / f"{self.name}.jsonl", encoding="utf-8") as file:
+            return [json.loads(line) for line in file]
+
+    def _load(self, name):
+        return np.load(self.folder / f"{self.name}.{name}.npy", mmap_mode="r")
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+    """What training needs of the data."""
+
+    folder: pathlib.Path
+    source_tokenizer: object
+    target_tokenizer: object
+    splits: dict  # name -> Split
+    report: dict  # of data/cleaning.py
+    cached: bool  # whether it was there already
+
+
+def prepare(data: DataConfig, tokenizer: TokenizerConfig, cache_dir):
+    """Prepares the data, or finds it prepared.
+
+    Args:
+        data, tokenizer: the options. cache_dir: folder that holds one folder for each preparation.
+
+    Returns:
+        Prepared.
+
+    Raises:
+        DataError: the data cannot be used. ConfigError: the tokenizer cannot be made.
+    """
+    folder = pathlib.Path(cache_dir) / cache_key(data, tokenizer)
+    cached = folder.exists()
+    if not cached:
+        _build(folder, data, tokenizer)
+    source, target = load_tokenizers(folder / "tokenizer")
+    report = json.loads((folder / "data_report.json").read_text(encoding="utf-8"))
+    return Prepared(folder, source, target, {name: Split(folder, name) for name in SPLITS}, report, cached)
+
+
+def cache_key(data, tokenizer):
+    """A hash of options, input files and code, 16 hexadecimal digits."""
+    source_kind(data)
+    digest = hashlib.sha256()
+    options = dataclasses.asdict(data) | {"data_dir": ""} | dataclasses.asdict(tokenizer)
+    digest.update(json.dumps(options, sort_keys=True).encode())
+    code = sorted(pathlib.Path(__file__).parent.glob("**/*.py"))
+    models = [path for path in (tokenizer.source_tokenizer, tokenizer.target_tokenizer) if path]
+    for path in [*code, *(path for _, _, path in input_files(data)), *models]:
+        if not os.path.isfile(path):
+            continue  # a tokenizer file that is missing is reported when it is loaded
+        with open(path, "rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest() if hasattr(hashlib, "file_digest") else
+                          hashlib.sha256(file.read()).digest())
+    return digest.hexdigest()[:16]
+
+
+def _build(folder, data, tokenizer):
+    """Writes a preparation beside its place, then renames it into it."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = pathlib.Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=folder.parent))
+    try:
+        splits, report = clean(load_examples(data), data)
+        if not splits["train"]:
+            raise DataError("cleaning must leave training pairs. Received: none. See --clean and --max_length_ratio.")
+        source, target = make_tokenizers(splits["train"], tokenizer)
+        save_tokenizers(temporary / "tokenizer", source, target)
+        for name, pairs in splits.items():
+            _write_split(temporary, name, pairs, source, target, data, report[name])
+        with open(temporary / "data_report.json", "w", encoding="utf-8") as file:
+            json.dump(report, file, indent=2, ensure_ascii=False)
+        os.replace(temporary, folder)
+    except OSError:
+        if not folder.exists():  # else another process was first, with the same result
+            raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def make_tokenizers(pairs, config):
+    """The (source, target) tokenizers: given files, or learnt from the training pairs; one object if joint."""
+    if config.source_tokenizer:
+        source = load_tokenizer(config.source_tokenizer)
+        return source, load_tokenizer(config.target_tokenizer) if config.target_tokenizer else source
+    if config.joint_vocabulary:
+        joint = train_tokenizer((text for pair in pairs for text in pair), config)
+        return joint, joint
+    return tuple(train_tokenizer((pair[side] for pair in pairs), config) for side in (0, 1))
+
+
+def _write_split(folder, name, pairs, source, target, data, report):
+    """Tokenises pairs and writes texts and arrays. Training pairs that are too long are left out and reported."""
+    ids = [_encode(tokenizer, [pair[side] for pair in pairs]) for side, tokenizer in enumerate((source, target))]
+    keep = np.ones(len(pairs), dtype=bool)
+    limits = {"source": data.max_source_length, "target": data.max_target_length}
+    for (side, limit), (_, offsets) in zip(limits.items(), ids):
+        long = np.diff(offsets) > limit
+        if long.any():
+            examples = [f"{n + 1}: {' ||| '.join(pairs[n])[:160]}" for n in np.nonzero(long)[0][:5]]
+            action = "dropped" if name == "train" else "kept"
+            report["reasons"][f"{side} too long (tokens)"] = {
+                "action": action, "count": int(long.sum()), "examples": examples
+            }  # fmt: skip
+            keep &= ~long
+    if name != "train":
+        keep[:] = True
+    if not keep.any():
+        raise DataError(f"every split needs pairs. Received: none for {name} after cleaning. Use a larger --max_source_length.")
+    report["pairs_out"] = int(keep.sum())
+    with open(folder / f"{name}.jsonl", "w", encoding="utf-8") as file:
+        file.writelines(json.dumps(pair, ensure_ascii=False) + "\n" for pair, kept in zip(pairs, keep) if kept)
+    for side, (flat, offsets) in zip(limits, ids):
+        lengths = np.diff(offsets)
+        np.save(folder / f"{name}.{side}_ids.npy", flat[np.repeat(keep, lengths)])
+        np.save(folder / f"{name}.{side}_offsets.npy", np.concatenate([[0], np.cumsum(lengths[keep])]))
+
+
+def _encode(tokenizer, texts):
+    """All ids one behind the other, int32, each text's ending in eos, and the offsets, int64 (n + 1,)."""
+    flat, offsets = [], [0]
+    for start in range(0, len(texts), GROUP):
+        for ids in tokenizer.encode(texts[start : start + GROUP]):
+            flat += [*ids, tokenizer.eos_id]
+            offsets.append(len(flat))
+    return np.asarray(flat, dtype=np.int32), np.asarray(offsets, dtype=np.int64)

@@ -1,0 +1,202 @@
+"""The update step: sums over tokens however the batch is cut, and a training that can be cut anywhere."""
+
+import types
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from transformer import checkpoints
+from transformer.callbacks import NotFiniteError
+from transformer.config import ConfigError, ModelConfig, TrainingConfig
+from transformer.losses import cross_entropy
+from transformer.model import Transformer
+from transformer.training import Progress, choose_weights, make_trainee, resume, set_precision, start_training, use_jit
+
+# Without biases: the key bias has no gradient but rounding noise, which Adam makes as large as any other.
+MODEL = ModelConfig(d_model=16, num_heads=2, num_layers=1, ffn_dim=32, vocab_size=13, dropout=0.0, use_bias=False)
+
+
+@pytest.fixture(autouse=True)
+def float32():
+    keras.utils.set_random_seed(3)
+    yield
+    set_precision("float32")
+
+
+def batch_at(step, rows=4, length=6):
+    """A copying task with lines of different length: (source, target_in), target_out."""
+    rng = np.random.default_rng(step)
+    target = rng.integers(4, 13, (rows, length)).astype("int32")
+    for row, count in enumerate(rng.integers(1, length + 1, rows)):
+        target[row, count:] = 0
+    start = np.where(target[:, :1] != 0, 2, 0).astype("int32")
+    return (target, np.concatenate([start, target[:, :-1] * (target[:, 1:] != 0)], 1)), target
+
+
+def dataset(start, stop):
+    spec = tf.TensorSpec((None, None), "int32")
+    return tf.data.Dataset.from_generator(
+        lambda: (batch_at(step) for step in range(start, stop)), output_signature=((spec, spec), spec)
+    )
+
+
+def trainee_of(**options):
+    defaults = dict(learning_rate=0.01, schedule="constant", warmup_steps=0, train_steps=6, label_smoothing=0.1)
+    defaults["adam_epsilon"] = 1e-4  # smaller, and rounding noise in a tiny gradient counts as much as a large one
+    config = TrainingConfig(**{**defaults, "checkpoint_every": 2, "eval_every": 3, "log_every": 2, **options})
+    set_precision(config.precision)
+    keras.utils.set_random_seed(5)
+    trainee, _ = make_trainee(lambda: Transformer.from_model_config(MODEL), config)
+    return trainee, config
+
+
+def weights(trainee):
+    return np.concatenate([variable.numpy().ravel() for variable in trainee.model.trainable_variables])
+
+
+def start(trainee, config, folder, **options):
+    folder.mkdir(exist_ok=True)
+    (folder / "config.json").write_text("{}")
+    arguments = dict(
+        make_dataset=lambda step: dataset(step, config.train_steps), batch_at=batch_at,
+        validation=[batch_at(1000)], translate=lambda texts: texts, texts=(["a b c d"], ["a b c d"]), language="",
+        padding_share=0.0,
+    )  # fmt: skip
+    return start_training(trainee, config, folder, **{**arguments, **options})
+
+
+def test_gradients_are_those_of_the_mean_over_tokens():
+    trainee, config = trainee_of()
+    inputs, targets = tf.nest.map_structure(tf.constant, batch_at(0))
+    with tf.GradientTape() as tape:
+        loss, count = cross_entropy(targets, trainee.model(inputs), 0.1)
+        mean = loss / count
+    expected = tape.gradient(mean, [v.value for v in trainee.model.trainable_variables])
+    total, tokens = trainee._gradients((inputs, targets), trainee.model.trainable_variables)
+    assert float(tokens) == np.count_nonzero(batch_at(0)[1])
+    for ours, theirs in zip(total[1:], expected):
+        np.testing.assert_allclose(ours / tokens, tf.convert_to_tensor(theirs), atol=1e-6)
+
+
+@pytest.mark.parametrize("options", [dict(accumulate_steps=2), dict(accumulate_steps=4, clip_norm=0.5)])
+def test_accumulated_micro_batches_equal_one_batch(options):
+    """Also where the micro-batches hold different numbers of real tokens."""
+    one, _ = trainee_of(**{**options, "accumulate_steps": 1})
+    many, _ = trainee_of(**options)
+    for trainee in (one, many):
+        trainee.fit(dataset(0, 3), verbose=0)
+    np.testing.assert_allclose(weights(one), weights(many), atol=2e-6)
+
+
+def test_two_replicas_equal_one_device():
+    code = """
+import numpy as np, sys, tensorflow as tf
+sys.path.insert(0, ".")
+tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2)
+from tests.test_training import dataset, trainee_of, weights
+found = []
+for distribution in ("none", "mirrored"):
+    trainee, _ = trainee_of(distribution=distribution, clip_norm=0.5)
+    trainee.fit(dataset(0, 4), verbose=0)
+    found.append(weights(trainee))
+assert trainee.distribute_strategy.num_replicas_in_sync == 2
+np.testing.assert_allclose(*found, atol=2e-6)
+print("equal")
+"""
+    import pathlib
+    import subprocess
+    import sys
+
+    root = pathlib.Path(__file__).parents[1]
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
+    assert done.stdout.endswith("equal\n"), done.stderr[-2000:]
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_lower_precision_learns(precision):
+    trainee, _ = trainee_of(precision=precision, train_steps=60)
+    first = trainee.validate([batch_at(0)])["loss"]
+    trainee.fit(dataset(0, 60), verbose=0)
+    assert trainee.validate([batch_at(0)])["loss"] < first - 0.5
+    assert all(variable.dtype == "float32" for variable in trainee.model.trainable_variables)
+
+
+def test_one_trace_for_each_shape():
+    trainee, _ = trainee_of()
+    spec = tf.TensorSpec((None, None), "int32")
+    shapes = [(4, 6), (2, 12), (4, 6), (2, 12), (4, 6)]
+    batches = tf.data.Dataset.from_generator(
+        lambda: (batch_at(number, *shape) for number, shape in enumerate(shapes)), output_signature=((spec, spec), spec)
+    )
+    trainee.fit(batches, verbose=0)
+    assert trainee.num_traces == 2
+
+
+def test_validation_is_the_mean_over_all_tokens():
+    trainee, _ = trainee_of()
+    batches = [batch_at(1), batch_at(2, rows=2)]
+    loss, count, right = 0.0, 0.0, 0.0
+    for inputs, targets in batches:
+        logits = keras.ops.convert_to_numpy(trainee.model(inputs))
+        for t, l in zip(targets.ravel(), logits.reshape(-1, 13).astype("float64")):
+            if t:
+                loss, count = loss - l[t] + np.log(np.exp(l).sum()), count + 1
+                right += l.argmax() == t
+    assert trainee.validate(batches) == {"loss": pytest.approx(loss / count, abs=1e-5), "accuracy": right / count}
+
+
+def test_a_continued_training_equals_an_uninterrupted_one(tmp_path):
+    whole, config = trainee_of()
+    start(whole, config, tmp_path / "whole")
+
+    first, config = trainee_of()
+    start(first, config, tmp_path / "cut", make_dataset=lambda step: dataset(step, 4))  # runs dry at step 4
+    second, config = trainee_of()
+    progress, stopped = start(second, config, tmp_path / "cut")
+    assert progress.step == 6 and stopped is None
+    assert weights(second).tobytes() == weights(whole).tobytes()
+    assert progress.tokens == sum(np.count_nonzero(batch_at(step)[1]) for step in range(6))
+
+
+def test_checkpoints_best_and_average(tmp_path):
+    trainee, config = trainee_of(keep_checkpoints=2, average_checkpoints=2)
+    scores = iter([["a b c d"], ["x"], ["x"], ["a b c d"]])  # the first validation is the best
+    translate = lambda texts: next(scores)  # noqa: E731
+    progress, _ = start(trainee, config, tmp_path, translate=translate)
+    assert (progress.best_step, progress.without_gain) == (3, 1)
+    names = [path.name for path in checkpoints.list_checkpoints(tmp_path)]
+    assert names == ["step-00000004.safetensors", "step-00000006.safetensors"]
+    chosen = choose_weights(trainee, config, tmp_path, [batch_at(9)], translate, (["a b c d"], ["a b c d"]), "")
+    assert chosen == "best validation, step 3"
+    best, _ = checkpoints.read_checkpoint(tmp_path / "checkpoints" / "best.safetensors")
+    for name, variable in checkpoints.named_variables(trainee.model).items():
+        np.testing.assert_array_equal(variable.numpy(), best[name])
+
+
+def test_early_stopping(tmp_path):
+    trainee, config = trainee_of(early_stopping=1, eval_every=1)
+    progress, _ = start(trainee, config, tmp_path, translate=lambda texts: ["no"])
+    assert progress.step == 2
+
+
+def test_a_loss_that_is_no_number_stops_and_keeps_the_batch(tmp_path):
+    trainee, config = trainee_of()
+    trainee.model.trainable_variables[0].assign(np.full(trainee.model.trainable_variables[0].shape, np.nan))
+    with pytest.raises(NotFiniteError, match="at step 1; its batch is in"):
+        start(trainee, config, tmp_path)
+    np.testing.assert_array_equal(np.load(tmp_path / "bad-batch-1.npz")["targets"], batch_at(0)[1])
+    assert not checkpoints.list_checkpoints(tmp_path)
+
+
+def test_resume_without_checkpoints_begins_at_nothing(tmp_path):
+    trainee, _ = trainee_of()
+    assert resume(trainee, tmp_path) == Progress()
+
+
+def test_jit_is_refused_where_it_cannot_work():
+    two = types.SimpleNamespace(num_replicas_in_sync=2)
+    with pytest.raises(ConfigError, match="--jit=off"):
+        use_jit("on", two)
+    assert use_jit("off", two)[0] is False
