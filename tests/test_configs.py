@@ -1,0 +1,44 @@
+"""Every shipped recipe parses, and its flags make valid configurations."""
+
+import pathlib
+
+import pytest
+from absl import flags
+
+import train
+from transformer.flags import define, parse, read
+
+ROOT = pathlib.Path(__file__).parents[1]
+RECIPES = sorted((ROOT / "configs").glob("*.cfg"))
+
+
+def parsed(path):
+    values = flags.FlagValues()
+    train.define_flags(values)
+    define(*train.CONFIGS, flag_values=values)
+    parse(["train.py", f"--flagfile={path}"], values)
+    return {config.__name__: read(config, values) for config in train.CONFIGS}
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_a_recipe_parses_and_says_how_it_is_run(path):
+    configs = parsed(path)
+    assert configs["DataConfig"].corpus or configs["DataConfig"].source_train or "tfds" in path.read_text() or (
+        configs["DataConfig"].examples_train
+    )
+    header = [line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("#")]
+    assert f"configs/{path.name}" in "\n".join(header)
+
+
+def test_the_named_recipes_are_there():
+    assert {path.stem for path in RECIPES} >= {
+        "reverse", "phrasebook_en_de", "phrasebook_en_zh", "multi30k_en_de", "tatoeba_en_zh", "ted_pt_en",
+        "wmt14_en_de_base", "wmt14_en_de_big",
+    }  # fmt: skip
+
+
+def test_wmt_recipes_are_the_papers_models():
+    base, big = (parsed(ROOT / "configs" / f"wmt14_en_de_{size}.cfg") for size in ("base", "big"))
+    assert [base["ModelConfig"].d_model, base["ModelConfig"].ffn_dim, base["ModelConfig"].dropout] == [512, 2048, 0.1]
+    assert [big["ModelConfig"].d_model, big["ModelConfig"].num_heads, big["ModelConfig"].dropout] == [1024, 16, 0.3]
+    assert base["TrainingConfig"].schedule == "noam" and base["TrainingConfig"].adam_beta_2 == 0.98

@@ -1,0 +1,92 @@
+"""Strings in, strings out: one output for each input, in order, whatever the input."""
+
+import json
+
+import keras
+import pytest
+
+from transformer.config import ConfigError, DecodingConfig, ModelConfig
+from transformer.generation import LENGTHS, Generator, _halves, _join, source_batches
+from transformer.model import Transformer
+from transformer.tokenizer import ByteTokenizer
+
+NASTY = ["", " ", "\t", "a", "\0", "\u2028", "Ω≈ç√∫", "👩‍👩‍👧‍👦 🇩🇪", "\ufeff", "x" * 300, "word " * 90, "。".join(["我"] * 80), "ہ"]
+
+
+class Echo(Generator):
+    """Answers each piece with its own text, so that order and pieces can be seen."""
+
+    def _generate(self, sources):
+        return [[(text, -1.0)] * self.config.n_best for text in self.source_tokenizer.decode(sources)]
+
+
+def echo(**options):
+    return Echo(None, ByteTokenizer(), ByteTokenizer(), DecodingConfig(), **options)
+
+
+@pytest.fixture(scope="module")
+def generator():
+    keras.utils.set_random_seed(1)
+    config = ModelConfig(d_model=16, num_heads=2, num_layers=1, ffn_dim=16, vocab_size=260)
+    model = Transformer.from_model_config(config)
+    tokenizer = ByteTokenizer()
+    return Generator(model, tokenizer, tokenizer, DecodingConfig(beam_size=2, n_best=2, max_length=6), 32)
+
+
+def test_one_output_for_each_input_in_order(generator):
+    outputs = generator(NASTY)
+    assert len(outputs) == len(NASTY)
+    assert outputs[0] == outputs[1] == outputs[2] == ""
+    assert all("\n" not in text for text in outputs)
+    assert outputs == [generator([text])[0] for text in NASTY]  # neither order nor company matters
+
+
+def test_n_best_is_sorted_and_as_long_as_asked(generator):
+    for outputs in generator.n_best(["abc", "", "de"]):
+        assert len(outputs) == 2 and outputs[0][1] >= outputs[1][1]
+
+
+def test_a_long_line_is_cut_into_pieces_and_nothing_is_lost():
+    text = "One two three. " * 40 + "四五六。" * 40 + "x" * 500
+    outputs = echo(max_source_length=32)([text, "short"])
+    assert outputs[0].replace(" ", "") == text.replace(" ", "") and outputs[1] == "short"
+
+
+def test_pieces_fit_and_are_cut_at_sentences():
+    pieces = echo(max_source_length=24)._pieces("He came home. She left, and he stayed there alone.")
+    assert [piece for piece, _ in pieces] == ["He came home.", "She left,", "and he stayed", "there alone."]
+    assert all(len(ids) <= 24 for _, ids in pieces)
+
+
+@pytest.mark.parametrize(
+    "text, halves",
+    [
+        ("Aa bb. Cc dd.", ("Aa bb. ", "Cc dd.")),
+        ("天气很好。我们走吧。", ("天气很好。", "我们走吧。")),
+        ("aaaa bb cccc", ("aaaa ", "bb cccc")),
+        ("aaaaaaaa", ("aaaa", "aaaa")),
+    ],
+)
+def test_halves(text, halves):
+    assert _halves(text) == halves
+
+
+def test_join_writes_a_space_where_the_script_has_one():
+    assert _join("Hallo.", "Welt.") == "Hallo. Welt." and _join("你好。", "世界。") == "你好。世界。"
+    assert _join("", "a") == "a" and _join("a", "") == "a"
+
+
+def test_source_batches_keep_the_budget_and_every_source():
+    lengths = [3, 40, 16, 17, 5, 2000, 9]
+    batches = source_batches(lengths, max_tokens=48)
+    assert sorted(index for indices, _ in batches for index in indices) == list(range(7))
+    assert batches[0] == ([0, 4, 6], 16)
+    for indices, padded in batches:
+        assert padded in LENGTHS and padded >= max(lengths[index] for index in indices)
+        assert len(indices) == 1 or len(indices) * padded <= 48
+
+
+def test_a_run_folder_without_a_model_is_refused(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps({}))
+    with pytest.raises(ConfigError, match="must hold model.keras"):
+        Generator.from_run(tmp_path)

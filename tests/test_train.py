@@ -1,0 +1,156 @@
+"""The programs as a user runs them: train, interrupt, continue, translate, score; and their errors."""
+
+import json
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+def run(*arguments, text=None, check=True):
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=ROOT, input=text, capture_output=True, text=True, encoding="utf-8"
+    )
+    if check:
+        assert done.returncode == 0, done.stderr[-3000:]
+    return done
+
+
+@pytest.fixture(scope="module")
+def reversed_run(tmp_path_factory):
+    """A run of configs/reverse.cfg, interrupted by SIGTERM on its way and continued by the same command."""
+    folder = tmp_path_factory.mktemp("runs") / "reverse"
+    command = [sys.executable, "train.py", "--flagfile=configs/reverse.cfg", f"--run={folder}"]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    first = []
+    for line in process.stdout:
+        first.append(line)
+        if line.startswith("step    100"):
+            process.send_signal(signal.SIGTERM)
+    assert process.wait() == 128 + signal.SIGTERM
+    return folder, "".join(first), run(*command[1:]).stdout
+
+
+def test_the_reverse_task_is_learnt_perfectly(reversed_run):
+    folder, _, _ = reversed_run
+    assert json.loads((folder / "scores.json").read_text())["exact_match"] == 100.0
+
+
+def test_an_interrupted_run_says_how_to_continue_and_continues(reversed_run):
+    _, first, second = reversed_run
+    assert "The same command continues from there." in first
+    step = int(first.split("saved at step ")[1].split()[0])
+    assert 100 <= step < 150 and f"continuing from step {step}\n" in second
+
+
+def test_the_output_tells_padding_shapes_traces_and_samples(reversed_run):
+    _, _, output = reversed_run
+    assert "; padding " in output and "1 traces for 1 shapes" in output
+    assert output.count("\n  reference  ") == 10 and "exact_match" in output
+
+
+def test_the_run_folder_is_complete(reversed_run):
+    folder, _, _ = reversed_run
+    names = {path.name for path in folder.iterdir()}
+    assert names == {
+        "config.json", "flags.cfg", "tokenizer", "data_report.json", "checkpoints", "tensorboard", "model.keras",
+        "predictions.jsonl", "scores.json", "model_card.md",
+    }  # fmt: skip
+    rows = [json.loads(line) for line in (folder / "predictions.jsonl").read_text().splitlines()]
+    assert len(rows) == 1000 and all(row["prediction"] == row["source"][::-1] for row in rows)
+    assert "exact_match" in (folder / "model_card.md").read_text()
+
+
+def test_tensorboard_has_the_curves(reversed_run):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(reversed_run[0] / "tensorboard"))
+    events.Reload()
+    found = set(events.Tags()["tensors"])
+    assert found >= {
+        "train/loss", "train/learning_rate", "train/gradient_norm", "train/tokens_per_second", "train/padding_share",
+        "validation/loss", "validation/perplexity", "validation/accuracy", "validation/bleu", "samples", "config",
+    }  # fmt: skip
+
+
+def test_generate_writes_one_line_for_each_line(reversed_run):
+    text = "a b c d\n\nq r s t a\r\n" + "\u2028" + "\nzzz unknown ☃\n" + "b a t " * 2000 + "\nf e d"
+    output = run("-m", "transformer", "generate", f"--run={reversed_run[0]}", text=text).stdout
+    lines = output.split("\n")
+    assert len(lines) == 8 and lines[-1] == ""  # seven lines, each ended
+    assert [lines[0], lines[1], lines[2], lines[6]] == ["d c b a", "", "a t s r q", "d e f"]
+
+
+def test_generate_survives_naughty_strings(reversed_run, shared, tmp_path):
+    strings = json.loads((shared / "naughty_strings" / "blns.json").read_text(encoding="utf-8"))
+    lines = [text.replace("\n", " ") for text in strings]
+    (tmp_path / "in.txt").write_text("\n".join(lines) + "\n", encoding="utf-8", errors="surrogatepass", newline="\n")
+    run("-m", "transformer", "generate", f"--run={reversed_run[0]}", f"--input={tmp_path}/in.txt",
+        f"--output={tmp_path}/out.txt", "--beam_size=2", "--max_length=20")  # fmt: skip
+    assert (tmp_path / "out.txt").read_bytes().count(b"\n") == len(lines)
+
+
+def test_generate_writes_n_best_with_scores(reversed_run):
+    output = run("-m", "transformer", "generate", f"--run={reversed_run[0]}", "--beam_size=3", "--n_best=3", "--scores",
+                 text="a b c\n").stdout  # fmt: skip
+    scores, texts = zip(*(line.split("\t") for line in output.splitlines()))
+    assert texts[0] == "c b a" and len(set(texts)) == 3
+    assert [float(score) for score in scores] == sorted(map(float, scores), reverse=True)
+
+
+def test_evaluate_prints_scores(reversed_run, tmp_path):
+    (tmp_path / "s").write_text("a b c d\ne f g h\n")
+    (tmp_path / "t").write_text("d c b a\nh g f x\n")
+    arguments = ["-m", "transformer", "evaluate", f"--run={reversed_run[0]}", f"--source={tmp_path}/s", f"--target={tmp_path}/t"]
+    assert json.loads(run(*arguments, "--json").stdout)["exact_match"] == 50.0
+    assert "bleu_signature" in run(*arguments).stdout
+
+
+def test_another_configuration_in_the_same_folder_is_refused(reversed_run):
+    done = run("train.py", "--flagfile=configs/reverse.cfg", f"--run={reversed_run[0]}", "--learning_rate=0.5", check=False)
+    assert done.returncode == 2 and "learning_rate: 0.003 there, 0.5 now" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_flags_cfg_replays_the_run(reversed_run, tmp_path):
+    folder, _, _ = reversed_run
+    run("train.py", f"--flagfile={folder}/flags.cfg", f"--run={tmp_path}/replay", "--train_steps=1", "--eval_every=1000",
+        "--eval_decode=10")  # fmt: skip
+    old, new = (json.loads((path / "config.json").read_text()) for path in (folder, tmp_path / "replay"))
+    assert old["model"] == new["model"] and old["data"] == new["data"] and old["tokenizer"] == new["tokenizer"]
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["train.py", "--corpus=reverse", "--d_model=100", "--num_heads=8"], "num_heads must divide d_model"),
+        (["train.py", "--train_step=5"], "Did you mean --train_steps?"),
+        (["train.py"], "--corpus"),
+        (["train.py", "--source_train=no_such_file", "--target_train=x"], "no_such_file"),
+        (["train.py", "--corpus=reverse", "--train_steps=1e3"], "whole number"),
+        (["-m", "transformer", "generate"], "--run must name a run folder"),
+        (["-m", "transformer", "generate", "--run=nowhere"], "must hold model.keras"),
+        (["-m", "transformer", "fly"], "a command is needed"),
+        (["-m", "transformer", "evaluate", "--run=nowhere", "--source=no_file", "--target=x"], "no_file"),
+    ],
+)
+def test_a_users_mistake_ends_with_code_2_and_no_traceback(arguments, message, tmp_path):
+    if arguments[0] == "train.py":
+        arguments = [*arguments, f"--run={tmp_path}/run"]
+    done = run(*arguments, check=False)
+    assert done.returncode == 2 and message in done.stderr and "Traceback" not in done.stderr
+
+
+def test_help_is_grouped_and_imports_nothing_heavy():
+    code = "import runpy, sys; sys.argv = ['transformer', '--help']\ntry: runpy.run_module('transformer', run_name='__main__')\n"
+    code += "except SystemExit: print({'tensorflow', 'keras', 'numpy'} & set(sys.modules))"
+    assert run("-c", code).stdout.endswith("set()\n")
+    begun = time.monotonic()
+    text = run("train.py", "--help").stdout
+    assert time.monotonic() - begun < 30 and "training:" in text and "--train_steps=10000" in text
+    assert "pad_id" not in text
