@@ -1,225 +1,266 @@
 """Greedy, beam and sampled decoding over `step(ids, position, state) -> (logits, state)`: knows no model, no tokenizer.
 
-Everything is keras.ops with static shapes, so it runs eagerly, in a tf.function and under jax.jit.
+Pure keras.ops with static shapes, so that one text runs eagerly, in a tf.function and under XLA, on TensorFlow and JAX.
 
-Shapes: B batch, W beams, N = B * W hypotheses (those of a sentence side by side), L length, V vocabulary.
+Shapes: B batch, W beams, N hypotheses (B, or B * W with those of a sentence side by side: row b * W + w),
+C candidates for the next token, L length, V vocabulary.
 """
 
 import keras
 from keras import ops
 
-# Stands for log 0: finite, so that sums and products of it stay numbers.
+# Stands for log 0: finite, so that sums, products and differences of it stay numbers.
 NEVER = -1e9
 
 
 def decode(step, state, config, *, batch_size, max_lengths, length, bos_id, eos_id, pad_id):
-    """Decodes a batch as a DecodingConfig says: by sampling, greedily or with a beam.
+    """Decodes a batch as a DecodingConfig says: samples if temperature > 0, else greedily or with a beam.
+
+    No pad and no bos is ever written; eos not before `config.min_length` other tokens; no n-gram of
+    `config.no_repeat_ngram` tokens twice. A hypothesis ends, in an eos that counts like any other, at its
+    `max_lengths`, whatever the other rules say, and where they leave it no token.
 
     Args:
         step: step(ids int32 (N,), position int32 scalar, state) -> (logits float (N, V) of the next token, state).
-            Position 0 holds bos.
-        state: nested structure of tensors with leading dimension B; a beam repeats it to N and reorders it.
+            Position 0 holds bos. What is constant for a sentence belongs in the function, not in the state.
+        state: nested structure of tensors with leading dimension B; a beam repeats them to N rows and, after each
+            step, reorders the rows of what `step` returned. `step` must keep structure, shapes and dtypes.
         config: DecodingConfig.
-        batch_size: B. max_lengths: int32 (B,), the most tokens of each output, eos included: the last one allowed is
-            made eos. length: static int L, no smaller than any of them.
-        bos_id, eos_id, pad_id: bos and pad are never written.
+        batch_size: B, an int (or a scalar tensor in a tf.function).
+        max_lengths: int32 (B,), the most tokens of each output, eos included; at most `length`, at least 1.
+        length: L, a static int.
+        bos_id, eos_id, pad_id: ints; pad differs from eos, while bos may equal either, as in BART, T5 and Marian.
 
     Returns:
-        ids int32 (B, n_best, L), best first, eos included, pad behind it; scores float32 (B, n_best): log-probability
-        divided by the length penalty ((5 + tokens) / 6) ^ alpha of Wu et al. 2016, equation 14; for sampling the
-        log-probability under the distribution that was sampled from.
+        ids int32 (B, n_best, L), best first, eos included, pad behind it; and their scores float32 (B, n_best). A score
+        is the log-probability divided by the length penalty ((5 + tokens) / 6) ^ alpha of Wu et al. 2016, equation 14,
+        eos counted; when sampling, the log-probability itself. Where fewer than n_best outputs exist, the rest are pad
+        only and score NEVER.
     """
-    rules = Rules(config, max_lengths, bos_id, eos_id, pad_id)
-    if config.temperature > 0 or config.beam_size == 1:
-        return _one_by_one(step, state, config, rules, batch_size, length)
-    return _beam_search(step, state, config, rules, batch_size, length)
+    if config.temperature > 0:
+        method = sample
+    else:
+        method = greedy if config.beam_size == 1 else beam_search
+    return method(step, state, config, batch_size=batch_size, max_lengths=max_lengths, length=length, bos_id=bos_id,
+                  eos_id=eos_id, pad_id=pad_id)  # fmt: skip
 
 
-class Rules:
-    """Which tokens may be written: turns logits into scores of the tokens allowed."""
+def greedy(step, state, config, *, batch_size, max_lengths, length, bos_id, eos_id, pad_id):
+    """Writes the likeliest token at each step; of equals the one with the lower id. As `decode`, with one output."""
+    rules = _Rules(config, max_lengths, length, bos_id, eos_id, pad_id)
 
-    def __init__(self, config, max_lengths, bos_id, eos_id, pad_id):
-        self.config, self.max_lengths = config, ops.cast(max_lengths, "int32")
-        self.bos_id, self.eos_id, self.pad_id = bos_id, eos_id, pad_id
+    def choose(logits, position):
+        scores, tokens = rules.candidates(logits, position, 1)
+        return _pick(tokens, ops.argmax(scores, axis=-1))
 
-    def apply(self, logits, position, ids):
-        """float32 (B, W, V) logits, forbidden tokens at NEVER; ids (B, W, L) are what each hypothesis has so far."""
-        vocabulary = ops.arange(logits.shape[-1])
-        is_eos = ops.equal(vocabulary, self.eos_id)
-        allowed = ops.logical_and(ops.not_equal(vocabulary, self.pad_id), ops.not_equal(vocabulary, self.bos_id))
-        allowed = ops.logical_and(allowed, ops.logical_or(~is_eos, position >= self.config.min_length))
-        allowed = allowed[None, None]
-        if self.config.no_repeat_ngram:
-            allowed = ops.logical_and(allowed, ~self._repeats(ids, position, logits.shape[-1]))
-        last = (position + 1 >= self.max_lengths)[:, None, None]
-        allowed = ops.where(last, is_eos[None, None], allowed)
-        return ops.where(allowed, logits, NEVER)
-
-    def _repeats(self, ids, position, vocab_size):
-        """bool (B, W, V): tokens that would write an n-gram a second time. The end token is never one of them."""
-        size, length = self.config.no_repeat_ngram, ids.shape[-1]
-        index = ops.arange(length)
-        # starts[i]: the n-gram beginning at i is complete, and its first n - 1 tokens are the last n - 1 written.
-        starts = ops.broadcast_to(index + size <= position, ops.shape(ids))
-        for offset in range(size - 1):
-            now = ops.take(ids, ops.clip(position - (size - 1) + offset, 0, length - 1), axis=-1)[..., None]
-            then = ops.take(ids, ops.clip(index + offset, 0, length - 1), axis=-1)
-            starts = ops.logical_and(starts, ops.equal(now, then))
-        enough = ops.logical_and(starts, position >= size - 1)
-        ends = ops.take(ids, ops.clip(index + size - 1, 0, length - 1), axis=-1)
-        hits = ops.one_hot(ops.where(enough, ends, self.eos_id), vocab_size, dtype="int32")
-        return ops.logical_and(ops.max(hits, axis=-2) > 0, ops.arange(vocab_size) != self.eos_id)
-
-    def penalty(self, tokens):
-        """The length penalty of outputs of `tokens` tokens, float32."""
-        return ((5.0 + ops.cast(tokens, "float32")) / 6.0) ** self.config.length_penalty
+    ids, score = _write_one(step, state, rules, choose, batch_size, length)
+    tokens = ops.sum(ops.cast(ops.not_equal(ids, pad_id), "int32"), axis=1)
+    return ids[:, None], (score / rules.penalty(tokens))[:, None]
 
 
-def _write(ids, position, new):
-    """ids (..., L) with column `position` replaced by new (...)."""
-    return ops.where(ops.equal(ops.arange(ids.shape[-1]), position), new[..., None], ids)
+def sample(step, state, config, *, batch_size, max_lengths, length, bos_id, eos_id, pad_id):
+    """Draws each token from softmax(logits / temperature), cut to the `top_k` likeliest and then to the fewest whose
+    probabilities sum to `top_p` (Holtzman et al. 2020). As `decode`, with one output.
 
+    The same seed, batch size and length give the same output (but TensorFlow draws other numbers under XLA than outside
+    it). The score is the log-probability that `step` gives the tokens: temperature and cuts change what is drawn, not
+    what it is worth.
+    """
+    rules = _Rules(config, max_lengths, length, bos_id, eos_id, pad_id)
+    # One number a token, all drawn before the loop: each step has its own, and none depends on how many steps are run.
+    # It stays below 1 by more than the rounding error of the sums that it is compared with.
+    draws = keras.random.uniform((length, batch_size), 0.0, 1.0 - 1e-6, seed=config.sampling_seed)
 
-def _one_by_one(step, state, config, rules, batch_size, length):
-    """Greedy decoding or sampling: one hypothesis a sentence."""
-    ids = ops.full((batch_size, length), rules.pad_id, dtype="int32")
-    last = ops.full((batch_size,), rules.bos_id, dtype="int32")
-    score, tokens = ops.zeros((batch_size,), "float32"), ops.zeros((batch_size,), "int32")
-    done = ops.zeros((batch_size,), "bool")
+    def choose(logits, position):
+        scores, tokens = rules.candidates(logits, position)
+        return _draw(scores / config.temperature, tokens, ops.take(draws, position, axis=0), config)
 
-    def unfinished(position, ids, last, score, tokens, done, *state):
-        return ops.logical_and(position < length, ~ops.all(done))
-
-    def body(position, ids, last, score, tokens, done, *flat):
-        logits, new = step(last, position, keras.tree.pack_sequence_as(state, list(flat)))
-        raw = ops.cast(logits, "float32")
-        logits = rules.apply(raw[:, None], position, ids[:, None])[:, 0]
-        if config.temperature > 0:
-            raw = logits = truncate(logits / config.temperature, config.top_k, config.top_p)
-            chosen = ops.argmax(logits + _gumbel(ops.shape(logits), config.sampling_seed, position), axis=-1)
-        else:
-            chosen = ops.argmax(logits, axis=-1)
-        chosen = ops.cast(chosen, "int32")
-        gained = ops.take_along_axis(raw, chosen[:, None], axis=-1)[:, 0] - ops.logsumexp(raw, axis=-1)
-        last = ops.where(done, rules.pad_id, chosen)
-        score = score + ops.where(done, 0.0, gained)
-        tokens = tokens + ops.cast(~done, "int32")
-        done = ops.logical_or(done, ops.equal(chosen, rules.eos_id))
-        return position + 1, _write(ids, position, last), last, score, tokens, done, *keras.tree.flatten(new)
-
-    start = (ops.convert_to_tensor(0, "int32"), ids, last, score, tokens, done, *keras.tree.flatten(state))
-    _, ids, _, score, tokens, *_ = ops.while_loop(unfinished, body, start)
-    if not config.temperature:
-        score = score / rules.penalty(tokens)
+    ids, score = _write_one(step, state, rules, choose, batch_size, length)
     return ids[:, None], score[:, None]
 
 
-def _gumbel(shape, seed, position):
-    """Gumbel noise, a function of seed and position: the argmax of logits + noise is a draw from their softmax."""
-    key = ops.stack([ops.convert_to_tensor(seed, "uint32"), ops.cast(position, "uint32")])
-    uniform = keras.random.uniform(shape, 1e-7, 1.0 - 1e-7, seed=key)
-    return -ops.log(-ops.log(uniform))
+def beam_search(step, state, config, *, batch_size, max_lengths, length, bos_id, eos_id, pad_id):
+    """Beam search with W living and W finished hypotheses (as in Vaswani et al. 2018, Tensor2Tensor). As `decode`.
 
+    Each step ranks all one-token extensions of the living by log-probability; among the best 2 W of them those that end
+    compete with the finished by score, and the best W others live on. Of equals the one from the lower beam comes
+    first, then the lower id; among the finished the earlier. It stops when nothing living can still be returned.
 
-def truncate(logits, top_k=0, top_p=1.0):
-    """Logits (B, V) with all but the likeliest tokens at NEVER.
-
-    Args:
-        top_k: how many stay (Fan et al. 2018); 0: all.
-        top_p: the fewest whose probabilities sum to at least p stay (Holtzman et al. 2020).
+    With one beam this is not `greedy`, which stops at the first eos that is likeliest; the beam goes on while a longer
+    output might score higher.
     """
-    if top_k:
-        smallest = ops.top_k(logits, min(top_k, logits.shape[-1]))[0][:, -1:]
-        logits = ops.where(logits >= smallest, logits, NEVER)
-    if top_p < 1.0:
-        falling = ops.flip(ops.sort(logits, axis=-1), axis=-1)
-        chance = ops.softmax(falling)
-        before = ops.cumsum(chance, axis=-1) - chance
-        smallest = ops.min(ops.where(before < top_p, falling, float("inf")), axis=-1, keepdims=True)
-        logits = ops.where(logits >= ops.minimum(smallest, falling[:, :1]), logits, NEVER)
-    return logits
+    beams = config.beam_size
+    rules = _Rules(config, ops.repeat(max_lengths, beams, axis=0), length, bos_id, eos_id, pad_id)
+    best_penalty = rules.penalty(ops.minimum(ops.cast(max_lengths, "int32"), length))
+
+    def promising(position, alive, last, ids, finished, finished_ids, *flat):
+        # Log-probabilities only fall and the penalty grows with length, so no living hypothesis ends above this.
+        bound = ops.max(alive, axis=1) / best_penalty
+        can_improve = ops.logical_and(bound > finished[:, config.n_best - 1], bound > NEVER / 2)
+        return ops.logical_and(position < length, ops.any(can_improve))
+
+    def body(position, alive, last, ids, finished, finished_ids, *flat):
+        logits, new = step(last, position, keras.tree.pack_sequence_as(state, list(flat)))
+        score, beam, token = _extensions(rules, logits, ids, position, alive)  # (B, 2 W)
+        candidates = _write(ops.take(ids, _rows(beam, beams), axis=0), position, ops.reshape(token, (-1,)))
+        ends = ops.equal(token, eos_id)
+        ended = ops.where(ops.logical_and(ends, score > NEVER / 2), score / rules.penalty(position + 1), NEVER)
+        finished, finished_ids = _merge(finished, finished_ids, ended, candidates)
+        alive, index = ops.top_k(ops.where(ends, NEVER, score), beams)
+        rows = _rows(ops.take_along_axis(beam, index, axis=1), beams)
+        last = ops.reshape(ops.take_along_axis(token, index, axis=1), (-1,))
+        ids = ops.take(candidates, _rows(index, 2 * beams), axis=0)
+        reordered = [ops.take(leaf, rows, axis=0) for leaf in keras.tree.flatten(new)]
+        return position + 1, alive, last, ids, finished, finished_ids, *reordered
+
+    # Only the first beam lives at the start: the others would be copies of it.
+    alive = ops.where(ops.arange(beams) == 0, 0.0, NEVER)[None] * ops.ones((batch_size, 1), "float32")
+    finished = ops.full((batch_size, beams), NEVER, "float32")
+    last = ops.full((batch_size * beams,), bos_id, "int32")
+    ids = ops.full((batch_size * beams, length), pad_id, "int32")
+    flat = [ops.repeat(leaf, beams, axis=0) for leaf in keras.tree.flatten(state)]
+    start = (ops.convert_to_tensor(0, "int32"), alive, last, ids, finished, ids, *flat)
+    _, _, _, _, finished, ids, *_ = ops.while_loop(promising, body, start)
+    return ops.reshape(ids, (-1, beams, length))[:, : config.n_best], finished[:, : config.n_best]
 
 
-def _repeat(x, beams):
-    """(B, ...) -> (B * W, ...)"""
-    return ops.repeat(x, beams, axis=0)
+class _Rules:
+    """Which tokens each of N hypotheses may write next, and what its length costs."""
+
+    def __init__(self, config, max_lengths, length, bos_id, eos_id, pad_id):
+        self.config, self.max_lengths = config, ops.minimum(ops.cast(max_lengths, "int32"), length)
+        self.bos_id, self.eos_id, self.pad_id = bos_id, eos_id, pad_id
+
+    def penalty(self, tokens):
+        """The length penalty of outputs of `tokens` tokens, float32."""
+        return ops.power((5.0 + ops.cast(tokens, "float32")) / 6.0, self.config.length_penalty)
+
+    def candidates(self, logits, position, count=None):
+        """At least the `count` best allowed tokens of each hypothesis, or all V, from logits float32 (N, V).
+
+        Returns their logits float32 (N, C) and ids int32 (N, C); what is not allowed has NEVER, and the last column is
+        an end that was forced. At most three tokens are forbidden to all, so `count` + 3 candidates are enough: looking
+        at them alone saves a mask over the whole vocabulary.
+        """
+        vocab_size = logits.shape[-1]
+        if count is None:
+            top, tokens = logits, ops.zeros_like(logits, "int32") + ops.arange(vocab_size)
+        else:
+            top, tokens = ops.top_k(logits, min(count + 3, vocab_size))
+        ends = ops.equal(tokens, self.eos_id)
+        never = ops.logical_and(ends, position < self.config.min_length)
+        for token in {self.pad_id, self.bos_id} - {self.eos_id}:
+            never = ops.logical_or(never, ops.equal(tokens, token))
+        top = ops.where(never, NEVER, top)
+        forced = ops.logical_or(position + 1 >= self.max_lengths, ops.max(top, axis=-1) <= NEVER / 2)[:, None]
+        end = ops.where(forced, logits[:, self.eos_id : self.eos_id + 1], NEVER)
+        top = ops.concatenate([ops.where(forced, NEVER, top), end], axis=1)
+        return top, ops.concatenate([tokens, ops.full_like(tokens[:, :1], self.eos_id)], axis=1)
+
+    def without_repeats(self, logits, ids, position):
+        """logits (N, V) with NEVER for what would write an n-gram of ids (N, L) a second time (Paulus et al. 2018).
+
+        eos needs no exception: it is never among the tokens of a hypothesis that is still being written.
+        """
+        size, vocab_size = self.config.no_repeat_ngram, logits.shape[-1]
+        if not size:
+            return logits
+        # The n-gram that begins here was written, and its first n - 1 tokens are the last n - 1 written.
+        repeats = ops.broadcast_to(ops.arange(ids.shape[1]) + size <= position, ops.shape(ids))
+        for offset in range(size - 1):
+            recent = ops.take(ids, ops.maximum(position - size + 1 + offset, 0), axis=1)
+            repeats = ops.logical_and(repeats, ops.equal(ops.roll(ids, -offset, axis=1), recent[:, None]))
+        # pad is forbidden anyway: it stands for "none".
+        banned = ops.where(repeats, ops.roll(ids, 1 - size, axis=1), self.pad_id)
+        cells = ops.reshape(ops.arange(ops.shape(ids)[0])[:, None] * vocab_size + banned, (-1, 1))
+        flat = ops.reshape(logits, (-1,))
+        flat = ops.scatter_update(flat, cells, ops.full_like(cells[:, 0], NEVER, dtype=logits.dtype))
+        return ops.reshape(flat, (-1, vocab_size))
 
 
-def _gather(x, beam):
-    """Picks hypotheses: x (B, W, ...), beam int (B, K) -> (B, K, ...)."""
-    batch, beams = ops.shape(beam)[0], x.shape[1]
-    flat = ops.reshape(x, (-1, *x.shape[2:]))
-    rows = beam + ops.arange(batch)[:, None] * beams
-    return ops.reshape(ops.take(flat, ops.reshape(rows, (-1,)), axis=0), (-1, beam.shape[1], *x.shape[2:]))
-
-
-def _reorder(state, beam):
-    """Picks hypotheses of a state with leading dimension N = B * W by beam int (B, W)."""
-    batch, beams = ops.shape(beam)[0], beam.shape[1]
-    rows = ops.reshape(beam + ops.arange(batch)[:, None] * beams, (-1,))
-    return [ops.take(leaf, rows, axis=0) for leaf in state]
-
-
-def _best_extensions(logits, normalizer, score, count):
-    """The `count` best one-token extensions of all hypotheses of a sentence.
-
-    The two-level search (per hypothesis, then across) needs no log-softmax of the whole vocabulary. Ties go to the
-    lower beam, then to the lower token.
-
-    Args:
-        logits: float32 (B, W, V), forbidden tokens at NEVER. normalizer: float32 (B, W, 1), log of the sum of their
-            exponentials before any was forbidden. score: float32 (B, W), log-probability so far.
+def _write_one(step, state, rules, choose, batch_size, length):
+    """Writes one hypothesis a sentence with `choose(logits (B, V), position) -> int32 (B,)`.
 
     Returns:
-        score float32, beam int32, token int32, each (B, count).
+        ids int32 (B, L) and their log-probability float32 (B,).
     """
-    count_each = min(count, logits.shape[-1])
-    top, token = ops.top_k(logits, count_each)  # (B, W, count)
-    total = ops.reshape(score[..., None] + top - normalizer, (-1, logits.shape[1] * count_each))
-    best, index = ops.top_k(total, count)
-    index = ops.cast(index, "int32")
-    token = ops.take_along_axis(ops.reshape(ops.cast(token, "int32"), ops.shape(total)), index, axis=1)
-    return best, index // count_each, token
+
+    def unfinished(position, done, last, ids, score, *flat):
+        return ops.logical_and(position < length, ops.any(ops.logical_not(done)))
+
+    def body(position, done, last, ids, score, *flat):
+        logits, new = step(last, position, keras.tree.pack_sequence_as(state, list(flat)))
+        logits = ops.cast(logits, "float32")
+        chosen = choose(rules.without_repeats(logits, ids, position), position)
+        score = score + ops.where(done, 0.0, _pick(logits, chosen) - ops.logsumexp(logits, axis=-1))
+        last = ops.where(done, rules.pad_id, chosen)
+        done = ops.logical_or(done, ops.equal(chosen, rules.eos_id))
+        return position + 1, done, last, _write(ids, position, last), score, *keras.tree.flatten(new)
+
+    done, last = ops.zeros((batch_size,), "bool"), ops.full((batch_size,), rules.bos_id, "int32")
+    ids, score = ops.full((batch_size, length), rules.pad_id, "int32"), ops.zeros((batch_size,), "float32")
+    start = (ops.convert_to_tensor(0, "int32"), done, last, ids, score, *keras.tree.flatten(state))
+    _, _, _, ids, score, *_ = ops.while_loop(unfinished, body, start)
+    return ids, score
 
 
-def _beam_search(step, state, config, rules, batch_size, length):
-    """Beam search with a set of living and a set of finished hypotheses (as in Tensor2Tensor, Vaswani et al. 2018)."""
-    beams = config.beam_size
-    flat = [_repeat(leaf, beams) for leaf in keras.tree.flatten(state)]
-    ids = ops.full((batch_size, beams, length), rules.pad_id, dtype="int32")
-    # Only the first hypothesis lives at the start: the others would be copies of it.
-    first = ops.where(ops.arange(beams) == 0, 0.0, NEVER)[None]
-    alive = ops.broadcast_to(ops.cast(first, "float32"), (batch_size, beams))
-    last = ops.full((batch_size, beams), rules.bos_id, dtype="int32")
-    finished = ops.full((batch_size, beams), NEVER, dtype="float32")
+def _draw(scores, tokens, draw, config):
+    """Draws one of tokens int32 (B, C) by scores float32 (B, C), cut to top_k and top_p, with draw in [0, 1) (B,)."""
+    if config.top_k or config.top_p < 1.0:
+        count = scores.shape[1]
+        scores, index = ops.top_k(scores, min(config.top_k or count, count))
+        tokens = ops.take_along_axis(tokens, index, axis=1)
+    chance = ops.softmax(scores, axis=-1)
+    if config.top_p < 1.0:
+        likelier = ops.cumsum(chance, axis=-1) - chance
+        kept = ops.logical_or(likelier < config.top_p, ops.arange(chance.shape[1]) == 0)
+        chance = ops.where(kept, chance, 0.0)
+    total = ops.cumsum(chance, axis=-1)
+    # The first token whose cumulated probability exceeds the draw; never an impossible one, however the sums round.
+    reached = ops.logical_and(total > draw[:, None] * total[:, -1:], chance > 0.0)
+    return _pick(tokens, ops.argmax(ops.cast(reached, "int32"), axis=-1))
 
-    def promising(position, ids, alive, last, finished_ids, finished, *flat):
-        # What the best living hypothesis can still reach, against the worst finished one that would be returned.
-        bound = ops.max(alive, axis=1) / rules.penalty(rules.max_lengths)
-        worst = finished[:, config.n_best - 1]
-        open_ = ops.logical_and(bound > worst, ops.max(alive, axis=1) > NEVER / 2)
-        return ops.logical_and(position < length, ops.any(open_))
 
-    def body(position, ids, alive, last, finished_ids, finished, *flat):
-        packed = keras.tree.pack_sequence_as(state, list(flat))
-        logits, new = step(ops.reshape(last, (-1,)), position, packed)
-        logits = ops.reshape(ops.cast(logits, "float32"), (-1, beams, logits.shape[-1]))
-        normalizer = ops.logsumexp(logits, axis=-1, keepdims=True)
-        logits = rules.apply(logits, position, ids)
-        # Twice as many as beams, so that enough go on living even if half of them end.
-        score, beam, token = _best_extensions(logits, normalizer, alive, 2 * beams)
-        candidates = _write(_gather(ids, beam), position, token)
-        ends = ops.equal(token, rules.eos_id)
-        ended = ops.where(ends, score / rules.penalty(position + 1), NEVER)
-        ended = ops.where(score > NEVER / 2, ended, NEVER)
-        finished, index = ops.top_k(ops.concatenate([finished, ended], axis=1), beams)
-        finished_ids = _gather(ops.concatenate([finished_ids, candidates], axis=1), ops.cast(index, "int32"))
-        alive, index = ops.top_k(ops.where(ends, NEVER, score), beams)
-        index = ops.cast(index, "int32")
-        ids, last = _gather(candidates, index), ops.take_along_axis(token, index, axis=1)
-        new = _reorder(keras.tree.flatten(new), ops.take_along_axis(beam, index, axis=1))
-        return position + 1, ids, alive, last, finished_ids, finished, *new
+def _extensions(rules, logits, ids, position, alive):
+    """The best 2 W one-token extensions of the living hypotheses of each sentence, W of which at most end.
 
-    start = (ops.convert_to_tensor(0, "int32"), ids, alive, last, ids, finished, *flat)
-    _, _, _, _, finished_ids, finished, *_ = ops.while_loop(promising, body, start)
-    return finished_ids[:, : config.n_best], finished[:, : config.n_best]
+    Ranking within each hypothesis and then across them needs no log-softmax of the whole vocabulary.
+
+    Args:
+        logits: float (N, V). ids: int32 (N, L). alive: float32 (B, W), log-probabilities.
+
+    Returns:
+        log-probability float32, beam int32, token int32, each (B, 2 W).
+    """
+    beams = alive.shape[1]
+    logits = ops.cast(logits, "float32")
+    normalizer = ops.logsumexp(logits, axis=-1)
+    top, tokens = rules.candidates(rules.without_repeats(logits, ids, position), position, 2 * beams)  # (N, C)
+    count = top.shape[1]
+    total = ops.reshape(top + (ops.reshape(alive, (-1,)) - normalizer)[:, None], (-1, beams * count))
+    score, index = ops.top_k(total, 2 * beams)
+    return score, index // count, ops.take_along_axis(ops.reshape(tokens, (-1, beams * count)), index, axis=1)
+
+
+def _merge(scores, ids, more_scores, more_ids):
+    """The best W of scores (B, W) and more_scores (B, K), with their ids (B * W, L) and (B * K, L)."""
+    beams, length, total = scores.shape[1], ids.shape[1], scores.shape[1] + more_scores.shape[1]
+    both = [ops.reshape(part, (-1, count, length)) for part, count in ((ids, beams), (more_ids, total - beams))]
+    scores, index = ops.top_k(ops.concatenate([scores, more_scores], axis=1), beams)
+    rows = ops.reshape(ops.concatenate(both, axis=1), (-1, length))
+    return scores, ops.take(rows, _rows(index, total), axis=0)
+
+
+def _rows(index, count):
+    """Index int32 (B, K) of one of `count` rows of a sentence -> (B * K,) of a row among all B * count."""
+    return ops.reshape(index + count * ops.arange(ops.shape(index)[0])[:, None], (-1,))
+
+
+def _pick(x, index):
+    """x (B, C), index int (B,) -> (B,)"""
+    return ops.take_along_axis(x, index[:, None], axis=1)[:, 0]
+
+
+def _write(ids, position, tokens):
+    """ids (N, L) with column `position` replaced by tokens (N,)."""
+    return ops.where(ops.arange(ids.shape[1]) == position, tokens[:, None], ids)

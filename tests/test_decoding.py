@@ -1,0 +1,381 @@
+"""Decoding against a plain-Python search over scripted scores: the same ids, the same scores.
+
+Runs on either backend: KERAS_BACKEND=jax python -m pytest tests/test_decoding.py
+"""
+
+import math
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from transformer.config import DecodingConfig
+from transformer.decoding import NEVER, beam_search, decode, greedy, sample
+
+PAD, UNK, BOS, EOS = 0, 1, 2, 3
+BATCH, VOCAB, LENGTH = 3, 9, 7
+BUCKETS = 11  # a history is hashed into one of these, so that the scripted logits depend on all of it
+
+
+def table(seed, vocab=VOCAB, scale=2.0, batch=BATCH):
+    """Logits float32 (batch, LENGTH, BUCKETS, vocab): what follows a history, by sentence, position and hash."""
+    return np.random.default_rng(seed).normal(0.0, scale, (batch, LENGTH, BUCKETS, vocab)).astype("float32")
+
+
+def script(logits):
+    """A `step` over a table, and the state it starts with: the hash and, to test reordering, the whole history."""
+    batch = logits.shape[0]
+    flat = ops.convert_to_tensor(logits.reshape(-1, logits.shape[-1]))
+
+    def step(ids, position, state):
+        (hashed, sentence), history = state["own"], state["history"]
+        history = ops.where(ops.arange(LENGTH) == position, ids[:, None], history)
+        hashed = (hashed * 5 + ids) % BUCKETS
+        row = (sentence * LENGTH + position) * BUCKETS + hashed
+        return ops.take(flat, row, axis=0), {"own": (hashed, sentence), "history": history}
+
+    zeros = np.zeros(batch, "int32")
+    state = {"own": (zeros, np.arange(batch, dtype="int32")), "history": np.full((batch, LENGTH), -1, "int32")}
+    return step, keras.tree.map_structure(ops.convert_to_tensor, state)
+
+
+def run(method, logits, config, caps=None, compiled=None, bos=BOS, pad=PAD):
+    """ids (B, n, LENGTH) and scores (B, n) of a decoding method as NumPy arrays; `compiled`: None, "graph" or "xla"."""
+    step, state = script(logits)
+    caps = np.full(logits.shape[0], LENGTH, "int32") if caps is None else np.asarray(caps, "int32")
+
+    def function(caps):
+        return method(step, state, config, batch_size=logits.shape[0], max_lengths=caps, length=LENGTH, bos_id=bos,
+                      eos_id=EOS, pad_id=pad)
+
+    caps = ops.convert_to_tensor(caps)
+    if compiled and keras.backend.backend() == "jax":
+        import jax
+
+        function = jax.jit(function)
+    elif compiled:
+        import tensorflow as tf
+
+        function = tf.function(function, jit_compile=compiled == "xla")
+    return [ops.convert_to_numpy(result) for result in function(caps)]
+
+
+# The same in plain Python: one sentence at a time, lists of tokens, no early stop.
+
+
+def log_probabilities(logits, sentence, tokens, config, cap, bos=BOS, pad=PAD):
+    """{token: log-probability} of the tokens allowed after `tokens`."""
+    hashed = 0
+    for token in [bos, *tokens]:
+        hashed = (hashed * 5 + token) % BUCKETS
+    row = logits[sentence, len(tokens), hashed]
+    normalizer = np.float32(math.log(sum(math.exp(x) for x in row.tolist())))
+    found = {token: np.float32(x) - normalizer for token, x in enumerate(row)}
+    n = config.no_repeat_ngram
+    written = {tuple(tokens[i : i + n]) for i in range(len(tokens) - n + 1)} if n else set()
+    allowed = {
+        token: x for token, x in found.items()
+        if token not in {pad, bos} - {EOS}
+        and not (token == EOS and len(tokens) < config.min_length)
+        and not (n and tuple([*tokens, token][-n:]) in written and len(tokens) >= n)
+    }  # fmt: skip
+    return allowed if allowed and len(tokens) + 1 < cap else {EOS: found[EOS]}
+
+
+def penalty(count, config):
+    return ((5 + count) / 6) ** config.length_penalty
+
+
+def python_greedy(logits, sentence, config, cap):
+    tokens, score = [], 0.0
+    while not tokens or tokens[-1] != EOS:
+        found = log_probabilities(logits, sentence, tokens, config, cap)
+        best = max(found, key=lambda token: (found[token], -token))
+        tokens, score = [*tokens, best], score + found[best]
+    return [(score / penalty(len(tokens), config), tokens)]
+
+
+def python_beam(logits, sentence, config, cap, **ids):
+    width = config.beam_size
+    living, finished = [(np.float32(0.0), [])], []
+    while living:
+        extended = []
+        for score, tokens in living:
+            found = log_probabilities(logits, sentence, tokens, config, cap, **ids)
+            extended += [(score + x, [*tokens, token]) for token, x in sorted(found.items())]
+        extended = sorted(extended, key=lambda pair: -pair[0])[: 2 * width]  # sorted() is stable: ties keep their order
+        finished += [(score / penalty(len(tokens), config), tokens) for score, tokens in extended if tokens[-1] == EOS]
+        finished = sorted(finished, key=lambda pair: -pair[0])[:width]
+        living = [pair for pair in extended if pair[1][-1] != EOS][:width]
+    return finished[: config.n_best]
+
+
+def check(result, expected):
+    """The decoder's (ids, scores) of one sentence are the expected [(score, tokens), ...], then only pad."""
+    ids, scores = result
+    for row, score, (expected_score, tokens) in zip(ids, scores, expected):
+        assert row.tolist() == tokens + [PAD] * (LENGTH - len(tokens))
+        assert score == pytest.approx(float(expected_score), rel=1e-6, abs=1e-5)
+    assert (ids[len(expected) :] == PAD).all() and (scores[len(expected) :] == NEVER).all()
+
+
+CASES = [
+    dict(),
+    dict(length_penalty=0.0, n_best=2),
+    dict(length_penalty=1.0, min_length=3),
+    dict(no_repeat_ngram=2, n_best=2),
+    dict(no_repeat_ngram=1, min_length=4, length_penalty=1.0),
+    dict(no_repeat_ngram=3, length_penalty=0.0, min_length=2),
+]
+
+
+@pytest.mark.parametrize("case", range(len(CASES)))
+@pytest.mark.parametrize("width", [1, 2, 3, 5])
+def test_beam_search_is_that_of_plain_python(width, case):
+    options = {**CASES[case], "beam_size": width}
+    options["n_best"] = min(width, options.get("n_best", width))
+    config = DecodingConfig(**options)
+    rng, batch = np.random.default_rng(10 * case + width), 16
+    caps, scales = rng.integers(1, LENGTH + 1, batch), rng.choice([0.3, 1.0, 2.0, 4.0], batch)
+    logits = table(100 * case + width, batch=batch, scale=1.0) * scales[:, None, None, None].astype("float32")
+    ids, scores = run(beam_search, logits, config, caps)
+    for sentence in range(batch):
+        check((ids[sentence], scores[sentence]), python_beam(logits, sentence, config, caps[sentence]))
+
+
+@pytest.mark.parametrize("case", range(len(CASES)))
+def test_greedy_is_that_of_plain_python(case):
+    config = DecodingConfig(**{**CASES[case], "beam_size": 1, "n_best": 1})
+    caps, logits = np.arange(1, LENGTH + 1), table(1000 + case, batch=LENGTH, scale=1.0)
+    ids, scores = run(decode, logits, config, caps)
+    for sentence, cap in enumerate(caps):
+        check((ids[sentence], scores[sentence]), python_greedy(logits, sentence, config, cap))
+
+
+@pytest.mark.parametrize("width, compiled", [(1, None), (2, None), (3, "xla"), (4, None)])
+def test_ties_go_to_the_lower_beam_then_to_the_lower_token(width, compiled):
+    # At a position every history has as many possible tokens as any other, so sums are equal to the last bit and order
+    # alone decides: what is possible differs by history.
+    rng, caps = np.random.default_rng(width), [LENGTH, LENGTH, 5, 5, 3]
+    logits = np.full((len(caps), LENGTH, BUCKETS, VOCAB), -64.0, "float32")
+    for sentence, position in np.ndindex(len(caps), LENGTH):
+        count = rng.integers(2, 5)
+        for bucket in range(BUCKETS):
+            logits[sentence, position, bucket, rng.permutation(np.arange(1, VOCAB))[:count]] = 0.0
+    config = DecodingConfig(beam_size=width, n_best=width, length_penalty=1.0)
+    ids, scores = run(beam_search, logits, config, caps, compiled)
+    for sentence, cap in enumerate(caps):
+        check((ids[sentence], scores[sentence]), python_beam(logits, sentence, config, cap))
+
+
+def test_all_tokens_equal():
+    config = DecodingConfig(beam_size=3, n_best=3, length_penalty=0.0)
+    ids, scores = run(beam_search, np.zeros((1, LENGTH, BUCKETS, 8), "float32"), config)
+    # Of 8 equal tokens pad and bos are forbidden: unk, eos, 4 ... come first; unk, 4, 5 live on. Shorter is likelier.
+    np.testing.assert_array_equal(ids[0, :, :4], [[EOS, 0, 0, 0], [UNK, EOS, 0, 0], [UNK, UNK, EOS, 0]])
+    np.testing.assert_allclose(scores[0], np.log(1 / 8) * np.array([1, 2, 3]), rtol=1e-6)
+
+
+def test_a_hand_worked_beam():
+    # a = 4, b = 5. After bos: a 0.6, b 0.4. After a: eos 0.5, b 0.5. After b: eos 0.9, a 0.1. Then eos.
+    chances = {(): {4: 0.6, 5: 0.4}, (4,): {EOS: 0.5, 5: 0.5}, (5,): {EOS: 0.9, 4: 0.1}}
+    logits = np.full((1, LENGTH, BUCKETS, 6), -50.0, "float32")
+    logits[:, 2:, :, EOS] = 0.0
+    for tokens, found in chances.items():
+        bucket = BOS if not tokens else (BOS * 5 + tokens[0]) % BUCKETS
+        for token, chance in found.items():
+            logits[0, len(tokens), bucket, token] = math.log(chance)
+    ids, scores = run(decode, logits, DecodingConfig(beam_size=2, n_best=2, length_penalty=0.0))
+    np.testing.assert_array_equal(ids[0, :, :3], [[5, EOS, 0], [4, EOS, 0]])
+    np.testing.assert_allclose(scores[0], np.log([0.36, 0.3]), rtol=1e-5)
+    ids, scores = run(decode, logits, DecodingConfig(beam_size=1, length_penalty=0.0))
+    np.testing.assert_array_equal(ids[0, 0, :3], [4, EOS, 0])  # greedy: of eos and b, equal, the lower
+    ids, scores = run(decode, logits, DecodingConfig(beam_size=2, n_best=2, length_penalty=10.0))
+    np.testing.assert_array_equal(ids[0, :, :4], [[4, 5, EOS, 0], [5, 4, EOS, 0]])
+    np.testing.assert_allclose(scores[0], np.log([0.3, 0.04]) / (8 / 6) ** 10, rtol=1e-5)
+
+
+def test_the_state_follows_its_hypothesis():
+    logits = table(7)
+    step, state = script(logits)
+
+    def exact(ids, position, state):
+        # Every row's recorded history must be the path whose scores the decoder believes to extend.
+        scores, state = step(ids, position, state)
+        known = ops.sum(ops.cast(ops.not_equal(state["history"], -1), "int32"), axis=1)
+        spelt = ops.zeros_like(ids)
+        for index in range(LENGTH):
+            inside = index <= position
+            spelt = ops.where(inside, (spelt * 5 + state["history"][:, index]) % BUCKETS, spelt)
+        good = ops.logical_and(ops.equal(spelt, state["own"][0]), ops.equal(known, position + 1))
+        return ops.where(good[:, None], scores, float("nan")), state
+
+    config = DecodingConfig(beam_size=4, n_best=4)
+    caps = ops.convert_to_tensor(np.full(BATCH, LENGTH, "int32"))
+    ids, scores = beam_search(exact, state, config, batch_size=BATCH, max_lengths=caps, length=LENGTH, bos_id=BOS,
+                              eos_id=EOS, pad_id=PAD)  # fmt: skip
+    for sentence in range(BATCH):
+        result = ops.convert_to_numpy(ids[sentence]), ops.convert_to_numpy(scores[sentence])
+        check(result, python_beam(logits, sentence, config, LENGTH))
+
+
+def test_one_beam_is_greedy_where_the_model_is_sure():
+    logits, config = table(3, scale=1.0), DecodingConfig(beam_size=1, length_penalty=0.0)
+    logits[..., [PAD, BOS]] = -20.0
+    logits[:, 4:, :, EOS] = 20.0
+    logits += 20.0 * (logits == logits.max(-1, keepdims=True))
+    for result, expected in zip(run(beam_search, logits, config), run(greedy, logits, config)):
+        np.testing.assert_allclose(result, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("options", [
+    dict(beam_size=1), dict(beam_size=4, n_best=3, no_repeat_ngram=2), dict(temperature=1.0, top_k=4, top_p=0.9),
+    dict(temperature=0.7),
+])  # fmt: skip
+def test_eager_graph_and_xla_agree(options):
+    logits, config, caps = table(11, scale=1.0), DecodingConfig(**options), [LENGTH, 4, 1]
+    ids, scores = run(decode, logits, config, caps)
+    for compiled in ("graph", "xla"):
+        if config.temperature and compiled == "xla" and keras.backend.backend() == "tensorflow":
+            # TensorFlow draws other numbers under XLA than outside it: here the same each time is all one can ask.
+            ids, scores = run(decode, logits, config, caps, compiled)
+        other_ids, other_scores = run(decode, logits, config, caps, compiled)
+        np.testing.assert_array_equal(ids, other_ids)
+        np.testing.assert_allclose(scores, other_scores, atol=1e-5)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="a batch of unknown size is TensorFlow's")
+@pytest.mark.parametrize("options", [dict(beam_size=1), dict(beam_size=3, no_repeat_ngram=2), dict(temperature=1.0)])
+def test_the_batch_may_be_of_any_size(options):
+    import tensorflow as tf
+
+    logits, config = table(12), DecodingConfig(**options)
+    step, _ = script(logits)
+
+    @tf.function(input_signature=[tf.TensorSpec([None], "int32"), tf.TensorSpec([None, LENGTH], "int32")])
+    def function(caps, history):
+        batch, sentence = tf.shape(caps)[0], tf.range(tf.shape(caps)[0])
+        state = {"own": (tf.zeros_like(caps), sentence), "history": history}
+        return decode(step, state, config, batch_size=batch, max_lengths=caps, length=LENGTH, bos_id=BOS, eos_id=EOS,
+                      pad_id=PAD)
+
+    for batch in (1, BATCH):
+        ids, scores = function(np.full(batch, 5, "int32"), np.full((batch, LENGTH), -1, "int32"))
+        expected_ids, expected_scores = run(decode, logits[:batch], config, [5] * batch)
+        np.testing.assert_array_equal(ids, expected_ids)
+        np.testing.assert_allclose(scores, expected_scores, atol=1e-5)
+
+
+@pytest.mark.parametrize("bos, pad", [(EOS, 1), (VOCAB - 1, VOCAB - 1)], ids=["BART", "Marian"])
+def test_bos_may_be_eos_or_pad(bos, pad):
+    logits = table(13)
+    for config in (DecodingConfig(beam_size=3), DecodingConfig(beam_size=1)):
+        ids, _ = run(decode, logits, config, bos=bos, pad=pad)
+        for sentence in range(BATCH):
+            written = [token for token in ids[sentence, 0].tolist() if token != pad]
+            assert written[-1] == EOS and EOS not in written[:-1]
+            if config.beam_size > 1:
+                assert written == python_beam(logits, sentence, config, LENGTH, bos=bos, pad=pad)[0][1]
+
+
+def test_where_nothing_is_allowed_the_hypothesis_ends():
+    # Two tokens, none twice, at least five of them: impossible after two.
+    logits = np.zeros((1, LENGTH, BUCKETS, 5), "float32")
+    for width in (1, 2):
+        config = DecodingConfig(beam_size=width, no_repeat_ngram=1, min_length=5)
+        ids, _ = run(decode, logits, config)
+        np.testing.assert_array_equal(ids[0, 0], [UNK, 4, EOS, 0, 0, 0, 0])
+
+
+def test_low_precision_logits_and_a_masked_vocabulary():
+    logits = table(14)
+    logits[..., 6:] = -np.inf
+    step, state = script(logits)
+
+    def half(ids, position, state):
+        scores, state = step(ids, position, state)
+        return ops.cast(scores, "bfloat16"), state
+
+    rounded = ops.convert_to_numpy(ops.cast(ops.cast(logits, "bfloat16"), "float32"))
+    for config in (DecodingConfig(beam_size=3, n_best=3), DecodingConfig(beam_size=1), DecodingConfig(temperature=1.0)):
+        caps = ops.convert_to_tensor(np.full(BATCH, LENGTH, "int32"))
+        ids, scores = decode(half, state, config, batch_size=BATCH, max_lengths=caps, length=LENGTH, bos_id=BOS,
+                             eos_id=EOS, pad_id=PAD)  # fmt: skip
+        expected_ids, expected_scores = run(decode, rounded, config)
+        np.testing.assert_array_equal(ops.convert_to_numpy(ids), expected_ids)
+        np.testing.assert_allclose(ops.convert_to_numpy(scores), expected_scores, atol=1e-6)
+        assert expected_ids.max() < 6 and np.isfinite(expected_scores).all()
+
+
+@pytest.mark.skipif(keras.backend.backend() == "jax", reason="counts calls of an eager loop, which JAX traces once")
+def test_the_search_stops_when_nothing_better_can_come():
+    logits = np.full((2, LENGTH, BUCKETS, VOCAB), -20.0, "float32")
+    logits[0, 1, :, EOS] = logits[1, 2, :, EOS] = 20.0
+    logits[0, [0, 2, 3, 4, 5, 6], :, 5] = logits[1, [0, 1, 3, 4, 5, 6], :, 5] = 20.0
+    step, state = script(logits)
+    for width in (1, 3):
+        calls = []
+
+        def counted(ids, position, state):
+            calls.append(1)
+            return step(ids, position, state)
+
+        caps = ops.convert_to_tensor([LENGTH, LENGTH])
+        ids, _ = decode(counted, state, DecodingConfig(beam_size=width), batch_size=2, max_lengths=caps, length=LENGTH,
+                        bos_id=BOS, eos_id=EOS, pad_id=PAD)  # fmt: skip
+        np.testing.assert_array_equal(ids[:, 0, :3], [[5, EOS, 0], [5, 5, EOS]])
+        assert len(calls) == 3
+
+
+# Sampling: 4,000 sentences of one model draw 4,000 independent first tokens.
+
+DRAWS = 4000
+CHANCES = {UNK: 0.1, EOS: 0.2, 4: 0.4, 5: 0.25, 6: 0.05}
+
+
+def drawn(**options):
+    """How often each token comes first, and the ids and scores."""
+    row = np.log([CHANCES.get(token, 1e-30) for token in range(8)]).astype("float32")
+    logits = np.broadcast_to(row, (DRAWS, 1, 1, 8))
+    flat = ops.convert_to_tensor(np.ascontiguousarray(logits[:, 0, 0]))
+    caps = ops.convert_to_tensor(np.full(DRAWS, 2, "int32"))
+    config = DecodingConfig(**{"temperature": 1.0, **options})
+    ids, scores = decode(lambda ids, position, state: (flat, state), ops.zeros((DRAWS, 1)), config, batch_size=DRAWS,
+                         max_lengths=caps, length=2, bos_id=BOS, eos_id=EOS, pad_id=PAD)  # fmt: skip
+    ids, scores = ops.convert_to_numpy(ids)[:, 0], ops.convert_to_numpy(scores)[:, 0]
+    tokens, counts = np.unique(ids[:, 0], return_counts=True)
+    return dict(zip(tokens.tolist(), counts / DRAWS)), ids, scores
+
+
+@pytest.mark.parametrize("options, expected", [
+    (dict(), CHANCES),
+    (dict(top_k=2), {4: 0.4 / 0.65, 5: 0.25 / 0.65}),
+    (dict(top_k=100), CHANCES),
+    (dict(top_p=0.6), {4: 0.4 / 0.65, 5: 0.25 / 0.65}),
+    (dict(top_p=0.7), {4: 0.4 / 0.85, 5: 0.25 / 0.85, EOS: 0.2 / 0.85}),
+    (dict(top_p=0.0), {4: 1.0}),
+    (dict(top_k=3, top_p=0.5), {4: 0.4 / 0.65, 5: 0.25 / 0.65}),
+    (dict(temperature=0.5), {token: p**2 / 0.275 for token, p in CHANCES.items()}),
+    (dict(temperature=1e-4), {4: 1.0}),
+    (dict(min_length=1), {token: p / 0.8 for token, p in CHANCES.items() if token != EOS}),
+    (dict(min_length=1, top_k=2), {4: 0.4 / 0.65, 5: 0.25 / 0.65}),
+])  # fmt: skip
+def test_samples_come_as_often_as_they_should(options, expected):
+    found, ids, scores = drawn(**options)
+    assert set(found) == set(expected)
+    for token, chance in expected.items():
+        assert abs(found[token] - chance) <= 4 * math.sqrt(chance * (1 - chance) / DRAWS) + 1e-9, token
+    # Cut at two tokens: the second is eos, unless the first was; scores are the model's own log-probabilities.
+    assert (ids[:, 1] == np.where(ids[:, 0] == EOS, PAD, EOS)).all()
+    first = np.log([CHANCES[token] for token in ids[:, 0].tolist()])
+    np.testing.assert_allclose(scores, first + np.where(ids[:, 0] == EOS, 0.0, math.log(0.2)), atol=1e-5)
+
+
+def test_a_seed_gives_the_same_samples_and_another_seed_others():
+    logits = table(15, scale=0.5)
+    configs = [DecodingConfig(temperature=1.0, sampling_seed=seed) for seed in (1, 1, 2)]
+    first, again, other = (run(sample, logits, config) for config in configs)
+    np.testing.assert_array_equal(first[0], again[0])
+    assert (first[0] != other[0]).any()
+    assert len({tuple(row) for row in first[0][:, 0].tolist()}) == BATCH
