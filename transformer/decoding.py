@@ -113,13 +113,7 @@ def beam_search(step, state, config, *, batch_size, max_lengths, length, bos_id,
         reordered = [ops.take(leaf, rows, axis=0) for leaf in keras.tree.flatten(new)]
         return position + 1, alive, last, ids, finished, finished_ids, *reordered
 
-    # Only the first beam lives at the start: the others would be copies of it.
-    alive = ops.where(ops.arange(beams) == 0, 0.0, NEVER)[None] * ops.ones((batch_size, 1), "float32")
-    finished = ops.full((batch_size, beams), NEVER, "float32")
-    last = ops.full((batch_size * beams,), bos_id, "int32")
-    ids = ops.full((batch_size * beams, length), pad_id, "int32")
-    flat = [ops.repeat(leaf, beams, axis=0) for leaf in keras.tree.flatten(state)]
-    start = (ops.convert_to_tensor(0, "int32"), alive, last, ids, finished, ids, *flat)
+    start = _first_beams(state, batch_size, beams, length, bos_id, pad_id)
     _, _, _, _, finished, ids, *_ = ops.while_loop(promising, body, start)
     return ops.reshape(ids, (-1, beams, length))[:, : config.n_best], finished[:, : config.n_best]
 
@@ -219,6 +213,17 @@ def _draw(scores, tokens, draw, config):
     # The first token whose cumulated probability exceeds the draw; never an impossible one, however the sums round.
     reached = ops.logical_and(total > draw[:, None] * total[:, -1:], chance > 0.0)
     return _pick(tokens, ops.argmax(ops.cast(reached, "int32"), axis=-1))
+
+
+def _first_beams(state, batch_size, beams, length, bos_id, pad_id):
+    """What `beam_search` loops over, before the first step."""
+    # Only the first beam lives at the start: the others would be copies of it.
+    alive = ops.where(ops.arange(beams) == 0, 0.0, NEVER)[None] * ops.ones((batch_size, 1), "float32")
+    finished = ops.full((batch_size, beams), NEVER, "float32")
+    last = ops.full((batch_size * beams,), bos_id, "int32")
+    ids = ops.full((batch_size * beams, length), pad_id, "int32")
+    flat = [ops.repeat(leaf, beams, axis=0) for leaf in keras.tree.flatten(state)]
+    return ops.convert_to_tensor(0, "int32"), alive, last, ids, finished, ids, *flat
 
 
 def _extensions(rules, logits, ids, position, alive):
