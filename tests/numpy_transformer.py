@@ -1,0 +1,125 @@
+"""The Transformer in NumPy, double precision, one sentence at a time, written from the papers' formulas.
+
+It shares no code with the package: it reads a model's weights by their paths and nothing else.
+"""
+
+import math
+
+import numpy as np
+
+
+def gelu(x):
+    return np.vectorize(lambda v: 0.5 * v * (1.0 + math.erf(v / math.sqrt(2.0))))(x)
+
+
+def gelu_tanh(x):
+    return 0.5 * x * (1.0 + np.tanh(math.sqrt(2.0 / math.pi) * (x + 0.044715 * x**3)))
+
+
+ACTIVATIONS = {
+    "relu": lambda x: np.maximum(x, 0.0),
+    "gelu": gelu,
+    "gelu_tanh": gelu_tanh,
+    "swish": lambda x: x / (1.0 + np.exp(-x)),
+}
+
+
+class Reference:
+    """Logits of one (source, target) pair without padding.
+
+    Args:
+        weights: {path: array}. config: the model's ModelConfig.
+    """
+
+    def __init__(self, weights, config):
+        self.w = {path.split("/", 1)[1]: np.asarray(value, "float64") for path, value in weights.items()}
+        self.c = config
+
+    def dense(self, name, x):
+        return x @ self.w[f"{name}/kernel"] + self.w.get(f"{name}/bias", 0.0)
+
+    def norm(self, name, x):
+        if self.c.norm_type == "rms":
+            scale = np.sqrt((x**2).mean(-1, keepdims=True) + self.c.norm_epsilon)
+            return x / scale * self.w[f"{name}/scale"]
+        mean, variance = x.mean(-1, keepdims=True), x.var(-1, keepdims=True)
+        return (x - mean) / np.sqrt(variance + self.c.norm_epsilon) * self.w[f"{name}/gamma"] + self.w[f"{name}/beta"]
+
+    def residual(self, name, x, sublayer):
+        if self.c.norm == "pre":
+            return x + sublayer(self.norm(f"{name}/norm", x))
+        return self.norm(f"{name}/norm", x + sublayer(x))
+
+    def attention(self, name, x, source, causal=False, rotary=False):
+        """Returns the output (T, D) and the weights (H, T, S)."""
+        query, key, value = (self.dense(f"{name}/{part}", y) for part, y in (("query", x), ("key", source), ("value", source)))
+        width, heads, weights = self.c.d_model // self.c.num_heads, [], []
+        for head in range(self.c.num_heads):
+            columns = slice(head * width, (head + 1) * width)
+            q, k, v = query[:, columns], key[:, columns], value[:, columns]
+            if rotary:
+                q, k = self.rotate(q), self.rotate(k)
+            scores = q @ k.T / math.sqrt(width)
+            if causal:
+                for t in range(len(x)):
+                    scores[t, t + 1 :] = -np.inf
+            exponentials = np.exp(scores - scores.max(-1, keepdims=True))
+            weights.append(exponentials / exponentials.sum(-1, keepdims=True))
+            heads.append(weights[-1] @ v)
+        return self.dense(f"{name}/output", np.concatenate(heads, -1)), np.stack(weights)
+
+    @staticmethod
+    def rotate(x):
+        """Each pair (x[k], x[k + K/2]) as a complex number, times exp(i * position * rate)."""
+        half = x.shape[1] // 2
+        turned = x[:, :half] + 1j * x[:, half:]
+        for position in range(len(x)):
+            for k in range(half):
+                turned[position, k] *= np.exp(1j * position * 10000.0 ** (-2 * k / x.shape[1]))
+        return np.concatenate([turned.real, turned.imag], 1)
+
+    def feed_forward(self, name, x):
+        hidden = ACTIVATIONS[self.c.activation](self.dense(f"{name}/inner", x))
+        if self.c.gated:
+            hidden = hidden * self.dense(f"{name}/gate", x)
+        return self.dense(f"{name}/outer", hidden)
+
+    def embed(self, table, ids, stack):
+        x = self.w[table][ids] * (math.sqrt(self.c.d_model) if self.c.scale_embeddings else 1.0)
+        for position in range(len(ids)):
+            if self.c.positions == "learned":
+                x[position] += self.w[f"{stack}/positions/table/embeddings"][position]
+            if self.c.positions == "sinusoidal":
+                for i in range(self.c.d_model // 2):
+                    angle = position / 10000 ** (2 * i / self.c.d_model)
+                    x[position, 2 * i] += math.sin(angle)
+                    x[position, 2 * i + 1] += math.cos(angle)
+        return x
+
+    def logits(self, source, target):
+        """float64 (T, V); self.cross keeps the cross-attention weights of the last layer."""
+        shared, rotary = self.c.tie_embeddings, self.c.positions == "rotary"
+        x = self.embed("embedding/embeddings" if shared else "source_embedding/embeddings", source, "encoder")
+        for n in range(self.c.num_layers):
+            name = f"encoder/layer_{n}"
+            x = self.residual(f"{name}/self_residual", x,
+                              lambda y: self.attention(f"{name}/self_attention", y, y, rotary=rotary)[0])
+            x = self.residual(f"{name}/feed_forward_residual", x, lambda y: self.feed_forward(f"{name}/feed_forward", y))
+        memory = self.norm("encoder/norm", x) if self.c.norm == "pre" else x
+        table = "embedding/embeddings" if shared else "target_embedding/embeddings"
+        x = self.embed(table, target, "decoder")
+        for n in range(self.c.num_layers):
+            name = f"decoder/layer_{n}"
+            x = self.residual(f"{name}/self_residual", x,
+                              lambda y: self.attention(f"{name}/self_attention", y, y, causal=True, rotary=rotary)[0])
+
+            def cross(y):
+                output, self.cross = self.attention(f"{name}/cross_attention", y, memory)
+                return output
+
+            x = self.residual(f"{name}/cross_residual", x, cross)
+            x = self.residual(f"{name}/feed_forward_residual", x, lambda y: self.feed_forward(f"{name}/feed_forward", y))
+        x = self.norm("decoder/norm", x) if self.c.norm == "pre" else x
+        if self.c.tie_output:
+            return x @ self.w[table].T
+        return x @ self.w[table.replace("embeddings", "reverse_embeddings")]

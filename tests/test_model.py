@@ -1,0 +1,270 @@
+"""The model against the papers' formulas, and the properties that masks and caches must have."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from tests.numpy_transformer import Reference
+from transformer.config import PRESETS, ModelConfig
+from transformer.model import Decoder, Encoder, Transformer
+
+SMALL = ModelConfig(d_model=16, num_heads=2, num_layers=2, vocab_size=23, ffn_dim=24)
+SWITCHES = {
+    "paper": {},
+    "pre": dict(norm="pre"),
+    "rms": dict(norm_type="rms"),
+    "pre_rms": dict(norm="pre", norm_type="rms", norm_epsilon=1e-3),
+    "gelu": dict(activation="gelu"),
+    "gelu_tanh": dict(activation="gelu_tanh"),
+    "swish": dict(activation="swish"),
+    "gated": dict(gated=True, activation="gelu"),
+    "learned": dict(positions="learned", max_positions=32),
+    "rotary": dict(positions="rotary"),
+    "no_bias": dict(use_bias=False),
+    "untied_output": dict(tie_output=False),
+    "untied_embeddings": dict(tie_embeddings=False),
+    "two_vocabularies": dict(tie_embeddings=False, tie_output=False, source_vocab_size=31),
+    "no_scale": dict(scale_embeddings=False),
+    "modern": dict(norm="pre", norm_type="rms", positions="rotary", gated=True, activation="swish", use_bias=False),
+}
+SOURCE = np.array([[5, 9, 3, 17, 22], [4, 8, 15, 16, 3]], "int32")
+TARGET = np.array([[2, 7, 11, 20], [2, 19, 6, 12]], "int32")
+
+
+def model_of(seed=0, **options):
+    """A model whose weights are all random: zeros of biases and ones of norms would hide mistakes."""
+    keras.utils.set_random_seed(seed)
+    model = Transformer.from_model_config(dataclasses.replace(SMALL, **options))
+    rng = np.random.default_rng(seed)
+    for variable in model.trainable_variables:
+        variable.assign(rng.normal(0.0, 0.3, variable.shape) + (1.0 if "norm" in variable.path else 0.0))
+    return model
+
+
+def logits_of(model, *inputs, **options):
+    inputs = [ops.convert_to_tensor(ids, "int32") for ids in inputs]
+    return ops.convert_to_numpy(model(inputs, **options)).astype("float32")
+
+
+def reference_of(model):
+    return Reference({variable.path: ops.convert_to_numpy(variable) for variable in model.trainable_variables}, model.config)
+
+
+@pytest.mark.parametrize("options", SWITCHES.values(), ids=SWITCHES)
+def test_every_switch_equals_the_formulas(options):
+    model = model_of(**options)
+    reference, logits = reference_of(model), logits_of(model, SOURCE, TARGET)
+    for row in range(2):
+        np.testing.assert_allclose(logits[row], reference.logits(SOURCE[row], TARGET[row]), atol=1e-5)
+
+
+def test_attention_weights_are_those_of_the_formulas():
+    model = model_of()
+    weights = model.attention_weights([ops.convert_to_tensor(ids) for ids in (SOURCE, TARGET)])
+    reference = reference_of(model)
+    reference.logits(SOURCE[1], TARGET[1])
+    np.testing.assert_allclose(ops.convert_to_numpy(weights["cross"][-1])[1], reference.cross, atol=1e-5)
+    assert [len(weights[name]) for name in ("encoder", "decoder", "cross")] == [2, 2, 2]
+    for row in weights["decoder"] + weights["encoder"]:
+        np.testing.assert_allclose(ops.convert_to_numpy(row).sum(-1), 1.0, atol=1e-5)
+    future = np.triu(np.ones((4, 4)), 1).astype(bool)
+    assert (ops.convert_to_numpy(weights["decoder"][0])[:, :, future] == 0).all()
+
+
+@pytest.mark.parametrize("options", [SWITCHES[name] for name in ("paper", "learned", "modern")])
+def test_a_later_token_never_changes_earlier_logits(options):
+    model = model_of(**options)
+    before = logits_of(model, SOURCE, TARGET)
+    for t in range(1, 4):
+        changed = TARGET.copy()
+        changed[:, t] = 13
+        after = logits_of(model, SOURCE, changed)
+        np.testing.assert_array_equal(before[:, :t], after[:, :t])
+        assert np.abs(before[:, t] - after[:, t]).max() > 1e-3
+
+
+@pytest.mark.parametrize("options", [SWITCHES[name] for name in ("paper", "learned", "modern", "two_vocabularies")])
+def test_more_padding_changes_nothing(options):
+    model = model_of(**options)
+    padded = logits_of(model, np.pad(SOURCE, ((0, 0), (0, 3))), np.pad(TARGET, ((0, 0), (0, 2))))
+    np.testing.assert_allclose(padded[:, :4], logits_of(model, SOURCE, TARGET), atol=1e-5)
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize("norm", ["pre", "post"])
+def test_a_row_of_padding_gives_no_nan(policy, norm):
+    keras.utils.set_random_seed(0)
+    model = Transformer(**{**dataclasses.asdict(SMALL), "norm": norm}, dtype=policy)
+    source, target = SOURCE.copy(), TARGET.copy()
+    source[0], target[1] = 0, 0
+    for training in (False, True):
+        assert np.isfinite(logits_of(model, source, target, training=training)).all()
+
+
+def test_cross_attention_does_not_know_the_order_of_the_memory():
+    model = model_of()
+    rng = np.random.default_rng(1)
+    embedded, memory = (rng.normal(size=(1, length, 16)).astype("float32") for length in (4, 5))
+    segments, order = np.array([[1, 1, 1, 0, 1]]), [3, 0, 4, 2, 1]
+    one = model.decoder(embedded, memory, memory_segments=ops.convert_to_tensor(segments))
+    other = model.decoder(embedded, memory[:, order], memory_segments=ops.convert_to_tensor(segments[:, order]))
+    np.testing.assert_allclose(ops.convert_to_numpy(one), ops.convert_to_numpy(other), atol=1e-5)
+    # but the encoder knows the order of the source
+    assert np.abs(logits_of(model, SOURCE, TARGET) - logits_of(model, SOURCE[:, order], TARGET)).max() > 1e-2
+
+
+@pytest.mark.parametrize("options", [SWITCHES[name] for name in ("paper", "pre", "learned", "rotary")])
+def test_pairs_packed_in_a_row_have_the_logits_of_rows_of_their_own(options):
+    model = model_of(**options)
+    source, target = SOURCE[:, :5].copy(), TARGET.copy()
+    packed = logits_of(
+        model, np.concatenate([source[0], source[1, :3], [0]])[None], np.concatenate([target[0, :3], target[1], [0]])[None],
+        [[1] * 5 + [2] * 3 + [0]], [[1] * 3 + [2] * 4 + [0]],
+    )  # fmt: skip
+    np.testing.assert_allclose(packed[:, :3], logits_of(model, source[:1], target[:1, :3]), atol=1e-5)
+    np.testing.assert_allclose(packed[:, 3:7], logits_of(model, source[1:, :3], target[1:]), atol=1e-5)
+
+
+@pytest.mark.parametrize("options", [SWITCHES[name] for name in ("paper", "pre", "learned", "modern", "two_vocabularies")])
+def test_step_by_step_equals_the_whole(options):
+    model = model_of(**options)
+    source = SOURCE.copy()
+    source[1, 3:] = 0
+    whole = logits_of(model, source, TARGET)
+    caches, constants = model.start(ops.convert_to_tensor(source), 6)
+    for position in range(4):
+        logits, caches = model.step(ops.convert_to_tensor(TARGET[:, position]), position, caches, constants)
+        np.testing.assert_allclose(ops.convert_to_numpy(logits), whole[:, position], atol=1e-5)
+
+
+def test_several_hypotheses_share_a_sentence():
+    """N = 2 * 3 hypotheses over 2 sentences equal 6 sentences."""
+    model = model_of(norm="pre")
+    targets = np.random.default_rng(0).integers(4, 23, (6, 3)).astype("int32")
+    whole = logits_of(model, np.repeat(SOURCE, 3, axis=0), targets)
+    caches, constants = model.start(ops.convert_to_tensor(SOURCE), 3, batch_size=6)
+    for position in range(3):
+        logits, caches = model.step(ops.convert_to_tensor(targets[:, position]), position, caches, constants)
+        np.testing.assert_allclose(ops.convert_to_numpy(logits), whole[:, position], atol=1e-5)
+
+
+@pytest.mark.parametrize("options", SWITCHES.values(), ids=SWITCHES)
+def test_a_gradient_reaches_every_weight(options):
+    model = model_of(**options)
+    inputs = [ops.convert_to_tensor(ids) for ids in (SOURCE, TARGET)]
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        with tf.GradientTape() as tape:
+            loss = ops.sum(ops.log_softmax(model(inputs))[..., 5])
+        gradients = [tf.convert_to_tensor(g) for g in tape.gradient(loss, [v.value for v in model.trainable_variables])]
+    else:
+        import jax
+
+        def loss(weights):
+            logits, _ = model.stateless_call(weights, [v.value for v in model.non_trainable_variables], inputs)
+            return ops.sum(ops.log_softmax(logits)[..., 5])
+
+        gradients = jax.grad(loss)([v.value for v in model.trainable_variables])
+    for variable, gradient in zip(model.trainable_variables, gradients):
+        size = np.abs(ops.convert_to_numpy(gradient)).max()
+        # A bias of all keys adds the same to all scores of a query, and the softmax takes it away; unless it is rotated.
+        without = variable.path.endswith("key/bias") and (model.config.positions != "rotary" or "cross" in variable.path)
+        assert size < 1e-4 if without else size > 1e-6, variable.path
+
+
+@pytest.mark.parametrize("options", [SWITCHES[name] for name in ("paper", "modern", "two_vocabularies", "learned")])
+def test_keras_file_round_trip(options, tmp_path):
+    model = model_of(**options)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert loaded.config == model.config
+    np.testing.assert_array_equal(logits_of(loaded, SOURCE, TARGET), logits_of(model, SOURCE, TARGET))
+
+
+def test_dropout_works_in_training_only():
+    model = model_of(dropout=0.5)
+    assert np.abs(logits_of(model, SOURCE, TARGET, training=True) - logits_of(model, SOURCE, TARGET)).max() > 0.1
+    np.testing.assert_array_equal(logits_of(model, SOURCE, TARGET, training=False), logits_of(model, SOURCE, TARGET))
+
+
+@pytest.mark.parametrize("name, parameters", [("base", 63_082_496), ("big", 214_245_376)])
+def test_presets_have_the_parameters_of_the_paper(name, parameters):
+    """Vaswani et al. 2017, table 3: 65 and 213 million, with a shared vocabulary of about 37,000."""
+    options = PRESETS[name]
+    d, f, layers, vocabulary = options["d_model"], options["ffn_dim"], 6, 37000
+    attention, feed_forward, norm = 4 * (d * d + d), 2 * d * f + f + d, 2 * d
+    encoder = layers * (attention + feed_forward + 2 * norm)
+    decoder = layers * (2 * attention + feed_forward + 3 * norm)
+    assert encoder + decoder + vocabulary * d == parameters
+    with keras.device("cpu"):
+        model = Transformer(num_layers=layers, vocab_size=vocabulary, **{k: v for k, v in options.items() if k != "num_layers"})
+        model.build([(None, None), (None, None)])
+    assert model.count_params() == parameters
+
+
+class TestArticle:
+    """The article's program: its own Transformer class over our Encoder and Decoder, and ours with the same arguments."""
+
+    @pytest.mark.parametrize("embed", [False, True])
+    def test_its_class_over_our_stacks(self, embed):
+        class Transformer(keras.Model):
+            def __init__(self, d_model, num_heads, num_layers, vocab_size):
+                super().__init__()
+                self.embedding = keras.layers.Embedding(vocab_size, d_model) if embed else None
+                self.encoder = Encoder(d_model, num_heads, num_layers)
+                self.decoder = Decoder(d_model, num_heads, num_layers)
+                self.dense = keras.layers.Dense(vocab_size)
+
+            def call(self, inputs, training=False):
+                source, target = inputs[0], inputs[1]
+                if embed:
+                    source, target = self.embedding(source), self.embedding(target)
+                encoded = self.encoder(source, training)
+                decoded = self.decoder(target, encoded, training)
+                return self.dense(decoded)
+
+        model = Transformer(d_model=16, num_heads=2, num_layers=1, vocab_size=23)
+        for training in (False, True):
+            assert model([SOURCE, TARGET], training=training).shape == (2, 4, 23)
+        model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+        losses = model.fit([SOURCE, TARGET], TARGET, epochs=12, verbose=0).history["loss"]
+        assert losses[-1] < losses[0]
+
+    def test_our_class_with_its_arguments(self):
+        model = Transformer(d_model=16, num_heads=2, num_layers=1, vocab_size=23)
+        for training in (False, True):
+            assert model([SOURCE, TARGET], training=training).shape == (2, 4, 23)
+        model.compile(keras.optimizers.Adam(0.01), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+        losses = model.fit([SOURCE, TARGET], TARGET, epochs=20, verbose=0).history["loss"]
+        assert losses[-1] < 0.7 * losses[0]
+
+
+def test_attention_masks_by_hand():
+    from transformer.attention import attention_weights, causal_mask, segment_mask
+
+    mask = segment_mask(ops.convert_to_tensor([[1, 2, 0]]), ops.convert_to_tensor([[1, 1, 2, 0]]))
+    assert ops.convert_to_numpy(mask).tolist() == [[[1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 0]]]
+    assert ops.convert_to_numpy(causal_mask(3)).tolist() == [[[1, 0, 0], [1, 1, 0], [1, 1, 1]]]
+    query, key = ops.ones((1, 1, 1, 4)), ops.convert_to_tensor([[[[1.0] * 4, [0.0] * 4, [9.0] * 4]]])
+    weights = attention_weights(query, key, ops.convert_to_tensor([[[True, True, False]]]))
+    e = np.exp(4 / np.sqrt(4))  # q.k = 4 and 0, over sqrt(K) = 2
+    np.testing.assert_allclose(ops.convert_to_numpy(weights)[0, 0, 0], [e / (e + 1), 1 / (e + 1), 0], atol=1e-6)
+
+
+def test_positions_by_hand():
+    from transformer.positions import segment_positions, sinusoid_table
+
+    found = segment_positions(ops.convert_to_tensor([[1, 1, 2, 2, 2, 0], [1, 0, 0, 0, 0, 0]]))
+    assert ops.convert_to_numpy(found)[0].tolist()[:5] == [0, 1, 0, 1, 2]
+    table = ops.convert_to_numpy(sinusoid_table(3, 4))
+    np.testing.assert_allclose(table[2], [np.sin(2), np.cos(2), np.sin(0.02), np.cos(0.02)], atol=1e-6)
+
+
+def test_learned_positions_end_where_their_table_ends():
+    model = model_of(positions="learned", max_positions=4)
+    with pytest.raises(ValueError, match="length 5, max_positions=4"):
+        logits_of(model, SOURCE, TARGET)
