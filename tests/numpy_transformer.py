@@ -52,7 +52,7 @@ class Reference:
 
     def attention(self, name, x, source, causal=False, rotary=False):
         """Returns the output (T, D) and the weights (H, T, S)."""
-        query, key, value = (self.dense(f"{name}/{part}", y) for part, y in (("query", x), ("key", source), ("value", source)))
+        query, key, value = (self.dense(f"{name}/{part}", y) for part, y in zip(("query", "key", "value"), (x, source, source)))
         width, heads, weights = self.c.d_model // self.c.num_heads, [], []
         for head in range(self.c.num_heads):
             columns = slice(head * width, (head + 1) * width)
@@ -67,6 +67,12 @@ class Reference:
             weights.append(exponentials / exponentials.sum(-1, keepdims=True))
             heads.append(weights[-1] @ v)
         return self.dense(f"{name}/output", np.concatenate(heads, -1)), np.stack(weights)
+
+    def kept(self, kind, *arguments, **options):
+        """The output of `attention`; its weights go to self.weights."""
+        output, weights = self.attention(*arguments, **options)
+        self.weights[kind].append(weights)
+        return output
 
     @staticmethod
     def rotate(x):
@@ -97,13 +103,14 @@ class Reference:
         return x
 
     def logits(self, source, target):
-        """float64 (T, V); self.cross keeps the cross-attention weights of the last layer."""
+        """float64 (T, V); self.weights keeps {"encoder", "decoder", "cross"}: a list, one (H, queries, keys) a layer."""
+        self.weights = {"encoder": [], "decoder": [], "cross": []}
         shared, rotary = self.c.tie_embeddings, self.c.positions == "rotary"
         x = self.embed("embedding/embeddings" if shared else "source_embedding/embeddings", source, "encoder")
         for n in range(self.c.num_layers):
             name = f"encoder/layer_{n}"
             x = self.residual(f"{name}/self_residual", x,
-                              lambda y: self.attention(f"{name}/self_attention", y, y, rotary=rotary)[0])
+                              lambda y: self.kept("encoder", f"{name}/self_attention", y, y, rotary=rotary))
             x = self.residual(f"{name}/feed_forward_residual", x, lambda y: self.feed_forward(f"{name}/feed_forward", y))
         memory = self.norm("encoder/norm", x) if self.c.norm == "pre" else x
         table = "embedding/embeddings" if shared else "target_embedding/embeddings"
@@ -111,13 +118,9 @@ class Reference:
         for n in range(self.c.num_layers):
             name = f"decoder/layer_{n}"
             x = self.residual(f"{name}/self_residual", x,
-                              lambda y: self.attention(f"{name}/self_attention", y, y, causal=True, rotary=rotary)[0])
-
-            def cross(y):
-                output, self.cross = self.attention(f"{name}/cross_attention", y, memory)
-                return output
-
-            x = self.residual(f"{name}/cross_residual", x, cross)
+                              lambda y: self.kept("decoder", f"{name}/self_attention", y, y, causal=True, rotary=rotary))
+            x = self.residual(f"{name}/cross_residual", x,
+                              lambda y: self.kept("cross", f"{name}/cross_attention", y, memory))
             x = self.residual(f"{name}/feed_forward_residual", x, lambda y: self.feed_forward(f"{name}/feed_forward", y))
         x = self.norm("decoder/norm", x) if self.c.norm == "pre" else x
         if self.c.tie_output:

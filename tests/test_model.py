@@ -66,7 +66,7 @@ def test_attention_weights_are_those_of_the_formulas():
     weights = model.attention_weights([ops.convert_to_tensor(ids) for ids in (SOURCE, TARGET)])
     reference = reference_of(model)
     reference.logits(SOURCE[1], TARGET[1])
-    np.testing.assert_allclose(ops.convert_to_numpy(weights["cross"][-1])[1], reference.cross, atol=1e-5)
+    np.testing.assert_allclose(ops.convert_to_numpy(weights["cross"][-1])[1], reference.weights["cross"][-1], atol=1e-5)
     assert [len(weights[name]) for name in ("encoder", "decoder", "cross")] == [2, 2, 2]
     for row in weights["decoder"] + weights["encoder"]:
         np.testing.assert_allclose(ops.convert_to_numpy(row).sum(-1), 1.0, atol=1e-5)

@@ -95,18 +95,18 @@ class MultiHeadAttention(keras.layers.Layer):
         batch, length = ops.shape(heads)[:2]
         return self.output_projection(ops.reshape(heads, (batch, length, self.d_model)))
 
-    def call(self, x, source, mask=None, positions=None, source_positions=None, training=False):
+    def call(self, x, source, attention_mask=None, positions=None, source_positions=None, training=False):
         """Attends from x (B, T, D) to source (B, S, D).
 
         Args:
-            mask: bool (B, T, S), True where visible.
+            attention_mask: bool (B, T, S), True where visible.
             positions, source_positions: int32 (B or 1, T) and (B or 1, S), used by rotary attention only.
 
         Returns:
             (B, T, D).
         """
         key, value = self.keys_values(source, source_positions)
-        return self.attend(x, key, value, mask, positions, training)
+        return self.attend(x, key, value, attention_mask, positions, training)
 
     def get_config(self):
         return {

@@ -116,10 +116,10 @@ class EncoderLayer(ConfiguredLayer):
         for layer in (self.self_attention, self.self_residual, self.feed_forward, self.feed_forward_residual):
             layer.build(input_shape)
 
-    def call(self, x, mask=None, positions=None, training=False):
-        """x (B, S, D), mask bool (B, S, S), positions int32 (B or 1, S) -> (B, S, D)."""
+    def call(self, x, attention_mask=None, positions=None, training=False):
+        """x (B, S, D), attention_mask bool (B, S, S), positions int32 (B or 1, S) -> (B, S, D)."""
         inner = self.self_residual.enter(x)
-        y = self.self_attention(inner, inner, mask, positions, positions, training=training)
+        y = self.self_attention(inner, inner, attention_mask, positions, positions, training=training)
         x = self.self_residual(x, y, training=training)
         y = self.feed_forward(self.feed_forward_residual.enter(x), training=training)
         return self.feed_forward_residual(x, y, training=training)
@@ -151,10 +151,13 @@ class DecoderLayer(ConfiguredLayer):
         ):  # fmt: skip
             layer.build(input_shape)
 
-    def call(self, x, memory, mask=None, memory_mask=None, positions=None, training=False):
-        """x (B, T, D), memory (B, S, D), mask bool (B, T, T), memory_mask bool (B, T, S) -> (B, T, D)."""
-        x = self._after_self_attention(x, mask, positions, training)
-        y = self.cross_attention(self.cross_residual.enter(x), memory, memory_mask, training=training)
+    def call(self, x, memory, attention_mask=None, cross_mask=None, positions=None, training=False):
+        """x (B, T, D), memory (B, S, D), attention_mask bool (B, T, T), cross_mask bool (B, T, S) -> (B, T, D).
+
+        Keras would fill arguments named `mask` or `memory_mask` with its own (B, S) masks.
+        """
+        x = self._after_self_attention(x, attention_mask, positions, training)
+        y = self.cross_attention(self.cross_residual.enter(x), memory, cross_mask, training=training)
         return self._after_cross_attention(x, y, training)
 
     def _after_self_attention(self, x, mask, positions, training):

@@ -1,0 +1,153 @@
+"""Attention: masks and weights by hand, the layer against NumPy, and what masks and permutations must leave alone."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from tests.numpy_transformer import Reference
+from transformer.attention import MultiHeadAttention, attention_weights, causal_mask, segment_mask
+from transformer.config import ModelConfig
+
+
+def array(x):
+    return ops.convert_to_numpy(ops.cast(x, "float32"))
+
+
+def random(*shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape).astype("float32")
+
+
+def attention_of(**options):
+    """A layer with random weights, biases too, and the same in NumPy."""
+    layer = MultiHeadAttention(8, 2, name="attention", **options)
+    layer.build()
+    for number, variable in enumerate(layer.trainable_variables):
+        variable.assign(random(*variable.shape, seed=number) * 0.5)
+    weights = {f"model/{variable.path}": array(variable) for variable in layer.trainable_variables}
+    return layer, Reference(weights, ModelConfig(d_model=8, num_heads=2))
+
+
+def test_segment_mask_by_hand():
+    mask = segment_mask(ops.convert_to_tensor([[1, 2, 0]]), ops.convert_to_tensor([[1, 1, 2, 0]]))
+    assert ops.convert_to_numpy(mask).tolist() == [[[1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 0]]]
+
+
+def test_causal_mask_by_hand():
+    assert ops.convert_to_numpy(causal_mask(3)).tolist() == [[[1, 0, 0], [1, 1, 0], [1, 1, 1]]]
+
+
+def test_weights_by_hand():
+    """q.k = 4, 0 and 36 over sqrt(K) = 2; the last key is masked."""
+    query, key = ops.ones((1, 1, 1, 4)), ops.convert_to_tensor([[[[1.0] * 4, [0.0] * 4, [9.0] * 4]]])
+    weights = attention_weights(query, key, ops.convert_to_tensor([[[True, True, False]]]))
+    np.testing.assert_allclose(array(weights)[0, 0, 0], [0.88079708, 0.11920292, 0.0], atol=1e-7)
+    assert array(weights)[0, 0, 0, 2] == 0.0
+    np.testing.assert_allclose(array(attention_weights(query, key))[0, 0, 0, 2], 1.0, atol=1e-6)
+
+
+def test_a_query_that_sees_nothing_gets_uniform_weights():
+    query, key = (ops.convert_to_tensor(random(1, 1, 2, 4, seed=seed)) for seed in (0, 1))
+    weights = attention_weights(query, key, ops.convert_to_tensor([[[False, False], [True, False]]]))
+    np.testing.assert_allclose(array(weights)[0, 0], [[0.5, 0.5], [1.0, 0.0]], atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+def test_weights_are_float32_and_finite_whatever_the_precision(dtype):
+    query = ops.cast(random(2, 2, 3, 4) * 60, dtype)  # scores up to about 10^4: exp of them would overflow
+    weights = attention_weights(query, query, ops.zeros((2, 3, 3), "bool"))
+    assert keras.backend.standardize_dtype(weights.dtype) == "float32"
+    np.testing.assert_allclose(array(weights), 1 / 3, atol=1e-6)
+    np.testing.assert_allclose(array(attention_weights(query, query)).sum(-1), 1.0, atol=1e-5)
+
+
+@pytest.mark.parametrize("use_bias", [True, False])
+@pytest.mark.parametrize("rotary", [True, False])
+@pytest.mark.parametrize("causal", [True, False])
+def test_the_layer_equals_numpy(use_bias, rotary, causal):
+    layer, reference = attention_of(use_bias=use_bias, rotary=rotary)
+    x = random(2, 5, 8, seed=20)
+    source = x if causal else random(2, 4, 8, seed=21)
+    own, others = (ops.reshape(ops.arange(length, dtype="int32"), (1, length)) for length in (5, source.shape[1]))
+    mask = causal_mask(5) if causal else None
+    output, weights = layer(x, source, mask, own, others), layer.attention_weights(x, source, mask, own, others)
+    for row in range(2):
+        expected = reference.attention("attention", x[row], source[row], causal=causal, rotary=rotary)
+        np.testing.assert_allclose(array(output)[row], expected[0], atol=1e-5)
+        np.testing.assert_allclose(array(weights)[row], expected[1], atol=1e-5)
+    assert len(layer.weights) == (8 if use_bias else 4)
+
+
+def test_masked_keys_are_as_if_they_were_not_there():
+    layer, reference = attention_of()
+    x, source = random(1, 3, 8, seed=20), random(1, 5, 8, seed=21)
+    mask = ops.convert_to_tensor([[[True, False, True, True, False]] * 3])
+    expected, weights = reference.attention("attention", x[0], source[0, [0, 2, 3]])
+    np.testing.assert_allclose(array(layer(x, source, mask))[0], expected, atol=1e-5)
+    found = array(layer.attention_weights(x, source, mask))[0]
+    assert (found[:, :, [1, 4]] == 0).all()
+    np.testing.assert_allclose(found[:, :, [0, 2, 3]], weights, atol=1e-5)
+    other = source.copy()
+    other[:, [1, 4]] = 1e3
+    np.testing.assert_array_equal(array(layer(x, other, mask)), array(layer(x, source, mask)))
+
+
+def test_each_row_has_its_own_mask():
+    layer, _ = attention_of()
+    x, source = random(2, 3, 8, seed=20), random(2, 4, 8, seed=21)
+    mask = np.random.default_rng(3).random((2, 3, 4)) < 0.6
+    mask[:, :, 0] = True
+    both = array(layer(x, source, ops.convert_to_tensor(mask)))
+    for row in range(2):
+        rows = slice(row, row + 1)
+        np.testing.assert_allclose(both[rows], array(layer(x[rows], source[rows], ops.convert_to_tensor(mask[rows]))),
+                                   atol=1e-6)
+
+
+def test_the_memory_has_no_order_and_the_queries_keep_theirs():
+    layer, _ = attention_of()
+    x, source = random(1, 4, 8, seed=20), random(1, 5, 8, seed=21)
+    mask, order = np.array([[[True, False, True, True, True]] * 4]), [3, 0, 4, 2, 1]
+    before = array(layer(x, source, ops.convert_to_tensor(mask)))
+    after = array(layer(x, source[:, order], ops.convert_to_tensor(mask[:, :, order])))
+    np.testing.assert_allclose(before, after, atol=1e-6)
+    moved = array(layer(x[:, [1, 0, 3, 2]], source, ops.convert_to_tensor(mask)))
+    np.testing.assert_allclose(moved, before[:, [1, 0, 3, 2]], atol=1e-6)
+    # the mask has to follow its keys
+    assert np.abs(before - array(layer(x, source[:, order], ops.convert_to_tensor(mask)))).max() > 1e-2
+
+
+def test_rotary_attention_knows_the_order():
+    layer, _ = attention_of(rotary=True)
+    x, order = random(1, 4, 8, seed=20), [3, 0, 2, 1]
+    positions = ops.convert_to_tensor([[0, 1, 2, 3]], "int32")
+    before = array(layer(x, x, None, positions, positions))
+    after = array(layer(x[:, order], x[:, order], None, positions, positions))
+    assert np.abs(before[:, order] - after).max() > 1e-2
+    # a common shift of all positions is not seen
+    np.testing.assert_allclose(before, array(layer(x, x, None, positions + 9, positions + 9)), atol=1e-5)
+
+
+@pytest.mark.parametrize("rotary", [True, False])
+def test_kept_keys_and_values_give_the_same(rotary):
+    layer, _ = attention_of(rotary=rotary)
+    x, source = random(2, 3, 8, seed=20), random(2, 5, 8, seed=21)
+    own, others = (ops.reshape(ops.arange(length, dtype="int32"), (1, length)) for length in (3, 5))
+    kept = layer.keys_values(source, others)
+    assert [tuple(part.shape) for part in kept] == [(2, 2, 5, 4)] * 2
+    np.testing.assert_allclose(array(layer.attend(x, *kept, None, own)), array(layer(x, source, None, own, others)),
+                               atol=1e-6)
+
+
+def test_dropout_is_on_the_weights_and_in_training_only():
+    """Two like keys have weights 1/2, each dropped or doubled (rate 0.5): a head gives 0, 1 or 2 times the value."""
+    keras.utils.set_random_seed(0)
+    layer = MultiHeadAttention(8, 2, dropout=0.5, use_bias=False)
+    layer.build()
+    layer.value_projection.kernel.assign(np.eye(8))
+    layer.output_projection.kernel.assign(np.eye(8))
+    x, source = random(50, 1, 8), np.ones((50, 2, 8), "float32")
+    np.testing.assert_allclose(array(layer(x, source)), 1.0, atol=1e-6)
+    heads = array(layer(x, source, training=True)).reshape(50, 2, 4)
+    assert {float(value) for value in heads.ravel()} == {0.0, 1.0, 2.0}
+    assert (heads == heads[:, :, :1]).all() and (heads[:, 0] != heads[:, 1]).any()
