@@ -9,8 +9,11 @@ import unicodedata
 from data.config import DataConfig
 
 EXAMPLES = 5
-# Control and format characters, save those that joined scripts and emoji need (zero-width non-joiner and joiner).
-_JUNK = re.compile("[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u00ad\u200b\u200e\u200f\u2028-\u202e\u2060-\u2064\ufeff\ufffe]")
+# Control and format characters, save those that joined scripts and emoji need (zero-width non-joiner and joiner), and
+# those that part words, such as the form feed: they become spaces.
+_JUNK = re.compile(
+    "[\u0000-\u0008\u000e-\u001b\u007f-\u0084\u0086-\u009f\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\ufeff\ufffe]"
+)
 _SPACES = re.compile(r"\s+")
 _LANGUAGE_SCRIPTS = {
     "zh": ("CJK",), "ja": ("CJK", "HIRAGANA", "KATAKANA"), "ko": ("HANGUL",), "ru": ("CYRILLIC",), "uk": ("CYRILLIC",),

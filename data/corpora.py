@@ -3,6 +3,7 @@
 import random
 
 from data.config import DataError
+from data.phrasebook import phrasebook
 
 ALPHABET = "abcdefghijklmnopqrst"
 HELD_OUT = 1000
@@ -30,4 +31,8 @@ def reverse(size, seed):
     return {"train": pairs[: cuts[0]], "validation": pairs[cuts[0] : cuts[1]], "test": pairs[cuts[1] :]}
 
 
-CORPORA = {"reverse": reverse}
+CORPORA = {
+    "reverse": reverse,
+    "phrasebook_en_de": phrasebook("german"),
+    "phrasebook_en_zh": phrasebook("chinese"),
+}

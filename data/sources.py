@@ -8,6 +8,7 @@ import gzip
 import hashlib
 import json
 import os
+import zlib
 
 from data.config import DataConfig, DataError
 
@@ -43,19 +44,30 @@ def load_examples(config: DataConfig):
     return splits
 
 
+# The flags of each kind of source; the first says that it is this kind.
+_KINDS = {
+    "corpus": ("corpus",),
+    "source_train": tuple(f"{side}_{split}" for split in SPLITS for side in ("source", "target")),
+    "examples_train": tuple(f"examples_{split}" for split in SPLITS),
+    "tfds": ("tfds",),
+}
+
+
 def source_kind(config):
     """"corpus", "source_train", "examples_train" or "tfds": the one that is set.
 
     Raises:
-        DataError: none is set, or more than one.
+        DataError: none is set, or flags of more than one.
     """
-    chosen = [name for name in ("corpus", "source_train", "examples_train", "tfds") if getattr(config, name)]
-    if len(chosen) != 1:
+    given = {kind: [name for name in names if getattr(config, name)] for kind, names in _KINDS.items()}
+    kinds = [kind for kind, names in given.items() if names]
+    if len(kinds) != 1 or not getattr(config, kinds[0]):
+        received = ", ".join(f"--{name}" for names in given.values() for name in names) or "none"
         raise DataError(
             "the data must come from one of --corpus, --source_train with --target_train, --examples_train, --tfds. "
-            f"Received: {', '.join('--' + name for name in chosen) or 'none'}. Give one."
+            f"Received: {received}. Give the training data of one kind; a flag is unset by an empty value: --corpus=."
         )
-    return chosen[0]
+    return kinds[0]
 
 
 def input_files(config):
@@ -95,7 +107,7 @@ def read_lines(path):
     try:
         with opener(path, "rb") as file:
             content = file.read()
-    except OSError as error:
+    except (OSError, EOFError, zlib.error) as error:  # a .gz that is cut off or damaged
         raise DataError(f"a data file must be readable. Received: {path} ({error}).") from None
     lines = content.removeprefix(b"\xef\xbb\xbf").split(b"\n")
     if lines[-1] == b"":
@@ -139,17 +151,19 @@ def _load_example_files(config, split):
 
 
 def _read_tsv(path, columns):
-    rows = [line.split("\t") for line in read_lines(path)]
-    if all(column.isdigit() for column in columns):
-        places, first = [int(column) - 1 for column in columns], 1
+    rows = [(number, line.split("\t")) for number, line in enumerate(read_lines(path), 1) if line.strip()]
+    if all(column.isascii() and column.isdecimal() for column in columns):
+        places = [int(column) - 1 for column in columns]
+        if min(places) < 0:
+            raise DataError(f"--source_column and --target_column count from 1. Received: {', '.join(columns)}.")
     else:
-        header = rows.pop(0) if rows else []
+        header = rows.pop(0)[1] if rows else []
         _check_columns(path, columns, header)
-        places, first = [header.index(column) for column in columns], 2
-    for number, row in enumerate(rows, first):
+        places = [header.index(column) for column in columns]
+    for number, row in rows:
         if len(row) <= max(places):
             raise DataError(f"a row must have at least {max(places) + 1} columns. Received: {len(row)} in {path}, line {number}.")
-    return [(row[places[0]], row[places[1]]) for row in rows]
+    return [(row[places[0]], row[places[1]]) for _, row in rows]
 
 
 def _read_jsonl(path, columns):
@@ -159,7 +173,7 @@ def _read_jsonl(path, columns):
             continue
         try:
             row = json.loads(line)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:  # also a number of 5,000 digits, and brackets 10,000 deep
             raise DataError(f"a line must be a JSON object. Received: {path}, line {number} ({error}).") from None
         if not isinstance(row, dict):
             raise DataError(f"a line must be a JSON object. Received: {path}, line {number}: {type(row).__name__}.")
@@ -190,11 +204,11 @@ def _load_tfds(config):
     except Exception as error:  # TFDS raises what its download libraries raise
         raise DataError(
             f"--tfds must name a data set that is prepared in --tfds_data_dir or can be downloaded. Received: {config.tfds} "
-            f"({type(error).__name__}: {error}). See tensorflow.org/datasets/catalog."
+            f"({type(error).__name__}: {str(error).strip().splitlines()[0]}). See tensorflow.org/datasets/catalog."
         ) from None
     columns = [config.source_column, config.target_column]
     if columns == ["source", "target"]:
-        columns = list(builder.info.supervised_keys or columns)
+        columns = list(builder.info.supervised_keys or builder.info.features)[:2]
     _check_columns(f"TFDS {config.tfds}", columns, builder.info.features)
     names = {"validation": ("validation", "valid", "dev"), "test": ("test",), "train": ("train",)}
     splits = {}
