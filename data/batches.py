@@ -100,7 +100,7 @@ def row_shapes(source_lengths, target_lengths):
 
     The first is about three pairs long, its sides in the proportion of the mean lengths, so that both fill up together;
     then they double until the longest pair fits. For sources of 15 and targets of 16 tokens on average: (53, 56); with a
-    pair of 90 and 100 tokens more (106, 112).
+    pair of 90 and 100 tokens more (105, 112).
     """
     means = source_lengths.mean(), target_lengths.mean()
     longest = int(source_lengths.max()), int(target_lengths.max())

@@ -16,9 +16,9 @@ _JUNK = re.compile(
 )
 _SPACES = re.compile(r"\s+")
 _LANGUAGE_SCRIPTS = {
-    "zh": ("CJK",), "ja": ("CJK", "HIRAGANA", "KATAKANA"), "ko": ("HANGUL",), "ru": ("CYRILLIC",), "uk": ("CYRILLIC",),
-    "bg": ("CYRILLIC",), "el": ("GREEK",), "ar": ("ARABIC",), "fa": ("ARABIC",), "he": ("HEBREW",), "hi": ("DEVANAGARI",),
-    **{code: ("LATIN",) for code in "cs da de en es et fi fr hr hu it lt lv nl no pl pt ro sk sl sv tr vi".split()},
+    "zh": {"CJK"}, "ja": {"CJK", "HIRAGANA", "KATAKANA"}, "ko": {"HANGUL"}, "ru": {"CYRILLIC"}, "uk": {"CYRILLIC"},
+    "bg": {"CYRILLIC"}, "el": {"GREEK"}, "ar": {"ARABIC"}, "fa": {"ARABIC"}, "he": {"HEBREW"}, "hi": {"DEVANAGARI"},
+    **{code: {"LATIN"} for code in "cs da de en es et fi fr hr hu it lt lv nl no pl pt ro sk sl sv tr vi".split()},
 }  # fmt: skip
 
 
@@ -120,16 +120,16 @@ def why_drop(pair, config):
 
 
 def wrong_script(text, language):
-    """Whether less than half of a text's letters are of a script its language is written in.
+    """Whether less than a quarter of a text's letters are of a script its language is written in.
 
-    Text of fewer than four letters, or in a language without a rule here, is never wrong.
+    A quarter, since a Chinese sentence with one English name in it has more Latin letters than its own. Text of fewer than four letters, or in a language without a rule here, is never wrong.
     """
     scripts = _LANGUAGE_SCRIPTS.get(language)
     if not scripts or (text.isascii() and "LATIN" in scripts):
         return False
     letters = [character for character in text if character.isalpha()]
-    right = sum(unicodedata.name(letter, "").startswith(scripts) for letter in letters)
-    return len(letters) >= 4 and 2 * right < len(letters)
+    right = sum(not scripts.isdisjoint(unicodedata.name(letter, "").split()) for letter in letters)
+    return len(letters) >= 4 and 4 * right < len(letters)
 
 
 def _why_repeated(pair, seen, held_out):

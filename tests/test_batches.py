@@ -1,0 +1,122 @@
+"""The plan of batches: nothing lost, nothing doubled, little padding, any step found alone, and what a row holds."""
+
+import numpy as np
+import pytest
+
+from data.batches import Plan, batch_at, evaluation_batches, row_shapes, training_dataset
+from data.config import DataConfig, DataError
+from data.prepare import prepare
+from transformer.config import TokenizerConfig
+
+
+class Split:
+    """Pairs of ids, each pair with numbers of its own, so that it is known again in a batch."""
+
+    def __init__(self, lengths):
+        self.source_lengths, self.target_lengths = (np.asarray(side) for side in zip(*lengths))
+        for side, lengths in (("source", self.source_lengths), ("target", self.target_lengths)):
+            offsets = np.concatenate([[0], np.cumsum(lengths)])
+            ids = np.concatenate([[100 + number] * (length - 1) + [3] for number, length in enumerate(lengths)])
+            setattr(self, f"{side}_offsets", offsets), setattr(self, f"{side}_ids", ids.astype(np.int32))
+
+
+def random_split(size=500, seed=0, longest=30):
+    generator = np.random.default_rng(seed)
+    source = generator.integers(2, longest, size)
+    return Split(list(zip(source, np.clip(source + generator.integers(-4, 5, size), 2, None))))
+
+
+def examples_of(plan, epoch):
+    steps = range(epoch * plan.steps_per_epoch, (epoch + 1) * plan.steps_per_epoch)
+    return [number for step in steps for row in plan.batch(step)[2] for number in row]
+
+
+def test_a_row_by_hand():
+    split = Split([(4, 3), (2, 2)])
+    (source, target_in, source_segments, target_segments), target_out = batch_at(split, Plan(split, 32, seed=0), 0, bos_id=2)
+    first = int(source[0, 0]) - 100  # which of the two pairs stands first is the seed's choice
+    one, two = (first, 1 - first)
+    ids = {0: ([100, 100, 100, 3], [100, 100, 3]), 1: ([101, 3], [101, 3])}
+    assert source[0, :6].tolist() == ids[one][0] + ids[two][0]
+    assert target_out[0, :5].tolist() == ids[one][1] + ids[two][1]
+    assert target_in[0, :5].tolist() == [2, *ids[one][1][:-1], 2, *ids[two][1][:-1]]
+    assert source_segments[0, :7].tolist() == [1] * len(ids[one][0]) + [2] * len(ids[two][0]) + [0]
+    assert target_segments[0, :6].tolist() == [1] * len(ids[one][1]) + [2] * len(ids[two][1]) + [0]
+    assert not source[0, 6:].any() and not target_out[0, 5:].any() and not source[1:].any()
+
+
+@pytest.mark.parametrize("split", [random_split(), random_split(50, 1, 90), Split([(5, 7)] * 40 + [(100, 3)]), Split([(2, 2)])])
+def test_every_example_once_an_epoch(split):
+    plan = Plan(split, 256, seed=3)
+    for epoch in range(3):
+        assert sorted(examples_of(plan, epoch)) == list(range(len(split.source_lengths)))
+
+
+def test_every_row_fits_and_every_batch_has_its_shape():
+    split = random_split(300, 2, 60)
+    plan = Plan(split, 512, seed=0)
+    shapes = set()
+    for step in range(plan.steps_per_epoch):
+        (source, target_in, *_), target_out = batch_at(split, plan, step, bos_id=2)
+        assert target_in.shape == target_out.shape
+        shapes.add((*source.shape, target_in.shape[1]))
+        assert source.size <= 512 and target_in.size <= 512
+    assert shapes == set(plan.shapes)
+
+
+def test_the_order_is_a_function_of_seed_epoch_and_step():
+    split = random_split()
+    plan, again, other = Plan(split, 256, seed=1), Plan(split, 256, seed=1), Plan(split, 256, seed=2)
+    late = 5 * plan.steps_per_epoch + 3
+    for a, b in zip(plan.batch(late)[2], again.batch(late)[2]):  # `again` is asked for this step alone
+        assert a.tolist() == b.tolist()
+    assert examples_of(plan, 0) != examples_of(plan, 1)
+    assert examples_of(plan, 0) != examples_of(other, 0)
+
+
+def test_accumulated_batches_have_as_many_times_the_rows():
+    split = random_split()
+    one, four = Plan(split, 256, seed=1), Plan(split, 256, seed=1, accumulate_steps=4)
+    assert [rows * 4 for rows, *_ in one.shapes] == [rows for rows, *_ in four.shapes]
+    assert sorted(examples_of(four, 0)) == list(range(500))
+
+
+def test_shapes_are_few_and_in_the_proportion_of_the_sides():
+    assert row_shapes(np.array([15] * 99), np.array([16] * 99)) == [(53, 56)]
+    assert row_shapes(np.array([15] * 99 + [90]), np.array([16] * 99 + [100]))[-1] == (105, 112)
+    assert len(row_shapes(np.array([10] * 999 + [500]), np.array([10] * 999 + [500]))) == 5
+
+
+def test_a_batch_that_cannot_hold_the_longest_row_is_refused():
+    with pytest.raises(DataError, match="max_tokens must hold the longest row. Received: max_tokens=16, row of .*--max_tokens="):
+        Plan(Split([(40, 40)]), 16, seed=0)
+
+
+def test_the_dataset_gives_the_plan_s_batches_from_any_step():
+    split = random_split()
+    plan = Plan(split, 256, seed=1)
+    found = list(training_dataset(split, plan, start_step=7, num_steps=3, bos_id=2).as_numpy_iterator())
+    for step, (inputs, target_out) in zip((7, 8, 9), found, strict=True):
+        expected = batch_at(split, plan, step, bos_id=2)
+        assert all((a == b).all() for a, b in zip((*inputs, target_out), (*expected[0], expected[1])))
+
+
+def test_evaluation_batches_hold_every_pair_once():
+    split = random_split(100)
+    batches = evaluation_batches(split, 64, bos_id=2)  # smaller than the longest row: then a row a batch
+    found = [row[start] - 100 for (source, *_), _ in batches for row in source for start in range(len(row))
+             if row[start] > 3 and (start == 0 or row[start - 1] == 3)]  # fmt: skip
+    assert sorted(found) == list(range(100))
+
+
+@pytest.mark.parametrize("tokenizer", ["bpe", "unigram"])
+def test_padding_of_multi30k(shared, tokenizer, tmp_path):
+    names = {f"{side}_{split}": (f"{file}.{code}",) for split, file in (("train", "train"), ("validation", "val"), ("test", "test_2016_flickr"))
+             for side, code in (("source", "en"), ("target", "de"))}  # fmt: skip
+    prepared = prepare(DataConfig(data_dir=str(shared / "multi30k"), **names), TokenizerConfig(tokenizer=tokenizer, vocab_size=6000), tmp_path)
+    plan = Plan(prepared.splits["train"], 4096, seed=1)
+    print(tokenizer, "padding", plan.padding_share, "shapes", plan.shapes)
+    assert plan.padding_share <= 0.03 and len(plan.shapes) <= 2
+    real = sum(int((arrays > 0).sum()) for step in range(plan.steps_per_epoch)
+               for arrays in [batch_at(prepared.splits["train"], plan, step, 2)[0][2]])  # fmt: skip
+    assert real == prepared.splits["train"].source_lengths.sum()

@@ -1,0 +1,112 @@
+"""Every repair and every reason to drop a pair, on a pair made for it, and the report."""
+
+import pytest
+
+from data.cleaning import clean, format_report, wrong_script
+from data.config import DataConfig
+
+CONFIG = DataConfig(corpus="reverse", source_language="en", target_language="de")
+
+
+def cleaned(pairs, config=CONFIG, **others):
+    splits, report = clean({"train": pairs, "validation": [], "test": [], **others}, config)
+    return splits["train"], report["train"]["reasons"]
+
+
+@pytest.mark.parametrize(
+    "text, repaired, reason",
+    [
+        ("MÃ¼nchen ist schÃ¶n", "München ist schön", "Unicode"),
+        ("Mu\u0308nchen", "München", "Unicode"),
+        ("a\u200bb \u00adc\x07d\ufeff", "ab cd", "control characters"),
+        ("one\x0ctwo\u2028three\x1dfour", "one two three four", "spaces"),
+        ("  a \t b\u00a0c  ", "a b c", "spaces"),
+    ],
+)
+def test_repairs(text, repaired, reason):
+    pairs, reasons = cleaned([(text, "Ziel eins")])
+    assert pairs == [(repaired, "Ziel eins")]
+    assert reasons[reason]["count"] == 1 and reasons[reason]["action"] == "repaired"
+
+
+@pytest.mark.parametrize("text", ["“quotes” and ’", "ﬁne", "Ｆｕｌｌ", "&amp; <b>", "👩‍👩‍👧‍👦 1", "x = 1 ± 2"])
+def test_what_is_right_stays(text):
+    assert cleaned([(text, "Ziel eins")]) == ([(text, "Ziel eins")], {})
+
+
+@pytest.mark.parametrize(
+    "pair, reason",
+    [
+        (("", "Ziel"), "empty"),
+        (("a house", " \u200b "), "empty"),
+        (("...", "Punkt"), "no letter or digit"),
+        (("this was never translated", "this was never translated"), "copy of the source"),
+        (("yes", "ja " * 50), "length ratio"),
+        (("the weather is nice", "погода сегодня хорошая"), "wrong script"),
+    ],
+)
+def test_reasons_to_drop(pair, reason):
+    pairs, reasons = cleaned([("good", "gut"), pair])
+    assert pairs == [("good", "gut")]
+    assert reasons[reason]["count"] == 1 and reasons[reason]["action"] == "dropped"
+    assert reasons[reason]["examples"][0].startswith("2: ")
+
+
+def test_names_numbers_and_short_copies_stay():
+    pairs = [("Berlin", "Berlin"), ("42", "42"), ("A T-Shirt", "Ein T-Shirt")]
+    assert cleaned(pairs)[0] == pairs
+
+
+def test_duplicates_inside_and_across_splits():
+    pairs = [("one", "eins"), ("one", "eins"), ("one", "ein"), ("two", "zwei"), ("three", "drei")]
+    kept, reasons = cleaned(pairs, validation=[("two", "2")], test=[("three", "3")])
+    assert kept == [("one", "eins"), ("one", "ein")]
+    assert reasons["duplicate"]["count"] == 1 and reasons["source stands in validation or test"]["count"] == 2
+
+
+def test_validation_and_test_keep_every_pair():
+    splits, report = clean({"train": [("a b", "c d")], "validation": [("", "leer")], "test": [("...", "..."), ("x", "Ã¼")]}, CONFIG)
+    assert splits["validation"] == [("", "leer")] and splits["test"] == [("...", "..."), ("x", "ü")]
+    assert report["validation"]["reasons"]["empty"]["action"] == "kept"
+    assert report["test"]["pairs_in"] == report["test"]["pairs_out"] == 2
+
+
+def test_without_cleaning_only_empty_and_repeated_pairs_go():
+    config = DataConfig(corpus="reverse", source_language="en", target_language="de", clean=False)
+    assert cleaned([("...", "..."), ("", "x"), ("a", "b"), ("a", "b")], config)[0] == [("...", "..."), ("a", "b")]
+
+
+@pytest.mark.parametrize(
+    "text, language, wrong",
+    [
+        ("今天天气很好", "zh", False), ("hello world", "zh", True), ("我用Python写程序", "zh", False), ("OK", "zh", False),
+        ("ひらがなとカタカナ", "ja", False), ("Привет мир", "ru", False), ("Привет мир", "de", True), ("Grüße", "de", False),
+        ("whatever это", "", False), ("1234 5678", "zh", False),
+    ],
+)  # fmt: skip
+def test_scripts(text, language, wrong):
+    assert wrong_script(text, language) == wrong
+
+
+def test_the_report_counts_and_shows_at_most_five_examples():
+    _, report = clean({"train": [("", "x")] * 9 + [("a b", "c d")], "validation": [], "test": []}, CONFIG)
+    assert report["train"]["reasons"]["empty"]["count"] == 9
+    assert len(report["train"]["reasons"]["empty"]["examples"]) == 5
+    table = format_report(report)
+    assert "train               10         1" in table and "9 dropped   empty" in table
+
+
+def test_the_flaws_of_multi30k_are_found(shared):
+    """Pairs that stand twice and spaces around or doubled, counted here in another way."""
+    pairs = []
+    for name in ("en", "de"):
+        with open(shared / "multi30k" / f"train.{name}", encoding="utf-8", newline="\n") as file:
+            pairs.append(file.read().split("\n")[:-1])
+    pairs = list(zip(*pairs))
+    splits, report = clean({"train": pairs, "validation": [], "test": []}, CONFIG)
+    assert report["train"]["pairs_in"] == len(pairs) == 29_000
+    repeated = len(pairs) - len({tuple(" ".join(text.split()) for text in pair) for pair in pairs})
+    dropped = sum(entry["count"] for entry in report["train"]["reasons"].values() if entry["action"] == "dropped")
+    assert report["train"]["pairs_out"] == 29_000 - dropped == len(splits["train"]) >= 28_900
+    assert report["train"]["reasons"].get("duplicate", {"count": 0})["count"] == repeated
+    assert report["train"]["reasons"]["spaces"]["count"] >= sum(text != " ".join(text.split()) for pair in pairs for text in pair)

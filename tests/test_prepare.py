@@ -1,0 +1,110 @@
+"""The cache of prepared data: the same inputs are found again, other ones are not, and nothing half-written is left."""
+
+import json
+
+import numpy as np
+import pytest
+
+from data import prepare as module
+from data.config import DataConfig, DataError
+from data.prepare import cache_key, make_tokenizers, prepare
+from transformer.config import TokenizerConfig
+
+DATA = DataConfig(corpus="reverse", corpus_size=60)
+CHARACTERS = TokenizerConfig(tokenizer="character")
+
+
+def files(folder, **options):
+    """A configuration of files with 40 pairs."""
+    path = folder / "pairs.tsv"
+    path.write_text("".join(f"source {n}\ttarget {n} {'x' * n}\n" for n in range(40)), encoding="utf-8")
+    return DataConfig(**{"examples_train": (str(path),), "source_column": "1", "target_column": "2", "validation_share": 0.1,
+                         "test_share": 0.1, **options})  # fmt: skip
+
+
+def test_ids_and_texts_are_what_was_read(tmp_path):
+    prepared = prepare(DATA, CHARACTERS, tmp_path)
+    split = prepared.splits["train"]
+    assert len(split) == 60 == len(split.source_texts())
+    for n in (0, 17, 59):
+        ids = split.source_ids[split.source_offsets[n] : split.source_offsets[n + 1]]
+        assert isinstance(split.source_ids, np.memmap) and ids.dtype == np.int32
+        assert ids[-1] == 3 and prepared.source_tokenizer.decode([ids]) == [split.source_texts()[n]]
+        assert split.target_texts()[n] == split.source_texts()[n][::-1]
+    assert (split.source_lengths == np.diff(split.source_offsets)).all() and split.target_lengths.sum() == len(split.target_ids)
+
+
+def test_a_second_run_finds_the_cache(tmp_path, monkeypatch):
+    first = prepare(DATA, CHARACTERS, tmp_path)
+    monkeypatch.setattr(module, "load_examples", lambda config: pytest.fail("read again"))
+    second = prepare(DATA, CHARACTERS, tmp_path)
+    assert (first.cached, second.cached) == (False, True) and first.folder == second.folder
+
+
+def test_the_key_depends_on_options_files_and_tokenizer_but_not_on_the_folder(tmp_path):
+    config = files(tmp_path)
+    key = cache_key(config, CHARACTERS)
+    assert key == cache_key(config, CHARACTERS)
+    others = [cache_key(files(tmp_path, lowercase=True), CHARACTERS), cache_key(config, TokenizerConfig(tokenizer="byte"))]
+    (tmp_path / "pairs.tsv").write_text("changed\tcontent\n", encoding="utf-8")
+    assert len({key, cache_key(config, CHARACTERS), *others}) == 4
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    (moved / "a.tsv").write_text("x\ty\n", encoding="utf-8"), (tmp_path / "a.tsv").write_text("x\ty\n", encoding="utf-8")
+    same = [cache_key(DataConfig(examples_train=("a.tsv",), data_dir=str(folder)), CHARACTERS) for folder in (tmp_path, moved)]
+    assert same[0] == same[1]
+
+
+def test_an_interrupted_preparation_leaves_nothing(tmp_path, monkeypatch):
+    def interrupt(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "_write_split", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        prepare(DATA, CHARACTERS, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_two_at_once_agree(tmp_path, monkeypatch):
+    """A second process that finishes first wins; the result is the same."""
+    save = module.save_tokenizers
+
+    def save_late(folder, source, target):
+        monkeypatch.setattr(module, "save_tokenizers", save)
+        prepare(DATA, CHARACTERS, tmp_path)
+        save(folder, source, target)
+
+    monkeypatch.setattr(module, "save_tokenizers", save_late)
+    assert len(prepare(DATA, CHARACTERS, tmp_path).splits["train"]) == 60
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_long_training_pairs_are_dropped_and_reported_long_tests_are_kept(tmp_path):
+    config = files(tmp_path, max_target_length=20)
+    prepared = prepare(config, CHARACTERS, tmp_path / "cache")
+    assert max(prepared.splits["train"].target_lengths) <= 20
+    dropped = prepared.report["train"]["reasons"]["target too long (tokens)"]
+    assert dropped["action"] == "dropped" and dropped["count"] == prepared.report["train"]["pairs_in"] - prepared.report["train"]["pairs_out"]
+    everything = [f"source {n}" for n in range(40)]
+    assert all(text in everything for text in prepared.splits["test"].source_texts())
+    assert max(prepared.splits["test"].target_lengths) > 20
+    report = json.loads((prepared.folder / "data_report.json").read_text(encoding="utf-8"))
+    assert report == prepared.report
+
+
+def test_no_pair_left_is_an_error_not_an_empty_run(tmp_path):
+    with pytest.raises(DataError, match="Received: none for train after cleaning. Use a larger --max_source_length"):
+        prepare(files(tmp_path, max_target_length=4), CHARACTERS, tmp_path / "cache")
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_joint_separate_and_given_vocabularies(tmp_path):
+    pairs = [("aa bb", "cc dd")] * 3
+    joint = make_tokenizers(pairs, CHARACTERS)
+    assert joint[0] is joint[1] and joint[0].characters == " abcd"
+    apart = make_tokenizers(pairs, TokenizerConfig(tokenizer="character", joint_vocabulary=False))
+    assert [one.characters for one in apart] == [" ab", " cd"]
+    made = make_tokenizers([("the same text", "and another one")] * 9, TokenizerConfig(vocab_size=300))[0]
+    (tmp_path / "given.model").write_bytes(made.to_bytes())
+    given = make_tokenizers(pairs, TokenizerConfig(source_tokenizer=str(tmp_path / "given.model")))
+    assert given[0] is given[1] and given[0].to_bytes() == made.to_bytes()

@@ -1,0 +1,166 @@
+"""Pairs from files and data sets as a user has them, and an error for each way in which they can be wrong."""
+
+import gzip
+import json
+
+import pytest
+
+from data.config import DataConfig, DataError
+from data.sources import complete_splits, load_examples, read_lines
+
+PAIRS = [(f"source {n}", f"target {n}") for n in range(200)]
+
+
+def write(path, text, opener=open):
+    with opener(path, "wt", encoding="utf-8", newline="") as file:
+        file.write(text)
+
+
+def lines(texts):
+    return "".join(text + "\n" for text in texts)
+
+
+def parallel(folder, **options):
+    """A configuration of three parallel pairs for each split, in `folder`."""
+    for split in ("train", "validation", "test"):
+        write(folder / f"{split}.en", lines(["a b", "c", "d e f"]))
+        write(folder / f"{split}.de", lines(["A B", "C", "D E F"]))
+    names = {f"{side}_{split}": (f"{split}.{code}",) for split in ("train", "validation", "test")
+             for side, code in (("source", "en"), ("target", "de"))}  # fmt: skip
+    return DataConfig(**{"data_dir": str(folder), **names, **options})
+
+
+def test_parallel_files(tmp_path):
+    pairs = [("a b", "A B"), ("c", "C"), ("d e f", "D E F")]
+    assert load_examples(parallel(tmp_path)) == {"train": pairs, "validation": pairs, "test": pairs}
+
+
+def test_several_files_globs_gz_and_lowercase(tmp_path):
+    config = parallel(tmp_path, source_train=("train.en", "part*.en.gz"), target_train=("train.de", "part*.de.gz"), lowercase=True)
+    for n in (2, 1):
+        write(tmp_path / f"part{n}.en.gz", f"Part {n}\n", gzip.open)
+        write(tmp_path / f"part{n}.de.gz", f"Teil {n}\n", gzip.open)
+    assert load_examples(config)["train"][3:] == [("part 1", "teil 1"), ("part 2", "teil 2")]
+    assert load_examples(config)["train"][0] == ("a b", "a b")
+
+
+def test_lines_end_at_newlines_alone(tmp_path):
+    (tmp_path / "f").write_bytes("\ufeffone\r\ntwo\u2028half\x0cend\n\nlast".encode())
+    assert read_lines(tmp_path / "f") == ["one", "two\u2028half\x0cend", "", "last"]
+
+
+@pytest.mark.parametrize("columns", [("2", "1"), ("en", "de")])
+def test_tsv_by_number_and_by_name(tmp_path, columns):
+    header = [] if columns[0] == "2" else ["de\ten\tid"]
+    write(tmp_path / "a.tsv", lines([*header, "ja\tyes\t1", "", "nein\tno\t2"]))
+    config = DataConfig(examples_train=(str(tmp_path / "a.tsv"),), examples_validation=(str(tmp_path / "a.tsv"),),
+                        examples_test=(str(tmp_path / "a.tsv"),), source_column=columns[0], target_column=columns[1])  # fmt: skip
+    assert load_examples(config)["train"] == [("yes", "ja"), ("no", "nein")]
+
+
+def test_jsonl_gz_with_named_columns_and_splits_by_hash(tmp_path):
+    write(tmp_path / "a.jsonl.gz", lines(json.dumps({"q": q, "a": a, "n": 1}) for q, a in PAIRS), gzip.open)
+    config = DataConfig(examples_train=(str(tmp_path / "a.jsonl.gz"),), source_column="q", target_column="a",
+                        validation_share=0.2, test_share=0.2)  # fmt: skip
+    splits = load_examples(config)
+    assert sorted(sum(splits.values(), [])) == sorted(PAIRS)
+    assert all(20 <= len(splits[name]) <= 60 for name in ("validation", "test"))
+    assert splits == load_examples(config)
+
+
+def test_a_source_with_two_targets_stays_in_one_split():
+    doubled = PAIRS + [(source, target + "!") for source, target in PAIRS]
+    splits = complete_splits({"train": doubled}, 0.1, 0.1)
+    sources = [{source for source, _ in pairs} for pairs in splits.values()]
+    assert not (sources[0] & sources[1] or sources[0] & sources[2] or sources[1] & sources[2])
+    # More data does not move what was split before.
+    again = complete_splits({"train": doubled + [("new", "new")]}, 0.1, 0.1)
+    assert set(splits["test"]) <= set(again["test"]) | {("new", "new")}
+
+
+def tfds_directory(folder, name, config, columns, splits):
+    """Writes a TFDS data set as `tfds build` leaves it."""
+    import tensorflow as tf
+    import tensorflow_datasets as tfds
+
+    def dataset(pairs):
+        return tf.data.Dataset.from_tensor_slices({column: [pair[n] for pair in pairs] for n, column in enumerate(columns)})
+
+    tfds.dataset_builders.TfDataBuilder(
+        name=name, config=config, version="1.0.0", data_dir=str(folder), description="x",
+        features=tfds.features.Translation(languages=columns), split_datasets={k: dataset(v) for k, v in splits.items()},
+    ).download_and_prepare()  # fmt: skip
+
+
+def test_a_tfds_directory(tmp_path):
+    splits = {"train": [("olá mundo", "hello world"), ("bom dia", "good morning")], "validation": [("sim", "yes")], "test": [("não", "no")]}
+    tfds_directory(tmp_path, "ted_hrlr_translate", "pt_to_en", ["pt", "en"], splits)
+    config = DataConfig(tfds="ted_hrlr_translate/pt_to_en", tfds_data_dir=str(tmp_path))
+    loaded = load_examples(config)
+    assert {split: sorted(pairs) for split, pairs in loaded.items()} == {split: sorted(pairs) for split, pairs in splits.items()}
+    turned = DataConfig(tfds=config.tfds, tfds_data_dir=config.tfds_data_dir, source_column="en", target_column="pt")
+    assert load_examples(turned)["test"] == [("no", "não")]
+    with pytest.raises(DataError, match="must be columns.*'fr'"):
+        load_examples(DataConfig(tfds=config.tfds, tfds_data_dir=config.tfds_data_dir, source_column="fr"))
+    with pytest.raises(DataError, match="--tfds must name a data set.*no_such_set"):
+        load_examples(DataConfig(tfds="no_such_set", tfds_data_dir=str(tmp_path)))
+
+
+def example_file(folder, name, content):
+    path = folder / name
+    path.write_bytes(content)
+    return DataConfig(examples_train=(str(path),), source_column="1" if "tsv" in name else "s", target_column="2" if "tsv" in name else "t")
+
+
+@pytest.mark.parametrize(
+    "name, content, message",
+    [
+        ("a.tsv", b"one\ttwo\n\nthree\n", "at least 2 columns. Received: 1 in .*a.tsv, line 3"),
+        ("a.tsv", b"\xff\xfe\ttwo\n", "must be UTF-8. Received: .*a.tsv, line 1"),
+        ("a.tsv.gz", gzip.compress(b"one\ttwo\n" * 99)[:-9], "must be readable"),
+        ("a.tsv.gz", b"\x1f\x8b\x08\x00" + b"\x00" * 6 + b"junk" * 9, "must be readable"),
+        ("a.tsv.gz", b"no gzip", "must be readable"),
+        ("a.jsonl", b'{"s": "x", "t": "y"}\n{"s": "x"', "must be a JSON object. Received: .*line 2"),
+        ("a.jsonl", b"[1]\n", "must be a JSON object. Received: .*line 1: list"),
+        ("a.jsonl", b"[" * 100_000 + b"\n", "must be a JSON object"),
+        ("a.jsonl", b'{"s": ' + b"9" * 5000 + b', "t": "x"}\n', "must be a JSON object"),
+        ("a.jsonl", b'{"s": "x", "u": "y"}\n', "must be columns of the file. Received: 't'"),
+        ("a.jsonl", b'{"s": "x", "t": null}\n', "must be text"),
+        ("a.csv", b"", "takes .tsv and .jsonl files"),
+        ("a.tsv", b"", "every split needs pairs. Received: none for train"),
+    ],
+)
+def test_broken_files_are_named_with_their_line(tmp_path, name, content, message):
+    with pytest.raises(DataError, match=message):
+        load_examples(example_file(tmp_path, name, content))
+
+
+@pytest.mark.parametrize("columns, message", [(("0", "1"), "count from 1"), (("²", "1"), "must be columns of the file"),
+                                              (("-1", "1"), "must be columns of the file")])  # fmt: skip
+def test_wrong_columns(tmp_path, columns, message):
+    write(tmp_path / "a.tsv", "one\ttwo\n")
+    with pytest.raises(DataError, match=message):
+        load_examples(DataConfig(examples_train=(str(tmp_path / "a.tsv"),), source_column=columns[0], target_column=columns[1]))
+
+
+def test_misaligned_files_name_both_counts(tmp_path):
+    config = parallel(tmp_path)
+    write(tmp_path / "train.de", lines(["A", "B"]))
+    with pytest.raises(DataError, match="3 lines in .*train.en, 2 lines in .*train.de"):
+        load_examples(config)
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({}, "must come from one of --corpus.*Received: none"),
+        ({"corpus": "reverse", "source_train": ("a",), "target_train": ("b",)}, "Received: --corpus, --source_train, --target_train"),
+        ({"corpus": "reverse", "examples_test": ("a.tsv",)}, "Received: --corpus, --examples_test"),
+        ({"target_train": ("b",)}, "Received: --target_train"),
+        ({"source_train": ("setup.cfg",)}, "belong together"),
+        ({"source_train": ("no*.such",), "target_train": ("b",)}, r"--source_train must name files that exist. Received: .*no\*.such"),
+    ],
+)
+def test_flags_that_do_not_name_one_source(options, message):
+    with pytest.raises(DataError, match=message):
+        load_examples(DataConfig(**options))
