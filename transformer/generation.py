@@ -1,6 +1,5 @@
 """From strings to strings: tokenizer, model and decoding put together."""
 
-import dataclasses
 import functools
 import json
 import pathlib
@@ -177,11 +176,3 @@ def _join(before, text):
         return before or text
     spaceless = any("\u3000" <= character <= "\u9fff" or "\uff00" <= character <= "\uffef" for character in before[-1] + text[0])
     return before + ("" if spaceless else " ") + text
-
-
-def with_decoding(generator, **changes):
-    """The same model with other fields of its DecodingConfig."""
-    config = dataclasses.replace(generator.config, **changes)
-    return Generator(
-        generator.model, generator.source_tokenizer, generator.target_tokenizer, config, generator.max_source_length
-    )
