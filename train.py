@@ -34,9 +34,12 @@ def run(model, tokenizer, training, decoding, data, flag_values):
     folder = pathlib.Path(flag_values["run"].value or default_run())
     from data.cleaning import format_report
     from data.prepare import prepare
+    from transformer.metrics import bleu_metric
 
+    bleu_metric(data.target_language)  # says now, not after the training, if it cannot score
     prepared = prepare(data, tokenizer, folder.parent / ".prepared")
-    print(format_report(prepared.report), flush=True)
+    found = "found prepared in" if prepared.cached else "prepared and kept in"
+    print(f"{format_report(prepared.report)}\n{found} {prepared.folder}", flush=True)
     source, target = prepared.source_tokenizer, prepared.target_tokenizer
     separate = source is not target
     model = dataclasses.replace(

@@ -7,8 +7,8 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 LEVELS = [
-    ["config", "metrics"],
-    ["tokenizer"],
+    ["config"],
+    ["metrics", "tokenizer"],
     ["positions", "losses", "optimization", "decoding"],
     ["attention"],
     ["layers"],

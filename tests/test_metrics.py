@@ -1,8 +1,11 @@
 """Scores against values known independently of this project."""
 
+import sys
+
 import pytest
 
-from transformer.metrics import perplexity, translation_scores
+from transformer.config import ConfigError
+from transformer.metrics import bleu_metric, perplexity, translation_scores
 
 
 def test_perfect_and_hopeless():
@@ -34,6 +37,12 @@ def test_interval_surrounds_the_score():
 def test_lengths_must_agree():
     with pytest.raises(ValueError, match="Received: 2 references, 1 predictions"):
         translation_scores(["a", "b"], ["a"])
+
+
+def test_a_language_that_cannot_be_split_is_refused_with_the_cure(monkeypatch):
+    monkeypatch.setitem(sys.modules, "MeCab", None)
+    with pytest.raises(ConfigError, match=r"Received: 'ja' .*pip install 'sacrebleu\[ja\]'"):
+        bleu_metric("ja")
 
 
 def test_perplexity():

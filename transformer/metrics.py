@@ -2,6 +2,28 @@
 
 import math
 
+from transformer.config import ConfigError
+
+# The tokenizers of sacreBLEU for languages that write no spaces; all others have 13a.
+_TOKENIZERS = {"zh": "zh", "ja": "ja-mecab", "ko": "ko-mecab"}
+
+
+def bleu_metric(language=""):
+    """sacreBLEU's BLEU with the tokenizer of a target language.
+
+    Raises:
+        ConfigError: the language needs a package that is not installed.
+    """
+    from sacrebleu.metrics import BLEU
+
+    try:
+        return BLEU(tokenize=_TOKENIZERS.get(language, "13a"))
+    except (ImportError, RuntimeError) as error:
+        raise ConfigError(
+            f"the target language must be one that BLEU can split into words. Received: {language!r} "
+            f"({str(error).strip().splitlines()[0]}). Use pip install 'sacrebleu[{language}]'."
+        ) from None
+
 
 def translation_scores(references, predictions, language="", confidence=True):
     """sacreBLEU (Post 2018) and chrF (Popovic 2015) with signatures, and exact match.
@@ -18,15 +40,14 @@ def translation_scores(references, predictions, language="", confidence=True):
     Raises:
         ValueError: the two lists differ in length, or are empty.
     """
-    from sacrebleu.metrics import BLEU, CHRF
+    from sacrebleu.metrics import CHRF
 
     if len(references) != len(predictions) or not references:
         raise ValueError(
             "references and predictions must be as many as each other, and at least one. "
             f"Received: {len(references)} references, {len(predictions)} predictions."
         )
-    tokenize = {"zh": "zh", "ja": "ja-mecab", "ko": "ko-mecab"}.get(language, "13a")
-    bleu, chrf = BLEU(tokenize=tokenize), CHRF()
+    bleu, chrf = bleu_metric(language), CHRF()
     result = bleu.corpus_score(predictions, [references], n_bootstrap=1000 if confidence else 1)
     chrf_result = chrf.corpus_score(predictions, [references])
     equal = sum(a.strip() == b.strip() for a, b in zip(references, predictions))

@@ -1,0 +1,110 @@
+"""What a training shows and keeps on its way. Stopping, resuming and keeping the best are in test_training.py."""
+
+import re
+import types
+
+import pytest
+
+from transformer import callbacks
+from transformer.callbacks import Log, Validate, evaluate
+from transformer.config import TrainingConfig
+from transformer.training import Progress
+from transformer.visualization import read_curves
+
+
+class Trainee:
+    """Stands in for training.Trainee."""
+
+    stop_training = False
+    optimizer = types.SimpleNamespace(learning_rate=0.25)
+    losses = iter(())
+
+    def validate(self, batches):
+        return {"loss": next(self.losses), "accuracy": 0.5}
+
+
+def logs(loss):
+    return {"loss": loss, "tokens": 100, "gradient_norm": 1.5}
+
+
+def log_of(tmp_path, **options):
+    config = TrainingConfig(train_steps=40, log_every=10, **options)
+    log = Log(config, Progress(step=10, tokens=1000, seconds=2.0), tmp_path, padding_share=0.02, description="the config")
+    log.set_model(Trainee())
+    return log
+
+
+def advance(log, step, tokens, seconds, loss):
+    log.progress.step, log.progress.tokens, log.progress.seconds = step, tokens, seconds
+    log.on_train_batch_end(0, logs(loss))
+
+
+def test_a_line_every_so_many_steps_where_there_is_no_terminal(tmp_path, capsys):
+    log = log_of(tmp_path)
+    log.on_train_begin()
+    advance(log, 15, 2000, 4.0, 2.5)
+    advance(log, 20, 3000, 7.0, 2.0)
+    log.on_train_end()
+    # 2,000 tokens in 5 seconds; 10 steps took 5 seconds, 20 are left.
+    assert capsys.readouterr().out == "step     20/40  loss 2.0000  lr 2.50e-01  400 tokens/s  0:00:10 left\n"
+    assert {name: values for name, (_, values) in read_curves(tmp_path).items()} == {
+        "train/loss": [2.0], "train/learning_rate": [0.25], "train/gradient_norm": [1.5],
+        "train/tokens_per_second": [pytest.approx(400)], "train/padding_share": [pytest.approx(0.02)],
+    }  # fmt: skip
+
+
+def test_a_bar_on_a_terminal(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(callbacks.sys.stderr, "isatty", lambda: True, raising=False)
+    log = log_of(tmp_path)
+    log.on_train_begin()
+    advance(log, 20, 3000, 7.0, 2.0)
+    log.validated(20, {"loss": 1.0, "bleu": 33.333, "seconds": 1.0}, [("a|b", "c", "d")])
+    log.on_train_end()
+    out, error = capsys.readouterr()
+    error = re.sub("\x1b\\[[0-9;?]*[a-zA-Z]", "", error)  # colours and cursor movements
+    assert out == "" and "20/40" in error and "loss 2.000  400 tokens/s" in error
+    assert "validation at step 20: loss 1  bleu 33.33" in error
+
+
+def test_a_validation_is_printed_and_its_samples_are_kept(tmp_path, capsys):
+    log = log_of(tmp_path)
+    log.validated(20, {"loss": 1.5, "seconds": 9.0}, [("a|b", "reference", "output")])
+    log.on_train_end()
+    assert capsys.readouterr().out == "validation at step 20: loss 1.5\n"
+    from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+
+    path = next((tmp_path / "tensorboard").iterdir())
+    texts = [value.tensor.string_val[0].decode() for event in EventFileLoader(str(path)).Load() for value in event.summary.value
+             if value.tag.startswith("samples")]  # fmt: skip
+    assert texts == ["| source | reference | output |\n|---|---|---|\n| a/b | reference | output |"]
+
+
+def test_evaluate_adds_perplexity_and_bleu():
+    trainee = Trainee()
+    trainee.losses = iter([0.0, 0.0])
+    texts = ["Das ist ein ganzer Satz."], ["Das ist ein ganzer Satz."]
+    results, sample = evaluate(trainee, [], lambda sources: sources, texts, "de")
+    assert results == {"loss": 0.0, "accuracy": 0.5, "perplexity": 1.0, "bleu": pytest.approx(100)}
+    assert sample == [(*[texts[0][0]] * 3,)]
+    assert "bleu" not in evaluate(trainee, [], lambda sources: sources, ([], []), "de")[0]
+
+
+def test_the_best_is_kept_and_patience_ends(tmp_path, monkeypatch, capsys):
+    kept, trainee, progress = [], Trainee(), Progress()
+    trainee.losses = iter([3.0, 2.0, 2.5, 2.5])
+    config = TrainingConfig(train_steps=9, eval_every=2, keep_best_metric="loss", early_stopping=2)
+    validate = Validate(config, progress, tmp_path, [], None, ([], []), "de", lambda *results: None)
+    validate.set_model(trainee)
+    monkeypatch.setattr(Validate, "_keep_best", lambda self: kept.append(self.progress.step))
+    for step in range(1, 9):
+        progress.step = step
+        validate.on_train_batch_end(0)
+        if trainee.stop_training:
+            break
+    assert kept == [2, 4] and (progress.best, progress.best_step, progress.step) == (-2.0, 4, 8)
+    assert "early stopping: loss has not improved for 2 validations" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("seconds, text", [(3723, "1:02:03"), (59.9, "0:00:59"), (36000, "10:00:00")])
+def test_clock(seconds, text):
+    assert callbacks._clock(seconds) == text
