@@ -181,6 +181,7 @@ def _write_split(folder, name, pairs, source, target, data, report):
             keep &= ~long
     if name != "train":
         keep[:] = True
+        _report_changed(pairs, target, report)
     if not keep.any():
         raise DataError(f"every split needs pairs. Received: none for {name} after cleaning. Use a larger --max_source_length.")
     report["pairs_out"] = int(keep.sum())
@@ -190,6 +191,19 @@ def _write_split(folder, name, pairs, source, target, data, report):
         lengths = np.diff(offsets)
         np.save(folder / f"{name}.{side}_ids.npy", flat[np.repeat(keep, lengths)])
         np.save(folder / f"{name}.{side}_offsets.npy", np.concatenate([[0], np.cumsum(lengths[keep])]))
+
+
+def _report_changed(pairs, tokenizer, report):
+    """Reports references that the tokenizer cannot write: NFKC, for one, makes the full-width marks of Chinese ASCII."""
+    texts = [target for _, target in pairs]
+    changed = [
+        f"{number}: {text[:80]} -> {back[:80]}"
+        for number, (text, back) in enumerate(zip(texts, tokenizer.decode(tokenizer.encode(texts))), 1)
+        if back != text
+    ]
+    if changed:
+        reason = "target that the tokenizer cannot write (see --normalization)"
+        report["reasons"][reason] = {"action": "kept", "count": len(changed), "examples": changed[:5]}
 
 
 def _encode(tokenizer, texts):

@@ -1,5 +1,6 @@
 """The cache of prepared data: the same inputs are found again, other ones are not, and nothing half-written is left."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -90,6 +91,24 @@ def test_long_training_pairs_are_dropped_and_reported_long_tests_are_kept(tmp_pa
     assert max(prepared.splits["test"].target_lengths) > 20
     report = json.loads((prepared.folder / "data_report.json").read_text(encoding="utf-8"))
     assert report == prepared.report
+
+
+@pytest.mark.parametrize("normalization, changed", [("nfkc", 1), ("identity", 0)])
+def test_references_that_the_tokenizer_cannot_write_are_reported(tmp_path, normalization, changed):
+    (tmp_path / "a.tsv").write_text("what is it\t这是什么？\nthat is it\t就是这个。\n" * 2, encoding="utf-8")
+    path = (str(tmp_path / "a.tsv"),)
+    config = DataConfig(examples_train=path, examples_validation=path, examples_test=path, source_column="1", target_column="2", clean=False)
+    tokenizer = TokenizerConfig(vocab_size=400, normalization=normalization, joint_vocabulary=False)
+    report = prepare(dataclasses.replace(config, examples_train=(write_train(tmp_path),)), tokenizer, tmp_path / "cache").report
+    reason = "target that the tokenizer cannot write (see --normalization)"
+    assert report["test"]["reasons"].get(reason, {"count": 0})["count"] == 2 * changed
+    if changed:
+        assert report["test"]["reasons"][reason]["examples"][0] == "1: 这是什么？ -> 这是什么?"
+
+
+def write_train(folder):
+    (folder / "train.tsv").write_text("".join(f"line {n}\t第{n}行？\n" for n in range(50)), encoding="utf-8")
+    return str(folder / "train.tsv")
 
 
 def test_no_pair_left_is_an_error_not_an_empty_run(tmp_path):

@@ -214,6 +214,7 @@ def start_training(
             make_dataset(progress.step),
             steps_per_epoch=config.train_steps - progress.step,
             verbose=0,
+            shuffle=False,
             callbacks=[callbacks.Count(progress, folder, batch_at), log, validate, checkpoint],
         )
     return progress, checkpoint.stopped_by

@@ -1,0 +1,74 @@
+"""What the README tells a user to type is typed here, with files of three lines and trainings of three steps."""
+
+import pathlib
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+SHORTER = "--train_steps=3 --eval_every=3 --log_every=1 --d_model=16 --num_heads=2 --num_layers=1 --ffn_dim=32 --vocab_size=300 --max_tokens=256"
+
+
+def blocks(language):
+    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+
+
+def commands():
+    """Every command of the README's bash blocks, lines that end in a backslash joined, comments dropped."""
+    text = re.sub(r"\\\n\s*", " ", "".join(blocks("bash")))
+    return [line.split("  #")[0].strip() for line in text.splitlines() if line.strip()]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A user's folder: the programs, and a few lines of text for each split."""
+    folder = tmp_path_factory.mktemp("user")
+    for name in ("train.py", "configs", "transformer", "data"):
+        (folder / name).symlink_to(ROOT / name)
+    for split in ("train", "val", "test"):
+        (folder / f"{split}.en").write_text("".join(f"{split} sentence {n} is short.\n" for n in range(30)), encoding="utf-8")
+        (folder / f"{split}.de").write_text("".join(f"Satz {n} von {split} ist kurz.\n" for n in range(30)), encoding="utf-8")
+    return folder
+
+
+def test_the_commands_run_in_their_order(folder):
+    ran = []
+    for command in commands():
+        if command.startswith(("make ", "pip ", "git ", "cd ", "python -m venv", ". ")):
+            continue
+        if command.startswith("tensorboard"):
+            command += " --inspect"  # reads what it would show, and ends
+        if "train.py" in command:
+            command += f" {SHORTER}"
+        if "--data_dir=DIR" in command:
+            continue  # needs the files of that recipe; its flags are parsed in test_configs.py
+        shell = f'python() {{ "{sys.executable}" "$@"; }}; tensorboard() {{ python -m tensorboard.main "$@"; }}; {command}'
+        done = subprocess.run(["bash", "-c", shell], cwd=folder, capture_output=True, text=True)
+        assert done.returncode == 0, f"{command}\n{done.stderr[-2000:]}"
+        ran.append(command.split()[0])
+    assert ran.count("python") >= 2 and "tensorboard" in ran and "echo" in ran
+
+
+def test_the_python_examples_run(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    names = {"source_ids": np.array([[5, 6, 3]]), "target_ids": np.array([[2, 7]])}
+    for block in blocks("python"):
+        exec(compile(block, "README.md", "exec"), names)
+    assert names["logits"].shape == (1, 2, 1000)
+    assert isinstance(names["generator"](["Two dogs."])[0], str)
+
+
+def test_what_the_readme_names_exists():
+    for path in re.findall(r"`((?:configs|data|transformer|notebooks|docs|tests)/[\w./-]*)`", README):
+        assert (ROOT / path).exists(), path
+    for recipe in re.findall(r"--flagfile=(configs/\S+?\.cfg)", README):
+        assert (ROOT / recipe).is_file(), recipe
+
+
+def test_the_makefile_has_the_two_commands():
+    for target in ("train", "test"):
+        assert subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True).returncode == 0
