@@ -12,7 +12,7 @@ import sys
 
 from data.config import DataConfig, DataError
 from transformer.config import ConfigError, DecodingConfig, ModelConfig, TokenizerConfig, TrainingConfig
-from transformer.flags import main, write_flagfile
+from transformer.flags import import_keras, main, write_flagfile
 
 CONFIGS = (ModelConfig, TokenizerConfig, TrainingConfig, DecodingConfig, DataConfig)
 
@@ -42,6 +42,7 @@ def run(model, tokenizer, training, decoding, data, flag_values):
     print(f"{format_report(prepared.report)}\n{found} {prepared.folder}", flush=True)
     source, target = prepared.source_tokenizer, prepared.target_tokenizer
     separate = source is not target
+    import_keras()
     model = dataclasses.replace(
         model, vocab_size=target.vocab_size, source_vocab_size=source.vocab_size if separate else 0,
         pad_id=target.pad_id, tie_embeddings=model.tie_embeddings and not separate,

@@ -7,6 +7,7 @@ reads, cleans and tokenises. It is written into a folder of a temporary name and
 import dataclasses
 import functools
 import hashlib
+import itertools
 import json
 import os
 import pathlib
@@ -208,9 +209,9 @@ def _report_changed(pairs, tokenizer, report):
 
 def _encode(tokenizer, texts):
     """All ids one behind the other, int32, each text's ending in eos, and the offsets, int64 (n + 1,)."""
-    flat, offsets = [], [0]
+    parts, lengths = [], []
     for start in range(0, len(texts), GROUP):
-        for ids in tokenizer.encode(texts[start : start + GROUP]):
-            flat += [*ids, tokenizer.eos_id]
-            offsets.append(len(flat))
-    return np.asarray(flat, dtype=np.int32), np.asarray(offsets, dtype=np.int64)
+        rows = [[*ids, tokenizer.eos_id] for ids in tokenizer.encode(texts[start : start + GROUP])]
+        parts.append(np.fromiter(itertools.chain.from_iterable(rows), dtype=np.int32))
+        lengths += map(len, rows)
+    return np.concatenate(parts or [np.zeros(0, np.int32)]), np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])

@@ -12,7 +12,7 @@ import os
 import sys
 
 from transformer.config import ConfigError, DecodingConfig
-from transformer.flags import main
+from transformer.flags import import_keras, main
 
 # Lines are read, translated and written in groups, so that a long file needs little memory and shows its progress.
 GROUP = 2048
@@ -43,6 +43,7 @@ def load_generator(decoding, flag_values):
         raise ConfigError("--run must name a run folder. Received: nothing. Write --run=runs/NAME.")
     names = [field.name for field in dataclasses.fields(DecodingConfig)]
     given = {name: getattr(decoding, name) for name in names if not flag_values[name].using_default_value}
+    import_keras()
     from transformer.generation import Generator
 
     return Generator.from_run(flag_values["run"].value, **given)

@@ -10,10 +10,11 @@ import numpy as np
 import tensorflow as tf
 
 from transformer import checkpoints
+from transformer.config import ConfigError
 from transformer.metrics import perplexity, translation_scores
 
 
-class NotFiniteError(ArithmeticError):
+class NotFiniteError(ConfigError):
     """The loss became NaN or infinite."""
 
 

@@ -255,6 +255,20 @@ def _help_row(flag):
     return f"--{flag.name}={'' if default is None else default}", f"{text} ({choices})" if choices else text
 
 
+def import_keras():
+    """Imports Keras and its backend without TensorFlow's greetings, which it writes to stderr whatever its log level."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        import keras  # noqa: F401
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        os.close(nowhere)
+
+
 def main(run, configs, description="", define_more=None, user_errors=(ConfigError,), argv=None):
     """Runs a program whose options are dataclasses.
 
