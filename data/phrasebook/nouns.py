@@ -177,7 +177,7 @@ train station; train stations; Bahnhof; m; Bahnhöfe; 火车站; 个; place
 airport; airports; Flughafen; m; Flughäfen; 机场; 个; place
 hotel; hotels; Hotel; n; Hotels; 酒店; 家; place recommend
 restaurant; restaurants; Restaurant; n; Restaurants; 餐厅; 家; place recommend
-museum; museums; Museum; n; Museen; 博物馆; 家; place visit recommend
+museum; museums; Museum; n; Museen; 博物馆; 座; place visit recommend
 bank; banks; Bank; f; Banken; 银行; 家; place
 post office; post offices; Postamt; n; Postämter; 邮局; 家; place
 pharmacy; pharmacies; Apotheke; f; Apotheken; 药店; 家; place
@@ -185,7 +185,7 @@ hospital; hospitals; Krankenhaus; n; Krankenhäuser; 医院; 家; place
 supermarket; supermarkets; Supermarkt; m; Supermärkte; 超市; 家; place
 market; markets; Markt; m; Märkte; 市场; 个; place visit
 bakery; bakeries; Bäckerei; f; Bäckereien; 面包店; 家; place
-library; libraries; Bibliothek; f; Bibliotheken; 图书馆; 家; place visit
+library; libraries; Bibliothek; f; Bibliotheken; 图书馆; 座; place visit
 school; schools; Schule; f; Schulen; 学校; 所; place
 university; universities; Universität; f; Universitäten; 大学; 所; place visit
 park; parks; Park; m; Parks; 公园; 个; place visit

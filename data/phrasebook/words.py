@@ -48,7 +48,7 @@ open; auf|machen; macht; aufgemacht; 打开; t o s; hfpmi; open
 close; zu|machen; macht; zugemacht; 关上; t s; hfpmi; shut
 turn on; ein|schalten; schaltet; eingeschaltet; 打开; t o s; fpmi; switch
 turn off; aus|schalten; schaltet; ausgeschaltet; 关掉; t o s; fpmi; switch
-bring along; mit|bringen; bringt; mitgebracht; 带来; a n o; fpmi; small food
+bring along; mit|bringen; bringt; mitgebracht; 带; a n o; fpmi; small food
 pick up; ab|holen; holt; abgeholt; 接; o t; hfpmi; kin person
 call; an|rufen; ruft; angerufen; 给...打电话; o t; hfpmi; kin person
 invite; ein|laden; lädt; eingeladen; 邀请; o t; hfpmi; kin person
