@@ -4,7 +4,7 @@ import pytest
 
 from data.config import DataError
 from data.corpora import CORPORA
-from data.phrasebook import PATTERNS, actions, phrasebook, scenes, sentences, split_of
+from data.phrasebook import PATTERNS, phrasebook, places, sentences, split_of
 from data.phrasebook.grammar import CASES, chinese_number, english_number, german_number, noun_phrase
 from data.phrasebook.nouns import NOUNS
 from data.phrasebook.words import ADJECTIVES, VERBS, entries
@@ -85,6 +85,9 @@ WRITTEN_BY_HAND = [
 ]  # fmt: skip
 
 
+BY_NAME = {pattern.__name__: pattern for pattern in PATTERNS}
+
+
 class Script:
     """Chooses what is written down, by name where the options have names."""
 
@@ -103,8 +106,7 @@ class Script:
 @pytest.mark.parametrize("name, choices, english, german, chinese", WRITTEN_BY_HAND)
 def test_pairs_written_by_hand(name, choices, english, german, chinese):
     script = Script(choices)
-    pattern = getattr(actions, name, None) or getattr(scenes, name)
-    sentence = pattern(script)
+    sentence = BY_NAME[name](script)
     assert (sentence.english, sentence.german, sentence.chinese) == (english, german, chinese)
     assert not script.choices
 
@@ -183,7 +185,7 @@ def test_the_same_seed_draws_the_same_corpus():
 
 
 def test_more_sentences_than_there_are_is_an_error(monkeypatch):
-    monkeypatch.setattr("data.phrasebook.PATTERNS", (scenes.clock, scenes.way))
+    monkeypatch.setattr("data.phrasebook.PATTERNS", (places.clock, places.way))
     monkeypatch.setattr("data.phrasebook.HELD_OUT", 1)
     with pytest.raises(DataError, match="corpus_size must be at most"):
         phrasebook("german")(5000, seed=1)

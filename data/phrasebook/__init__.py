@@ -3,7 +3,9 @@
     nouns.py, words.py   what there is to speak of
     grammar.py           how words are inflected and put in order
     actions.py           sentence patterns around a verb and its object
-    scenes.py            all other sentence patterns
+    clauses.py           sentence patterns of two clauses
+    things.py            ... without a verb of action: what things are like, have, cost
+    places.py            ... of place and time
 
 The test does not ask for sentences that were learnt by heart: every sentence has one or two combinations of words, mostly
 a verb and its object ("wash", "car"). A combination belongs to one split: those of the test never stand in training.
@@ -13,10 +15,9 @@ import hashlib
 import random
 
 from data.config import DataError
-from data.phrasebook.actions import PATTERNS as ACTIONS
-from data.phrasebook.scenes import PATTERNS as SCENES
+from data.phrasebook import actions, clauses, places, things
 
-PATTERNS = (*ACTIONS, *SCENES)
+PATTERNS = (*actions.PATTERNS, *clauses.PATTERNS, *things.PATTERNS, *places.PATTERNS)
 HELD_OUT = 1000  # sentences in validation, and in the test
 # Sentences that may be drawn without finding a new one before we say that there are no more.
 PATIENCE = 10_000

@@ -223,3 +223,8 @@ fish; ; Fisch; m; ; 鱼; 块; eat
 chocolate; ; Schokolade; f; ; 巧克力; 块; eat
 fruit; ; Obst; n; ; 水果; 块; eat
 """)
+
+
+def nouns_of(*classes):
+    """{English: Noun} of the countable nouns that are in one of the classes."""
+    return {name: noun for name, noun in NOUNS.items() if noun.classes & set(classes)}
