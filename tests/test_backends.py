@@ -9,13 +9,13 @@ import sys
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
-PURE = ["test_model.py", "test_losses.py", "test_optimization.py", "test_decoding.py", "test_generation.py"]
+PURE = ["attention", "positions", "layers", "model", "losses", "optimization", "decoding", "generation"]
 
 
 @pytest.mark.skipif(not importlib.util.find_spec("jax"), reason="jax is not installed (the test extra brings it)")
 def test_the_same_tests_pass_with_jax():
     environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
-    command = [sys.executable, "-m", "pytest", "-q", "-x", *(f"tests/{name}" for name in PURE)]
+    command = [sys.executable, "-m", "pytest", "-q", "-x", *(f"tests/test_{name}.py" for name in PURE)]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-3000:]
     assert " passed" in done.stdout

@@ -53,9 +53,14 @@ def test_a_long_line_is_cut_into_pieces_and_nothing_is_lost():
 
 
 def test_pieces_fit_and_are_cut_at_sentences():
-    pieces = echo(max_source_length=24)._pieces("He came home. She left, and he stayed there alone.")
-    assert [piece for piece, _ in pieces] == ["He came home.", "She left,", "and he stayed", "there alone."]
-    assert all(len(ids) <= 24 for _, ids in pieces)
+    text, tokenizer = "He came home. She left, and he stayed there alone.", ByteTokenizer()
+    pieces = echo(max_source_length=24)._pieces(text, tokenizer.encode([text])[0])
+    assert tokenizer.decode(pieces) == ["He came home.", "She left,", "and he stayed", "there alone."]
+    assert all(len(ids) <= 24 and ids[-1] == tokenizer.eos_id for ids in pieces)
+
+
+def test_a_character_longer_than_the_longest_source_is_no_endless_cutting():
+    assert echo(max_source_length=4)(["ab 👍 c"]) == ["ab \ufffd c"]  # three of its four bytes
 
 
 @pytest.mark.parametrize(

@@ -243,27 +243,6 @@ class TestArticle:
         assert losses[-1] < 0.7 * losses[0]
 
 
-def test_attention_masks_by_hand():
-    from transformer.attention import attention_weights, causal_mask, segment_mask
-
-    mask = segment_mask(ops.convert_to_tensor([[1, 2, 0]]), ops.convert_to_tensor([[1, 1, 2, 0]]))
-    assert ops.convert_to_numpy(mask).tolist() == [[[1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 0]]]
-    assert ops.convert_to_numpy(causal_mask(3)).tolist() == [[[1, 0, 0], [1, 1, 0], [1, 1, 1]]]
-    query, key = ops.ones((1, 1, 1, 4)), ops.convert_to_tensor([[[[1.0] * 4, [0.0] * 4, [9.0] * 4]]])
-    weights = attention_weights(query, key, ops.convert_to_tensor([[[True, True, False]]]))
-    e = np.exp(4 / np.sqrt(4))  # q.k = 4 and 0, over sqrt(K) = 2
-    np.testing.assert_allclose(ops.convert_to_numpy(weights)[0, 0, 0], [e / (e + 1), 1 / (e + 1), 0], atol=1e-6)
-
-
-def test_positions_by_hand():
-    from transformer.positions import segment_positions, sinusoid_table
-
-    found = segment_positions(ops.convert_to_tensor([[1, 1, 2, 2, 2, 0], [1, 0, 0, 0, 0, 0]]))
-    assert ops.convert_to_numpy(found)[0].tolist()[:5] == [0, 1, 0, 1, 2]
-    table = ops.convert_to_numpy(sinusoid_table(3, 4))
-    np.testing.assert_allclose(table[2], [np.sin(2), np.cos(2), np.sin(0.02), np.cos(0.02)], atol=1e-6)
-
-
 def test_learned_positions_end_where_their_table_ends():
     model = model_of(positions="learned", max_positions=4)
     with pytest.raises(ValueError, match="length 5, max_positions=4"):

@@ -70,24 +70,26 @@ class Generator:
 
         The score is the length-penalised log-probability; over the pieces of a long text scores add up.
         """
-        pieces = [piece for text in texts for piece in self._pieces(text)]
-        owners = [number for number, text in enumerate(texts) for _ in self._pieces(text)]
+        texts = [text.strip() for text in texts]
+        pieces = [
+            (number, piece)
+            for number, (text, ids) in enumerate(zip(texts, self.source_tokenizer.encode(texts)))
+            for piece in self._pieces(text, ids)
+        ]
         answers = [[("", 0.0)] * self.config.n_best for _ in texts]
-        for owner, outputs in zip(owners, self._generate([ids for _, ids in pieces])):
-            joined = zip(answers[owner], outputs)
-            answers[owner] = [(_join(before, text), total + score) for (before, total), (text, score) in joined]
+        for (number, _), outputs in zip(pieces, self._generate([piece for _, piece in pieces])):
+            joined = zip(answers[number], outputs)
+            answers[number] = [(_join(before, text), total + score) for (before, total), (text, score) in joined]
         return answers
 
-    def _pieces(self, text):
-        """A text as a list of (piece, ids), each at most `max_source_length` tokens with the end token."""
-        text = text.strip()
-        ids = self.source_tokenizer.encode([text])[0]
+    def _pieces(self, text, ids):
+        """The ids of a text, or of the pieces it is cut into: each at most `max_source_length` with the end token."""
         if not ids:
             return []
-        if len(ids) < self.max_source_length:
-            return [(text, [*ids, self.source_tokenizer.eos_id])]
-        left, right = _halves(text)
-        return [*self._pieces(left), *self._pieces(right)]
+        if len(ids) < self.max_source_length or len(text) == 1:  # a character may have more bytes than there is room
+            return [[*ids[: self.max_source_length - 1], self.source_tokenizer.eos_id]]
+        halves = [half.strip() for half in _halves(text)]
+        return [piece for half, ids in zip(halves, self.source_tokenizer.encode(halves)) for piece in self._pieces(half, ids)]
 
     def _generate(self, sources):
         """Ids, a list a source, each ending in the end token -> a list of (text, score) a source."""
