@@ -22,12 +22,14 @@ SUBJECTS = {
     **{f"my {name}": person_subject(noun, "my") for name, noun in NOUNS.items() if "kin" in noun.classes},
     **{
         f"the {name}": person_subject(noun, "the")
-        for name, noun in NOUNS.items() if "person" in noun.classes and noun.gender != "n"
+        for name, noun in NOUNS.items() if "person" in noun.classes and noun.gender != "n" and name not in ("boy", "friend")
     },
 }  # fmt: skip
 # Pronouns are as frequent as all the others together.
 SUBJECT_NAMES = (*SUBJECTS, *list(PRONOUNS) * 5)
 VERBS_BY_USE = {use: {name: verb for name, verb in VERBS.items() if use in verb.uses} for use in "hnfpmi"}
+# What one does on purpose, and may therefore ask about.
+MEANT = {name: verb for name, verb in VERBS_BY_USE["p"].items() if name not in ("lose", "forget", "miss")}
 NUMBERS = range(2, 13)
 # Two objects in three stand without an attribute.
 ATTRIBUTES = {
@@ -35,6 +37,9 @@ ATTRIBUTES = {
     for kind in ("thing", "person", "place")
     for names in [[name for name, adjective in ADJECTIVES.items() if kind in adjective.classes]]
 }
+COLORS = {name for name, adjective in ADJECTIVES.items() if adjective.chinese.endswith("色的")}
+# What is not said of a noun; nor are the colors of what one reads: 黄色小说 is pornography.
+UNFIT = {"child": ("young",), "boy": ("young",), "beach": ("modern",), "lake": ("modern",), "castle": ("modern",)}
 
 
 def choose_subject(choose):
@@ -46,18 +51,22 @@ def attribute_of(choose, noun):
     """An adjective that can be said of the noun, or None."""
     kinds = {"thing": "thing", "furniture": "thing", "vehicle": "thing", "person": "person", "place": "place"}
     kind = next((kinds[name] for name in kinds if name in noun.classes), None)
-    return ADJECTIVES.get(choose(ATTRIBUTES[kind])) if kind else None
+    if not kind:
+        return None
+    unfit = UNFIT.get(noun.english, COLORS if "read" in noun.classes else ())
+    return ADJECTIVES.get(choose([name for name in ATTRIBUTES[kind] if name not in unfit]))
 
 
-def choose_action(choose, use, own, without="", verb=None):
+def choose_action(choose, use, own, without="", verb=None, objects=None):
     """A verb and an object for it.
 
     Args:
         use: of the verb, one of "hnfpmi" (see words.py). own: the possessive of the subject, such as "her".
         without: determiners, by their letters, that do not fit the sentence. verb: the verb, if it is chosen already.
+        objects: {English: Noun}, if not all of the verb's.
     """
     verb = verb or choose(VERBS_BY_USE[use])
-    noun = choose(OBJECTS[verb.name])
+    noun = choose(objects or OBJECTS[verb.name])
     options = _habitual(verb, noun, own) if use == "h" else _determiners(verb, noun, own, without)
     determiner = choose(options) if len(options) > 1 else options[0]
     number = determiner == "n"
@@ -82,7 +91,7 @@ def _determiners(verb, noun, own, without=""):
 def _habitual(verb, noun, own):
     """What one does again and again is done to one's own things, or to things of a kind."""
     options = _determiners(verb, noun, own)
-    return [own] if own in options else options if options in ([""], ["the"]) else [""]
+    return [own] if own in options and verb.name not in ("sell", "send", "sign") else options if options in ([""], ["the"]) else [""]
 
 
 def habit(choose):
@@ -113,18 +122,18 @@ def plan(choose):
     """Tomorrow Paul will invite his aunt. Morgen lädt Paul seine Tante ein. 明天保罗要邀请他姑姑。"""
     subject = choose_subject(choose)
     action, time, first = choose_action(choose, "f", subject.own), choose(FUTURE_TIMES), choose((True, False))
-    german = action.present(subject.person)
+    german, will = action.present(subject.person), "会" if action.verb.name == "need" else "要"
     if first:
         return Sentence(
             sentence(time.name, subject.name, "will", action.english()),
             sentence(german_clause(subject.german, german, action.german_object, front=time.german)),
-            f"{time.chinese}{subject.chinese}要{action.chinese()}。",
+            f"{time.chinese}{subject.chinese}{will}{action.chinese()}。",
             {action.combination},
         )
     return Sentence(
         sentence(subject.name, "will", action.english(), time.name),
         sentence(german_clause(subject.german, german, time.german, action.german_object)),
-        f"{subject.chinese}{time.chinese}要{action.chinese()}。",
+        f"{subject.chinese}{time.chinese}{will}{action.chinese()}。",
         {action.combination},
     )
 
@@ -164,7 +173,8 @@ def not_past(choose):
 def not_present(choose):
     """He does not eat meat. Er isst kein Fleisch. 他不吃肉。"""
     subject = choose_subject(choose)
-    action = choose_action(choose, "h", subject.own)
+    verb = choose({name: verb for name, verb in VERBS_BY_USE["h"].items() if name != "forget"})
+    action = choose_action(choose, "h", subject.own, verb=verb)
     return Sentence(
         sentence(subject.name, english_auxiliary(subject, "do"), "not", action.english()),
         sentence(german_clause(subject.german, action.present(subject.person), action.german_negated)),
@@ -176,7 +186,7 @@ def not_present(choose):
 def already(choose):
     """They have already opened the window. Sie haben das Fenster schon aufgemacht. 他们已经打开了那扇窗户。"""
     subject = choose_subject(choose)
-    action = choose_action(choose, "p", subject.own, without="an")
+    action = choose_action(choose, "p", subject.own, without="an", verb=choose(MEANT))
     adverb = (action.german_object, "schon") if action.object.definite else ("schon", action.german_object)
     return Sentence(
         sentence(subject.name, english_auxiliary(subject, "have"), "already", action.english("participle")),
@@ -189,10 +199,8 @@ def already(choose):
 def not_yet(choose):
     """I have not read the letter yet. Ich habe den Brief noch nicht gelesen. 我还没看那封信。"""
     subject = choose_subject(choose)
-    action = choose_action(choose, "p", subject.own, without="an")
-    if action.german_object.startswith("auf "):
-        german = ("noch nicht", action.german_object)
-    elif action.object.definite:
+    action = choose_action(choose, "p", subject.own, without="an", verb=choose(MEANT))
+    if action.object.definite:
         german = (action.german_object, "noch nicht")
     else:
         german = ("noch", action.german_negated)
@@ -233,11 +241,13 @@ def not_modal(choose):
         "cannot": ("cannot", "can", "不能"), "not have to": (f"{do_not} have to", "has to", "不用"),
         "not want to": (f"{do_not} want to", "wants to", "不想"), "should not": ("should not", "should", "不应该"),
     })  # fmt: skip
-    action = choose_action(choose, "m", subject.own, without="n")
+    verb = choose({name: verb for name, verb in VERBS_BY_USE["m"].items() if name != "find" or modal == "can"})
+    action = choose_action(choose, "m", subject.own, without="n", verb=verb)
+    done = f"{chinese}{action.chinese(negated=True)}".replace("不能找到", "找不到")
     return Sentence(
         sentence(subject.name, english, action.english()),
         sentence(german_clause(subject.german, action.modal(modal, subject.person), action.german_negated)),
-        f"{subject.chinese}{chinese}{action.chinese(negated=True)}。",
+        f"{subject.chinese}{done}。",
         {action.combination},
     )
 
@@ -283,7 +293,7 @@ def when_will(choose):
 def why_not(choose):
     """Why did he not sign the contract? Warum hat er den Vertrag nicht unterschrieben? 他为什么没签那份合同？"""
     subject = choose_subject(choose)
-    action = choose_action(choose, "p", subject.own, without="n")
+    action = choose_action(choose, "p", subject.own, without="n", verb=choose(MEANT))
     german = german_clause(subject.german, action.perfect(subject), action.german_negated, order="first")
     return Sentence(
         sentence("why did", subject.name, "not", action.english(), end="?"),
@@ -355,7 +365,8 @@ def two_objects(choose):
     """She bought two apples and a cake. Sie hat zwei Äpfel und einen Kuchen gekauft. 她买了两个苹果和一个蛋糕。"""
     subject, verb = choose_subject(choose), choose({name: VERBS[name] for name in ("buy", "order", "see", "draw", "need")})
     one = choose_action(choose, "p", subject.own, without="tso", verb=verb)
-    two = choose_action(choose, "p", subject.own, without="tso", verb=verb)
+    others = {name: noun for name, noun in OBJECTS[verb.name].items() if name != one.object.name}
+    two = choose_action(choose, "p", subject.own, without="tso", verb=verb, objects=others)
     present = verb.name == "need"
     english = one.english_present(subject) if present else one.english("past")
     german = one.present(subject.person) if present else one.perfect(subject)

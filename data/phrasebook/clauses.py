@@ -3,18 +3,22 @@
 from data.phrasebook.actions import Sentence, choose_action, choose_subject, english_modal
 from data.phrasebook.grammar import (
     GRADED, Action, Predicate, contract, english_auxiliary, english_verb, german_clause, german_form, german_haben, german_sein,
-    graded, noun_phrase, pronoun_of, sentence,
+    graded, grades_of, noun_phrase, pronoun_of, sentence,
 )  # fmt: skip
 from data.phrasebook.nouns import NOUNS
-from data.phrasebook.words import ADJECTIVES, FUTURE_TIMES, GRADES, MODALS, OBJECTS, PAST_TIMES, SAYING, VERBS, WEATHER
+from data.phrasebook.words import ADJECTIVES, FUTURE_TIMES, MODALS, OBJECTS, PAST_TIMES, SAYING, VERBS, WEATHER
 
-# Where one goes to do what.
+# Where one goes to do what, and the classes of the objects, if not all of the verb's.
 PURPOSES = {
-    "buy": ("supermarket", "market"), "meet": ("café", "restaurant", "park", "train station", "museum", "hotel"),
-    "pick up": ("train station", "airport", "hotel"), "read": ("library", "café", "park"), "send": ("post office",),
-    "order": ("restaurant", "café"), "draw": ("zoo", "park"), "photograph": ("zoo", "park", "castle"), "borrow": ("library",),
-    "visit": ("hospital",), "wait for": ("train station", "airport"),
+    "buy": (("supermarket", "market"), {"food", "drink", "eat"}),
+    "meet": (("café", "restaurant", "park", "train station", "museum", "hotel"), ()),
+    "pick up": (("train station", "airport", "hotel"), ()), "read": (("library", "café", "park"), {"borrow"}),
+    "send": (("post office",), ()), "order": (("restaurant", "café"), ()), "draw": (("zoo", "park"), {"animal"}),
+    "photograph": (("zoo", "park"), {"animal"}), "borrow": (("library",), {"read"}), "visit": (("hospital",), ()),
+    "wait for": (("train station", "airport"), {"kin", "person"}),
 }  # fmt: skip
+# German goes to these places, and into all others.
+TO = ("train station", "airport", "post office", "hotel", "market")
 
 
 def because(choose):
@@ -52,6 +56,7 @@ def that(choose):
     """He thinks that Anna should sell her car. Er glaubt, dass Anna ihr Auto verkaufen sollte. 他觉得安娜应该卖她的汽车。"""
     speaker, saying = choose_subject(choose), choose(SAYING)
     subject = choose_subject(choose)
+    subject = pronoun_of(subject) if subject is speaker else subject
     modal = choose({name: MODALS[name] for name in ("can", "has to", "should")})
     action = choose_action(choose, "m", subject.own)
     clause = german_clause(subject.german, action.modal(modal.name, subject.person), action.german_object, order="last")
@@ -96,7 +101,8 @@ def relative(choose):
         name: noun for name, noun in OBJECTS[verb.name].items() if noun.classes & {"thing", "furniture", "vehicle"}
     })  # fmt: skip
     subject, time = choose_subject(choose), choose(PAST_TIMES)
-    adjective, grade = choose(GRADED), choose(GRADES)
+    adjective = choose(GRADED)
+    grade = choose(grades_of(adjective))
     pronoun = {"m": "den", "f": "die", "n": "das"}[noun.gender]
     phrase = noun_phrase(noun, "the")
     clause = german_clause(pronoun, Predicate(german_haben(subject), "", verb.participle), subject.german, time.german, order="last")
@@ -113,12 +119,15 @@ def purpose(choose):
     """He is going to the market to buy two eggs. Er geht zum Markt, um zwei Eier zu kaufen. 他去市场买两个鸡蛋。"""
     subject = choose_subject(choose)
     verb = choose({name: VERBS[name] for name in PURPOSES})
-    place = noun_phrase(NOUNS[choose(PURPOSES[verb.name])], "the")
-    action = choose_action(choose, "m", subject.own, verb=verb)
+    places, classes = PURPOSES[verb.name]
+    place = noun_phrase(NOUNS[choose(places)], "the")
+    objects = {name: noun for name, noun in OBJECTS[verb.name].items() if not classes or noun.classes & classes}
+    action = choose_action(choose, "m", subject.own, verb=verb, objects=objects)
+    where = f"zu {place.german['dat']}" if place.name in TO else f"in {place.german['acc']}"
     return Sentence(
         sentence(subject.name, english_auxiliary(subject, "be"), "going to", place.english, "to", action.english()),
         sentence(
-            subject.german, german_form(subject.person, "gehe", "geht", "gehen"), contract(f"zu {place.german['dat']}") + ", um", action.german_object,
+            subject.german, german_form(subject.person, "gehe", "geht", "gehen"), contract(where) + ", um", action.german_object,
             action.zu_infinitive,
         ),
         f"{subject.chinese}去{place.chinese}{action.chinese()}。",

@@ -9,7 +9,7 @@ import dataclasses
 
 from data.phrasebook.nouns import MASS
 from data.phrasebook.words import (
-    ADJECTIVES, ENGLISH_FORMS, GERMAN_ICH, GERMAN_OBJECT, MODALS, POSSESSIVES, PRONOUNS, Subject,
+    ADJECTIVES, ENGLISH_FORMS, GERMAN_ICH, GERMAN_OBJECT, GRADES, MODALS, POSSESSIVES, PRONOUNS, Subject,
 )  # fmt: skip
 
 CASES = ("nom", "acc", "dat")
@@ -127,6 +127,8 @@ def _german_noun(noun, determiner, adjective, plural, case):
 
 def _chinese_noun(noun, determiner, adjective, plural):
     attribute = adjective.chinese if adjective else ""
+    if attribute and noun.chinese.startswith(attribute):  # not 大大衣, 小小说
+        attribute = f"很{attribute}的"
     core = attribute + noun.chinese
     if determiner in ("", "no"):
         return core
@@ -154,6 +156,11 @@ def _chinese_possession(owner, noun, attribute):
 
 
 GRADED = {name: adjective for name, adjective in ADJECTIVES.items() if "grade" in adjective.classes}
+
+
+def grades_of(adjective):
+    """What is good is not too much so: neither 太满意了 nor 有点儿漂亮."""
+    return {name: GRADES[name] for name in ("very", "not")} if "good" in adjective.classes else GRADES
 
 
 def graded(adjective, grade):

@@ -50,8 +50,8 @@ T-shirt; T-shirts; T-Shirt; n; T-Shirts; T恤; 件; wear thing clothes
 blouse; blouses; Bluse; f; Blusen; 女式衬衫; 件; wear thing clothes
 raincoat; raincoats; Regenmantel; m; Regenmäntel; 雨衣; 件; wear thing clothes lose
 umbrella; umbrellas; Regenschirm; m; Regenschirme; 雨伞; 把; thing small borrow lose
-bag; bags; Tasche; f; Taschen; 包; 个; thing small open
-backpack; backpacks; Rucksack; m; Rucksäcke; 背包; 个; thing small open carry
+bag; bags; Tasche; f; Taschen; 包; 个; thing small open upright
+backpack; backpacks; Rucksack; m; Rucksäcke; 背包; 个; thing small open upright
 suitcase; suitcases; Koffer; m; Koffer; 行李箱; 个; thing open shut carry
 key; keys; Schlüssel; m; Schlüssel; 钥匙; 把; small lose
 watch; watches; Armbanduhr; f; Armbanduhren; 手表; 块; thing small lose
@@ -84,18 +84,18 @@ tent; tents; Zelt; n; Zelte; 帐篷; 顶; thing repair borrow
 stamp; stamps; Briefmarke; f; Briefmarken; 邮票; 张; thing small
 postcard; postcards; Postkarte; f; Postkarten; 明信片; 张; thing small read write letter
 city map; city maps; Stadtplan; m; Stadtpläne; 城市地图; 张; thing small print explain lose
-book; books; Buch; n; Bücher; 书; 本; thing small read borrow
-letter; letters; Brief; m; Briefe; 信; 封; small read write letter sign
-newspaper; newspapers; Zeitung; f; Zeitungen; 报纸; 份; thing small read
-magazine; magazines; Zeitschrift; f; Zeitschriften; 杂志; 本; thing small read borrow
+book; books; Buch; n; Bücher; 书; 本; thing small read borrow recommend
+letter; letters; Brief; m; Briefe; 信; 封; small read write letter
+newspaper; newspapers; Zeitung; f; Zeitungen; 报纸; 份; thing small read recommend
+magazine; magazines; Zeitschrift; f; Zeitschriften; 杂志; 本; thing small read borrow recommend
 e-mail; e-mails; E-Mail; f; E-Mails; 电子邮件; 封; read write print
-article; articles; Artikel; m; Artikel; 文章; 篇; read write print explain
-novel; novels; Roman; m; Romane; 小说; 本; thing small read borrow
+article; articles; Artikel; m; Artikel; 文章; 篇; read write print explain recommend
+novel; novels; Roman; m; Romane; 小说; 本; thing small read borrow recommend
 dictionary; dictionaries; Wörterbuch; n; Wörterbücher; 词典; 本; thing small borrow lose
 report; reports; Bericht; m; Berichte; 报告; 份; read write sign print explain
-poem; poems; Gedicht; n; Gedichte; 诗; 首; read write print explain
+poem; poems; Gedicht; n; Gedichte; 诗; 首; read write print explain recommend
 menu; menus; Speisekarte; f; Speisekarten; 菜单; 份; small read
-travel guide; travel guides; Reiseführer; m; Reiseführer; 旅游指南; 本; thing small read borrow lose
+travel guide; travel guides; Reiseführer; m; Reiseführer; 旅游指南; 本; thing small read borrow lose recommend
 contract; contracts; Vertrag; m; Verträge; 合同; 份; read sign letter print explain
 form; forms; Formular; n; Formulare; 表格; 张; read sign letter print explain
 passport; passports; Reisepass; m; Reisepässe; 护照; 本; small lose
@@ -172,7 +172,7 @@ driver; drivers; Fahrer; m; Fahrer; 司机; 位; person role
 tourist; tourists; Tourist; w; Touristen; 游客; 位; person
 girl; girls; Mädchen; n; Mädchen; 女孩; 个; person
 boy; boys; Junge; w; Jungen; 男孩; 个; person
-woman; women; Frau; f; Frauen; 女人; 个; person
+woman; women; Frau; f; Frauen; 女士; 位; person
 train station; train stations; Bahnhof; m; Bahnhöfe; 火车站; 个; place
 airport; airports; Flughafen; m; Flughäfen; 机场; 个; place
 hotel; hotels; Hotel; n; Hotels; 酒店; 家; place recommend
@@ -183,12 +183,12 @@ post office; post offices; Postamt; n; Postämter; 邮局; 家; place
 pharmacy; pharmacies; Apotheke; f; Apotheken; 药店; 家; place
 hospital; hospitals; Krankenhaus; n; Krankenhäuser; 医院; 家; place
 supermarket; supermarkets; Supermarkt; m; Supermärkte; 超市; 家; place
-market; markets; Markt; m; Märkte; 市场; 个; place visit
+market; markets; Markt; m; Märkte; 市场; 个; place
 bakery; bakeries; Bäckerei; f; Bäckereien; 面包店; 家; place
 library; libraries; Bibliothek; f; Bibliotheken; 图书馆; 座; place visit
 school; schools; Schule; f; Schulen; 学校; 所; place
 university; universities; Universität; f; Universitäten; 大学; 所; place visit
-park; parks; Park; m; Parks; 公园; 个; place visit
+park; parks; Park; m; Parks; 公园; 个; place
 church; churches; Kirche; f; Kirchen; 教堂; 座; place visit
 theater; theaters; Theater; n; Theater; 剧院; 家; place visit recommend
 cinema; cinemas; Kino; n; Kinos; 电影院; 家; place
@@ -197,7 +197,7 @@ café; cafés; Café; n; Cafés; 咖啡馆; 家; place recommend
 castle; castles; Schloss; n; Schlösser; 城堡; 座; place visit
 beach; beaches; Strand; m; Strände; 海滩; 个; place
 lake; lakes; See; m; Seen; 湖; 个; place
-zoo; zoos; Zoo; m; Zoos; 动物园; 个; place visit
+zoo; zoos; Zoo; m; Zoos; 动物园; 个; place
 swimming pool; swimming pools; Schwimmbad; n; Schwimmbäder; 游泳池; 个; place
 bus stop; bus stops; Bushaltestelle; f; Bushaltestellen; 公共汽车站; 个; place
 parking lot; parking lots; Parkplatz; m; Parkplätze; 停车场; 个; place
@@ -221,7 +221,7 @@ rice; ; Reis; m; ; 米饭; 碗; eat cook
 meat; ; Fleisch; n; ; 肉; 块; eat
 fish; ; Fisch; m; ; 鱼; 块; eat
 chocolate; ; Schokolade; f; ; 巧克力; 块; eat
-fruit; ; Obst; n; ; 水果; 块; eat
+fruit; ; Obst; n; ; 水果; 份; eat
 """)
 
 

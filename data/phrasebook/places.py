@@ -9,6 +9,8 @@ from data.phrasebook.nouns import NOUNS, nouns_of
 from data.phrasebook.words import CITIES, FUTURE_TIMES, LOCATIONS, WEATHER, Word
 
 PLACES, SMALL, LOVED_ONES = nouns_of("place"), nouns_of("small"), nouns_of("kin", "mine")
+# What has a front and a back.
+LANDMARKS = {name: noun for name, noun in PLACES.items() if name not in ("lake", "beach", "bridge")}
 FURNITURE = {name: noun for name, noun in nouns_of("furniture").items() if name != "carpet"}
 OPENING = {
     name: NOUNS[name]
@@ -19,12 +21,12 @@ OPENING = {
 VEHICLES = {
     word.name: word
     for word in (
-        Word("train", "dem Zug", "坐火车"), Word("bus", "dem Bus", "坐公共汽车"), Word("car", "dem Auto", "开车"),
+        Word("train", "dem Zug", "坐火车"), Word("bus", "dem Bus", "坐大巴"), Word("car", "dem Auto", "开车"),
         Word("ferry", "der Fähre", "坐渡轮"), Word("bicycle", "dem Fahrrad", "骑自行车"),
         Word("motorcycle", "dem Motorrad", "骑摩托车"),
     )
 }  # fmt: skip
-PUBLIC = {name: NOUNS[name] for name in ("train", "bus", "ferry")}
+PUBLIC = {"train": NOUNS["train"], "bus": NOUNS["bus"]._replace(chinese="大巴"), "ferry": NOUNS["ferry"]}  # a bus between cities
 # Minutes past the hour; German names some by the hour to come.
 MINUTES = {
     0: Word("{hour} o'clock", "{hour} Uhr", "{hour}点"),
@@ -57,7 +59,7 @@ def clock_time(choose):
 def there_is(choose):
     """There is a pharmacy next to the train station. Neben dem Bahnhof gibt es eine Apotheke. 火车站旁边有一家药店。"""
     noun, where = choose(PLACES), choose({name: LOCATIONS[name] for name in ("next to", "behind", "in front of")})
-    landmark = noun_phrase(choose({name: place for name, place in PLACES.items() if name != noun.english}), "the")
+    landmark = noun_phrase(choose({name: place for name, place in LANDMARKS.items() if name != noun.english}), "the")
     place = noun_phrase(noun, "a")
     return Sentence(
         sentence("there is", place.english, where.name, landmark.english),
@@ -120,7 +122,7 @@ def departure(choose):
 
 
 def which(choose):
-    """Which bus goes to Prague? Welcher Bus fährt nach Prag? 哪辆公共汽车去布拉格？"""
+    """Which bus goes to Prague? Welcher Bus fährt nach Prag? 哪辆大巴去布拉格？"""
     vehicle, city = choose(PUBLIC), choose(CITIES)
     ending = {"m": "er", "f": "e", "n": "es"}[vehicle.gender]
     return Sentence(
@@ -233,7 +235,7 @@ def opens_at(choose):
 def appointment(choose):
     """I am meeting my friend at four o'clock in front of the cinema. Ich treffe meinen Freund um vier Uhr vor dem Kino. 我四点在电影院前面见我的朋友。"""
     subject, friend, time = choose_subject(choose), choose(LOVED_ONES), clock_time(choose)
-    place, where = noun_phrase(choose(PLACES), "the"), choose({name: LOCATIONS[name] for name in ("in front of", "behind", "next to")})
+    place, where = noun_phrase(choose(LANDMARKS), "the"), choose({name: LOCATIONS[name] for name in ("in front of", "behind", "next to")})
     phrase = noun_phrase(friend, subject.own)
     predicate = Predicate(german_form(subject.person, "treffe", "trifft", "treffen"), "", "")
     middle = (phrase.german["acc"], "um", time.german, where.german, place.german["dat"])

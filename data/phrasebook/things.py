@@ -3,12 +3,14 @@
 from data.phrasebook.actions import NUMBERS, SUBJECTS, Sentence, attribute_of, choose_subject
 from data.phrasebook.grammar import (
     GRADED, Predicate, chinese_number, english_auxiliary, english_number, german_clause, german_form, german_haben,
-    german_number, german_sein, graded, noun_phrase, sentence,
+    german_number, german_sein, graded, grades_of, noun_phrase, sentence,
 )  # fmt: skip
 from data.phrasebook.nouns import MASS, nouns_of
 from data.phrasebook.words import ADJECTIVES, CONTAINERS, GIVING, GRADES, LANGUAGES, NAMES, PLEASANTRIES, Word
 
 THINGS, SMALL, CLOTHES = nouns_of("thing", "furniture", "vehicle"), nouns_of("small"), nouns_of("wear")
+CHEAP = {name: noun for name, noun in THINGS.items() if not noun.classes & {"furniture", "vehicle", "repair"}}
+LENT = nouns_of("borrow")
 LOVED_ONES = nouns_of("kin", "mine")
 SINGULAR = {name: subject for name, subject in SUBJECTS.items() if name not in ("we", "they")}
 DISHES = nouns_of("dish", "soup") | MASS
@@ -19,7 +21,8 @@ DRINKS = {"cup": ("coffee", "tea", "milk"), "glass": ("water", "milk", "juice", 
 def property_of(choose):
     """The coat is too expensive. Der Mantel ist zu teuer. 那件大衣太贵了。"""
     noun, determiner = choose(THINGS), choose(("the", "this", "my", "our"))
-    adjective, grade, phrase = choose(GRADED), choose(GRADES), noun_phrase(noun, determiner)
+    adjective, phrase = choose(GRADED), noun_phrase(noun, determiner)
+    grade = choose(grades_of(adjective))
     return Sentence(
         sentence(phrase.english, "is", grade.name, adjective.name),
         sentence(phrase.german["nom"], "ist", grade.german, adjective.german),
@@ -31,7 +34,8 @@ def property_of(choose):
 def taste(choose):
     """The soup is too salty. Die Suppe ist zu salzig. 那碗汤太咸了。"""
     noun, determiner = choose(DISHES), choose(("the", "this", "my"))
-    adjective = choose({name: adjective for name, adjective in ADJECTIVES.items() if "taste" in adjective.classes})
+    unfit = ("salty", "spicy") if noun.classes & {"drink"} or noun.english in ("fruit", "chocolate", "cake") else ()
+    adjective = choose({name: adjective for name, adjective in ADJECTIVES.items() if "taste" in adjective.classes and name not in unfit})
     grade, phrase = choose(GRADES), noun_phrase(noun, determiner)
     return Sentence(
         sentence(phrase.english, "is", grade.name, adjective.name),
@@ -77,8 +81,9 @@ def _comparative(adjective):
 
 def state(choose):
     """My mother is very tired. Meine Mutter ist sehr müde. 我妈妈很累。"""
-    subject, grade = choose_subject(choose), choose(GRADES)
+    subject = choose_subject(choose)
     adjective = choose({name: adjective for name, adjective in ADJECTIVES.items() if "state" in adjective.classes})
+    grade = choose(grades_of(adjective))
     return Sentence(
         sentence(subject.name, english_auxiliary(subject, "be"), grade.name, adjective.name),
         sentence(subject.german, german_sein(subject), grade.german, adjective.german),
@@ -113,7 +118,7 @@ def has_no(choose):
 def has_number(choose):
     """She has two brothers. Sie hat zwei Brüder. 她有两个哥哥。"""
     subject, noun = choose_subject(choose), choose(nouns_of("child", "animal", "mine"))
-    phrase = noun_phrase(noun, choose(NUMBERS))
+    phrase = noun_phrase(noun, choose(range(2, 7)))
     return Sentence(
         sentence(subject.name, english_auxiliary(subject, "have"), phrase.english),
         sentence(subject.german, german_haben(subject), phrase.german["acc"]),
@@ -124,7 +129,7 @@ def has_number(choose):
 
 def price(choose):
     """This hat costs thirty-five euros. Dieser Hut kostet fünfunddreißig Euro. 这顶帽子要三十五欧元。"""
-    noun, determiner, euros = choose(THINGS), choose(("the", "this")), choose(range(2, 100))
+    noun, determiner, euros = choose(CHEAP), choose(("the", "this")), choose(range(2, 100))
     phrase = noun_phrase(noun, determiner)
     return Sentence(
         sentence(phrase.english, "costs", english_number(euros), "euros"),
@@ -149,7 +154,8 @@ def how_much(choose):
 def give(choose):
     """She gave her mother a flower. Sie hat ihrer Mutter eine Blume gegeben. 她给了她妈妈一朵花。"""
     subject, giving = choose_subject(choose), choose(GIVING)
-    receiver, noun = noun_phrase(choose(LOVED_ONES), subject.own), choose(SMALL)
+    receiver = noun_phrase(choose(LOVED_ONES), subject.own)
+    noun = choose(LENT if giving.name == "lend" else SMALL)
     phrase = noun_phrase(noun, "a", attribute_of(choose, noun))
     return Sentence(
         sentence(subject.name, giving.past, receiver.english, phrase.english),
@@ -202,7 +208,8 @@ def wears(choose):
 
 def age(choose):
     """My grandfather is seventy-two years old. Mein Großvater ist zweiundsiebzig Jahre alt. 我爷爷七十二岁。"""
-    subject, years = choose_subject(choose), choose(range(2, 100))
+    subject = choose_subject(choose)
+    years = choose(range(60, 100) if "grand" in subject.name else range(18, 80))
     return Sentence(
         sentence(subject.name, english_auxiliary(subject, "be"), english_number(years), "years old"),
         sentence(subject.german, german_sein(subject), german_number(years), "Jahre alt"),

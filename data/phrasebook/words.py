@@ -25,7 +25,7 @@ buy; kaufen; kauft; gekauft; 买; a t s n; hnfpmi; food thing furniture vehicle 
 sell; verkaufen; verkauft; verkauft; 卖; o t s; hfpm; thing furniture vehicle
 order; bestellen; bestellt; bestellt; 点; a n; hfpmi; dish soup drink
 cook; kochen; kocht; gekocht; 煮; a n; hnfpmi; cook
-look for; suchen; sucht; gesucht; 找; o t; np; thing small lose animal
+look for; suchen; sucht; gesucht; 找; o t; n; small lose wear animal
 find; finden; findet; gefunden; 找到; o t; pm; small lose animal
 need; brauchen; braucht; gebraucht; 需要; a t n; hf; thing small furniture vehicle
 see; sehen; sieht; gesehen; 看见; a t n; p; animal person vehicle place
@@ -52,21 +52,21 @@ bring along; mit|bringen; bringt; mitgebracht; 带; a n o; fpmi; small food
 pick up; ab|holen; holt; abgeholt; 接; o t; hfpmi; kin person
 call; an|rufen; ruft; angerufen; 给...打电话; o t; hfpmi; kin person
 invite; ein|laden; lädt; eingeladen; 邀请; o t; hfpmi; kin person
-visit; besuchen; besucht; besucht; 看望; o t; hfpmi; kin person
+visit; besuchen; besucht; besucht; 看望; o t; hfpmi; kin mine
 visit (place); besichtigen; besichtigt; besichtigt; 参观; t a s; fpm; visit
 meet; treffen; trifft; getroffen; 见; o t; fpm; kin person
 ask; fragen; fragt; gefragt; 问; o t; hfpmi; kin person
 help; helfen; hilft; geholfen; 帮助; o t; hfpmi; kin person
 thank; danken; dankt; gedankt; 感谢; o t; fpmi; kin person
 hug; umarmen; umarmt; umarmt; 拥抱; o t; hpm; kin person
-recommend; empfehlen; empfiehlt; empfohlen; 推荐; t s; hpm; recommend read
+recommend; empfehlen; empfiehlt; empfohlen; 推荐; t s; hpm; recommend
 rent; mieten; mietet; gemietet; 租; a t s; hfpm; vehicle
 borrow; aus|leihen; leiht; ausgeliehen; 借; a t n; hfpm; borrow
 return; zurück|bringen; bringt; zurückgebracht; 还; t; fpmi; borrow
 carry; tragen; trägt; getragen; 搬; t o s; npmi; carry
 take; nehmen; nimmt; genommen; 坐; t; hfpm; transport
 miss; verpassen; verpasst; verpasst; 错过; t; p; transport
-wait for; warten; wartet; gewartet; 等; t o; npm; transport kin person
+wait for; warten; wartet; gewartet; 等; t o; nm; transport kin person
 send; schicken; schickt; geschickt; 寄; t o n; hfpmi; letter
 feed; füttern; füttert; gefüttert; 喂; o t; hnfpmi; animal
 photograph; fotografieren; fotografiert; fotografiert; 拍; a t; hnfpm; animal place
@@ -134,11 +134,11 @@ yellow; gelb; ; 黄色的; thing
 gray; grau; ; 灰色的; thing
 brown; braun; ; 棕色的; thing
 expensive; teuer; teurer; 昂贵的; thing grade
-cheap; billig; billiger; 便宜的; thing grade
-beautiful; schön; schöner; 漂亮的; thing grade
+cheap; billig; billiger; 便宜的; thing grade good
+beautiful; schön; schöner; 漂亮的; thing grade good
 heavy; schwer; schwerer; 重; grade
 light; leicht; leichter; 轻; grade
-practical; praktisch; praktischer; 实用的; grade
+practical; praktisch; praktischer; 实用的; grade good
 modern; modern; moderner; 现代的; place
 famous; berühmt; berühmter; 有名的; place
 large; groß; größer; 大; place
@@ -156,17 +156,17 @@ spicy; scharf; ; 辣; taste
 tired; müde; ; 累; state
 hungry; hungrig; ; 饿; state
 thirsty; durstig; ; 渴; state
-happy; glücklich; ; 开心; state
+happy; glücklich; ; 开心; state good
 sad; traurig; ; 难过; state
 busy; beschäftigt; ; 忙; state
 angry; wütend; ; 生气; state
 nervous; nervös; ; 紧张; state
 curious; neugierig; ; 好奇; state
-satisfied; zufrieden; ; 满意; state
+satisfied; zufrieden; ; 满意; state good
 tall; groß; größer; 高; figure
 strong; stark; stärker; 强壮; figure
 smart; klug; klüger; 聪明; figure
-careful; vorsichtig; vorsichtiger; 小心; figure
+careful; vorsichtig; vorsichtiger; 谨慎; figure
 """).items()
 }  # fmt: skip
 
