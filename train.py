@@ -12,7 +12,7 @@ import sys
 
 from data.config import DataConfig, DataError
 from transformer.config import ConfigError, DecodingConfig, ModelConfig, TokenizerConfig, TrainingConfig
-from transformer.flags import import_keras, main, write_flagfile
+from transformer.flags import flagfiles, import_keras, main, write_flagfile
 
 CONFIGS = (ModelConfig, TokenizerConfig, TrainingConfig, DecodingConfig, DataConfig)
 
@@ -25,8 +25,7 @@ def define_flags(flag_values):
 
 def default_run():
     """runs/<stem of the last flagfile>, or runs/run."""
-    stems = [pathlib.Path(part.split("=", 1)[1]).stem for part in sys.argv if part.startswith("--flagfile=")]
-    return pathlib.Path("runs") / (stems[-1] if stems else "run")
+    return pathlib.Path("runs") / pathlib.Path((["run"] + flagfiles(sys.argv))[-1]).stem
 
 
 def run(model, tokenizer, training, decoding, data, flag_values):
@@ -34,26 +33,80 @@ def run(model, tokenizer, training, decoding, data, flag_values):
     folder = pathlib.Path(flag_values["run"].value or default_run())
     from data.cleaning import format_report
     from data.prepare import prepare
+    from transformer.checkpoints import check_run
     from transformer.metrics import bleu_metric
 
-    bleu_metric(data.target_language)  # says now, not after the training, if it cannot score
+    # What is wrong is said now, not after the preparation or the training.
+    bleu_metric(data.target_language)
+    check_run(folder, sections(tokenizer, training, decoding, data))
+    check_positions(model, data.max_source_length, data.max_target_length)
     prepared = prepare(data, tokenizer, folder.parent / ".prepared")
     found = "found prepared in" if prepared.cached else "prepared and kept in"
     print(f"{format_report(prepared.report)}\n{found} {prepared.folder}", flush=True)
-    source, target = prepared.source_tokenizer, prepared.target_tokenizer
-    separate = source is not target
-    import_keras()
-    model = dataclasses.replace(
-        model, vocab_size=target.vocab_size, source_vocab_size=source.vocab_size if separate else 0,
-        pad_id=target.pad_id, tie_embeddings=model.tie_embeddings and not separate,
-    )  # fmt: skip
-    configs = (model, tokenizer, training, decoding, data)
+    configs = (sized(model, prepared), tokenizer, training, decoding, data)
+    trainee, plan = build(configs, prepared)
+    validation = validation_of(configs, prepared)
     write_run(folder, configs, prepared)
-    trainee, progress, stopped = train(folder, configs, prepared)
+    progress, stopped = train(folder, configs, prepared, trainee, plan, validation)
     if stopped:
         print(f"{stopped.name}: saved at step {progress.step} in {folder}. The same command continues from there.")
         return 128 + stopped
-    finish(folder, configs, prepared, trainee, progress)
+    try:
+        finish(folder, configs, prepared, trainee, progress, validation)
+    except (KeyboardInterrupt, SystemExit):
+        print(f"stopped before the scores; the training is saved in {folder}. The same command continues from there.")
+        raise
+
+
+def sections(*configs):
+    """What config.json holds: {"training": {...}, ...}."""
+    return {type(config).__name__.removesuffix("Config").lower(): dataclasses.asdict(config) for config in configs}
+
+
+def sized(model, prepared):
+    """The ModelConfig with the sizes and the padding of the vocabularies."""
+    source, target = prepared.source_tokenizer, prepared.target_tokenizer
+    return dataclasses.replace(
+        model,
+        vocab_size=target.vocab_size,
+        source_vocab_size=0 if source is target else source.vocab_size,
+        pad_id=target.pad_id,
+        source_pad_id=source.pad_id,
+        tie_embeddings=model.tie_embeddings and source is target,
+    )
+
+
+def check_positions(model, *lengths):
+    """Raises ConfigError if learned positions end before the longest source or target of these lengths."""
+    if model.positions == "learned" and max(lengths) > model.max_positions:
+        raise ConfigError(
+            "max_positions must hold the longest row. Received: "
+            f"max_positions={model.max_positions}, a row of {max(lengths)}. Use --max_positions={max(lengths)} or more."
+        )
+
+
+def build(configs, prepared):
+    """The trainee and the plan of its batches; says what they are."""
+    import_keras()
+    import keras
+
+    from data.batches import Plan
+    from transformer.model import Transformer
+    from transformer.training import make_trainee, set_precision
+
+    model, _, training, _, _ = configs
+    keras.utils.set_random_seed(training.seed)
+    set_precision(training.precision)
+    trainee, jit = make_trainee(lambda: Transformer.from_model_config(model), training)
+    replicas = trainee.distribute_strategy.num_replicas_in_sync
+    plan = Plan(prepared.splits["train"], training.max_tokens, training.seed, training.accumulate_steps, replicas)
+    check_positions(model, *(max(shape[side] for shape in plan.shapes) for side in (1, 2)))
+    print(
+        f"{trainee.model.count_params():,} parameters; {len(prepared.splits['train']):,} pairs in {plan.steps_per_epoch:,} "
+        f"batches; shapes {plan.shapes}; padding {plan.padding_share:.1%}; {jit}",
+        flush=True,
+    )
+    return trainee, plan
 
 
 def write_run(folder, configs, prepared):
@@ -61,59 +114,52 @@ def write_run(folder, configs, prepared):
     from transformer.checkpoints import claim_run, write_json
     from transformer.tokenizer import save_tokenizers
 
-    names = [type(config).__name__.removesuffix("Config").lower() for config in configs]
-    if claim_run(folder, dict(zip(names, map(dataclasses.asdict, configs)))):
+    if claim_run(folder, sections(*configs) | {"prepared": {"training data": prepared.fingerprint}}):
         print(f"continuing the run in {folder}", flush=True)
     write_flagfile(configs, folder / "flags.cfg", "Replays this run: python train.py --flagfile=THIS_FILE --run=NEW_FOLDER")
     write_json(folder / "data_report.json", prepared.report)
     save_tokenizers(folder / "tokenizer", prepared.source_tokenizer, prepared.target_tokenizer)
 
 
-def train(folder, configs, prepared):
-    """Fits to the last step or a signal; returns the trainee, its progress and the signal (or None)."""
-    import keras
+def validation_of(configs, prepared):
+    """The batches of the validation set, and the texts of it that are decoded."""
+    from data.batches import evaluation_batches
 
-    from data.batches import Plan, batch_at, evaluation_batches, training_dataset
+    model, _, training, _, _ = configs
+    split = prepared.splits["validation"]
+    check_positions(model, *map(int, split.packing.shapes.max(axis=0)))
+    return evaluation_batches(split, training.max_tokens), split.texts(training.eval_decode)
+
+
+def train(folder, configs, prepared, trainee, plan, validation):
+    """Fits to the last step or a signal; returns the progress and the signal (or None)."""
+    from data.batches import batch_at, training_dataset
     from transformer.generation import Generator
-    from transformer.model import Transformer
-    from transformer.training import make_trainee, set_precision, start_training
+    from transformer.training import start_training
 
-    model, _, training, decoding, data = configs
-    splits, bos_id = prepared.splits, prepared.target_tokenizer.bos_id
-    keras.utils.set_random_seed(training.seed)
-    set_precision(training.precision)
-    plan = Plan(splits["train"], training.max_tokens, training.seed, training.accumulate_steps)
-    trainee, jit = make_trainee(lambda: Transformer.from_model_config(model), training)
-    print(
-        f"{trainee.model.count_params():,} parameters; {len(splits['train']):,} pairs in {plan.steps_per_epoch:,} batches; "
-        f"shapes {plan.shapes}; padding {plan.padding_share:.1%}; {jit}",
-        flush=True,
-    )
+    _, _, training, decoding, data = configs
+    split = prepared.splits["train"]
     greedy = dataclasses.replace(decoding, beam_size=1, n_best=1, temperature=0.0)
-    generator = Generator(
-        trainee.model, prepared.source_tokenizer, prepared.target_tokenizer, greedy, data.max_source_length
-    )
-    validation = splits["validation"]
-    texts = tuple(part[: training.eval_decode] for part in (validation.source_texts(), validation.target_texts()))
+    tokenizers = prepared.source_tokenizer, prepared.target_tokenizer
+    batches, texts = validation
     progress, stopped = start_training(
         trainee,
         training,
         folder,
-        make_dataset=lambda step: training_dataset(splits["train"], plan, step, training.train_steps - step, bos_id),
-        batch_at=lambda step: batch_at(splits["train"], plan, step, bos_id),
-        validation=evaluation_batches(validation, training.max_tokens, bos_id),
-        translate=generator,
+        make_dataset=lambda step: training_dataset(split, plan, step, training.train_steps - step),
+        batch_at=lambda step: batch_at(split, plan, step),
+        validation=batches,
+        translate=Generator(trainee.model, *tokenizers, greedy, data.max_source_length),
         texts=texts,
         language=data.target_language,
         padding_share=plan.padding_share,
     )
     print(f"{trainee.num_traces} traces for {len(plan.shapes)} shapes", flush=True)
-    return trainee, progress, stopped
+    return progress, stopped
 
 
-def finish(folder, configs, prepared, trainee, progress):
+def finish(folder, configs, prepared, trainee, progress, validation):
     """Chooses the weights, saves model.keras, and scores it on the test set."""
-    from data.batches import evaluation_batches
     from transformer.checkpoints import save_model
     from transformer.evaluation import evaluate_generator, peak_memory_gib, samples_text, scores_table, write_results
     from transformer.generation import Generator
@@ -122,21 +168,12 @@ def finish(folder, configs, prepared, trainee, progress):
     _, _, training, decoding, data = configs
     tokenizers = prepared.source_tokenizer, prepared.target_tokenizer
     generator = Generator(trainee.model, *tokenizers, decoding, data.max_source_length)
-    validation, test = prepared.splits["validation"], prepared.splits["test"]
-    texts = tuple(part[: training.eval_decode] for part in (validation.source_texts(), validation.target_texts()))
-    batches = evaluation_batches(validation, training.max_tokens, tokenizers[1].bos_id)
-    chosen = choose_weights(trainee, training, folder, batches, generator, texts, data.target_language)
+    chosen = choose_weights(trainee, training, folder, *validation, generator, data.target_language)
     save_model(trainee.model, folder)
-    sources, references = test.source_texts(), test.target_texts()
+    sources, references = prepared.splits["test"].texts()
     scores, outputs = evaluate_generator(generator, sources, references, data.target_language)
-    scores |= {
-        "weights": chosen,
-        "parameters": trainee.model.count_params(),
-        "steps": progress.step,
-        "minutes": progress.seconds / 60,
-        "tokens_per_second": progress.tokens / max(progress.seconds, 1e-9),
-        "peak_memory_gib": peak_memory_gib(),
-    }
+    scores |= {"weights": chosen, "parameters": trainee.model.count_params(), "peak_memory_gib": peak_memory_gib()}
+    scores |= progress.summary()
     write_results(folder, scores, sources, references, outputs)
     print(f"\n{samples_text(sources, references, outputs)}\n\ntest scores ({folder}/scores.json)\n{scores_table(scores)}")
 

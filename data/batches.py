@@ -12,6 +12,7 @@ when is a function of (seed, epoch, step) alone: the batch of any step is found 
 import collections
 import functools
 import math
+import typing
 
 import numpy as np
 
@@ -22,6 +23,15 @@ from data.config import DataError
 PAIRS_IN_A_ROW = 3.25
 
 
+class Packing(typing.NamedTuple):
+    """Rows as templates of lengths: which pairs may share a row. Row n has the places offsets[n]:offsets[n + 1]."""
+
+    shapes: np.ndarray  # int (K, 2), the source and target length of each kind of row, ascending
+    kinds: np.ndarray  # int (rows,), the kind of each row
+    offsets: np.ndarray  # int (rows + 1,)
+    lengths: np.ndarray  # int (pairs, 2), the source and target length of the pair at each place
+
+
 class Plan:
     """Which examples stand in which row of which batch.
 
@@ -30,46 +40,42 @@ class Plan:
     same number of batches.
 
     Args:
-        split: has int arrays `source_lengths` and `target_lengths`, the end token included.
+        split: has int arrays `source_lengths` and `target_lengths`, the end token included, and their `packing`.
         max_tokens: positions in a micro-batch, on each side.
         seed: of the order.
         accumulate_steps: micro-batches in a batch; its rows are as many times more.
+        replicas: devices that share a micro-batch; each has as many rows of it as the others.
 
     Attributes:
         steps_per_epoch: int. shapes: list of (rows, source length, target length). padding_share: share of positions that
         are padding, source and target together.
 
     Raises:
-        DataError: max_tokens is smaller than the longest pair, or there is no pair.
+        DataError: max_tokens is smaller than the longest row.
     """
 
-    def __init__(self, split, max_tokens, seed, accumulate_steps=1):
-        self.seed = seed
-        source, target = np.asarray(split.source_lengths), np.asarray(split.target_lengths)
-        if not len(source):
-            raise DataError("a data set must have at least one pair. Received: none.")
-        shapes = row_shapes(source, target)
-        longest = max(shapes[-1])
+    def __init__(self, split, max_tokens, seed, accumulate_steps=1, replicas=1):
+        self.seed, self.packing = seed, split.packing
+        row_shapes = [tuple(map(int, shape)) for shape in self.packing.shapes]
+        longest = max(row_shapes[-1])
         if longest > max_tokens:
             raise DataError(
                 f"max_tokens must hold the longest row. Received: max_tokens={max_tokens}, row of {longest}. "
                 f"Use --max_tokens={longest} or more, or a smaller --max_source_length and --max_target_length."
             )
-        width = shapes[-1][1] + 1
-        kinds = source * width + target  # one number for each (source length, target length)
-        self._kinds = kinds
-        self._rows = {}  # (source length, target length) of a row -> list of rows, each an array of places
-        place_kinds = []
-        for shape, row in pack(source, target, shapes):
-            self._rows.setdefault(shape, []).append(len(place_kinds) + np.arange(len(row)))
-            place_kinds += [s * width + t for s, t in row]
-        self._places_by_kind = np.argsort(np.asarray(place_kinds), kind="stable")
-        self._rows_in_batch = {shape: max_tokens // max(shape) * accumulate_steps for shape in self._rows}
-        sizes = {shape: math.ceil(len(rows) / self._rows_in_batch[shape]) for shape, rows in self._rows.items()}
+        width = row_shapes[-1][1] + 1
+        # One number for each (source length, target length): of the examples, and of the places that take them.
+        self._examples = split.source_lengths * width + split.target_lengths
+        self._places = np.argsort(self.packing.lengths @ [width, 1], kind="stable")
+        rows = {shape: np.nonzero(self.packing.kinds == kind)[0] for kind, shape in enumerate(row_shapes)}
+        self._rows = {shape: numbers for shape, numbers in rows.items() if len(numbers)}
+        rows_of_each = {shape: max(max_tokens // max(shape) // replicas, 1) for shape in self._rows}
+        self._rows_in_batch = {shape: rows * replicas * accumulate_steps for shape, rows in rows_of_each.items()}
+        sizes = {shape: math.ceil(len(numbers) / self._rows_in_batch[shape]) for shape, numbers in self._rows.items()}
         self.steps_per_epoch = sum(sizes.values())
-        self.shapes = [(self._rows_in_batch[shape], *shape) for shape in sorted(self._rows)]
+        self.shapes = [(self._rows_in_batch[shape], *shape) for shape in self._rows]
         positions = sum(sum(shape) * self._rows_in_batch[shape] * size for shape, size in sizes.items())
-        self.padding_share = 1.0 - float(source.sum() + target.sum()) / positions
+        self.padding_share = 1.0 - float(self.packing.lengths.sum()) / positions
         self._epoch = functools.lru_cache(maxsize=2)(self._make_epoch)
 
     def batch(self, step):
@@ -81,17 +87,18 @@ class Plan:
         epoch, position = divmod(step, self.steps_per_epoch)
         examples, batches = self._epoch(epoch)
         shape, rows = batches[position]
-        return self._rows_in_batch[shape], shape, [examples[places] for places in rows]
+        offsets = self.packing.offsets
+        return self._rows_in_batch[shape], shape, [examples[offsets[row] : offsets[row + 1]] for row in rows]
 
     def _make_epoch(self, epoch):
-        """Example numbers by place, and the batches: list of (shape, rows)."""
+        """Example numbers by place, and the batches: list of (shape, row numbers)."""
         generator = np.random.Generator(np.random.Philox(key=[self.seed, epoch]))
-        examples = np.empty(len(self._kinds), dtype=np.int64)
-        examples[self._places_by_kind] = np.lexsort((generator.random(len(self._kinds)), self._kinds))
+        examples = np.empty(len(self._examples), dtype=np.int64)
+        examples[self._places] = np.lexsort((generator.random(len(self._examples)), self._examples))
         batches = []
-        for shape, rows in sorted(self._rows.items()):
-            order, size = generator.permutation(len(rows)), self._rows_in_batch[shape]
-            batches += [(shape, [rows[row] for row in order[i : i + size]]) for i in range(0, len(rows), size)]
+        for shape, rows in self._rows.items():
+            order, size = generator.permutation(rows), self._rows_in_batch[shape]
+            batches += [(shape, order[i : i + size]) for i in range(0, len(rows), size)]
         return examples, [batches[number] for number in generator.permutation(len(batches))]
 
 
@@ -99,8 +106,12 @@ def row_shapes(source_lengths, target_lengths):
     """The few (source length, target length) that rows have, ascending.
 
     The first is about three pairs long, its sides in the proportion of the mean lengths, so that both fill up together;
-    then they double until the longest pair fits. For sources of 15 and targets of 16 tokens on average: (53, 56); with a
-    pair of 90 and 100 tokens more (105, 112).
+    then they double until the longest pair fits.
+
+    >>> row_shapes(np.array([15] * 99), np.array([16] * 99))
+    [(53, 56)]
+    >>> row_shapes(np.array([15] * 99 + [90]), np.array([16] * 99 + [100]))
+    [(53, 56), (105, 112)]
     """
     means = source_lengths.mean(), target_lengths.mean()
     longest = int(source_lengths.max()), int(target_lengths.max())
@@ -116,39 +127,53 @@ def row_shapes(source_lengths, target_lengths):
     return shapes
 
 
-def pack(source_lengths, target_lengths, shapes):
+def pack(source_lengths, target_lengths):
     """Packs pairs into rows by their lengths alone.
 
     The longest pair left begins a row. Frequent pairs are added while there is room for more than three; then the one
     or two pairs that leave the least of both sides empty finish it. While a template is cheap for the supply, it is used
-    several times at once, so that millions of pairs cost no more than thousands.
+    several times at once, so that millions of pairs cost little more than thousands.
 
     Args:
-        source_lengths, target_lengths: int (n,). shapes: allowed (source length, target length) of rows, ascending.
+        source_lengths, target_lengths: int (n,), n > 0.
 
-    Yields:
-        (shape, list of (source length, target length)).
+    Returns:
+        Packing.
+
+    >>> pack(np.array([5, 4]), np.array([6, 3])).lengths.tolist()
+    [[5, 6], [4, 3]]
     """
+    shapes = row_shapes(source_lengths, target_lengths)
+    rows = list(_rows(source_lengths, target_lengths, shapes))
+    return Packing(
+        np.array(shapes),
+        np.array([kind for kind, _ in rows], dtype=np.int8),
+        np.concatenate([[0], np.cumsum([len(row) for _, row in rows])]),
+        np.array([pair for _, row in rows for pair in row]),
+    )
+
+
+def _rows(source_lengths, target_lengths, shapes):
+    """The rows of `pack`: (number of the shape, list of (source length, target length))."""
     supply = np.zeros((shapes[-1][0] + 1, shapes[-1][1] + 1), dtype=np.int64)
     np.add.at(supply, (source_lengths, target_lengths), 1)
     means = source_lengths.mean(), target_lengths.mean()
-    kinds = sorted(zip(*np.nonzero(supply)), key=lambda kind: (max(kind), min(kind)), reverse=True)
-    for kind in kinds:
-        shape = next(shape for shape in shapes if all(side <= room for side, room in zip(kind, shape)))
-        while supply[kind]:
-            row = _fill_row(supply, kind, shape, means)
+    for pair in sorted(zip(*np.nonzero(supply)), key=lambda pair: (max(pair), min(pair)), reverse=True):
+        kind = next(n for n, shape in enumerate(shapes) if all(side <= room for side, room in zip(pair, shape)))
+        while supply[pair]:
+            row = _fill_row(supply, pair, shapes[kind], means)
             needed = collections.Counter(row)
             repeats = min(supply[other] // count for other, count in needed.items()) // 16
             for other, count in needed.items():
                 supply[other] -= count * repeats
-            yield from ((shape, row) for _ in range(1 + repeats))
+            yield from ((kind, row) for _ in range(1 + repeats))
 
 
-def _fill_row(supply, kind, shape, means):
-    """Takes from the supply the pairs of one row that begins with `kind`."""
-    row = [kind]
-    supply[kind] -= 1
-    source, target = shape[0] - kind[0], shape[1] - kind[1]
+def _fill_row(supply, pair, shape, means):
+    """Takes from the supply the pairs of one row that begins with `pair`."""
+    row = [pair]
+    supply[pair] -= 1
+    source, target = shape[0] - pair[0], shape[1] - pair[1]
     while source > 0 and target > 0 and supply[: source + 1, : target + 1].any():
         near = min(source / means[0], target / means[1]) < 3.1
         last = _finish(supply, source, target) if near else None
@@ -188,19 +213,21 @@ def _most_frequent(supply, source, target, means):
     return divmod(int(best.argmax()), target + 1)
 
 
-def gather(split, rows, shape, examples, bos_id):
+def gather(split, rows, shape, examples):
     """The arrays of one batch.
 
     Args:
-        split: has `source_ids`, `target_ids` (flat int arrays) and `source_offsets`, `target_offsets` (int (n + 1,)).
+        split: has `source_ids`, `target_ids` (flat int arrays), `source_offsets`, `target_offsets` (int (n + 1,)) and
+            the ints `source_pad_id`, `target_pad_id`, `bos_id`.
         rows, shape: the shape of the batch. examples: for each row the example numbers that stand in it.
 
     Returns:
         (source, target_in, source_segments, target_segments), target_out: int32, (rows, shape[0]) for the source and
         (rows, shape[1]) for the target.
     """
-    source, source_segments = np.zeros((2, rows, shape[0]), dtype=np.int32)
-    target_in, target_segments, target_out = np.zeros((3, rows, shape[1]), dtype=np.int32)
+    source_segments, target_segments = (np.zeros((rows, length), dtype=np.int32) for length in shape)
+    source = np.full_like(source_segments, split.source_pad_id)
+    target_in, target_out = (np.full_like(target_segments, split.target_pad_id) for _ in range(2))
     for row, numbers in enumerate(examples):
         at_source = at_target = 0
         for segment, number in enumerate(numbers, 1):
@@ -212,19 +239,19 @@ def gather(split, rows, shape, examples, bos_id):
             ids = split.target_ids[split.target_offsets[number] : split.target_offsets[number + 1]]
             end = at_target + len(ids)
             target_out[row, at_target:end] = ids
-            target_in[row, at_target] = bos_id
+            target_in[row, at_target] = split.bos_id
             target_in[row, at_target + 1 : end] = ids[:-1]
             target_segments[row, at_target:end] = segment
             at_target = end
     return (source, target_in, source_segments, target_segments), target_out
 
 
-def batch_at(split, plan, step, bos_id):
+def batch_at(split, plan, step):
     """The arrays of the batch of a step; see `gather`."""
-    return gather(split, *plan.batch(step), bos_id)
+    return gather(split, *plan.batch(step))
 
 
-def training_dataset(split, plan, start_step, num_steps, bos_id):
+def training_dataset(split, plan, start_step, num_steps):
     """A tf.data.Dataset of the batches of steps start_step ... start_step + num_steps - 1, in this order.
 
     Element: ((source, target_in, source_segments, target_segments), target_out), int32, each of its batch's shape.
@@ -232,7 +259,7 @@ def training_dataset(split, plan, start_step, num_steps, bos_id):
     import tensorflow as tf
 
     def load(step):
-        inputs, target_out = batch_at(split, plan, int(step), bos_id)
+        inputs, target_out = batch_at(split, plan, int(step))
         return *inputs, target_out
 
     def to_element(step):
@@ -245,8 +272,7 @@ def training_dataset(split, plan, start_step, num_steps, bos_id):
     return steps.map(to_element, num_parallel_calls=2, deterministic=True).prefetch(4)
 
 
-def evaluation_batches(split, max_tokens, bos_id):
+def evaluation_batches(split, max_tokens):
     """All pairs once, in an order that never changes: a list of batches as `gather` makes them."""
-    longest = max(row_shapes(split.source_lengths, split.target_lengths)[-1])
-    plan = Plan(split, max(max_tokens, longest), seed=0)
-    return [batch_at(split, plan, step, bos_id) for step in range(plan.steps_per_epoch)]
+    plan = Plan(split, max(max_tokens, int(split.packing.shapes.max())), seed=0)
+    return [batch_at(split, plan, step) for step in range(plan.steps_per_epoch)]

@@ -1,12 +1,14 @@
-"""Repairs text and drops training pairs that teach nothing, with a count and examples of each reason.
+"""Repairs training text and drops training pairs that teach nothing, with a count and examples of each reason.
 
-Validation and test pairs are repaired, never dropped: a score over fewer lines is no longer the published one.
+What is wrong with validation and test pairs is counted too, but they are kept as they are: a score over other lines is no
+longer the published one.
 """
 
 import re
 import unicodedata
 
 from data.config import DataConfig
+from transformer.config import base_language
 
 EXAMPLES = 5
 # Control and format characters, save those that joined scripts and emoji need (zero-width non-joiner and joiner), and
@@ -22,36 +24,39 @@ _LANGUAGE_SCRIPTS = {
 }  # fmt: skip
 
 
+# The splits whose sources a split must not hold: no test in the training data, no test in the validation.
+_HELD_OUT = {"train": ("validation", "test"), "validation": ("test",), "test": ()}
+
+
 def clean(splits, config: DataConfig):
     """Cleans {"train": pairs, "validation": pairs, "test": pairs}.
 
     Returns:
-        The cleaned splits, and the report: {split: {"pairs_in", "pairs_out", "reasons": {reason: {"action", "count",
-        "examples"}}}}.
+        The splits, of which the training pairs are cleaned, and the report: {split: {"pairs_in", "pairs_out", "reasons":
+        {reason: {"action", "count", "examples"}}}}. An example begins with the number of its pair in the split.
     """
-    report, cleaned = {}, {}
+    repaired, logs = {}, {split: Log() for split in splits}
     for split, pairs in splits.items():
-        log = Log()
-        pairs = [tuple(log.repaired(number, side) for side in pair) for number, pair in enumerate(pairs, 1)]
-        cleaned[split], report[split] = pairs, log
-    held_out = {source for split in ("validation", "test") for source, _ in cleaned.get(split, ())}
-    seen, kept = set(), []
-    for number, pair in enumerate(cleaned["train"], 1):
-        reason = why_drop(pair, config) or _why_repeated(pair, seen, held_out)
-        if reason:
-            report["train"].count(reason, "dropped", number, " ||| ".join(pair))
-        else:
-            seen.add(pair)
-            kept.append(pair)
-    for split in ("validation", "test"):
-        for number, pair in enumerate(cleaned.get(split, ()), 1):
-            reason = why_drop(pair, config)
+        log, action = logs[split], "repaired" if split == "train" else "kept"
+        repaired[split] = [
+            tuple(log.repaired(number, text, action) if config.clean else text for text in pair)
+            for number, pair in enumerate(pairs, 1)
+        ]
+    kept = []
+    for split, pairs in repaired.items():
+        log, action, seen = logs[split], "dropped" if split == "train" else "kept", set()
+        others = {name: {source for source, _ in repaired[name]} for name in _HELD_OUT[split]}
+        for number, pair in enumerate(pairs, 1):
+            reason = why_drop(pair, config) or (config.clean and why_repeated(pair, seen, others))
             if reason:
-                report[split].count(reason, "kept", number, " ||| ".join(pair))
-    cleaned["train"] = kept
+                log.count(reason, action, number, " ||| ".join(pair))
+            elif split == "train":
+                kept.append(pair)
+            seen.add(pair)
+    cleaned = {**splits, "train": kept}
     return cleaned, {
         split: {"pairs_in": len(splits[split]), "pairs_out": len(cleaned[split]), "reasons": log.reasons}
-        for split, log in report.items()
+        for split, log in logs.items()
     }
 
 
@@ -67,18 +72,22 @@ class Log:
         if len(entry["examples"]) < EXAMPLES:
             entry["examples"].append(f"{number}: {text[:160]}")
 
-    def repaired(self, number, text):
+    def repaired(self, number, text, action):
         """The text repaired, each kind of repair counted."""
         for reason, repair in REPAIRS.items():
             better = repair(text)
             if better != text:
-                self.count(reason, "repaired", number, text)
+                self.count(reason, action, number, text)
                 text = better
         return text
 
 
 def repair_unicode(text):
-    """Undoes wrong decodings ("Ã¼" -> "ü") and composes accents (NFC); leaves quotes and wide characters alone."""
+    """Undoes wrong decodings and composes accents (NFC); leaves quotes and wide characters alone.
+
+    >>> repair_unicode("MÃ¼nchen, Ｆｕｌｌ")
+    'München, Ｆｕｌｌ'
+    """
     if text.isascii():
         return text
     import ftfy
@@ -99,7 +108,7 @@ REPAIRS = {
 def why_drop(pair, config):
     """The reason why a pair teaches nothing, or ""."""
     source, target = pair
-    if not source or not target:
+    if not source.strip() or not target.strip():
         return "empty"
     if not config.clean:
         return ""
@@ -122,9 +131,13 @@ def why_drop(pair, config):
 def wrong_script(text, language):
     """Whether less than a quarter of a text's letters are of a script its language is written in.
 
-    A quarter, since a Chinese sentence with one English name in it has more Latin letters than its own. Text of fewer than four letters, or in a language without a rule here, is never wrong.
+    A quarter, since a Chinese sentence with one English name in it has more Latin letters than its own. Text of fewer than
+    four letters, or in a language without a rule here, is never wrong.
+
+    >>> wrong_script("Привет мир", "de"), wrong_script("我用Python写程序", "zh")
+    (True, False)
     """
-    scripts = _LANGUAGE_SCRIPTS.get(language)
+    scripts = _LANGUAGE_SCRIPTS.get(base_language(language))
     if not scripts or (text.isascii() and "LATIN" in scripts):
         return False
     letters = [character for character in text if character.isalpha()]
@@ -132,10 +145,15 @@ def wrong_script(text, language):
     return len(letters) >= 4 and 4 * right < len(letters)
 
 
-def _why_repeated(pair, seen, held_out):
+def why_repeated(pair, seen, others):
+    """The reason why a pair stands elsewhere already, or "".
+
+    Args:
+        seen: the pairs of its split before it. others: {split: its sources}, of the splits that must not share any.
+    """
     if pair in seen:
         return "duplicate"
-    return "source stands in validation or test" if pair[0] in held_out else ""
+    return f"source stands in {' or '.join(others)}" if any(pair[0] in sources for sources in others.values()) else ""
 
 
 def format_report(report):

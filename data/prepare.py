@@ -1,12 +1,13 @@
 """From raw pairs to memory-mapped ids, once: loaded, cleaned, tokenised, and kept in a cache.
 
 The cache's key is a hash of all that the result depends on: options, the bytes of the input files, and the code that
-reads, cleans and tokenises. It is written into a folder of a temporary name and renamed when it is whole.
+reads, cleans, tokenises and packs. It is written into a folder of a temporary name and renamed when it is whole.
 """
 
 import dataclasses
 import functools
 import hashlib
+import importlib.metadata
 import itertools
 import json
 import os
@@ -16,6 +17,8 @@ import tempfile
 
 import numpy as np
 
+import transformer.tokenizer
+from data.batches import Packing, pack
 from data.cleaning import clean
 from data.config import DataConfig, DataError
 from data.sources import SPLITS, input_files, load_examples, source_kind
@@ -28,10 +31,16 @@ GROUP = 10_000
 
 @dataclasses.dataclass(frozen=True)
 class Split:
-    """Tokenised pairs: pair n has the ids source_ids[source_offsets[n]:source_offsets[n + 1]], the end token last."""
+    """Tokenised pairs: pair n has the ids source_ids[source_offsets[n]:source_offsets[n + 1]], the end token last.
+
+    Pairs that are too long have no ids. Their texts are there in validation and test, where no text may be missing.
+    """
 
     folder: pathlib.Path
     name: str
+    source_pad_id: int
+    target_pad_id: int
+    bos_id: int  # of the target
 
     @functools.cached_property
     def source_ids(self):
@@ -66,18 +75,22 @@ class Split:
     def __len__(self):
         return len(self.source_offsets) - 1
 
-    def source_texts(self):
-        """The cleaned texts, list of str, in their original order."""
-        return [source for source, _ in self._texts]
-
-    def target_texts(self):
-        """list of str."""
-        return [target for _, target in self._texts]
-
     @functools.cached_property
-    def _texts(self):
+    def packing(self):
+        """See data.batches.pack; kept for the training data, of which there may be much."""
+        path = self.folder / f"{self.name}.packing.npz"
+        if not path.exists():
+            return pack(self.source_lengths, self.target_lengths)
+        with np.load(path) as arrays:
+            return Packing(**arrays)
+
+    def texts(self, count=None):
+        """The texts in their original order: a list of sources and a list of targets; `count` pairs spread evenly."""
         with open(self.folder / f"{self.name}.jsonl", encoding="utf-8") as file:
-            return [json.loads(line) for line in file]
+            pairs = [json.loads(line) for line in file]
+        count = len(pairs) if count is None else min(count, len(pairs))
+        pairs = [pairs[n * len(pairs) // count] for n in range(count)]
+        return [source for source, _ in pairs], [target for _, target in pairs]
 
     def _load(self, name):
         return np.load(self.folder / f"{self.name}.{name}.npy", mmap_mode="r")
@@ -92,6 +105,7 @@ class Prepared:
     target_tokenizer: object
     splits: dict  # name -> Split
     report: dict  # of data/cleaning.py
+    fingerprint: str  # of the ids and tokenizers that training uses
     cached: bool  # whether it was there already
 
 
@@ -112,24 +126,33 @@ def prepare(data: DataConfig, tokenizer: TokenizerConfig, cache_dir):
     if not cached:
         _build(folder, data, tokenizer)
     source, target = load_tokenizers(folder / "tokenizer")
+    splits = {name: Split(folder, name, source.pad_id, target.pad_id, target.bos_id) for name in SPLITS}
     report = json.loads((folder / "data_report.json").read_text(encoding="utf-8"))
-    return Prepared(folder, source, target, {name: Split(folder, name) for name in SPLITS}, report, cached)
+    fingerprint = (folder / "fingerprint").read_text(encoding="utf-8")
+    return Prepared(folder, source, target, splits, report, fingerprint, cached)
 
 
 def cache_key(data, tokenizer):
     """A hash of options, input files and code, 16 hexadecimal digits."""
     source_kind(data)
-    digest = hashlib.sha256()
     options = dataclasses.asdict(data) | {"data_dir": ""} | dataclasses.asdict(tokenizer)
-    digest.update(json.dumps(options, sort_keys=True).encode())
-    code = sorted(pathlib.Path(__file__).parent.glob("**/*.py"))
+    options["versions"] = [importlib.metadata.version(name) for name in ("ftfy", "sentencepiece")]
+    code = [*sorted(pathlib.Path(__file__).parent.glob("**/*.py")), transformer.tokenizer.__file__]
     models = [path for path in (tokenizer.source_tokenizer, tokenizer.target_tokenizer) if path]
-    for path in [*code, *(path for _, _, path in input_files(data)), *models]:
-        if not os.path.isfile(path):
-            continue  # a tokenizer file that is missing is reported when it is loaded
+    # A tokenizer file that is missing is reported when it is loaded.
+    files = [path for path in [*code, *input_files(data), *models] if os.path.isfile(path)]
+    return _hash(json.dumps(options, sort_keys=True).encode(), files)
+
+
+def _hash(start, paths):
+    """A hash of bytes and of the contents of files, 16 hexadecimal digits."""
+    digest = hashlib.sha256(start)
+    for path in paths:
+        one = hashlib.sha256()
         with open(path, "rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest() if hasattr(hashlib, "file_digest") else
-                          hashlib.sha256(file.read()).digest())
+            while part := file.read(1 << 20):
+                one.update(part)
+        digest.update(one.digest())
     return digest.hexdigest()[:16]
 
 
@@ -137,6 +160,7 @@ def _build(folder, data, tokenizer):
     """Writes a preparation beside its place, then renames it into it."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = pathlib.Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=folder.parent))
+    temporary.chmod(0o755)  # mkdtemp's is for its user alone
     try:
         splits, report = clean(load_examples(data), data)
         if not splits["train"]:
@@ -145,6 +169,10 @@ def _build(folder, data, tokenizer):
         save_tokenizers(temporary / "tokenizer", source, target)
         for name, pairs in splits.items():
             _write_split(temporary, name, pairs, source, target, data, report[name])
+        train = Split(temporary, "train", source.pad_id, target.pad_id, target.bos_id)
+        np.savez(temporary / "train.packing.npz", **train.packing._asdict())
+        learnt_from = sorted([*temporary.glob("tokenizer/*"), *temporary.glob("train.*.npy")])
+        (temporary / "fingerprint").write_text(_hash(b"", learnt_from), encoding="utf-8")
         with open(temporary / "data_report.json", "w", encoding="utf-8") as file:
             json.dump(report, file, indent=2, ensure_ascii=False)
         os.replace(temporary, folder)
@@ -167,31 +195,32 @@ def make_tokenizers(pairs, config):
 
 
 def _write_split(folder, name, pairs, source, target, data, report):
-    """Tokenises pairs and writes texts and arrays. Training pairs that are too long are left out and reported."""
+    """Tokenises pairs and writes texts and ids. Pairs that are too long are left out and reported, but for the texts of
+    validation and test."""
     ids = [_encode(tokenizer, [pair[side] for pair in pairs]) for side, tokenizer in enumerate((source, target))]
-    keep = np.ones(len(pairs), dtype=bool)
+    fits = np.ones(len(pairs), dtype=bool)
     limits = {"source": data.max_source_length, "target": data.max_target_length}
     for (side, limit), (_, offsets) in zip(limits.items(), ids):
         long = np.diff(offsets) > limit
         if long.any():
             examples = [f"{n + 1}: {' ||| '.join(pairs[n])[:160]}" for n in np.nonzero(long)[0][:5]]
-            action = "dropped" if name == "train" else "kept"
-            report["reasons"][f"{side} too long (tokens)"] = {
-                "action": action, "count": int(long.sum()), "examples": examples
-            }  # fmt: skip
-            keep &= ~long
-    if name != "train":
-        keep[:] = True
-        _report_changed(pairs, target, report)
-    if not keep.any():
+            action = "dropped" if name == "train" else "no loss"
+            found = {"action": action, "count": int(long.sum()), "examples": examples}
+            report["reasons"][f"{side} too long (tokens)"] = found
+            fits &= ~long
+    if not fits.any():
         raise DataError(f"every split needs pairs. Received: none for {name} after cleaning. Use a larger --max_source_length.")
-    report["pairs_out"] = int(keep.sum())
+    if name == "train":
+        pairs = list(itertools.compress(pairs, fits))
+        report["pairs_out"] = len(pairs)
+    else:
+        _report_changed(pairs, target, report)
     with open(folder / f"{name}.jsonl", "w", encoding="utf-8") as file:
-        file.writelines(json.dumps(pair, ensure_ascii=False) + "\n" for pair, kept in zip(pairs, keep) if kept)
+        file.writelines(json.dumps(pair, ensure_ascii=False) + "\n" for pair in pairs)
     for side, (flat, offsets) in zip(limits, ids):
         lengths = np.diff(offsets)
-        np.save(folder / f"{name}.{side}_ids.npy", flat[np.repeat(keep, lengths)])
-        np.save(folder / f"{name}.{side}_offsets.npy", np.concatenate([[0], np.cumsum(lengths[keep])]))
+        np.save(folder / f"{name}.{side}_ids.npy", flat[np.repeat(fits, lengths)])
+        np.save(folder / f"{name}.{side}_offsets.npy", np.concatenate([[0], np.cumsum(lengths[fits])]))
 
 
 def _report_changed(pairs, tokenizer, report):
@@ -200,7 +229,7 @@ def _report_changed(pairs, tokenizer, report):
     changed = [
         f"{number}: {text[:80]} -> {back[:80]}"
         for number, (text, back) in enumerate(zip(texts, tokenizer.decode(tokenizer.encode(texts))), 1)
-        if back != text
+        if back.split() != text.split()
     ]
     if changed:
         reason = "target that the tokenizer cannot write (see --normalization)"

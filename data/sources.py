@@ -8,11 +8,14 @@ import gzip
 import hashlib
 import json
 import os
+import re
 import zlib
 
 from data.config import DataConfig, DataError
 
 SPLITS = ("train", "validation", "test")
+# Half a character, which JSON can write ("\\ud800") and nobody can read.
+_HALF = re.compile("[\ud800-\udfff]")
 
 
 def load_examples(config: DataConfig):
@@ -71,11 +74,12 @@ def source_kind(config):
 
 
 def input_files(config):
-    """All files that the configuration names, in order: (split, side, path)."""
-    fields = [(f"{side}_{split}", split, side) for split in SPLITS for side in ("source", "target", "examples")]
-    return [
-        (split, side, path) for name, split, side in fields for path in resolve(getattr(config, name), config.data_dir, name)
-    ]
+    """The paths of all files that the configuration names, those of a prepared TFDS data set included."""
+    if config.tfds:
+        folder = _tfds_builder(config).data_path
+        return sorted(os.path.join(folder, name) for name in os.listdir(folder))
+    fields = [f"{side}_{split}" for split in SPLITS for side in ("source", "target", "examples")]
+    return [path for name in fields for path in resolve(getattr(config, name), config.data_dir, name)]
 
 
 def resolve(patterns, data_dir, flag):
@@ -86,8 +90,9 @@ def resolve(patterns, data_dir, flag):
     """
     paths = []
     for pattern in patterns:
-        full = os.path.join(os.path.expanduser(data_dir), os.path.expanduser(pattern))
-        found = [full] if os.path.exists(full) else sorted(glob.glob(full))
+        folder, pattern = os.path.expanduser(data_dir), os.path.expanduser(pattern)
+        full = os.path.join(folder, pattern)
+        found = [full] if os.path.exists(full) else sorted(glob.glob(os.path.join(glob.escape(folder), pattern)))
         if not found:
             raise DataError(f"--{flag} must name files that exist. Received: {full}. Check the name and --data_dir.")
         paths += found
@@ -122,20 +127,24 @@ def read_lines(path):
 
 
 def _load_parallel(config, split):
-    sides = []
-    for side in ("source", "target"):
-        flag = f"{side}_{split}"
-        paths = resolve(getattr(config, flag), config.data_dir, flag)
-        sides.append((flag, paths, [line for path in paths for line in read_lines(path)]))
-    (source_flag, source_paths, sources), (target_flag, target_paths, targets) = sides
-    if bool(source_paths) != bool(target_paths):
-        raise DataError(f"--{source_flag} and --{target_flag} belong together. Received only one of them.")
-    if len(sources) != len(targets):
-        raise DataError(
-            "source and target must have as many lines as each other. Received: "
-            f"{len(sources)} lines in {', '.join(source_paths)}, {len(targets)} lines in {', '.join(target_paths)}."
-        )
-    return list(zip(sources, targets))
+    flags = f"source_{split}", f"target_{split}"
+    paths = [resolve(getattr(config, flag), config.data_dir, flag) for flag in flags]
+    if bool(paths[0]) != bool(paths[1]):
+        raise DataError(f"--{flags[0]} and --{flags[1]} belong together. Received only one of them.")
+    sides = [[read_lines(path) for path in side] for side in paths]
+    # As many files on both sides are compared one by one: a line too many here and one too few there would add up.
+    groups = zip(*paths, *sides) if len(paths[0]) == len(paths[1]) else [(*map(", ".join, paths), *map(_joined, sides))]
+    for source_path, target_path, sources, targets in groups:
+        if len(sources) != len(targets):
+            raise DataError(
+                "source and target must have as many lines as each other. Received: "
+                f"{len(sources)} lines in {source_path}, {len(targets)} lines in {target_path}."
+            )
+    return list(zip(*map(_joined, sides)))
+
+
+def _joined(lists):
+    return [item for one in lists for item in one]
 
 
 def _load_example_files(config, split):
@@ -179,7 +188,7 @@ def _read_jsonl(path, columns):
             raise DataError(f"a line must be a JSON object. Received: {path}, line {number}: {type(row).__name__}.")
         _check_columns(f"{path}, line {number}", columns, row)
         pair = tuple(row[column] for column in columns)
-        if not all(isinstance(text, str) for text in pair):
+        if not all(isinstance(text, str) and not _HALF.search(text) for text in pair):
             raise DataError(f"source and target must be text. Received: {path}, line {number}: {pair!r}.")
         pairs.append(pair)
     return pairs
@@ -194,7 +203,8 @@ def _check_columns(where, columns, present):
             )
 
 
-def _load_tfds(config):
+def _tfds_builder(config):
+    """The builder of a TFDS data set, downloaded and prepared."""
     import tensorflow_datasets as tfds
 
     options = {"data_dir": os.path.expanduser(config.tfds_data_dir)} if config.tfds_data_dir else {}
@@ -202,14 +212,25 @@ def _load_tfds(config):
         builder = tfds.builder(config.tfds, **options)
         builder.download_and_prepare()
     except Exception as error:  # TFDS raises what its download libraries raise
+        reason = f"{type(error).__name__}: {error}".strip().splitlines()[0]
         raise DataError(
             f"--tfds must name a data set that is prepared in --tfds_data_dir or can be downloaded. Received: {config.tfds} "
-            f"({type(error).__name__}: {str(error).strip().splitlines()[0]}). See tensorflow.org/datasets/catalog."
+            f"({reason}). See tensorflow.org/datasets/catalog."
         ) from None
+    return builder
+
+
+def _load_tfds(config):
+    import tensorflow_datasets as tfds
+
+    builder = _tfds_builder(config)
     columns = [config.source_column, config.target_column]
     if columns == ["source", "target"]:
         columns = list(builder.info.supervised_keys or builder.info.features)[:2]
     _check_columns(f"TFDS {config.tfds}", columns, builder.info.features)
+    kinds = {column: builder.info.features[column] for column in columns}
+    if not all(isinstance(kind, tfds.features.Text) for kind in kinds.values()):
+        raise DataError(f"--source_column and --target_column must be text. Received: {kinds} of TFDS {config.tfds}.")
     names = {"validation": ("validation", "valid", "dev"), "test": ("test",), "train": ("train",)}
     splits = {}
     for split in SPLITS:
@@ -222,7 +243,8 @@ def _load_tfds(config):
 def complete_splits(splits, validation_share, test_share):
     """Takes the splits that are empty from the training pairs.
 
-    [("a", "1"), ("b", "2"), ("a", "3")] -> "a" goes to one split, with both of its targets.
+    >>> complete_splits({"train": [("a", "1"), ("b", "2"), ("a", "3"), ("k", "4")]}, 0.3, 0.3)
+    {'train': [('a', '1'), ('a', '3')], 'validation': [('b', '2')], 'test': [('k', '4')]}
 
     A pair's split depends on a hash of its source alone, so that a source with several targets never stands in two.
     """

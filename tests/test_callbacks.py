@@ -44,7 +44,7 @@ def test_a_line_every_so_many_steps_where_there_is_no_terminal(tmp_path, capsys)
     log.on_train_begin()
     advance(log, 15, 2000, 4.0, 2.5)
     advance(log, 20, 3000, 7.0, 2.0)
-    log.on_train_end()
+    log.close()
     # 2,000 tokens in 5 seconds; 10 steps took 5 seconds, 20 are left.
     assert capsys.readouterr().out == "step     20/40  loss 2.0000  lr 2.50e-01  400 tokens/s  0:00:10 left\n"
     assert {name: values for name, (_, values) in read_curves(tmp_path).items()} == {
@@ -59,7 +59,7 @@ def test_a_bar_on_a_terminal(tmp_path, capsys, monkeypatch):
     log.on_train_begin()
     advance(log, 20, 3000, 7.0, 2.0)
     log.validated(20, {"loss": 1.0, "bleu": 33.333, "seconds": 1.0}, [("a|b", "c", "d")])
-    log.on_train_end()
+    log.close()
     out, error = capsys.readouterr()
     error = re.sub("\x1b\\[[0-9;?]*[a-zA-Z]", "", error)  # colours and cursor movements
     assert out == "" and "20/40" in error and "loss 2.000  400 tokens/s" in error
@@ -69,7 +69,7 @@ def test_a_bar_on_a_terminal(tmp_path, capsys, monkeypatch):
 def test_a_validation_is_printed_and_its_samples_are_kept(tmp_path, capsys):
     log = log_of(tmp_path)
     log.validated(20, {"loss": 1.5, "seconds": 9.0}, [("a|b", "reference", "output")])
-    log.on_train_end()
+    log.close()
     assert capsys.readouterr().out == "validation at step 20: loss 1.5\n"
     from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 

@@ -56,10 +56,13 @@ def test_the_newest_are_kept_and_averaged(tmp_path):
 def test_a_run_folder_holds_one_configuration(tmp_path):
     run = tmp_path / "run"
     sections = {"model": {"d_model": 8}, "training": {"seed": 1, "train_steps": 5}, "decoding": {"beam_size": 4}}
-    assert checkpoints.claim_run(run, sections) is False
+    assert checkpoints.claim_run(run, {"model": {"d_model": 4}}) is False
+    assert checkpoints.claim_run(run, sections) is False  # nothing was learnt yet: another configuration may have it
+    checkpoints.save_checkpoint(checkpoints.checkpoint_path(run, 5), variables({"a": 1.0}), {})
     assert checkpoints.claim_run(run, sections) is True
     free = {**sections, "training": {"seed": 1, "train_steps": 9}, "decoding": {"beam_size": 1}}
     assert checkpoints.claim_run(run, free) is True
+    assert checkpoints.check_run(run, {"training": {"seed": 1}}) is True
     with pytest.raises(ConfigError, match="d_model: 8 there, 16 now"):
         checkpoints.claim_run(run, {**sections, "model": {"d_model": 16}})
     assert json.loads((run / "config.json").read_text())["model"] == {"d_model": 8}
@@ -69,3 +72,5 @@ def test_a_folder_with_other_files_is_no_run_folder(tmp_path):
     (tmp_path / "letter.txt").write_text("dear")
     with pytest.raises(ConfigError, match="must be new or hold a run"):
         checkpoints.claim_run(tmp_path, {"model": {}})
+    with pytest.raises(ConfigError, match="must be writable. Received: .*letter.txt"):
+        checkpoints.check_run(tmp_path / "letter.txt" / "run", {})

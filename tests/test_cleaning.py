@@ -65,15 +65,23 @@ def test_duplicates_inside_and_across_splits():
 
 
 def test_validation_and_test_keep_every_pair():
-    splits, report = clean({"train": [("a b", "c d")], "validation": [("", "leer")], "test": [("...", "..."), ("x", "Ã¼")]}, CONFIG)
-    assert splits["validation"] == [("", "leer")] and splits["test"] == [("...", "..."), ("x", "ü")]
-    assert report["validation"]["reasons"]["empty"]["action"] == "kept"
-    assert report["test"]["pairs_in"] == report["test"]["pairs_out"] == 2
+    """And change none: a score against another reference is another score."""
+    test = [("...", "..."), ("x", "Ã¼"), ("y  z", "y"), ("y z", "y")]
+    splits, report = clean({"train": [("a b", "c d")], "validation": [("", "leer"), ("x", "y")], "test": test}, CONFIG)
+    assert splits["validation"] == [("", "leer"), ("x", "y")] and splits["test"] == test
+    assert {reason: found["count"] for reason, found in report["validation"]["reasons"].items()} == {
+        "empty": 1, "source stands in test": 1,
+    }  # fmt: skip
+    assert {reason: (found["count"], found["action"]) for reason, found in report["test"]["reasons"].items()} == {
+        "no letter or digit": (1, "kept"), "Unicode": (1, "kept"), "spaces": (1, "kept"), "duplicate": (1, "kept"),
+    }  # fmt: skip
+    assert report["test"]["pairs_in"] == report["test"]["pairs_out"] == 4
 
 
-def test_without_cleaning_only_empty_and_repeated_pairs_go():
+def test_without_cleaning_only_empty_pairs_go():
     config = DataConfig(corpus="reverse", source_language="en", target_language="de", clean=False)
-    assert cleaned([("...", "..."), ("", "x"), ("a", "b"), ("a", "b")], config)[0] == [("...", "..."), ("a", "b")]
+    pairs = [("...", "..."), ("    return  x", "Ã¼"), ("a", "b"), ("a", "b")]
+    assert cleaned([*pairs, ("", "x")], config)[0] == pairs
 
 
 @pytest.mark.parametrize(
@@ -81,7 +89,7 @@ def test_without_cleaning_only_empty_and_repeated_pairs_go():
     [
         ("今天天气很好", "zh", False), ("hello world", "zh", True), ("我用Python写程序", "zh", False), ("OK", "zh", False),
         ("ひらがなとカタカナ", "ja", False), ("Привет мир", "ru", False), ("Привет мир", "de", True), ("Grüße", "de", False),
-        ("whatever это", "", False), ("1234 5678", "zh", False),
+        ("whatever это", "", False), ("hello world", "zh-CN", True), ("hello world", "zh_TW", True), ("1234 5678", "zh", False),
     ],
 )  # fmt: skip
 def test_scripts(text, language, wrong):

@@ -1,6 +1,7 @@
 """Dataclasses as flags: parsing, precedence, flagfiles, and the messages for a user's mistakes."""
 
 import dataclasses
+import signal
 
 import pytest
 from absl import flags as absl_flags
@@ -72,6 +73,8 @@ def test_each_type_is_parsed(arguments, expected):
     (["--loud=maybe"], "flag --loud=maybe: expected true or false."),
     (["--kind=c"], "flag --kind=c: value should be one of <a|b>."),
     (["--size"], "Missing value for flag --size."),
+    ([""], "every argument must be a flag. Received: ''. Write --name=value."),
+    (["--size=x", ""], "flag --size=x: expected a whole number, written with digits only."),
     (["--loud", "true"], "every argument must be a flag. Received: 'true'. Write --name=value."),
     (["--", "--size=3"], "every argument must be a flag. Received: '--size=3'. Write --name=value."),
     (["--flagfile"], "--flagfile needs a file. Write --flagfile=FILE."),
@@ -83,16 +86,18 @@ def test_a_mistake_is_named(arguments, message):
     assert str(error.value) == message
 
 
-def test_a_preset_sets_what_the_user_did_not():
-    assert model("--preset=big") == ModelConfig(d_model=1024, num_heads=16, num_layers=6, ffn_dim=4096, dropout=0.3)
-    # 0.1 is the default of dropout, but here it was asked for
-    assert model("--dropout=0.1", "--preset=big", "--num_heads=8").dropout == 0.1
-    assert model("--dropout=0.1", "--preset=big", "--num_heads=8").num_heads == 8
-
-
-def test_a_preset_yields_to_a_flagfile(tmp_path):
+def test_a_preset_counts_where_it_stands(tmp_path):
+    big = dict(d_model=1024, num_heads=16, num_layers=6, ffn_dim=4096, dropout=0.3)
+    assert model("--preset=big") == model("--preset", "big") == ModelConfig(**big)
+    assert model("--preset=big", "--num_heads=8", "--dropout=0.1") == ModelConfig(**{**big, "num_heads": 8, "dropout": 0.1})
     (tmp_path / "a.cfg").write_text("--preset=tiny\n--num_layers=5\n")
     assert model(f"--flagfile={tmp_path}/a.cfg") == ModelConfig(d_model=128, num_heads=4, num_layers=5, ffn_dim=256)
+    assert model(f"--flagfile={tmp_path}/a.cfg", "--preset=big") == ModelConfig(**big)
+
+
+def test_flagfiles_are_named_in_both_forms():
+    assert flags.flagfiles(["train.py", "--flagfile=a.cfg", "--x=1", "--flagfile", "b.cfg"]) == ["a.cfg", "b.cfg"]
+    assert flags.flagfiles(["train.py", "--x=--flagfile"]) == []
 
 
 def test_a_flagfile_counts_where_it_stands_and_includes_from_its_own_folder(tmp_path):
@@ -224,3 +229,17 @@ def test_main_returns_the_code_of_run_and_130_for_ctrl_c():
 
     assert flags.main(lambda *_: 1, (ToyConfig,), argv=["t"]) == 1
     assert flags.main(interrupt, (ToyConfig,), argv=["t"]) == 130
+
+
+def test_sigterm_ends_the_program_as_an_error_does():
+    ended = []
+
+    def run(*_):
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            ended.append(True)
+
+    with pytest.raises(SystemExit) as error:
+        flags.main(run, (ToyConfig,), argv=["t"])
+    assert ended == [True] and error.value.code == 143

@@ -8,7 +8,7 @@ import pytest
 from transformer.config import ConfigError, DecodingConfig, ModelConfig
 from transformer.generation import LENGTHS, Generator, _halves, _join, source_batches
 from transformer.model import Transformer
-from transformer.tokenizer import ByteTokenizer
+from transformer.tokenizer import ByteTokenizer, save_tokenizers
 
 NASTY = ["", " ", "\t", "a", "\0", "\u2028", "Ω≈ç√∫", "👩‍👩‍👧‍👦 🇩🇪", "\ufeff", "x" * 300, "word " * 90, "。".join(["我"] * 80), "ہ"]
 
@@ -16,7 +16,7 @@ NASTY = ["", " ", "\t", "a", "\0", "\u2028", "Ω≈ç√∫", "👩‍👩‍�
 class Echo(Generator):
     """Answers each piece with its own text, so that order and pieces can be seen."""
 
-    def _generate(self, sources):
+    def _generate(self, sources, names):
         return [[(text, -1.0)] * self.config.n_best for text in self.source_tokenizer.decode(sources)]
 
 
@@ -39,6 +39,19 @@ def test_one_output_for_each_input_in_order(generator):
     assert outputs[0] == outputs[1] == outputs[2] == ""
     assert all("\n" not in text for text in outputs)
     assert outputs == [generator([text])[0] for text in NASTY]  # neither order nor company matters
+
+
+def test_samples_depend_on_the_seed_and_on_the_number_of_the_text(generator):
+    def samples(seed, texts, first=0):
+        config = DecodingConfig(temperature=1.0, max_length=6, sampling_seed=seed)
+        sampler = Generator(generator.model, ByteTokenizer(), ByteTokenizer(), config, 32)
+        return [outputs[0][0] for outputs in sampler.n_best(texts, first)]
+
+    texts = ["abc"] * 5
+    once = samples(1, texts)
+    assert len(set(once)) == 5
+    assert once == samples(1, texts) != samples(2, texts)
+    assert once[3:] == samples(1, texts[3:], first=3)  # in whatever batch
 
 
 def test_n_best_is_sorted_and_as_long_as_asked(generator):
@@ -95,3 +108,37 @@ def test_a_run_folder_without_a_model_is_refused(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({}))
     with pytest.raises(ConfigError, match="must hold model.keras"):
         Generator.from_run(tmp_path)
+
+
+def test_a_run_folder_that_is_not_whole_is_refused(generator, tmp_path):
+    generator.model.save(tmp_path / "model.keras")
+    (tmp_path / "config.json").write_text('{"data": {"max_source')
+    with pytest.raises(ConfigError, match="must be whole"):
+        Generator.from_run(tmp_path)
+    (tmp_path / "config.json").write_text('{"data": {"max_source_length": 9, "lowercase": true}, "decoding": {}}')
+    with pytest.raises(ConfigError, match="must hold tokenizer.json"):
+        Generator.from_run(tmp_path)
+    save_tokenizers(tmp_path / "tokenizer", ByteTokenizer(), ByteTokenizer())
+    (tmp_path / "model.keras").write_bytes((tmp_path / "model.keras").read_bytes()[:-99])
+    with pytest.raises(ConfigError, match="must be whole"):
+        Generator.from_run(tmp_path)
+
+
+def test_a_model_of_lowercased_text_is_given_lowercased_text(generator, tmp_path):
+    generator.model.save(tmp_path / "model.keras")
+    save_tokenizers(tmp_path / "tokenizer", ByteTokenizer(), ByteTokenizer())
+    for lowercase in (True, False):
+        config = {"data": {"max_source_length": 9, "lowercase": lowercase}, "decoding": {"beam_size": 1, "max_length": 4}}
+        (tmp_path / "config.json").write_text(json.dumps(config))
+        loaded = Generator.from_run(tmp_path)
+        assert (loaded.n_best(["The DOG"]) == loaded.n_best(["the dog"])) == lowercase
+
+
+def test_learned_positions_bound_what_is_written():
+    keras.utils.set_random_seed(1)
+    config = ModelConfig(
+        d_model=16, num_heads=2, num_layers=1, ffn_dim=16, vocab_size=260, positions="learned", max_positions=20
+    )
+    model, tokenizer = Transformer.from_model_config(config), ByteTokenizer()
+    generator = Generator(model, tokenizer, tokenizer, DecodingConfig(beam_size=1), 20)
+    assert generator._limit(20) == 20 and len(generator(["a" * 90])) == 1

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from transformer.losses import correct_tokens, cross_entropy, mean_squared_error
+from transformer.losses import correct_tokens, cross_entropy
 
 # Probabilities of three tokens at two positions, and one position of padding.
 LOGITS = np.log(np.array([[[0.5, 0.25, 0.25], [0.1, 0.1, 0.8], [0.2, 0.2, 0.6]]], "float32"))
@@ -42,8 +42,3 @@ def test_half_precision_logits_are_summed_in_float32():
 def test_correct_tokens_counts_real_ones_only():
     assert float(correct_tokens(TARGETS, LOGITS)) == 1.0
     assert float(correct_tokens(np.array([[0, 2, 2]]), LOGITS)) == 2.0
-
-
-def test_mean_squared_error():
-    error, count = mean_squared_error(np.array([1.0, 2.0]), np.array([3.0, 1.5]))
-    assert float(error) == 4.25 and float(count) == 2

@@ -93,6 +93,14 @@ def test_more_padding_changes_nothing(options):
     np.testing.assert_allclose(padded[:, :4], logits_of(model, SOURCE, TARGET), atol=1e-5)
 
 
+def test_source_and_target_may_have_padding_of_their_own():
+    model = model_of(tie_embeddings=False, source_vocab_size=31, source_pad_id=30, pad_id=22)
+    padded = logits_of(model, np.pad(SOURCE, ((0, 0), (0, 3)), constant_values=30), np.pad(TARGET, ((0, 0), (0, 2)), constant_values=22))
+    np.testing.assert_allclose(padded[:, :4], logits_of(model, SOURCE, TARGET), atol=1e-5)
+    memory_mask = ops.convert_to_numpy(model.start(ops.convert_to_tensor([[5, 0, 30]]), 4)[1][1])
+    assert memory_mask.tolist() == [[[True, True, False]]]
+
+
 @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16", "mixed_float16"])
 @pytest.mark.parametrize("norm", ["pre", "post"])
 def test_a_row_of_padding_gives_no_nan(policy, norm):
@@ -214,7 +222,7 @@ class TestArticle:
         class Transformer(keras.Model):
             def __init__(self, d_model, num_heads, num_layers, vocab_size):
                 super().__init__()
-                self.embedding = keras.layers.Embedding(vocab_size, d_model) if embed else None
+                self.embedding = keras.layers.Embedding(vocab_size, d_model, mask_zero=True) if embed else None
                 self.encoder = Encoder(d_model, num_heads, num_layers)
                 self.decoder = Decoder(d_model, num_heads, num_layers)
                 self.dense = keras.layers.Dense(vocab_size)
@@ -233,6 +241,9 @@ class TestArticle:
         model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
         losses = model.fit([SOURCE, TARGET], TARGET, epochs=12, verbose=0).history["loss"]
         assert losses[-1] < losses[0]
+        # The mask of the source reaches the decoder, as Keras's masks do.
+        padded = logits_of(model, np.pad(SOURCE, ((0, 0), (0, 3))), np.pad(TARGET, ((0, 0), (0, 2))))
+        np.testing.assert_allclose(padded[:, :4], logits_of(model, SOURCE, TARGET), atol=1e-5)
 
     def test_our_class_with_its_arguments(self):
         model = Transformer(d_model=16, num_heads=2, num_layers=1, vocab_size=23)

@@ -26,12 +26,12 @@ def files(folder, **options):
 def test_ids_and_texts_are_what_was_read(tmp_path):
     prepared = prepare(DATA, CHARACTERS, tmp_path)
     split = prepared.splits["train"]
-    assert len(split) == 60 == len(split.source_texts())
+    assert len(split) == 60 == len(split.texts()[0])
     for n in (0, 17, 59):
         ids = split.source_ids[split.source_offsets[n] : split.source_offsets[n + 1]]
         assert isinstance(split.source_ids, np.memmap) and ids.dtype == np.int32
-        assert ids[-1] == 3 and prepared.source_tokenizer.decode([ids]) == [split.source_texts()[n]]
-        assert split.target_texts()[n] == split.source_texts()[n][::-1]
+        assert ids[-1] == 3 and prepared.source_tokenizer.decode([ids]) == [split.texts()[0][n]]
+        assert split.texts()[1][n] == split.texts()[0][n][::-1]
     assert (split.source_lengths == np.diff(split.source_offsets)).all() and split.target_lengths.sum() == len(split.target_ids)
 
 
@@ -81,14 +81,14 @@ def test_two_at_once_agree(tmp_path, monkeypatch):
 
 
 def test_long_training_pairs_are_dropped_and_reported_long_tests_are_kept(tmp_path):
-    config = files(tmp_path, max_target_length=20)
+    config = files(tmp_path, max_target_length=35)
     prepared = prepare(config, CHARACTERS, tmp_path / "cache")
-    assert max(prepared.splits["train"].target_lengths) <= 20
+    assert max(prepared.splits["train"].target_lengths) <= 35
     dropped = prepared.report["train"]["reasons"]["target too long (tokens)"]
     assert dropped["action"] == "dropped" and dropped["count"] == prepared.report["train"]["pairs_in"] - prepared.report["train"]["pairs_out"]
     everything = [f"source {n}" for n in range(40)]
-    assert all(text in everything for text in prepared.splits["test"].source_texts())
-    assert max(prepared.splits["test"].target_lengths) > 20
+    assert all(text in everything for text in prepared.splits["test"].texts()[0])
+    assert max(map(len, prepared.splits["test"].texts()[1])) > 35 >= max(prepared.splits["test"].target_lengths)
     report = json.loads((prepared.folder / "data_report.json").read_text(encoding="utf-8"))
     assert report == prepared.report
 

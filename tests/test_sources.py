@@ -6,7 +6,9 @@ import json
 import pytest
 
 from data.config import DataConfig, DataError
+from data.prepare import cache_key
 from data.sources import complete_splits, load_examples, read_lines
+from transformer.config import TokenizerConfig
 
 PAIRS = [(f"source {n}", f"target {n}") for n in range(200)]
 
@@ -78,7 +80,7 @@ def test_a_source_with_two_targets_stays_in_one_split():
     assert set(splits["test"]) <= set(again["test"]) | {("new", "new")}
 
 
-def tfds_directory(folder, name, config, columns, splits):
+def tfds_directory(folder, name, config, columns, splits, features=None):
     """Writes a TFDS data set as `tfds build` leaves it."""
     import tensorflow as tf
     import tensorflow_datasets as tfds
@@ -88,7 +90,7 @@ def tfds_directory(folder, name, config, columns, splits):
 
     tfds.dataset_builders.TfDataBuilder(
         name=name, config=config, version="1.0.0", data_dir=str(folder), description="x",
-        features=tfds.features.Translation(languages=columns), split_datasets={k: dataset(v) for k, v in splits.items()},
+        features=features or tfds.features.Translation(languages=columns), split_datasets={k: dataset(v) for k, v in splits.items()},
     ).download_and_prepare()  # fmt: skip
 
 
@@ -102,8 +104,22 @@ def test_a_tfds_directory(tmp_path):
     assert load_examples(turned)["test"] == [("no", "não")]
     with pytest.raises(DataError, match="must be columns.*'fr'"):
         load_examples(DataConfig(tfds=config.tfds, tfds_data_dir=config.tfds_data_dir, source_column="fr"))
+    key = cache_key(config, TokenizerConfig())
+    record = next(tmp_path.rglob("*test.tfrecord*"))
+    record.write_bytes(record.read_bytes() + b"x")
+    assert cache_key(config, TokenizerConfig()) != key
     with pytest.raises(DataError, match="--tfds must name a data set.*no_such_set"):
         load_examples(DataConfig(tfds="no_such_set", tfds_data_dir=str(tmp_path)))
+
+
+def test_a_tfds_data_set_that_is_no_text(tmp_path):
+    import tensorflow as tf
+    import tensorflow_datasets as tfds
+
+    features = tfds.features.FeaturesDict({"text": tfds.features.Text(), "label": tf.int64})
+    tfds_directory(tmp_path, "toy", None, ["text", "label"], {"train": [("good", 1)]}, features)
+    with pytest.raises(DataError, match="must be text. Received: .*'label'"):
+        load_examples(DataConfig(tfds="toy", tfds_data_dir=str(tmp_path), source_column="text", target_column="label"))
 
 
 def example_file(folder, name, content):
@@ -126,6 +142,7 @@ def example_file(folder, name, content):
         ("a.jsonl", b'{"s": ' + b"9" * 5000 + b', "t": "x"}\n', "must be a JSON object"),
         ("a.jsonl", b'{"s": "x", "u": "y"}\n', "must be columns of the file. Received: 't'"),
         ("a.jsonl", b'{"s": "x", "t": null}\n', "must be text"),
+        ("a.jsonl", b'{"s": "x", "t": "half \\ud83d"}\n', "must be text. Received: .*line 1"),
         ("a.csv", b"", "takes .tsv and .jsonl files"),
         ("a.tsv", b"", "every split needs pairs. Received: none for train"),
     ],
@@ -148,6 +165,27 @@ def test_misaligned_files_name_both_counts(tmp_path):
     write(tmp_path / "train.de", lines(["A", "B"]))
     with pytest.raises(DataError, match="3 lines in .*train.en, 2 lines in .*train.de"):
         load_examples(config)
+
+
+def test_misaligned_files_that_add_up_are_named_too(tmp_path):
+    config = parallel(tmp_path, source_train=("train.en", "test.en"), target_train=("train.de", "test.de"))
+    write(tmp_path / "train.de", lines(["A", "B"]))
+    write(tmp_path / "test.de", lines(["A", "B", "C", "D"]))
+    with pytest.raises(DataError, match="3 lines in .*train.en, 2 lines in .*train.de"):
+        load_examples(config)
+
+
+def test_one_file_of_sources_and_two_of_targets(tmp_path):
+    config = parallel(tmp_path, source_train=("train.en",), target_train=("train.de", "more.de"))
+    write(tmp_path / "train.en", lines("abcde"))
+    write(tmp_path / "more.de", lines("XY"))
+    assert load_examples(config)["train"][3:] == [("d", "X"), ("e", "Y")]
+
+
+def test_a_folder_s_name_is_no_glob(tmp_path):
+    (tmp_path / "data [1]").mkdir()
+    config = parallel(tmp_path / "data [1]", source_train=("tr*.en",), target_train=("tr*.de",))
+    assert len(load_examples(config)["train"]) == 3
 
 
 @pytest.mark.parametrize(

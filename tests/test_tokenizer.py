@@ -12,7 +12,7 @@ from transformer.tokenizer import (
 
 TEXTS = [f"{subject} {verb} {number} red apples." for subject in ("We", "They", "You") for verb in ("buy", "see", "eat")
          for number in ("two", "three", "twelve")]  # fmt: skip
-NAUGHTY = ["", " ", "  two  spaces ", "Ünïcödé ﬁ Ⅷ", "表ポあA鷗", "👩‍👩‍👧‍👦 🇩🇪", "\u200bzero\u200dwidth", "ا ل ع", "tab\tnewline\nreturn\r", "x" * 3000]
+NAUGHTY = ["", " ", "  two  spaces ", "Ünïcödé ﬁ Ⅷ", "表ポあA鷗", "👩‍👩‍👧‍👦 🇩🇪", "\u200bzero\u200dwidth", "ا ل ع", "tab\tnewline\nreturn\r", "nul\0two", "x" * 3000]
 KINDS = ["unigram", "bpe", "byte", "character"]
 
 
@@ -122,6 +122,10 @@ def test_more_pieces_than_the_data_can_fill_are_not_an_error():
 def test_errors_name_rule_value_and_cure(tmp_path):
     with pytest.raises(ConfigError, match="vocab_size must hold every character.*Received: 100"):
         learn("bpe", vocab_size=100)
+    with pytest.raises(ConfigError, match="user_symbols must differ"):
+        TokenizerConfig(user_symbols=("<de>", "<de>"))
+    with pytest.raises(ConfigError, match="target_tokenizer needs source_tokenizer"):
+        TokenizerConfig(target_tokenizer="a.model")
     with pytest.raises(ConfigError, match="needs text to learn from"):
         train_tokenizer(["", ""], TokenizerConfig())
     with pytest.raises(ConfigError, match="must be readable.*no.model"):

@@ -1,5 +1,7 @@
 """The update step: sums over tokens however the batch is cut, and a training that can be cut anywhere."""
 
+import dataclasses
+import signal
 import types
 
 import keras
@@ -8,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from transformer import checkpoints
-from transformer.callbacks import NotFiniteError
+from transformer.callbacks import Count, NotFiniteError
 from transformer.config import ConfigError, ModelConfig, TrainingConfig
 from transformer.losses import cross_entropy
 from transformer.model import Transformer
@@ -35,20 +37,21 @@ def batch_at(step, rows=4, length=6):
     return (target, np.concatenate([start, target[:, :-1] * (target[:, 1:] != 0)], 1)), target
 
 
-def dataset(start, stop):
+def dataset(start, stop, rows=4):
     spec = tf.TensorSpec((None, None), "int32")
     return tf.data.Dataset.from_generator(
-        lambda: (batch_at(step) for step in range(start, stop)), output_signature=((spec, spec), spec)
+        lambda: (batch_at(step, rows) for step in range(start, stop)), output_signature=((spec, spec), spec)
     )
 
 
-def trainee_of(**options):
+def trainee_of(dropout=0.0, **options):
     defaults = dict(learning_rate=0.01, schedule="constant", warmup_steps=0, train_steps=6, label_smoothing=0.1)
     defaults["adam_epsilon"] = 1e-4  # smaller, and rounding noise in a tiny gradient counts as much as a large one
     config = TrainingConfig(**{**defaults, "checkpoint_every": 2, "eval_every": 3, "log_every": 2, **options})
     set_precision(config.precision)
     keras.utils.set_random_seed(5)
-    trainee, _ = make_trainee(lambda: Transformer.from_model_config(MODEL), config)
+    model = dataclasses.replace(MODEL, dropout=dropout)
+    trainee, _ = make_trainee(lambda: Transformer.from_model_config(model), config)
     return trainee, config
 
 
@@ -90,7 +93,20 @@ def test_accumulated_micro_batches_equal_one_batch(options):
     np.testing.assert_allclose(weights(one), weights(many), atol=2e-6)
 
 
-def test_two_replicas_equal_one_device():
+def test_the_gradient_is_clipped_to_its_global_norm():
+    """What reaches the optimizer has norm 0.01 and the direction of the gradient."""
+    found = []
+    for clip_norm in (0.0, 0.01):
+        trainee, _ = trainee_of(clip_norm=clip_norm)
+        trainee.optimizer.apply = lambda gradients, variables: found.append(tf.concat([tf.reshape(g, -1) for g in gradients], 0))
+        logs = trainee.train_step(tf.nest.map_structure(tf.constant, batch_at(0)))
+    norm = float(logs["gradient_norm"])
+    assert norm == pytest.approx(float(tf.norm(found[0])), rel=1e-5) and norm > 0.1
+    np.testing.assert_allclose(found[1], found[0] * 0.01 / norm, atol=1e-7)
+
+
+@pytest.mark.parametrize("rows, steps", [(4, 1), (3, 1), (1, 1), (8, 2)])
+def test_two_replicas_equal_one_device(rows, steps):
     code = """
 import numpy as np, sys, tensorflow as tf
 sys.path.insert(0, ".")
@@ -98,8 +114,9 @@ tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU"
 from tests.test_training import dataset, trainee_of, weights
 found = []
 for distribution in ("none", "mirrored"):
-    trainee, _ = trainee_of(distribution=distribution, clip_norm=0.5)
-    trainee.fit(dataset(0, 4), verbose=0)
+    rows, accumulate_steps = ROWS, STEPS
+    trainee, _ = trainee_of(distribution=distribution, clip_norm=0.5, accumulate_steps=accumulate_steps)
+    trainee.fit(dataset(0, 4, rows), verbose=0)
     found.append(weights(trainee))
 assert trainee.distribute_strategy.num_replicas_in_sync == 2
 np.testing.assert_allclose(*found, atol=2e-6)
@@ -109,7 +126,7 @@ print("equal")
     import subprocess
     import sys
 
-    root = pathlib.Path(__file__).parents[1]
+    root, code = pathlib.Path(__file__).parents[1], code.replace("ROWS, STEPS", f"{rows}, {steps}")
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
     assert done.stdout.endswith("equal\n"), done.stderr[-2000:]
 
@@ -147,13 +164,14 @@ def test_validation_is_the_mean_over_all_tokens():
     assert trainee.validate(batches) == {"loss": pytest.approx(loss / count, abs=1e-5), "accuracy": right / count}
 
 
-def test_a_continued_training_equals_an_uninterrupted_one(tmp_path):
-    whole, config = trainee_of()
+@pytest.mark.parametrize("options", [dict(dropout=0.2), dict(dropout=0.2, precision="float16")])
+def test_a_continued_training_equals_an_uninterrupted_one(tmp_path, options):
+    whole, config = trainee_of(**options)
     start(whole, config, tmp_path / "whole")
 
-    first, config = trainee_of()
+    first, config = trainee_of(**options)
     start(first, config, tmp_path / "cut", make_dataset=lambda step: dataset(step, 4))  # runs dry at step 4
-    second, config = trainee_of()
+    second, config = trainee_of(**options)
     progress, stopped = start(second, config, tmp_path / "cut")
     assert progress.step == 6 and stopped is None
     assert weights(second).tobytes() == weights(whole).tobytes()
@@ -168,7 +186,7 @@ def test_checkpoints_best_and_average(tmp_path):
     assert (progress.best_step, progress.without_gain) == (3, 1)
     names = [path.name for path in checkpoints.list_checkpoints(tmp_path)]
     assert names == ["step-00000004.safetensors", "step-00000006.safetensors"]
-    chosen = choose_weights(trainee, config, tmp_path, [batch_at(9)], translate, (["a b c d"], ["a b c d"]), "")
+    chosen = choose_weights(trainee, config, tmp_path, [batch_at(9)], (["a b c d"], ["a b c d"]), translate, "")
     assert chosen == "best validation, step 3"
     best, _ = checkpoints.read_checkpoint(tmp_path / "checkpoints" / "best.safetensors")
     for name, variable in checkpoints.named_variables(trainee.model).items():
@@ -179,15 +197,47 @@ def test_early_stopping(tmp_path):
     trainee, config = trainee_of(early_stopping=1, eval_every=1)
     progress, _ = start(trainee, config, tmp_path, translate=lambda texts: ["no"])
     assert progress.step == 2
+    again, config = trainee_of(early_stopping=1, eval_every=1)
+    assert start(again, config, tmp_path)[0].step == 2  # and stays stopped
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_during_a_validation_saves_after_it(tmp_path, number):
+    def translate(texts):
+        signal.raise_signal(number)
+        return texts
+
+    trainee, config = trainee_of()
+    before = signal.getsignal(number)
+    progress, stopped = start(trainee, config, tmp_path, translate=translate)
+    assert (progress.step, stopped) == (3, number) and signal.getsignal(number) is before
+    assert [path.name for path in checkpoints.list_checkpoints(tmp_path)][-1] == "step-00000003.safetensors"
+    assert checkpoints.read_checkpoint(checkpoints.list_checkpoints(tmp_path)[-1])[1]["best_step"] == 3
 
 
 def test_a_loss_that_is_no_number_stops_and_keeps_the_batch(tmp_path):
     trainee, config = trainee_of()
     trainee.model.trainable_variables[0].assign(np.full(trainee.model.trainable_variables[0].shape, np.nan))
-    with pytest.raises(NotFiniteError, match="at step 1; its batch is in"):
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(NotFiniteError, match="loss nan, gradient_norm nan at step 1; its batch is in"):
         start(trainee, config, tmp_path)
+    assert signal.getsignal(signal.SIGINT) is before
     np.testing.assert_array_equal(np.load(tmp_path / "bad-batch-1.npz")["targets"], batch_at(0)[1])
     assert not checkpoints.list_checkpoints(tmp_path)
+
+
+def test_a_gradient_that_is_no_number_is_an_error_but_in_float16(tmp_path):
+    progress = Progress()
+    logs = {"loss": 1.0, "gradient_norm": np.inf, "tokens": 3}
+    for precision in ("float16", "bfloat16"):
+        count = Count(progress, tmp_path, batch_at, precision)
+        count.on_train_batch_begin(0)
+        if precision == "float16":
+            count.on_train_batch_end(0, logs)
+            assert progress.step == 1
+        else:
+            with pytest.raises(NotFiniteError, match="Received: gradient_norm inf at step 2"):
+                count.on_train_batch_end(0, logs)
 
 
 def test_resume_without_checkpoints_begins_at_nothing(tmp_path):

@@ -7,6 +7,7 @@
 """
 
 import dataclasses
+import itertools
 import json
 import os
 import sys
@@ -52,33 +53,42 @@ def load_generator(decoding, flag_values):
 def read_lines(path):
     """The lines of a UTF-8 file, cut at \\n alone: other separators of Unicode are part of the text."""
     try:
-        with open(path, encoding="utf-8", newline="\n") as file:
+        with open(path, encoding="utf-8-sig", newline="\n") as file:
             return [line.rstrip("\n").removesuffix("\r") for line in file]
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"a file must be readable UTF-8 text. Received: {path!r} ({error}).") from None
 
 
-def generate(decoding, flag_values):
-    generator = load_generator(decoding, flag_values)
-    source, target = flag_values["input"].value, flag_values["output"].value
+def open_text(path, stream, mode):
+    """A UTF-8 text file, or the stream of that number where the path is "-"."""
     # Bytes that are no UTF-8 become U+FFFD: a line is never lost.
-    reader = open(0 if source == "-" else source, encoding="utf-8", errors="replace", newline="\n", closefd=source != "-")
-    temporary = None if target == "-" else f"{target}.tmp"
-    writer = open(temporary or 1, "w", encoding="utf-8", newline="\n", closefd=temporary is not None)
-    with reader, writer:
-        group = []
-        for line in reader:
-            group.append(line.rstrip("\n").removesuffix("\r"))
-            if len(group) == GROUP:
-                write_group(generator, group, writer, flag_values["scores"].value)
-                group = []
-        write_group(generator, group, writer, flag_values["scores"].value)
-    if temporary:
+    options = dict(encoding="utf-8-sig" if mode == "r" else "utf-8", errors="replace", newline="\n")
+    try:
+        return open(stream, mode, closefd=False, **options) if path == "-" else open(path, mode, **options)
+    except OSError as error:
+        verb = "read" if mode == "r" else "written"
+        raise ConfigError(f"a file must be there to be {verb}. Received: {path!r} ({error.strerror}).") from None
+
+
+def generate(decoding, flag_values):
+    """Writes one line for each line of --input, in order. Decoding flags that are not given are the run's own."""
+    target, with_scores = flag_values["output"].value, flag_values["scores"].value
+    temporary = target if target == "-" else f"{target}.tmp"
+    with open_text(flag_values["input"].value, 0, "r") as reader:
+        generator = load_generator(decoding, flag_values)
+        with open_text(temporary, 1, "w") as writer:
+            lines = (line.rstrip("\n").removesuffix("\r") for line in reader)
+            for first in itertools.count(0, GROUP):
+                group = list(itertools.islice(lines, GROUP))
+                if not group:
+                    break
+                write_group(writer, generator.n_best(group, first), with_scores)
+    if target != "-":
         os.replace(temporary, target)
 
 
-def write_group(generator, texts, writer, with_scores):
-    for outputs in generator.n_best(texts):
+def write_group(writer, answers, with_scores):
+    for outputs in answers:
         if with_scores:
             writer.writelines(f"{score:.4f}\t{text}\n" for text, score in outputs)
         else:
@@ -87,6 +97,7 @@ def write_group(generator, texts, writer, with_scores):
 
 
 def evaluate(decoding, flag_values):
+    """Scores a run on a pair of files. Decoding flags that are not given are the run's own."""
     sources, references = (read_lines(flag_values[name].value) for name in ("source", "target"))
     if len(sources) != len(references) or not sources:
         raise ConfigError(
@@ -116,7 +127,7 @@ def command_line(argv):
         return 0 if wanted_help else 2
     function, define_more = COMMANDS[argv[1]]
     program = [f"-m transformer {argv[1]}", *argv[2:]]
-    return main(function, (DecodingConfig,), f"{argv[1]}: see python -m transformer --help", define_more, argv=program)
+    return main(function, (DecodingConfig,), function.__doc__, define_more, argv=program)
 
 
 if __name__ == "__main__":

@@ -56,6 +56,7 @@ class MultiHeadAttention(keras.layers.Layer):
 
     def __init__(self, d_model, num_heads, use_bias=True, dropout=0.0, rotary=False, **kwargs):
         super().__init__(**kwargs)
+        self.supports_masking = True  # Keras's masks pass through; attention goes by the one it is given
         self.d_model, self.num_heads, self.use_bias, self.rotary = d_model, num_heads, use_bias, rotary
         self.rate = dropout
         for name in ("query", "key", "value", "output"):

@@ -15,33 +15,36 @@ from transformer.metrics import perplexity, translation_scores
 
 
 class NotFiniteError(ConfigError):
-    """The loss became NaN or infinite."""
+    """The loss or the gradient became NaN or infinite."""
 
 
 class Count(keras.callbacks.Callback):
-    """Keeps `progress`; stops at a loss that is no number, with the batch saved for inspection.
+    """Keeps `progress`; stops at a loss or gradient that is no number, with the batch saved for inspection.
 
     Args:
         progress: transformer.training.Progress, changed in place.
         folder: the run folder. batch_at: step -> the (inputs, targets) that update `step` was made from.
+        precision: of TrainingConfig. In float16 a gradient that overflows is skipped, and no error.
     """
 
-    def __init__(self, progress, folder, batch_at):
+    def __init__(self, progress, folder, batch_at, precision="float32"):
         super().__init__()
-        self.progress, self.folder, self.batch_at = progress, folder, batch_at
+        self.progress, self.folder, self.batch_at, self.precision = progress, folder, batch_at, precision
 
     def on_train_batch_begin(self, batch, logs=None):
         self.begun = time.monotonic()
 
     def on_train_batch_end(self, batch, logs=None):
-        loss = float(logs["loss"])
-        if not math.isfinite(loss):
+        watched = ("loss",) if self.precision == "float16" else ("loss", "gradient_norm")
+        wrong = [f"{name} {float(logs[name])}" for name in watched if not math.isfinite(logs[name])]
+        if wrong:
             path = self.folder / f"bad-batch-{self.progress.step + 1}.npz"
             inputs, targets = self.batch_at(self.progress.step)
             np.savez(path, *(np.asarray(array) for array in inputs), targets=np.asarray(targets))
             raise NotFiniteError(
-                f"the loss must be finite. Received: {loss} at step {self.progress.step + 1}; its batch is in {path}. "
-                "Use a lower --learning_rate, a longer --warmup_steps, --clip_norm=1 or --precision=bfloat16."
+                f"loss and gradient must be finite. Received: {', '.join(wrong)} at step {self.progress.step + 1}; its "
+                f"batch is in {path}. Use another --run with a lower --learning_rate, a longer --warmup_steps, --clip_norm=1 "
+                "or --precision=bfloat16."
             )
         self.progress.step += 1
         self.progress.tokens += int(logs["tokens"])
@@ -79,7 +82,7 @@ class Validate(keras.callbacks.Callback):
             self.progress.without_gain += 1
         results["seconds"] = time.monotonic() - begun
         self.report(step, results, sample)
-        if self.config.early_stopping and self.progress.without_gain >= self.config.early_stopping:
+        if step < self.config.train_steps and self.progress.is_over(self.config):
             print(f"early stopping: {name} has not improved for {self.progress.without_gain} validations", flush=True)
             self.model.stop_training = True
 
@@ -109,7 +112,7 @@ class Checkpoint(keras.callbacks.Callback):
     def __init__(self, config, progress, folder):
         super().__init__()
         self.config, self.progress, self.folder, self.stopped_by = config, progress, folder, None
-        self.saved_step = progress.step
+        self.saved_step, self.old_handlers = progress.step, {}
 
     def on_train_begin(self, logs=None):
         self.variables = checkpoints.named_variables(self.model.model, self.model.optimizer)
@@ -129,6 +132,9 @@ class Checkpoint(keras.callbacks.Callback):
 
     def on_train_end(self, logs=None):
         self.save()
+
+    def close(self):
+        """Gives the signals back."""
         for number, handler in self.old_handlers.items():
             signal.signal(number, handler)
 
@@ -173,7 +179,7 @@ class Log(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         if self.bar:
             self.bar.update(self.task, completed=self.progress.step)
-        if self.progress.step % self.config.log_every:
+        if self.progress.step % self.config.log_every and self.progress.step != self.config.train_steps:
             return
         seconds = max(self.progress.seconds - self.seconds, 1e-9)
         speed = (self.progress.tokens - self.tokens) / seconds
@@ -214,7 +220,8 @@ class Log(keras.callbacks.Callback):
             tf.summary.text("samples", "\n".join(["| source | reference | output |", "|---|---|---|", *rows]))
         self.writer.flush()
 
-    def on_train_end(self, logs=None):
+    def close(self):
+        """Ends the bar and the file."""
         if self.bar:
             self.bar.stop()
         self.writer.close()

@@ -18,8 +18,11 @@ from transformer.config import ConfigError
 
 FORMAT = 1
 
-# What may differ between the runs of one command in one folder: it changes no weight, or only how long training lasts.
-FREE_FIELDS = {"train_steps", "log_every", "checkpoint_every", "keep_checkpoints", "average_checkpoints", "data_dir", "jit"}
+# What may differ between the runs of one command in one folder: how long training lasts (and with it the slope of a cosine
+# or linear schedule), what is kept and shown of it, and where it runs.
+FREE_FIELDS = {
+    "train_steps", "early_stopping", "log_every", "checkpoint_every", "keep_checkpoints", "average_checkpoints", "data_dir", "jit",
+}  # fmt: skip
 
 
 def write_json(path, value):
@@ -35,54 +38,66 @@ def write_text(path, text):
     os.replace(temporary, path)
 
 
-def claim_run(folder, sections):
-    """Makes a run folder, or checks that the one there belongs to the same configuration.
+def check_run(folder, sections):
+    """Checks that a run can be written into a folder, and that a run that is there has the same configuration.
 
     Args:
-        folder: the run folder.
-        sections: {"model": {...}, "training": {...}, ...}, JSON-able, written to config.json.
+        folder: the run folder; made if it is not there.
+        sections: some or all sections of config.json: {"training": {...}, ...}, JSON-able.
 
     Returns:
-        True if the folder was there with this configuration.
+        True if the folder holds a run that has saved something.
 
     Raises:
-        ConfigError: it holds another configuration; the message lists the fields that differ.
+        ConfigError: it cannot be written, or holds other files, or another configuration: the message lists the fields that
+            differ.
     """
     folder = pathlib.Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_text(folder / "config.json.test", "")
+        (folder / "config.json.test").unlink()
+    except OSError as error:
+        raise ConfigError(f"a run folder must be writable. Received: {folder} ({error.strerror}). Use another --run.") from None
     path = folder / "config.json"
-    sections = json.loads(json.dumps(sections))
-    known = path.exists()
-    if known:
-        old = json.loads(path.read_text(encoding="utf-8"))
-        differences = [
-            f"{name}: {there.get(name)!r} there, {here.get(name)!r} now"
-            for section, here in sections.items()
-            if section != "decoding"
-            for there in [old.get(section, {})]
-            for name in sorted({*here, *there} - FREE_FIELDS)
-            if here.get(name) != there.get(name)
-        ]
-        if differences:
-            raise ConfigError(
-                f"a run folder holds one configuration. {folder} differs in\n  "
-                + "\n  ".join(differences)
-                + "\nUse another --run, or remove the folder."
-            )
-    elif folder.exists() and any(folder.iterdir()):
+    if not path.exists() and any(folder.iterdir()):
         raise ConfigError(f"a run folder must be new or hold a run. Received: {folder}, with other files. Use another --run.")
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(path, sections)
+    if not list_checkpoints(folder):
+        return False
+    old = json.loads(path.read_text(encoding="utf-8"))
+    differences = [
+        f"{name}: {there.get(name)!r} there, {here.get(name)!r} now"
+        for section, here in json.loads(json.dumps(sections)).items()
+        if section != "decoding"
+        for there in [old.get(section, {})]
+        for name in sorted({*here, *there} - FREE_FIELDS)
+        if here.get(name) != there.get(name)
+    ]
+    if differences:
+        raise ConfigError(
+            f"a run folder holds one configuration. {folder} differs in\n  "
+            + "\n  ".join(differences)
+            + "\nUse another --run, or remove the folder."
+        )
+    return True
+
+
+def claim_run(folder, sections):
+    """Writes config.json into a run folder; arguments, result and errors as for `check_run`."""
+    known = check_run(folder, sections)
+    write_json(pathlib.Path(folder) / "config.json", sections)
     return known
 
 
 def named_variables(model, optimizer=None):
     """{"model/NUMBER/PATH": variable}: all that training changes, in a fixed order, seeds of dropout included.
 
-    Paths alone are not unique in Keras; the number makes them so.
+    Paths alone are not unique in Keras; the number makes them so. Those of seeds hold a counter of all seeds that the
+    process ever made, and are left out.
     """
     groups = {"model": model.variables, "optimizer": optimizer.variables if optimizer else []}
     return {
-        f"{group}/{number:04d}/{variable.path}": variable
+        f"{group}/{number:04d}/{variable.name if 'seed_generator' in variable.path else variable.path}": variable
         for group, variables in groups.items()
         for number, variable in enumerate(variables)
     }

@@ -38,6 +38,11 @@ def check_options(config):
             raise ConfigError(f"{field.name} must be at most {high}. Received: {value}.")
 
 
+def base_language(code):
+    """The language of a code with a region or script: "zh_CN" -> "zh"."""
+    return code.replace("_", "-").split("-")[0].lower()
+
+
 @dataclasses.dataclass(frozen=True)
 class ModelConfig:
     """Every switch of the one encoder-decoder; the default is the model of Vaswani et al. 2017, sized like `small`.
@@ -66,6 +71,7 @@ class ModelConfig:
     attention_dropout: float = option(0.0, "on attention weights", minimum=0.0, maximum=0.99)
     activation_dropout: float = option(0.0, "inside the feed-forward layer", minimum=0.0, maximum=0.99)
     pad_id: int = option(0, "id of padding, masked everywhere", minimum=0, flag=False)
+    source_pad_id: int = option(-1, "id of padding in the source; -1: pad_id", minimum=-1, flag=False)
 
     def __post_init__(self):
         check_options(self)
@@ -101,6 +107,11 @@ class ModelConfig:
         """Size of the source vocabulary."""
         return self.source_vocab_size or self.vocab_size
 
+    @property
+    def input_pad_id(self):
+        """Id of padding in the source."""
+        return self.pad_id if self.source_pad_id < 0 else self.source_pad_id
+
 
 # Sizes: base and big are table 3 of Vaswani et al. 2017; the others are ours.
 PRESETS = {
@@ -122,13 +133,25 @@ class TokenizerConfig:
     joint_vocabulary: bool = option(True, "one vocabulary for source and target")
     character_coverage: float = option(0.9995, "share of characters that get a piece; the rest are spelt in bytes",
                                        minimum=0.9, maximum=1.0)
-    normalization: str = option("nfkc", "of the text: nfkc makes ﬁ fi and ？ ?; identity, which Chinese wants, changes nothing", choices=("nfkc", "identity"))
+    normalization: str = option("nfkc", "nfkc makes ﬁ fi and ？ ?; identity, for Chinese and code, changes nothing",
+                                choices=("nfkc", "identity"))
     user_symbols: tuple = option((), "comma-separated symbols that are never split")
     source_tokenizer: str = option("", "a SentencePiece .model file to use instead of training one")
     target_tokenizer: str = option("", "the same for the target; empty: the source's")
 
     def __post_init__(self):
         check_options(self)
+        if self.target_tokenizer and not self.source_tokenizer:
+            raise ConfigError(
+                f"target_tokenizer needs source_tokenizer. Received: target_tokenizer={self.target_tokenizer!r} alone. "
+                "Give both files."
+            )
+        wrong = {"", "<pad>", "<unk>", "<s>", "</s>"} & {*self.user_symbols}
+        if wrong or len({*self.user_symbols}) < len(self.user_symbols):
+            raise ConfigError(
+                "user_symbols must differ from each other and from <pad>, <unk>, <s> and </s>. Received: "
+                f"{', '.join(map(repr, self.user_symbols))}. Leave out the extra ones."
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,11 +161,11 @@ class TrainingConfig:
     train_steps: int = option(10000, "updates of the weights", minimum=1)
     max_tokens: int = option(4096, "positions in a batch, on the source side and on the target side each", minimum=16)
     accumulate_steps: int = option(1, "batches whose gradients are summed into one update", minimum=1)
-    seed: int = option(1, "of weights, dropout and the order of the data", minimum=0)
+    seed: int = option(1, "of weights, dropout and the order of the data", minimum=0, maximum=2**32 - 1)
     precision: str = option("float32", "of the computation; weights stay float32",
                             choices=("float32", "bfloat16", "float16"))
     jit: str = option("auto", "compile the step with XLA; auto: on a GPU or TPU only", choices=("auto", "on", "off"))
-    distribution: str = option("none", "tf.distribute strategy", choices=("none", "mirrored", "multi_worker", "tpu"))
+    distribution: str = option("none", "tf.distribute strategy", choices=("none", "mirrored", "tpu"))
     optimizer: str = option("adam", "the update rule", choices=("adam", "adamw"))
     learning_rate: float = option(1e-3, "the peak of the schedule", minimum=0.0)
     schedule: str = option("inverse_sqrt", "of the learning rate after warm-up",
@@ -204,3 +227,8 @@ class DecodingConfig:
             )
         if self.n_best > 1 and self.temperature:
             raise ConfigError(f"sampling returns one output for each input. Received: n_best={self.n_best}. Use --n_best=1.")
+        if 0 < self.max_length <= self.min_length:
+            raise ConfigError(
+                f"min_length must be less than max_length. Received: min_length={self.min_length}, "
+                f"max_length={self.max_length}. Use a smaller --min_length."
+            )

@@ -13,7 +13,7 @@ from keras import ops
 NEVER = -1e9
 
 
-def decode(step, state, config, *, batch_size, max_lengths, length, bos_id, eos_id, pad_id):
+def decode(step, state, config, *, batch_size, max_lengths, length, bos_id, eos_id, pad_id, draws=None):
     """Decodes a batch as a DecodingConfig says: samples if temperature > 0, else greedily or with a beam.
 
     No pad and no bos is ever written; eos not before `config.min_length` other tokens; no n-gram of
@@ -30,6 +30,7 @@ def decode(step, state, config, *, batch_size, max_lengths, length, bos_id, eos_
         max_lengths: int32 (B,), the most tokens of each output, eos included; at most `length`, at least 1.
         length: L, a static int.
         bos_id, eos_id, pad_id: ints; pad differs from eos, while bos may equal either, as in BART, T5 and Marian.
+        draws: float32 (L, B), uniform in [0, 1), the chance in sampling: one number a token.
 
     Returns:
         ids int32 (B, n_best, L), best first, eos included, pad behind it; and their scores float32 (B, n_best). A score
@@ -37,12 +38,10 @@ def decode(step, state, config, *, batch_size, max_lengths, length, bos_id, eos_
         eos counted; when sampling, the log-probability itself. Where fewer than n_best outputs exist, the rest are pad
         only and score NEVER.
     """
+    arguments = dict(batch_size=batch_size, max_lengths=max_lengths, length=length, bos_id=bos_id, eos_id=eos_id, pad_id=pad_id)
     if config.temperature > 0:
-        method = sample
-    else:
-        method = greedy if config.beam_size == 1 else beam_search
-    return method(step, state, config, batch_size=batch_size, max_lengths=max_lengths, length=length, bos_id=bos_id,
-                  eos_id=eos_id, pad_id=pad_id)  # fmt: skip
+        return sample(step, state, config, draws, **arguments)
+    return (greedy if config.beam_size == 1 else beam_search)(step, state, config, **arguments)
 
 
 def greedy(step, state, config, *, batch_size, max_lengths, length, bos_id, eos_id, pad_id):
@@ -58,18 +57,16 @@ def greedy(step, state, config, *, batch_size, max_lengths, length, bos_id, eos_
     return ids[:, None], (score / rules.penalty(tokens))[:, None]
 
 
-def sample(step, state, config, *, batch_size, max_lengths, length, bos_id, eos_id, pad_id):
+def sample(step, state, config, draws, *, batch_size, max_lengths, length, bos_id, eos_id, pad_id):
     """Draws each token from softmax(logits / temperature), cut to the `top_k` likeliest and then to the fewest whose
     probabilities sum to `top_p` (Holtzman et al. 2020). As `decode`, with one output.
 
-    The same seed, batch size and length give the same output (but TensorFlow draws other numbers under XLA than outside
-    it). The score is the log-probability that `step` gives the tokens: temperature and cuts change what is drawn, not
-    what it is worth.
+    The same draws give the same output. The score is the log-probability that `step` gives the tokens: temperature and cuts
+    change what is drawn, not what it is worth.
     """
     rules = _Rules(config, max_lengths, length, bos_id, eos_id, pad_id)
-    # One number a token, all drawn before the loop: each step has its own, and none depends on how many steps are run.
-    # It stays below 1 by more than the rounding error of the sums that it is compared with.
-    draws = keras.random.uniform((length, batch_size), 0.0, 1.0 - 1e-6, seed=config.sampling_seed)
+    # Below 1 by more than the rounding error of the sums that they are compared with.
+    draws = ops.minimum(draws, 1.0 - 1e-6)
 
     def choose(logits, position):
         scores, tokens = rules.candidates(logits, position)

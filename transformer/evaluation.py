@@ -31,7 +31,11 @@ def evaluate_generator(generator, sources, references, language=""):
 def scores_table(scores):
     """Scores as lines of text, the signatures below."""
     numbers = {name: value for name, value in scores.items() if isinstance(value, (int, float))}
-    rows = [f"  {name:<24} {value:>12,.2f}" for name, value in numbers.items() if name not in ("bleu_mean", "bleu_interval")]
+    rows = [
+        f"  {name:<24} {value:>12,}" if isinstance(value, int) else f"  {name:<24} {value:>12,.2f}"
+        for name, value in numbers.items()
+        if name not in ("bleu_mean", "bleu_interval")
+    ]
     if "bleu_interval" in scores:
         low, high = scores["bleu_mean"] - scores["bleu_interval"], scores["bleu_mean"] + scores["bleu_interval"]
         rows.insert(1, f"  {'  95 % interval':<24} {f'{low:.2f} - {high:.2f}':>12}")
@@ -41,8 +45,8 @@ def scores_table(scores):
 
 def samples_text(sources, references, outputs, count=10):
     """`count` examples spread over the set, each as three lines: source, reference, output."""
-    stride = max(len(sources) // count, 1)
-    chosen = range(0, len(sources), stride)[:count]
+    count = min(count, len(sources))
+    chosen = [n * len(sources) // count for n in range(count)]
     return "\n\n".join(
         f"  source     {sources[i]}\n  reference  {references[i]}\n  output     {outputs[i]}" for i in chosen
     )
@@ -76,7 +80,7 @@ def model_card(name, config, scores, samples):
 An encoder-decoder Transformer trained from nothing, {pair}, by transformer-keras {__version__}.
 
 - Training data: {origin}
-- Model: {model["num_layers"]} + {model["num_layers"]} layers, width {model["d_model"]}, feed-forward {model["ffn_dim"]}, \
+- Model: {model["num_layers"]} + {model["num_layers"]} layers, width {model["d_model"]}, feed-forward {model["ffn_dim"] or 4 * model["d_model"]}, \
 {model["num_heads"]} heads, {scores.get("parameters", 0):,} parameters
 - Training: {scores.get("steps", 0):,} updates, {scores.get("minutes", 0):.1f} minutes, \
 {scores.get("tokens_per_second", 0):,.0f} target tokens a second

@@ -13,6 +13,7 @@ import dataclasses
 import difflib
 import math
 import os
+import signal
 import sys
 
 from absl import flags
@@ -97,7 +98,7 @@ def define(*configs, flag_values):
     for config in configs:
         if config is ModelConfig:
             preset = flags.Flag(flags.EnumParser(list(PRESETS)), flags.ArgumentSerializer(), "preset", None,
-                                "sizes of the model; a flag given beside it wins")
+                                "sizes of the model: stands for the flags of these sizes")
             flags.DEFINE_flag(preset, flag_values, module_name=_heading(config))
         for field in _fields(config):
             if field.name in flag_values:
@@ -108,20 +109,15 @@ def define(*configs, flag_values):
 def read(config, flag_values):
     """An instance of the dataclass `config`, made of the flags' values.
 
-    For `ModelConfig`, `--preset` gives the fields for which neither the command line nor a flagfile has a flag.
-
     Raises:
         ConfigError: the dataclass refuses a value.
     """
-    values = {field.name: flag_values[field.name].value for field in _fields(config)}
-    if config is ModelConfig and flag_values["preset"].value:
-        sizes = PRESETS[flag_values["preset"].value]
-        values.update({name: size for name, size in sizes.items() if flag_values[name].using_default_value})
-    return config(**values)
+    return config(**{field.name: flag_values[field.name].value for field in _fields(config)})
 
 
 def parse(argv, flag_values):
-    """Sets flags from arguments; the later argument wins, and a flagfile's lines count where `--flagfile` stands.
+    """Sets flags from arguments; the later argument wins, and the lines of a flagfile and the sizes of a preset count where
+    `--flagfile` and `--preset` stand.
 
     Args:
         argv: the program's name and its arguments: `--name=value`, `--name value`, `--switch`, `--noswitch`,
@@ -140,31 +136,42 @@ def parse(argv, flag_values):
         where = _origin(arguments, lambda argument: argument.lstrip("-").split("=")[0] == error.flagname)
         raise ConfigError(f"{where}unknown flag --{error.flagname}.{_nearest(error.flagname, flag_values)}") from None
     except flags.Error as error:
-        where = _origin(arguments, lambda argument: argument[0] == "-" and argument.lstrip("-") in str(error))
+        where = _origin(arguments, lambda argument: argument.startswith("-") and argument.lstrip("-") in str(error))
         raise ConfigError(f"{where}{str(error).rstrip('.')}.") from None
     if rest:
         raise ConfigError(f"every argument must be a flag. Received: {rest[0]!r}. Write --name=value.")
 
 
 def _expand(arguments, folder="", parents=()):
-    """Arguments with each `--flagfile` replaced by the file's lines: a list of (argument, "FILE:LINE: " or "")."""
+    """Arguments with each `--flagfile` replaced by the file's lines, and each `--preset` followed by its sizes: a list of
+    (argument, "FILE:LINE: " or "")."""
     expanded, arguments = [], list(arguments)
     while arguments:
         argument = arguments.pop(0)
         argument, where = argument if isinstance(argument, tuple) else (argument, "")
-        name, equals, path = argument.partition("=")
-        if name not in ("--flagfile", "-flagfile"):
+        name, equals, value = argument.partition("=")
+        if name not in ("--flagfile", "-flagfile", "--preset", "-preset"):
             expanded.append((argument, where))
             continue
         if not equals and not where and arguments:
-            path = arguments.pop(0)
-        if not path:
+            value = arguments.pop(0)
+        if name.endswith("preset"):
+            sizes = PRESETS.get(value, {}).items()
+            expanded += [(f"--preset={value}", where), *((f"--{field}={size}", where) for field, size in sizes)]
+            continue
+        if not value:
             raise ConfigError(f"{where}--flagfile needs a file. Write --flagfile=FILE.")
-        path = os.path.normpath(os.path.join(folder, os.path.expanduser(path)))
+        path = os.path.normpath(os.path.join(folder, os.path.expanduser(value)))
         if path in parents:
             raise ConfigError(f"{where}a flagfile must not include itself. Received: {path}. Remove the line.")
         expanded += _expand(_flagfile_lines(path, where), os.path.dirname(path), (*parents, path))
     return expanded
+
+
+def flagfiles(argv):
+    """The paths of the flagfiles among the arguments, in order."""
+    pairs = [(*argument.partition("="), following) for argument, following in zip(argv[1:], [*argv[2:], ""])]
+    return [path if equals else following for name, equals, path, following in pairs if name in ("--flagfile", "-flagfile")]
 
 
 def _flagfile_lines(path, where):
@@ -281,9 +288,11 @@ def main(run, configs, description="", define_more=None, user_errors=(ConfigErro
         argv: the program's name and its arguments; default: `sys.argv`.
 
     Returns:
-        The exit code: 0, 2 after a user's error (`error: ...` on stderr), 130 after Ctrl-C.
+        The exit code: 0, 2 after a user's error (`error: ...` on stderr), 130 after Ctrl-C. SIGTERM ends the program as an
+        exception does, so that temporary files are removed.
     """
     argv = sys.argv if argv is None else argv
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     flag_values = flags.FlagValues()
     if define_more:
         define_more(flag_values)
@@ -300,4 +309,7 @@ def main(run, configs, description="", define_more=None, user_errors=(ConfigErro
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # the reader of stdout, such as `head`, wants no more
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 128 + signal.SIGPIPE
     return code if isinstance(code, int) else 0

@@ -1,6 +1,5 @@
 """From strings to strings: tokenizer, model and decoding put together."""
 
-import functools
 import json
 import pathlib
 import re
@@ -33,10 +32,13 @@ class Generator:
         config: a DecodingConfig.
         max_source_length: longest source in tokens; a longer text is cut at sentence ends, clauses or words, and the
             outputs of its pieces are joined, so that nothing of it is dropped.
+        lowercase: lowercase the source, for a model that was trained so.
     """
 
-    def __init__(self, model, source_tokenizer, target_tokenizer, config=DecodingConfig(), max_source_length=128):
-        self.model, self.config, self.max_source_length = model, config, max_source_length
+    def __init__(
+        self, model, source_tokenizer, target_tokenizer, config=DecodingConfig(), max_source_length=128, lowercase=False
+    ):
+        self.model, self.config, self.max_source_length, self.lowercase = model, config, max_source_length, lowercase
         self.source_tokenizer, self.target_tokenizer = source_tokenizer, target_tokenizer
         self._compiled = {}
 
@@ -55,29 +57,34 @@ class Generator:
             )
         import transformer.model  # noqa: F401  registers the layers that the file names
 
-        config = json.loads((run / "config.json").read_text(encoding="utf-8"))
-        model = keras.models.load_model(run / "model.keras", compile=False)
+        try:
+            config = json.loads((run / "config.json").read_text(encoding="utf-8"))
+            model = keras.models.load_model(run / "model.keras", compile=False)
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"a run folder must be whole. Received: {run} ({error}). Run its training command again.") from None
         decoding = DecodingConfig(**{**config["decoding"], **decoding})
-        limit = config.get("data", {}).get("max_source_length", 128)
-        return cls(model, *load_tokenizers(run / "tokenizer"), decoding, limit)
+        data = config["data"]
+        return cls(model, *load_tokenizers(run / "tokenizer"), decoding, data["max_source_length"], data["lowercase"])
 
     def __call__(self, texts):
         """list of str -> list of str: the best output for each, in order; an empty text gives an empty one."""
         return [outputs[0][0] for outputs in self.n_best(texts)]
 
-    def n_best(self, texts):
+    def n_best(self, texts, first=0):
         """For each text its `config.n_best` outputs, best first: a list of (text, score).
 
-        The score is the length-penalised log-probability; over the pieces of a long text scores add up.
+        The score is the length-penalised log-probability; over the pieces of a long text scores add up. `first` is the
+        number of the first text among all: what is sampled for a text depends on the seed and on its number.
         """
-        texts = [text.strip() for text in texts]
+        texts = [text.strip().lower() if self.lowercase else text.strip() for text in texts]
         pieces = [
-            (number, piece)
+            (number, part, piece)
             for number, (text, ids) in enumerate(zip(texts, self.source_tokenizer.encode(texts)))
-            for piece in self._pieces(text, ids)
+            for part, piece in enumerate(self._pieces(text, ids))
         ]
         answers = [[("", 0.0)] * self.config.n_best for _ in texts]
-        for (number, _), outputs in zip(pieces, self._generate([piece for _, piece in pieces])):
+        names = [((first + number) << 16) + part for number, part, _ in pieces]
+        for (number, _, _), outputs in zip(pieces, self._generate([piece for _, _, piece in pieces], names)):
             joined = zip(answers[number], outputs)
             answers[number] = [(_join(before, text), total + score) for (before, total), (text, score) in joined]
         return answers
@@ -91,15 +98,17 @@ class Generator:
         halves = [half.strip() for half in _halves(text)]
         return [piece for half, ids in zip(halves, self.source_tokenizer.encode(halves)) for piece in self._pieces(half, ids)]
 
-    def _generate(self, sources):
-        """Ids, a list a source, each ending in the end token -> a list of (text, score) a source."""
+    def _generate(self, sources, names):
+        """Ids, a list a source, each ending in the end token -> a list of (text, score) a source; `names`: see `_draws`."""
         answers = [None] * len(sources)
-        for indices, length in source_batches([len(ids) for ids in sources], TOKENS // self.config.beam_size):
-            batch = np.full((len(indices), length), self.source_tokenizer.pad_id, "int32")
+        sizes = [size for size in LENGTHS if size < self.max_source_length] + [self.max_source_length]
+        for indices, length in source_batches([len(ids) for ids in sources], TOKENS // self.config.beam_size, sizes):
+            batch = np.full((len(indices), length), self.model.config.input_pad_id, "int32")
             for row, index in enumerate(indices):
                 batch[row, : len(sources[index])] = sources[index]
             limits = [self._limit(len(sources[index])) for index in indices]
-            ids, scores = self._decoder(length)(batch, np.asarray(limits, "int32"))
+            draws = self._draws([names[index] for index in indices], self._limit(length))
+            ids, scores = self._decoder(length)(batch, np.asarray(limits, "int32"), draws)
             ids, scores = ops.convert_to_numpy(ids), ops.convert_to_numpy(scores)
             for row, index in enumerate(indices):
                 texts = self.target_tokenizer.decode(ids[row].tolist())
@@ -107,17 +116,25 @@ class Generator:
         return answers
 
     def _limit(self, source_length):
-        return self.config.max_length or 2 * source_length + 10
+        limit = self.config.max_length or 2 * source_length + 10
+        model = self.model.config
+        return min(limit, model.max_positions) if model.positions == "learned" else limit
+
+    def _draws(self, names, length):
+        """Uniform numbers, float32 (length, B): for a source of the same name (an int) the same in whatever batch."""
+        if not self.config.temperature:
+            return np.zeros((length, len(names)), "float32")
+        generators = [np.random.Generator(np.random.Philox(key=[self.config.sampling_seed, name])) for name in names]
+        return np.stack([generator.random(length, "float32") for generator in generators], axis=1)
 
     def _decoder(self, source_length):
-        """The compiled function of one padded source length: (source (B, S), limits (B,)) -> (ids, scores)."""
+        """The compiled function of one padded source length: (source (B, S), limits (B,), draws (T, B)) -> (ids, scores)."""
         if source_length not in self._compiled:
-            function = functools.partial(self._decode, length=self._limit(source_length))
-            self._compiled[source_length] = _compile(function, source_length)
+            self._compiled[source_length] = _compile(self._decode, source_length, self._limit(source_length))
         return self._compiled[source_length]
 
-    def _decode(self, source, limits, length):
-        batch = ops.shape(source)[0]
+    def _decode(self, source, limits, draws):
+        batch, length = ops.shape(source)[0], draws.shape[0]
         caches, constants = self.model.start(source, length)
 
         def step(ids, position, caches):
@@ -126,33 +143,36 @@ class Generator:
         tokenizer = self.target_tokenizer
         return decode(
             step, caches, self.config, batch_size=batch, max_lengths=limits, length=length,
-            bos_id=tokenizer.bos_id, eos_id=tokenizer.eos_id, pad_id=tokenizer.pad_id,
+            bos_id=tokenizer.bos_id, eos_id=tokenizer.eos_id, pad_id=tokenizer.pad_id, draws=draws,
         )  # fmt: skip
 
 
-def _compile(function, source_length):
+def _compile(function, source_length, length):
     if keras.backend.backend() == "jax":
         import jax
 
         return jax.jit(function)
     import tensorflow as tf
 
-    signature = [tf.TensorSpec([None, source_length], "int32"), tf.TensorSpec([None], "int32")]
+    signature = [
+        tf.TensorSpec([None, source_length], "int32"), tf.TensorSpec([None], "int32"), tf.TensorSpec([length, None], "float32"),
+    ]  # fmt: skip
     return tf.function(function, input_signature=signature)
 
 
-def source_batches(lengths, max_tokens):
-    """Groups sources for decoding: sorted by length, padded to one of LENGTHS, at most `max_tokens` a batch.
+def source_batches(lengths, max_tokens, sizes=LENGTHS):
+    """Groups sources for decoding: sorted by length, padded to one of `sizes`, at most `max_tokens` a batch.
 
     Args:
-        lengths: list of int. max_tokens: padded positions in a batch; one source may exceed it alone.
+        lengths: list of int, none above the last size. max_tokens: padded positions in a batch; one source may exceed it
+            alone.
 
     Returns:
         A list of (indices, padded length).
     """
     batches, current, padded = [], [], 0
     for index in sorted(range(len(lengths)), key=lengths.__getitem__):
-        length = next((size for size in LENGTHS if size >= lengths[index]), lengths[index])
+        length = next(size for size in sizes if size >= lengths[index])
         if current and (length != padded or (len(current) + 1) * length > max_tokens):
             batches.append((current, padded))
             current = []

@@ -29,6 +29,7 @@ class ConfiguredLayer(keras.layers.Layer):
 
     def __init__(self, config, **kwargs):
         super().__init__(**kwargs)
+        self.supports_masking = True  # Keras's masks pass through; attention goes by the masks it is given
         self.config = as_config(config)
 
     def get_config(self):

@@ -31,13 +31,3 @@ def correct_tokens(targets, logits, pad_id=0):
     """How many real tokens the likeliest prediction gets right, float32 scalar. Arguments as for `cross_entropy`."""
     right = ops.equal(ops.cast(targets, "int32"), ops.cast(ops.argmax(logits, axis=-1), "int32"))
     return ops.sum(ops.cast(ops.logical_and(right, ops.not_equal(targets, pad_id)), "float32"))
-
-
-def mean_squared_error(targets, predictions):
-    """Squared error summed over a batch of numbers, and their count: two float32 scalars.
-
-    Args:
-        targets, predictions: float (B,).
-    """
-    error = ops.cast(targets, "float32") - ops.cast(predictions, "float32")
-    return ops.sum(ops.square(error)), ops.cast(ops.size(error), "float32")

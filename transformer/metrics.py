@@ -2,7 +2,7 @@
 
 import math
 
-from transformer.config import ConfigError
+from transformer.config import ConfigError, base_language
 
 # The tokenizers of sacreBLEU for languages that write no spaces; all others have 13a.
 _TOKENIZERS = {"zh": "zh", "ja": "ja-mecab", "ko": "ko-mecab"}
@@ -17,7 +17,7 @@ def bleu_metric(language=""):
     from sacrebleu.metrics import BLEU
 
     try:
-        return BLEU(tokenize=_TOKENIZERS.get(language, "13a"))
+        return BLEU(tokenize=_TOKENIZERS.get(base_language(language), "13a"))
     except (ImportError, RuntimeError) as error:
         raise ConfigError(
             f"the target language must be one that BLEU can split into words. Received: {language!r} "

@@ -25,6 +25,11 @@ def _segments(ids, pad_id):
     return ops.cast(ops.not_equal(ids, pad_id), "int32")
 
 
+def _segments_of_mask(mask, x):
+    """int32 (B, L): 1 where the mask is True, or where there is none."""
+    return ops.ones(ops.shape(x)[:2], "int32") if mask is None else ops.cast(mask, "int32")
+
+
 class Stack(keras.layers.Layer):
     """What Encoder and Decoder share: positions, dropout, N layers and, pre-norm, a last normalisation.
 
@@ -46,6 +51,7 @@ class Stack(keras.layers.Layer):
             config = ModelConfig(**{"vocab_size": DEFAULT_VOCAB_SIZE, **options, **sizes})
         self.config = config = dataclasses.replace(as_config(config), **sizes)
         policy = self.dtype_policy
+        self.supports_masking = True
         self.embedding = None
         self.positions = PositionalEmbedding(config.positions, config.max_positions, dtype=policy, name="positions")
         self.dropout = keras.layers.Dropout(config.dropout, dtype=policy)
@@ -74,7 +80,7 @@ class Stack(keras.layers.Layer):
         if self.norm:
             self.norm.build(shape)
 
-    def _enter(self, inputs, segments, training):
+    def _enter(self, inputs, segments, training, mask=None):
         """Embeddings or ids -> (x with positions and dropout, segments, positions)."""
         if self.embedding is not None:
             ids = ops.cast(inputs, "int32")
@@ -83,10 +89,14 @@ class Stack(keras.layers.Layer):
             if self.config.scale_embeddings:
                 inputs = inputs * self.config.d_model**0.5
         if segments is None:
-            segments = ops.ones(ops.shape(inputs)[:2], "int32")
+            segments = _segments_of_mask(mask, inputs)
         positions = segment_positions(segments)
         x = self.dropout(self.positions(inputs, positions), training=training)
         return x, segments, positions
+
+    def compute_mask(self, inputs, previous_mask=None):
+        """Keras's mask of the output, bool (B, L), which a Decoder takes as that of its memory."""
+        return previous_mask if self.embedding is None else ops.not_equal(inputs, self.config.pad_id)
 
     def compute_output_shape(self, inputs_shape, *args, **kwargs):
         return (*inputs_shape[:2], self.config.d_model)
@@ -103,20 +113,21 @@ class Encoder(Stack):
 
     layer_class = EncoderLayer
 
-    def call(self, inputs, segments=None, training=False):
+    def call(self, inputs, segments=None, mask=None, training=False):
         """Encodes embeddings (B, S, D), or ids (B, S).
 
         Args:
-            segments: int32 (B, S), 0 for padding; tokens see each other within one segment only. None: no padding,
-                or for ids what `pad_id` says.
+            segments: int32 (B, S), 0 for padding; tokens see each other within one segment only. None: what `pad_id` says
+                of ids, and `mask` of embeddings.
+            mask: bool (B, S), True where real; Keras fills it in for embeddings of a layer with mask_zero.
 
         Returns:
             (B, S, D).
         """
-        x, segments, positions = self._enter(inputs, segments, training)
-        mask = segment_mask(segments, segments)
+        x, segments, positions = self._enter(inputs, segments, training, mask)
+        attention_mask = segment_mask(segments, segments)
         for layer in self.layers:
-            x = layer(x, mask, positions, training=training)
+            x = layer(x, attention_mask, positions, training=training)
         return self.norm(x) if self.norm else x
 
     def attention_weights(self, inputs, segments=None):
@@ -138,25 +149,33 @@ class Decoder(Stack):
     def build(self, inputs_shape, memory_shape=None):
         super().build(inputs_shape)
 
-    def call(self, inputs, memory, segments=None, memory_segments=None, training=False):
+    def call(
+        self, inputs, memory, segments=None, memory_segments=None, mask=None, memory_mask=None, training=False
+    ):
         """Decodes embeddings (B, T, D), or ids (B, T), attending to memory (B, S, D).
 
         Args:
             segments: int32 (B, T), 0 for padding; memory_segments: int32 (B, S). A token sees the tokens before it in
                 its segment, and the memory of the segment with the same number.
+            mask, memory_mask: bool (B, T) and (B, S), True where real, for what has no segments. Keras fills them in: the
+                memory's is the mask of the Encoder's input.
 
         Returns:
             (B, T, D).
         """
-        x, masks, positions = self._enter_with_memory(inputs, memory, segments, memory_segments, training)
+        x, masks, positions = self._enter_with_memory(
+            inputs, memory, segments, memory_segments, training, mask, memory_mask
+        )
         for layer in self.layers:
             x = layer(x, memory, *masks, positions, training=training)
         return self.norm(x) if self.norm else x
 
-    def _enter_with_memory(self, inputs, memory, segments, memory_segments, training):
-        x, segments, positions = self._enter(inputs, segments, training)
+    def _enter_with_memory(
+        self, inputs, memory, segments, memory_segments, training, mask=None, memory_mask=None
+    ):
+        x, segments, positions = self._enter(inputs, segments, training, mask)
         if memory_segments is None:
-            memory_segments = ops.ones(ops.shape(memory)[:2], "int32")
+            memory_segments = _segments_of_mask(memory_mask, memory)
         mask = ops.logical_and(segment_mask(segments, segments), causal_mask(ops.shape(x)[1]))
         return x, (mask, segment_mask(segments, memory_segments)), positions
 
@@ -257,7 +276,7 @@ class Transformer(keras.Model):
         source, target = (ops.cast(ids, "int32") for ids in inputs[:2])
         if len(inputs) == 4:
             return source, target, inputs[2], inputs[3]
-        return source, target, _segments(source, self.config.pad_id), _segments(target, self.config.pad_id)
+        return source, target, _segments(source, self.config.input_pad_id), _segments(target, self.config.pad_id)
 
     def _embed(self, table, ids):
         x = table(ids)
@@ -265,7 +284,7 @@ class Transformer(keras.Model):
 
     def encode(self, source):
         """The memory of source ids (B, S): (B, S, D)."""
-        return self.encoder(self._embed(self.source_embedding, source), _segments(source, self.config.pad_id))
+        return self.encoder(self._embed(self.source_embedding, source), _segments(source, self.config.input_pad_id))
 
     def attention_weights(self, inputs):
         """What looks at what: {"encoder": [...], "decoder": [...], "cross": [...]}, one entry a layer, each float32
@@ -288,7 +307,7 @@ class Transformer(keras.Model):
             caches, a list of pairs (N, H, length, K), and the constants (memory caches, memory mask) of `step`.
         """
         memory_caches = self.decoder.memory_caches(self.encode(source))
-        mask = ops.not_equal(source, self.config.pad_id)[:, None, :]
+        mask = ops.not_equal(source, self.config.input_pad_id)[:, None, :]
         return self.decoder.empty_caches(batch_size or ops.shape(source)[0], length), (memory_caches, mask)
 
     def step(self, ids, position, caches, constants):

@@ -55,7 +55,7 @@ def make_optimizer(config, d_model):
     options = dict(beta_1=config.adam_beta_1, beta_2=config.adam_beta_2, epsilon=config.adam_epsilon, name=config.optimizer)
     if config.optimizer == "adamw":
         optimizer = keras.optimizers.AdamW(schedule, weight_decay=config.weight_decay, **options)
-        optimizer.exclude_from_weight_decay(var_names=["bias", "norm", "gamma", "beta", "scale", "embedding"])
+        optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta", "scale", "embeddings"])
     else:
         optimizer = keras.optimizers.Adam(schedule, **options)
-    return keras.optimizers.LossScaleOptimizer(optimizer) if config.precision == "float16" else optimizer
+    return keras.optimizers.LossScaleOptimizer(optimizer, name="loss_scale") if config.precision == "float16" else optimizer

@@ -62,6 +62,7 @@ class PositionalEmbedding(keras.layers.Layer):
 
     def __init__(self, kind, max_positions=512, **kwargs):
         super().__init__(**kwargs)
+        self.supports_masking = True
         self.kind, self.max_positions = kind, max_positions
         self.table = None
 

@@ -6,6 +6,7 @@ Every tokenizer made here has pad 0, unk 1, bos 2, eos 3. `encode` adds none of 
 
 import io
 import json
+import os
 import pathlib
 import random
 
@@ -32,8 +33,8 @@ class SentencePieceTokenizer(Tokenizer):
     """A SentencePiece model.
 
     Args:
-        model: the bytes of a .model file. Its special ids are read from it; where it has no pad or bos (T5 has no bos,
-            OPUS-MT no pad), one is added behind its last piece.
+        model: the bytes of a .model file. Its special ids are read from it; where it has no pad, bos or eos (T5 has no
+            bos, OPUS-MT no pad), one is added behind its last piece.
     """
 
     kind = "sentencepiece"
@@ -47,9 +48,10 @@ class SentencePieceTokenizer(Tokenizer):
         except RuntimeError as error:
             raise ConfigError(f"a tokenizer file must be a SentencePiece model. Received: {error}.") from None
         self.num_pieces = self.vocab_size = self.processor.get_piece_size()
-        self.unk_id, self.eos_id = self.processor.unk_id(), self.processor.eos_id()
-        self.pad_id = self._special(self.processor.pad_id())
-        self.bos_id = self._special(self.processor.bos_id())
+        self.unk_id = self.processor.unk_id()
+        self.pad_id, self.bos_id, self.eos_id = (
+            self._special(number) for number in (self.processor.pad_id(), self.processor.bos_id(), self.processor.eos_id())
+        )
 
     def _special(self, number):
         if number >= 0:
@@ -59,8 +61,7 @@ class SentencePieceTokenizer(Tokenizer):
 
     def encode(self, texts):
         """list of str -> list of lists of int."""
-        # SentencePiece takes text as C strings do: what follows a NUL would be lost.
-        return self.processor.encode([text.replace("\0", " ") for text in texts])
+        return self.processor.encode(list(texts))
 
     def decode(self, ids):
         """list of lists of int -> list of str."""
@@ -209,7 +210,7 @@ def _train_sentencepiece(texts, config, vocab_size):
     model = io.BytesIO()
     try:
         sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=(text.replace("\0", " ") for text in texts),
+            sentence_iterator=iter(texts),
             model_writer=model,
             model_type=config.tokenizer,
             vocab_size=vocab_size,
@@ -261,10 +262,11 @@ def save_tokenizers(folder, source, target):
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     pair = {"joint": source} if source is target else {"source": source, "target": target}
-    for name, tokenizer in pair.items():
-        (folder / f"{name}.model").write_bytes(tokenizer.to_bytes())
+    files = {f"{name}.model": tokenizer.to_bytes() for name, tokenizer in pair.items()}
     kinds = {name: tokenizer.kind for name, tokenizer in pair.items()}
-    (folder / "tokenizer.json").write_text(json.dumps(kinds) + "\n", encoding="utf-8")
+    for name, content in {**files, "tokenizer.json": json.dumps(kinds).encode() + b"\n"}.items():
+        (folder / f"{name}.tmp").write_bytes(content)
+        os.replace(folder / f"{name}.tmp", folder / name)
 
 
 def load_tokenizers(folder):
@@ -276,9 +278,9 @@ def load_tokenizers(folder):
     folder = pathlib.Path(folder)
     try:
         kinds = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
-    except OSError:
-        raise ConfigError(f"a tokenizer folder must hold tokenizer.json. Received: {folder}.") from None
-    made = {name: _from_bytes(kind, (folder / f"{name}.model").read_bytes()) for name, kind in kinds.items()}
+        made = {name: _from_bytes(kind, (folder / f"{name}.model").read_bytes()) for name, kind in kinds.items()}
+    except (OSError, json.JSONDecodeError) as error:
+        raise ConfigError(f"a tokenizer folder must hold tokenizer.json and its models. Received: {folder} ({error}).") from None
     return (made["joint"], made["joint"]) if "joint" in made else (made["source"], made["target"])
 
 

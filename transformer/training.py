@@ -30,8 +30,6 @@ def make_strategy(distribution):
     """
     if distribution == "mirrored":
         return tf.distribute.MirroredStrategy(tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU"))
-    if distribution == "multi_worker":
-        return tf.distribute.MultiWorkerMirroredStrategy()
     if distribution == "tpu":
         try:
             resolver = tf.distribute.cluster_resolver.TPUClusterResolver.connect()
@@ -62,6 +60,15 @@ class Progress:
     best_step: int = 0
     without_gain: int = 0  # validations since then
 
+    def is_over(self, config):
+        """Whether a TrainingConfig asks for no further step."""
+        return self.step >= config.train_steps or 0 < config.early_stopping <= self.without_gain
+
+    def summary(self):
+        """What scores.json tells of the training."""
+        speed = self.tokens / max(self.seconds, 1e-9)
+        return {"steps": self.step, "minutes": self.seconds / 60, "tokens_per_second": speed}
+
 
 class Trainee(keras.Model):
     """A model with its update step, for `compile` and `fit`.
@@ -82,6 +89,9 @@ class Trainee(keras.Model):
 
     def call(self, inputs, training=False):
         return self.model(inputs, training=training)
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        """Nothing: the model is built. Keras would compare the shapes of the replicas' batches."""
 
     def make_train_function(self, force=False):
         """One trace for each shape of batch: a shape known while tracing makes a faster graph than one left open."""
@@ -209,14 +219,19 @@ def start_training(
     log = callbacks.Log(config, progress, folder, padding_share, description)
     checkpoint = callbacks.Checkpoint(config, progress, folder)
     validate = callbacks.Validate(config, progress, folder, validation, translate, texts, language, log.validated)
-    if progress.step < config.train_steps:
+    if progress.is_over(config):
+        return progress, None
+    try:
         trainee.fit(
             make_dataset(progress.step),
             steps_per_epoch=config.train_steps - progress.step,
             verbose=0,
             shuffle=False,
-            callbacks=[callbacks.Count(progress, folder, batch_at), log, validate, checkpoint],
+            callbacks=[callbacks.Count(progress, folder, batch_at, config.precision), log, validate, checkpoint],
         )
+    finally:  # Keras ends no callback after an error
+        log.close()
+        checkpoint.close()
     return progress, checkpoint.stopped_by
 
 
@@ -231,7 +246,7 @@ def resume(trainee, folder):
     return Progress(**progress)
 
 
-def choose_weights(trainee, config, folder, validation, translate, texts, language):
+def choose_weights(trainee, config, folder, validation, texts, translate, language):
     """Puts the better of two into the model, judged by `keep_best_metric` on the validation set: the weights of the best
     validation, or the average of the newest checkpoints. Returns a description of what was chosen."""
     variables = checkpoints.named_variables(trainee.model)

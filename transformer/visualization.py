@@ -113,5 +113,6 @@ def plot_curves(runs, names=("train/loss", "validation/loss", "validation/bleu")
                 axes.plot(*found[name], label=label, marker="o" if len(found[name][0]) < 20 else None)
         axes.set_title(name)
         axes.set_xlabel("update")
-    axes.legend()
+        if axes.lines:
+            axes.legend()
     return figure
