@@ -39,7 +39,7 @@ def run(model, tokenizer, training, decoding, data, flag_values):
     # What is wrong is said now, not after the preparation or the training.
     bleu_metric(data.target_language)
     check_run(folder, sections(tokenizer, training, decoding, data))
-    check_positions(model, data.max_source_length, data.max_target_length)
+    model.check_lengths(data.max_source_length, data.max_target_length)
     prepared = prepare(data, tokenizer, folder.parent / ".prepared")
     found = "found prepared in" if prepared.cached else "prepared and kept in"
     print(f"{format_report(prepared.report)}\n{found} {prepared.folder}", flush=True)
@@ -76,15 +76,6 @@ def sized(model, prepared):
     )
 
 
-def check_positions(model, *lengths):
-    """Raises ConfigError if learned positions end before the longest source or target of these lengths."""
-    if model.positions == "learned" and max(lengths) > model.max_positions:
-        raise ConfigError(
-            "max_positions must hold the longest row. Received: "
-            f"max_positions={model.max_positions}, a row of {max(lengths)}. Use --max_positions={max(lengths)} or more."
-        )
-
-
 def build(configs, prepared):
     """The trainee and the plan of its batches; says what they are."""
     import_keras()
@@ -100,7 +91,7 @@ def build(configs, prepared):
     trainee, jit = make_trainee(lambda: Transformer.from_model_config(model), training)
     replicas = trainee.distribute_strategy.num_replicas_in_sync
     plan = Plan(prepared.splits["train"], training.max_tokens, training.seed, training.accumulate_steps, replicas)
-    check_positions(model, *(max(shape[side] for shape in plan.shapes) for side in (1, 2)))
+    model.check_lengths(*(length for _, *lengths in plan.shapes for length in lengths))
     print(
         f"{trainee.model.count_params():,} parameters; {len(prepared.splits['train']):,} pairs in {plan.steps_per_epoch:,} "
         f"batches; shapes {plan.shapes}; padding {plan.padding_share:.1%}; {jit}",
@@ -127,7 +118,7 @@ def validation_of(configs, prepared):
 
     model, _, training, _, _ = configs
     split = prepared.splits["validation"]
-    check_positions(model, *map(int, split.packing.shapes.max(axis=0)))
+    model.check_lengths(*split.packing.shapes.ravel().tolist())
     return evaluation_batches(split, training.max_tokens), split.texts(training.eval_decode)
 
 

@@ -95,6 +95,18 @@ def test_the_defaults_are_the_model_of_vaswani_et_al():
     assert (config.scale_embeddings, config.dropout, config.pad_id) == (True, 0.1, 0)
 
 
+def test_learned_positions_must_hold_what_will_come():
+    ModelConfig(positions="learned", max_positions=9).check_lengths(3, 9)
+    ModelConfig(max_positions=9).check_lengths(10)
+    with pytest.raises(ConfigError, match="max_positions=9, a length of 10. Use --max_positions=10 or more"):
+        ModelConfig(positions="learned", max_positions=9).check_lengths(3, 10)
+
+
+def test_min_length_is_less_than_max_length():
+    with pytest.raises(ConfigError, match="min_length=5, max_length=5"):
+        DecodingConfig(min_length=5, max_length=5)
+
+
 def test_presets():
     """base and big: Vaswani et al. 2017, table 3."""
     sizes = {name: [ModelConfig(**preset).d_model, ModelConfig(**preset).inner_dim, preset["num_heads"],

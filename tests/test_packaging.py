@@ -3,6 +3,11 @@
 import configparser
 import pathlib
 import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
 
 import pytest
 from packaging.requirements import Requirement
@@ -75,11 +80,20 @@ def test_ci_runs_make_test():
     assert lines(script.read_text(encoding="utf-8"))[-1] == "make test"
 
 
-def test_the_wheel_has_both_packages_and_the_sdist_all_that_a_clone_runs():
-    packages = lines(setup()["options"]["packages"])
-    folders = {path.parent for package in ("transformer", "data") for path in (ROOT / package).glob("**/*.py")}
-    assert sorted(packages) == sorted(".".join(folder.relative_to(ROOT).parts) for folder in folders)
-    assert all((folder / "__init__.py").is_file() for folder in folders)
-    manifest = {name for line in lines((ROOT / "MANIFEST.in").read_text(encoding="utf-8")) for name in line.split()}
-    scripts = {path.name for path in ROOT.glob("*.py")}
-    assert scripts | {"LICENSE", "Makefile", "constraints.txt", "configs", "tests"} <= manifest
+def test_the_sdist_and_the_wheel_have_what_they_must(tmp_path):
+    """Built as a user builds them, in an environment of the build's own, from a copy: a build leaves files behind."""
+    ignore = shutil.ignore_patterns(".git", ".venv", "runs", "build", "dist", "*.egg-info", "__pycache__")
+    shutil.copytree(ROOT, tmp_path / "copy", ignore=ignore)
+    done = subprocess.run([sys.executable, "-m", "build", "--outdir", tmp_path / "dist", tmp_path / "copy"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    (wheel,), (sdist,) = (tmp_path / "dist").glob("*.whl"), (tmp_path / "dist").glob("*.tar.gz")
+    modules = {str(path.relative_to(ROOT)) for package in ("transformer", "data") for path in (ROOT / package).glob("**/*.py")}
+    with zipfile.ZipFile(wheel) as file:
+        assert {name for name in file.namelist() if ".dist-info/" not in name} == modules
+        file.extractall(tmp_path / "site")
+    with tarfile.open(sdist) as file:
+        names = {name.partition("/")[2] for name in file.getnames()}
+    assert modules | {"train.py", "Makefile", "constraints.txt", "LICENSE", ".ci/run", "configs/reverse.cfg", "tests/conftest.py"} <= names
+    command = "import transformer, data.corpora; print(transformer.__file__)"
+    found = subprocess.run([sys.executable, "-c", command], cwd=tmp_path / "site", capture_output=True, text=True).stdout
+    assert found.startswith(str(tmp_path / "site"))

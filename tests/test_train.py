@@ -117,6 +117,28 @@ def test_another_configuration_in_the_same_folder_is_refused(reversed_run):
     assert "Traceback" not in done.stderr
 
 
+def test_other_data_under_the_same_names_is_refused(tmp_path):
+    """The embeddings belong to the pieces of the old data."""
+    command = [
+        "train.py", f"--run={tmp_path}/run", f"--data_dir={tmp_path}", "--examples_train=a.tsv", "--source_column=1",
+        "--target_column=2", "--validation_share=0.2", "--test_share=0.2", "--tokenizer=character", "--d_model=8", "--num_heads=1",
+        "--num_layers=1", "--max_tokens=64", "--train_steps=2", "--beam_size=1", "--max_length=5",
+    ]  # fmt: skip
+    (tmp_path / "a.tsv").write_text("".join(f"word {n}\tWort {n}\n" for n in range(40)))
+    run(*command)
+    tokenizer = (tmp_path / "run" / "tokenizer" / "joint.model").read_bytes()
+    (tmp_path / "a.tsv").write_text("".join(f"place {n}\tPlatz {n}\n" for n in range(40)))
+    done = run(*command, check=False)
+    assert done.returncode == 2 and "training data: " in done.stderr and "Traceback" not in done.stderr
+    assert (tmp_path / "run" / "tokenizer" / "joint.model").read_bytes() == tokenizer
+
+
+def test_a_reader_that_wants_no_more_is_no_error(reversed_run):
+    command = f"yes 'a b' | head -2500 | {sys.executable} -m transformer generate --run={reversed_run[0]} --max_length=3 | head -1"
+    done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == "b a\n" and "Traceback" not in done.stderr
+
+
 def test_flags_cfg_replays_the_run(reversed_run, tmp_path):
     folder, _, _ = reversed_run
     run("train.py", f"--flagfile={folder}/flags.cfg", f"--run={tmp_path}/replay", "--train_steps=1", "--eval_every=1000",
@@ -133,14 +155,18 @@ def test_flags_cfg_replays_the_run(reversed_run, tmp_path):
         (["train.py"], "--corpus"),
         (["train.py", "--source_train=no_such_file", "--target_train=x"], "no_such_file"),
         (["train.py", "--corpus=reverse", "--train_steps=1e3"], "whole number"),
+        (["train.py", "--corpus=reverse", "--run=setup.cfg/run"], "must be writable"),
+        (["train.py", "--corpus=reverse", "--positions=learned", "--max_positions=9"], "max_positions must hold"),
+        (["train.py", "--corpus=reverse", "--corpus_size=50", "--tokenizer=byte", "--max_tokens=16"], "Use --max_tokens="),
         (["-m", "transformer", "generate"], "--run must name a run folder"),
         (["-m", "transformer", "generate", "--run=nowhere"], "must hold model.keras"),
+        (["-m", "transformer", "generate", "--run=nowhere", "--input=no_file"], "no_file"),
         (["-m", "transformer", "fly"], "a command is needed"),
         (["-m", "transformer", "evaluate", "--run=nowhere", "--source=no_file", "--target=x"], "no_file"),
     ],
 )
 def test_a_users_mistake_ends_with_code_2_and_no_traceback(arguments, message, tmp_path):
-    if arguments[0] == "train.py":
+    if arguments[0] == "train.py" and not any(argument.startswith("--run=") for argument in arguments):
         arguments = [*arguments, f"--run={tmp_path}/run"]
     done = run(*arguments, check=False)
     assert done.returncode == 2 and message in done.stderr and "Traceback" not in done.stderr

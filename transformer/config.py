@@ -97,6 +97,14 @@ class ModelConfig:
                 f"source_vocab_size={self.source_vocab_size}, vocab_size={self.vocab_size}. Use tie_embeddings=False."
             )
 
+    def check_lengths(self, *lengths):
+        """Raises ConfigError if learned positions end before the longest of these sequences."""
+        if self.positions == "learned" and max(lengths) > self.max_positions:
+            raise ConfigError(
+                "max_positions must hold the longest sequence. Received: "
+                f"max_positions={self.max_positions}, a length of {max(lengths)}. Use --max_positions={max(lengths)} or more."
+            )
+
     @property
     def inner_dim(self):
         """Width F of the feed-forward layer."""
