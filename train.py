@@ -83,11 +83,13 @@ def build(configs, prepared):
 
     from data.batches import Plan
     from transformer.model import Transformer
-    from transformer.training import make_trainee, set_precision
+    from transformer.training import make_trainee, precision_warning, set_precision
 
     model, _, training, _, _ = configs
     keras.utils.set_random_seed(training.seed)
     set_precision(training.precision)
+    if warning := precision_warning(training.precision):
+        print(f"warning: {warning}", file=sys.stderr, flush=True)
     trainee, jit = make_trainee(lambda: Transformer.from_model_config(model), training)
     replicas = trainee.distribute_strategy.num_replicas_in_sync
     plan = Plan(prepared.splits["train"], training.max_tokens, training.seed, training.accumulate_steps, replicas)

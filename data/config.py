@@ -35,7 +35,7 @@ class DataConfig:
     source_language: str = option("", "code such as en, de, zh; empty: unknown")
     target_language: str = option("", "the same for the target")
     lowercase: bool = option(False, "lowercase all text")
-    clean: bool = option(True, "repair text and drop pairs that teach nothing; see data_report.json")
+    clean: bool = option(True, "repair training text, drop pairs that teach nothing; see data_report.json")
     max_length_ratio: float = option(9.0, "drop training pairs with one side this many times longer than the other",
                                      minimum=1.0)
     max_source_length: int = option(128, "drop longer training pairs (tokens); longer input is cut in pieces", minimum=4)

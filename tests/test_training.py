@@ -14,7 +14,9 @@ from transformer.callbacks import Count, NotFiniteError
 from transformer.config import ConfigError, ModelConfig, TrainingConfig
 from transformer.losses import cross_entropy
 from transformer.model import Transformer
-from transformer.training import Progress, choose_weights, make_trainee, resume, set_precision, start_training, use_jit
+from transformer.training import (
+    Progress, choose_weights, make_trainee, precision_warning, resume, set_precision, start_training, use_jit,
+)  # fmt: skip
 
 # Without biases: the key bias has no gradient but rounding noise, which Adam makes as large as any other.
 MODEL = ModelConfig(d_model=16, num_heads=2, num_layers=1, ffn_dim=32, vocab_size=13, dropout=0.0, use_bias=False)
@@ -138,6 +140,17 @@ def test_lower_precision_learns(precision):
     trainee.fit(dataset(0, 60), verbose=0)
     assert trainee.validate([batch_at(0)])["loss"] < first - 0.5
     assert all(variable.dtype == "float32" for variable in trainee.model.trainable_variables)
+
+
+@pytest.mark.parametrize("precision, flags, warned", [
+    ("bfloat16", "flags : fpu avx2 avx512f", True), ("bfloat16", "flags : fpu avx512_bf16", False),
+    ("bfloat16", "Features : asimd bf16", False), ("float32", "flags : fpu", False), ("float16", "flags : fpu avx512_bf16", True),
+])  # fmt: skip
+@pytest.mark.skipif(bool(tf.config.list_physical_devices("GPU")), reason="a GPU computes in every precision")
+def test_a_precision_that_the_processor_lacks_is_warned_of(tmp_path, precision, flags, warned):
+    (tmp_path / "cpuinfo").write_text(flags)
+    assert bool(precision_warning(precision, tmp_path / "cpuinfo")) == warned
+    assert precision_warning("bfloat16", tmp_path / "none") == ""
 
 
 def test_one_trace_for_each_shape():

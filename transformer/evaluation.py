@@ -80,8 +80,8 @@ def model_card(name, config, scores, samples):
 An encoder-decoder Transformer trained from nothing, {pair}, by transformer-keras {__version__}.
 
 - Training data: {origin}
-- Model: {model["num_layers"]} + {model["num_layers"]} layers, width {model["d_model"]}, feed-forward {model["ffn_dim"] or 4 * model["d_model"]}, \
-{model["num_heads"]} heads, {scores.get("parameters", 0):,} parameters
+- Model: {model["num_layers"]} + {model["num_layers"]} layers, width {model["d_model"]}, \
+feed-forward {model["ffn_dim"] or 4 * model["d_model"]}, {model["num_heads"]} heads, {scores.get("parameters", 0):,} parameters
 - Training: {scores.get("steps", 0):,} updates, {scores.get("minutes", 0):.1f} minutes, \
 {scores.get("tokens_per_second", 0):,.0f} target tokens a second
 - Replay: `python train.py --flagfile=flags.cfg --run=NEW_FOLDER`

@@ -5,6 +5,7 @@ on every replica, divided by their number.
 """
 
 import dataclasses
+import re
 
 import keras
 import tensorflow as tf
@@ -20,6 +21,22 @@ POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixe
 def set_precision(precision):
     """Makes layers compute in `precision`; their weights stay float32."""
     keras.config.set_dtype_policy(POLICIES[precision])
+
+
+def precision_warning(precision, cpuinfo="/proc/cpuinfo"):
+    """What to know of a precision on this machine, or "": a processor without units for it computes it by detours."""
+    if precision == "float32" or tf.config.list_physical_devices("GPU") or tf.config.list_physical_devices("TPU"):
+        return ""
+    if precision == "float16":
+        return "float16 is made for GPUs; on this processor float32 is faster."
+    try:
+        with open(cpuinfo, encoding="utf-8") as file:
+            features = set(re.findall(r"\w+", file.read()))
+    except OSError:
+        return ""
+    if features & {"avx512_bf16", "amx_bf16", "bf16"}:
+        return ""
+    return "this processor has no bfloat16 units: float32 is several times faster. Use --precision=float32."
 
 
 def make_strategy(distribution):
@@ -46,7 +63,7 @@ def use_jit(jit, strategy):
         if jit == "on" and strategy.num_replicas_in_sync > 1 and not accelerated:
             raise ConfigError("jit='on' does not work with several CPU replicas. Received: --jit=on. Use --jit=off.")
         return jit == "on", f"--jit={jit}"
-    return accelerated, "an accelerator is there" if accelerated else "compiling costs more than it gains on a CPU"
+    return accelerated, "an accelerator is there" if accelerated else "on a CPU it takes long to pay; try --jit=on in a long run"
 
 
 @dataclasses.dataclass

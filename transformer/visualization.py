@@ -66,7 +66,8 @@ def _use_fonts_that_have(figure, text):
     if all(character < "\u2e80" for character in text):
         return
     installed = {font.name for font in font_manager.fontManager.ttflist}
-    wanted = ("Noto Sans CJK", "Noto Serif CJK", "WenQuanYi", "Source Han", "PingFang", "Microsoft YaHei", "SimHei", "Droid Sans Fallback")
+    wanted = ("Noto Sans CJK", "Noto Serif CJK", "WenQuanYi", "Source Han", "PingFang", "Microsoft YaHei", "SimHei",
+              "Droid Sans Fallback")  # fmt: skip
     names = [name for start in wanted for name in sorted(installed) if name.startswith(start)]
     for label in figure.findobj(matplotlib_text.Text):
         label.set_fontfamily([*names[:1], "DejaVu Sans"])
