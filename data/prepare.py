@@ -17,6 +17,7 @@ import tempfile
 
 import numpy as np
 
+import transformer.config
 import transformer.tokenizer
 from data.batches import Packing, pack
 from data.cleaning import clean
@@ -137,7 +138,7 @@ def cache_key(data, tokenizer):
     source_kind(data)
     options = dataclasses.asdict(data) | {"data_dir": ""} | dataclasses.asdict(tokenizer)
     options["versions"] = [importlib.metadata.version(name) for name in ("ftfy", "sentencepiece")]
-    code = [*sorted(pathlib.Path(__file__).parent.glob("**/*.py")), transformer.tokenizer.__file__]
+    code = [*sorted(pathlib.Path(__file__).parent.glob("**/*.py")), transformer.tokenizer.__file__, transformer.config.__file__]
     models = [path for path in (tokenizer.source_tokenizer, tokenizer.target_tokenizer) if path]
     # A tokenizer file that is missing is reported when it is loaded.
     files = [path for path in [*code, *input_files(data), *models] if os.path.isfile(path)]
@@ -204,11 +205,11 @@ def _write_split(folder, name, pairs, source, target, data, report):
         long = np.diff(offsets) > limit
         if long.any():
             examples = [f"{n + 1}: {' ||| '.join(pairs[n])[:160]}" for n in np.nonzero(long)[0][:5]]
-            action = "dropped" if name == "train" else "no loss"
+            action = {"train": "dropped", "validation": "no loss", "test": "kept"}[name]
             found = {"action": action, "count": int(long.sum()), "examples": examples}
             report["reasons"][f"{side} too long (tokens)"] = found
             fits &= ~long
-    if not fits.any():
+    if name != "test" and not fits.any():
         raise DataError(f"every split needs pairs. Received: none for {name} after cleaning. Use a larger --max_source_length.")
     if name == "train":
         pairs = list(itertools.compress(pairs, fits))

@@ -254,6 +254,17 @@ class TestArticle:
         assert losses[-1] < 0.7 * losses[0]
 
 
+def test_the_masks_of_keras_are_those_of_the_stacks():
+    """Padding on the left, which only a mask can tell: the real tokens have the outputs of a row without it."""
+    model = model_of()
+    table = keras.layers.Embedding(23, 16, mask_zero=True)
+    padded, plain = (table(ops.convert_to_tensor(ids)) for ids in ([[0, 0, 5, 9, 3]], [[5, 9, 3]]))
+    memory, expected = model.encoder(padded), model.encoder(plain)
+    np.testing.assert_allclose(ops.convert_to_numpy(memory)[:, 2:], ops.convert_to_numpy(expected), atol=1e-5)
+    found = ops.convert_to_numpy(model.decoder(padded, memory))
+    np.testing.assert_allclose(found[:, 2:], ops.convert_to_numpy(model.decoder(plain, expected)), atol=1e-5)
+
+
 def test_learned_positions_end_where_their_table_ends():
     model = model_of(positions="learned", max_positions=4)
     with pytest.raises(ValueError, match="length 5, max_positions=4"):

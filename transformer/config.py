@@ -224,7 +224,7 @@ class DecodingConfig:
     temperature: float = option(0.0, "above 0: sample from softmax(logits / temperature)", minimum=0.0)
     top_k: int = option(0, "sample among the k likeliest; 0: all", minimum=0)
     top_p: float = option(1.0, "sample among the likeliest whose probabilities sum to p", minimum=0.0, maximum=1.0)
-    sampling_seed: int = option(1, "of the sampling", minimum=0)
+    sampling_seed: int = option(1, "of the sampling", minimum=0, maximum=2**32 - 1)
 
     def __post_init__(self):
         check_options(self)

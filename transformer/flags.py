@@ -288,8 +288,8 @@ def main(run, configs, description="", define_more=None, user_errors=(ConfigErro
         argv: the program's name and its arguments; default: `sys.argv`.
 
     Returns:
-        The exit code: 0, 2 after a user's error (`error: ...` on stderr), 130 after Ctrl-C. SIGTERM ends the program as an
-        exception does, so that temporary files are removed.
+        The exit code: 0, 2 after a user's error (`error: ...` on stderr), 130 after Ctrl-C, 141 where the reader of stdout
+        has gone. SIGTERM ends the program as an exception does, so that what must be tidied up is.
     """
     argv = sys.argv if argv is None else argv
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
@@ -297,12 +297,14 @@ def main(run, configs, description="", define_more=None, user_errors=(ConfigErro
     if define_more:
         define_more(flag_values)
     define(*configs, flag_values=flag_values)
-    if {"--help", "-h", "-help"} & set(argv[1:]):
-        print(help_text(os.path.basename(argv[0]), description, configs, flag_values))
-        return 0
     try:
-        parse(argv, flag_values)
-        code = run(*(read(config, flag_values) for config in configs), flag_values)
+        if {"--help", "-h", "-help"} & set(argv[1:]):
+            print(help_text(os.path.basename(argv[0]), description, configs, flag_values))
+            code = 0
+        else:
+            parse(argv, flag_values)
+            code = run(*(read(config, flag_values) for config in configs), flag_values)
+        sys.stdout.flush()
     except (ConfigError, *user_errors) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -59,12 +59,12 @@ class Generator:
 
         try:
             config = json.loads((run / "config.json").read_text(encoding="utf-8"))
+            limits = config["data"]["max_source_length"], config["data"]["lowercase"]
             model = keras.models.load_model(run / "model.keras", compile=False)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, KeyError) as error:
             raise ConfigError(f"a run folder must be whole. Received: {run} ({error}). Run its training command again.") from None
         decoding = DecodingConfig(**{**config["decoding"], **decoding})
-        data = config["data"]
-        return cls(model, *load_tokenizers(run / "tokenizer"), decoding, data["max_source_length"], data["lowercase"])
+        return cls(model, *load_tokenizers(run / "tokenizer"), decoding, *limits)
 
     def __call__(self, texts):
         """list of str -> list of str: the best output for each, in order; an empty text gives an empty one."""

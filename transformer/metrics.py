@@ -21,7 +21,7 @@ def bleu_metric(language=""):
     except (ImportError, RuntimeError) as error:
         raise ConfigError(
             f"the target language must be one that BLEU can split into words. Received: {language!r} "
-            f"({str(error).strip().splitlines()[0]}). Use pip install 'sacrebleu[{language}]'."
+            f"({str(error).strip().splitlines()[0]}). Use pip install 'sacrebleu[{base_language(language)}]'."
         ) from None
 
 

@@ -150,30 +150,30 @@ class Decoder(Stack):
         super().build(inputs_shape)
 
     def call(
-        self, inputs, memory, segments=None, memory_segments=None, mask=None, memory_mask=None, training=False
+        self, inputs, memory, segments=None, memory_segments=None, inputs_mask=None, memory_mask=None, training=False
     ):
         """Decodes embeddings (B, T, D), or ids (B, T), attending to memory (B, S, D).
 
         Args:
             segments: int32 (B, T), 0 for padding; memory_segments: int32 (B, S). A token sees the tokens before it in
                 its segment, and the memory of the segment with the same number.
-            mask, memory_mask: bool (B, T) and (B, S), True where real, for what has no segments. Keras fills them in: the
-                memory's is the mask of the Encoder's input.
+            inputs_mask, memory_mask: bool (B, T) and (B, S), True where real, for what has no segments. Keras fills them
+                in, by these names: the memory's is the mask of the Encoder's input.
 
         Returns:
             (B, T, D).
         """
         x, masks, positions = self._enter_with_memory(
-            inputs, memory, segments, memory_segments, training, mask, memory_mask
+            inputs, memory, segments, memory_segments, training, inputs_mask, memory_mask
         )
         for layer in self.layers:
             x = layer(x, memory, *masks, positions, training=training)
         return self.norm(x) if self.norm else x
 
     def _enter_with_memory(
-        self, inputs, memory, segments, memory_segments, training, mask=None, memory_mask=None
+        self, inputs, memory, segments, memory_segments, training, inputs_mask=None, memory_mask=None
     ):
-        x, segments, positions = self._enter(inputs, segments, training, mask)
+        x, segments, positions = self._enter(inputs, segments, training, inputs_mask)
         if memory_segments is None:
             memory_segments = _segments_of_mask(memory_mask, memory)
         mask = ops.logical_and(segment_mask(segments, segments), causal_mask(ops.shape(x)[1]))
