@@ -134,7 +134,7 @@ def test_other_data_under_the_same_names_is_refused(tmp_path):
 
 
 def test_a_reader_that_wants_no_more_is_no_error(reversed_run):
-    command = f"yes 'a b' | head -2500 | {sys.executable} -m transformer generate --run={reversed_run[0]} --max_length=3 | head -1"
+    command = f"yes 'a b' | head -2500 | {sys.executable} -m transformer generate --run={reversed_run[0]} --max_length=4 | head -1"
     done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout == "b a\n" and "Traceback" not in done.stderr
 
