@@ -7,6 +7,7 @@ import time
 
 from transformer import __version__
 from transformer.checkpoints import write_json, write_text
+from transformer.config import ModelConfig
 from transformer.metrics import translation_scores
 
 
@@ -81,7 +82,7 @@ An encoder-decoder Transformer trained from nothing, {pair}, by transformer-kera
 
 - Training data: {origin}
 - Model: {model["num_layers"]} + {model["num_layers"]} layers, width {model["d_model"]}, \
-feed-forward {model["ffn_dim"] or 4 * model["d_model"]}, {model["num_heads"]} heads, {scores.get("parameters", 0):,} parameters
+feed-forward {ModelConfig(**model).inner_dim}, {model["num_heads"]} heads, {scores.get("parameters", 0):,} parameters
 - Training: {scores.get("steps", 0):,} updates, {scores.get("minutes", 0):.1f} minutes, \
 {scores.get("tokens_per_second", 0):,.0f} target tokens a second
 - Replay: `python train.py --flagfile=flags.cfg --run=NEW_FOLDER`

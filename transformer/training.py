@@ -23,12 +23,17 @@ def set_precision(precision):
     keras.config.set_dtype_policy(POLICIES[precision])
 
 
+def has_accelerator():
+    """Whether there is a GPU or a TPU."""
+    return bool(tf.config.list_physical_devices("GPU") or tf.config.list_physical_devices("TPU"))
+
+
 def precision_warning(precision, cpuinfo="/proc/cpuinfo"):
     """What to know of a precision on this machine, or "": a processor without units for it computes it by detours."""
-    if precision == "float32" or tf.config.list_physical_devices("GPU") or tf.config.list_physical_devices("TPU"):
+    if precision == "float32" or has_accelerator():
         return ""
     if precision == "float16":
-        return "float16 is made for GPUs; on this processor float32 is faster."
+        return "float16 is made for GPUs, and there is none here. Use --precision=float32."
     try:
         with open(cpuinfo, encoding="utf-8") as file:
             features = set(re.findall(r"\w+", file.read()))
@@ -58,7 +63,7 @@ def make_strategy(distribution):
 
 def use_jit(jit, strategy):
     """Whether to compile the step with XLA, and why: (bool, reason)."""
-    accelerated = bool(tf.config.list_physical_devices("GPU") or tf.config.list_physical_devices("TPU"))
+    accelerated = has_accelerator()
     if jit != "auto":
         if jit == "on" and strategy.num_replicas_in_sync > 1 and not accelerated:
             raise ConfigError("jit='on' does not work with several CPU replicas. Received: --jit=on. Use --jit=off.")
@@ -232,12 +237,12 @@ def start_training(
         The Progress, and the signal that stopped the training or None.
     """
     progress = resume(trainee, folder)
+    if progress.is_over(config):
+        return progress, None
     description = (folder / "config.json").read_text(encoding="utf-8")
     log = callbacks.Log(config, progress, folder, padding_share, description)
     checkpoint = callbacks.Checkpoint(config, progress, folder)
     validate = callbacks.Validate(config, progress, folder, validation, translate, texts, language, log.validated)
-    if progress.is_over(config):
-        return progress, None
     try:
         trainee.fit(
             make_dataset(progress.step),
