@@ -35,8 +35,11 @@ class Reference:
         self.w = {path.split("/", 1)[1]: np.asarray(value, "float64") for path, value in weights.items()}
         self.c = config
 
-    def dense(self, name, x):
-        return x @ self.w[f"{name}/kernel"] + self.w.get(f"{name}/bias", 0.0)
+    def dense(self, name, x, part=0, parts=1):
+        """x times the kernel called `name`, or the `part`-th of the `parts` that stand in it side by side."""
+        width = self.w[f"{name}/kernel"].shape[1] // parts
+        columns = slice(part * width, (part + 1) * width)
+        return x @ self.w[f"{name}/kernel"][:, columns] + self.w.get(f"{name}/bias", np.zeros(parts * width))[columns]
 
     def norm(self, name, x):
         if self.c.norm_type == "rms":
@@ -52,7 +55,11 @@ class Reference:
 
     def attention(self, name, x, source, causal=False, rotary=False):
         """Returns the output (T, D) and the weights (H, T, S)."""
-        query, key, value = (self.dense(f"{name}/{part}", y) for part, y in zip(("query", "key", "value"), (x, source, source)))
+        if f"{name}/query_key_value/kernel" in self.w:
+            query, key, value = (self.dense(f"{name}/query_key_value", x, part, 3) for part in range(3))
+        else:
+            query = self.dense(f"{name}/query", x)
+            key, value = (self.dense(f"{name}/key_value", source, part, 2) for part in range(2))
         width, heads, weights = self.c.d_model // self.c.num_heads, [], []
         for head in range(self.c.num_heads):
             columns = slice(head * width, (head + 1) * width)

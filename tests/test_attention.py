@@ -63,23 +63,39 @@ def test_weights_are_float32_and_finite_whatever_the_precision(dtype):
 
 @pytest.mark.parametrize("use_bias", [True, False])
 @pytest.mark.parametrize("rotary", [True, False])
-@pytest.mark.parametrize("causal", [True, False])
-def test_the_layer_equals_numpy(use_bias, rotary, causal):
+def test_self_attention_equals_numpy(use_bias, rotary):
     layer, reference = attention_of(use_bias=use_bias, rotary=rotary)
-    x = random(2, 5, 8, seed=20)
-    source = x if causal else random(2, 4, 8, seed=21)
-    own, others = (ops.reshape(ops.arange(length, dtype="int32"), (1, length)) for length in (5, source.shape[1]))
-    mask = causal_mask(5) if causal else None
-    output, weights = layer(x, source, mask, own, others), layer.attention_weights(x, source, mask, own, others)
+    x, arguments = random(2, 5, 8, seed=20), (None, causal_mask(5), ops.convert_to_tensor([[0, 1, 2, 3, 4]], "int32"))
+    output, weights = layer(x, *arguments), layer.attention_weights(x, *arguments)
     for row in range(2):
-        expected = reference.attention("attention", x[row], source[row], causal=causal, rotary=rotary)
+        expected = reference.attention("attention", x[row], x[row], causal=True, rotary=rotary)
         np.testing.assert_allclose(array(output)[row], expected[0], atol=1e-5)
         np.testing.assert_allclose(array(weights)[row], expected[1], atol=1e-5)
-    assert len(layer.weights) == (8 if use_bias else 4)
+    assert len(layer.weights) == (4 if use_bias else 2)
+
+
+@pytest.mark.parametrize("use_bias", [True, False])
+def test_cross_attention_equals_numpy(use_bias):
+    layer, reference = attention_of(cross=True, use_bias=use_bias)
+    x, source = random(2, 5, 8, seed=20), random(2, 4, 8, seed=21)
+    for row in range(2):
+        expected = reference.attention("attention", x[row], source[row])
+        np.testing.assert_allclose(array(layer(x, source))[row], expected[0], atol=1e-5)
+        np.testing.assert_allclose(array(layer.attention_weights(x, source))[row], expected[1], atol=1e-5)
+    assert len(layer.weights) == (6 if use_bias else 3)
+
+
+def test_each_matrix_is_initialised_as_if_it_stood_alone():
+    """Glorot's bound for a matrix (D, D) is sqrt(6 / 2 D)."""
+    for cross in (False, True):
+        layer = MultiHeadAttention(64, 2, cross=cross)
+        layer.build()
+        for dense in (*layer.projections, layer.output_projection):
+            assert np.abs(array(dense.kernel)).max() == pytest.approx((6 / 128) ** 0.5, rel=0.01)
 
 
 def test_masked_keys_are_as_if_they_were_not_there():
-    layer, reference = attention_of()
+    layer, reference = attention_of(cross=True)
     x, source = random(1, 3, 8, seed=20), random(1, 5, 8, seed=21)
     mask = ops.convert_to_tensor([[[True, False, True, True, False]] * 3])
     expected, weights = reference.attention("attention", x[0], source[0, [0, 2, 3]])
@@ -93,7 +109,7 @@ def test_masked_keys_are_as_if_they_were_not_there():
 
 
 def test_each_row_has_its_own_mask():
-    layer, _ = attention_of()
+    layer, _ = attention_of(cross=True)
     x, source = random(2, 3, 8, seed=20), random(2, 4, 8, seed=21)
     mask = np.random.default_rng(3).random((2, 3, 4)) < 0.6
     mask[:, :, 0] = True
@@ -105,7 +121,7 @@ def test_each_row_has_its_own_mask():
 
 
 def test_the_memory_has_no_order_and_the_queries_keep_theirs():
-    layer, _ = attention_of()
+    layer, _ = attention_of(cross=True)
     x, source = random(1, 4, 8, seed=20), random(1, 5, 8, seed=21)
     mask, order = np.array([[[True, False, True, True, True]] * 4]), [3, 0, 4, 2, 1]
     before = array(layer(x, source, ops.convert_to_tensor(mask)))
@@ -121,30 +137,27 @@ def test_rotary_attention_knows_the_order():
     layer, _ = attention_of(rotary=True)
     x, order = random(1, 4, 8, seed=20), [3, 0, 2, 1]
     positions = ops.convert_to_tensor([[0, 1, 2, 3]], "int32")
-    before = array(layer(x, x, None, positions, positions))
-    after = array(layer(x[:, order], x[:, order], None, positions, positions))
+    before = array(layer(x, None, None, positions))
+    after = array(layer(x[:, order], None, None, positions))
     assert np.abs(before[:, order] - after).max() > 1e-2
     # a common shift of all positions is not seen
-    np.testing.assert_allclose(before, array(layer(x, x, None, positions + 9, positions + 9)), atol=1e-5)
+    np.testing.assert_allclose(before, array(layer(x, None, None, positions + 9)), atol=1e-5)
 
 
-@pytest.mark.parametrize("rotary", [True, False])
-def test_kept_keys_and_values_give_the_same(rotary):
-    layer, _ = attention_of(rotary=rotary)
+def test_kept_keys_and_values_give_the_same():
+    layer, _ = attention_of(cross=True)
     x, source = random(2, 3, 8, seed=20), random(2, 5, 8, seed=21)
-    own, others = (ops.reshape(ops.arange(length, dtype="int32"), (1, length)) for length in (3, 5))
-    kept = layer.keys_values(source, others)
+    kept = layer.keys_values(source)
     assert [tuple(part.shape) for part in kept] == [(2, 2, 5, 4)] * 2
-    np.testing.assert_allclose(array(layer.attend(x, *kept, None, own)), array(layer(x, source, None, own, others)),
-                               atol=1e-6)
+    np.testing.assert_allclose(array(layer.attend(layer.queries(x), *kept)), array(layer(x, source)), atol=1e-6)
 
 
 def test_dropout_is_on_the_weights_and_in_training_only():
     """Two like keys have weights 1/2, each dropped or doubled (rate 0.5): a head gives 0, 1 or 2 times the value."""
     keras.utils.set_random_seed(0)
-    layer = MultiHeadAttention(8, 2, dropout=0.5, use_bias=False)
+    layer = MultiHeadAttention(8, 2, cross=True, dropout=0.5, use_bias=False)
     layer.build()
-    layer.value_projection.kernel.assign(np.eye(8))
+    layer.projections[1].kernel.assign(np.concatenate([np.eye(8)] * 2, axis=1))
     layer.output_projection.kernel.assign(np.eye(8))
     x, source = random(50, 1, 8), np.ones((50, 2, 8), "float32")
     np.testing.assert_allclose(array(layer(x, source)), 1.0, atol=1e-6)

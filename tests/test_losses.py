@@ -2,11 +2,12 @@
 
 import math
 
+import keras
 import numpy as np
 import pytest
 from keras import ops
 
-from transformer.losses import correct_tokens, cross_entropy
+from transformer.losses import correct_tokens, cross_entropy, output_cross_entropy
 
 # Probabilities of three tokens at two positions, and one position of padding.
 LOGITS = np.log(np.array([[[0.5, 0.25, 0.25], [0.1, 0.1, 0.8], [0.2, 0.2, 0.6]]], "float32"))
@@ -42,3 +43,43 @@ def test_half_precision_logits_are_summed_in_float32():
 def test_correct_tokens_counts_real_ones_only():
     assert float(correct_tokens(TARGETS, LOGITS)) == 1.0
     assert float(correct_tokens(np.array([[0, 2, 2]]), LOGITS)) == 2.0
+
+
+def gradients(loss, *arguments):
+    """The loss and its gradients by the arguments, as float64 arrays."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        value, found = jax.value_and_grad(loss, argnums=tuple(range(len(arguments))))(*arguments)
+    else:
+        import tensorflow as tf
+
+        with tf.GradientTape() as tape:
+            tape.watch(arguments)
+            value = loss(*arguments)
+        found = tape.gradient(value, arguments)
+    return [np.asarray(ops.convert_to_numpy(ops.cast(x, "float32")), "float64") for x in (value, *found)]
+
+
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("max_logits", [10**6, 40, 1])  # all rows at once, four at a time with one left over, one by one
+def test_the_loss_with_its_own_gradient_equals_the_plain_one(label_smoothing, max_logits):
+    generator = np.random.default_rng(0)
+    hidden, table = (ops.convert_to_tensor(generator.normal(size=shape), "float32") for shape in ((3, 5, 8), (10, 8)))
+    targets = generator.integers(0, 10, (3, 5))
+    targets[0, :2] = 0
+    logits = lambda hidden, table: ops.matmul(hidden, ops.transpose(table))  # noqa: E731
+    plain = gradients(lambda h, e: 0.7 * cross_entropy(targets, logits(h, e), label_smoothing)[0], hidden, table)
+    own = gradients(
+        lambda h, e: output_cross_entropy(targets, h, e, label_smoothing, weight=0.7, max_logits=max_logits), hidden, table
+    )
+    twice = gradients(lambda h, e: 2.0 * output_cross_entropy(targets, h, e, label_smoothing), hidden, table)
+    for ours, double, theirs in zip(own, twice, plain):
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
+        np.testing.assert_allclose(double, theirs * 2.0 / 0.7, atol=3e-5)
+
+
+def test_a_token_that_is_all_but_impossible_has_a_finite_loss_and_its_true_gradient():
+    hidden, table = ops.convert_to_tensor([[[1.0]]]), ops.convert_to_tensor([[0.0], [-500.0], [500.0]])
+    loss, by_hidden, _ = gradients(lambda h, e: output_cross_entropy(np.array([[1]]), h, e), hidden, table)
+    assert loss == pytest.approx(80.6, abs=0.1) and by_hidden.item() == pytest.approx(1000.0)

@@ -6,6 +6,7 @@ Shapes: B batch, T query length, S key length, D model width, H heads, K width o
 import keras
 from keras import ops
 
+from transformer.dropout import Dropout
 from transformer.positions import rotate
 
 
@@ -40,80 +41,111 @@ def attention_weights(query, key, mask=None):
     scores = ops.matmul(query * query.shape[-1] ** -0.5, ops.swapaxes(key, -1, -2))
     scores = ops.cast(scores, "float32")
     if mask is not None:
-        scores = ops.where(mask[:, None], scores, -1e9)
+        # Added, not selected: a selection has a gradient that costs as much again.
+        scores = scores + ops.where(mask[:, None], 0.0, -1e38)
     return ops.softmax(scores, axis=-1)
 
 
 @keras.saving.register_keras_serializable("transformer")
 class MultiHeadAttention(keras.layers.Layer):
-    """Multi-head attention from one sequence to another, or to itself.
+    """Multi-head attention of a sequence to itself, or to another one.
+
+    What is projected from the same input is one matrix: queries, keys and values of self-attention side by side, keys and
+    values of cross-attention. One large product is faster than three small ones.
 
     Args:
         d_model: width D. num_heads: H, a divisor of D.
-        use_bias: biases on the four projections. dropout: rate on the attention weights.
+        cross: keys and values come from another sequence.
+        use_bias: biases on the projections. dropout: rate on the attention weights.
         rotary: rotate queries and keys by their positions.
     """
 
-    def __init__(self, d_model, num_heads, use_bias=True, dropout=0.0, rotary=False, **kwargs):
+    def __init__(self, d_model, num_heads, cross=False, use_bias=True, dropout=0.0, rotary=False, **kwargs):
         super().__init__(**kwargs)
         self.supports_masking = True  # Keras's masks pass through; attention goes by the one it is given
-        self.d_model, self.num_heads, self.use_bias, self.rotary = d_model, num_heads, use_bias, rotary
-        self.rate = dropout
-        for name in ("query", "key", "value", "output"):
-            dense = keras.layers.Dense(d_model, use_bias=use_bias, dtype=self.dtype_policy, name=name)
-            setattr(self, f"{name}_projection", dense)
-        self.dropout = keras.layers.Dropout(dropout, dtype=self.dtype_policy)
+        self.d_model, self.num_heads, self.cross = d_model, num_heads, cross
+        self.use_bias, self.rotary, self.rate = use_bias, rotary, dropout
+        parts = {"query": 1, "key_value": 2} if cross else {"query_key_value": 3}
+        self.projections = [self._dense(name, count) for name, count in parts.items()]
+        self.output_projection = self._dense("output", 1)
+        self.dropout = Dropout(dropout, dtype=self.dtype_policy)
+
+    def _dense(self, name, count):
+        """`count` matrices (D, D) side by side, each initialised as if it stood alone (Glorot & Bengio 2010)."""
+        initializer = keras.initializers.VarianceScaling((1 + count) / 2, "fan_avg", "uniform")
+        return keras.layers.Dense(
+            count * self.d_model, use_bias=self.use_bias, kernel_initializer=initializer, dtype=self.dtype_policy, name=name
+        )
 
     def build(self, input_shape=None):
-        for dense in (self.query_projection, self.key_projection, self.value_projection, self.output_projection):
+        for dense in (*self.projections, self.output_projection):
             dense.build((None, None, self.d_model))
 
     def _split(self, x):
-        """(B, L, D) -> (B, H, L, K)"""
+        """(B, L, C * D) -> a list of C times (B, H, L, K)"""
         batch, length = ops.shape(x)[:2]
-        x = ops.reshape(x, (batch, length, self.num_heads, self.d_model // self.num_heads))
-        return ops.transpose(x, (0, 2, 1, 3))
+        count = x.shape[-1] // self.d_model
+        x = ops.reshape(x, (batch, length, count, self.num_heads, self.d_model // self.num_heads))
+        return ops.unstack(ops.transpose(x, (2, 0, 3, 1, 4)), count)
 
-    def _queries(self, x, positions):
-        query = self._split(self.query_projection(x))
-        return rotate(query, positions) if self.rotary else query
+    def queries(self, x, positions=None):
+        """The queries (B, H, T, K) of x (B, T, D), in cross-attention."""
+        return self._turned(self._split(self.projections[0](x))[0], positions)
 
-    def keys_values(self, x, positions=None):
-        """Keys and values of x (B, S, D): a pair of (B, H, S, K), the thing that a cache holds."""
-        key, value = self._split(self.key_projection(x)), self._split(self.value_projection(x))
-        return (rotate(key, positions) if self.rotary else key), value
+    def keys_values(self, source, positions=None):
+        """Keys and values of source (B, S, D), in cross-attention: a pair of (B, H, S, K), the thing that a cache holds."""
+        key, value = self._split(self.projections[1](source))
+        return self._turned(key, positions), value
 
-    def attention_weights(self, x, source, mask=None, positions=None, source_positions=None):
-        """The attention weights alone, float32 (B, H, T, S); arguments as in `call`."""
-        key, _ = self.keys_values(source, source_positions)
-        return attention_weights(self._queries(x, positions), key, mask)
+    def queries_keys_values(self, x, positions=None):
+        """Queries, keys and values of x (B, L, D), in self-attention: three times (B, H, L, K)."""
+        query, key, value = self._split(self.projections[0](x))
+        return self._turned(query, positions), self._turned(key, positions), value
 
-    def attend(self, x, key, value, mask=None, positions=None, training=False):
-        """Attention from x (B, T, D) to ready keys and values (B, H, S, K) -> (B, T, D)."""
-        weights = attention_weights(self._queries(x, positions), key, mask)
+    def _turned(self, x, positions):
+        return rotate(x, positions) if self.rotary else x
+
+    def _project(self, x, source, positions):
+        if self.cross == (source is None):
+            raise ValueError(
+                f"A layer with cross=True attends to a source, one without to its input. Received: cross={self.cross}, "
+                f"source {'missing' if source is None else 'given'}."
+            )
+        if self.cross:
+            return self.queries(x), *self.keys_values(source)
+        return self.queries_keys_values(x, positions)
+
+    def attend(self, query, key, value, mask=None, training=False):
+        """What queries (B, H, T, K) get from keys and values (B, H, S, K): (B, T, D)."""
+        weights = attention_weights(query, key, mask)
         weights = self.dropout(ops.cast(weights, value.dtype), training=training)
         heads = ops.transpose(ops.matmul(weights, value), (0, 2, 1, 3))  # (B, T, H, K)
         batch, length = ops.shape(heads)[:2]
         return self.output_projection(ops.reshape(heads, (batch, length, self.d_model)))
 
-    def call(self, x, source, attention_mask=None, positions=None, source_positions=None, training=False):
-        """Attends from x (B, T, D) to source (B, S, D).
+    def call(self, x, source=None, attention_mask=None, positions=None, training=False):
+        """Attends from x (B, T, D) to itself, or to source (B, S, D).
 
         Args:
             attention_mask: bool (B, T, S), True where visible.
-            positions, source_positions: int32 (B or 1, T) and (B or 1, S), used by rotary attention only.
+            positions: int32 (B or 1, T), used by rotary self-attention only.
 
         Returns:
             (B, T, D).
         """
-        key, value = self.keys_values(source, source_positions)
-        return self.attend(x, key, value, attention_mask, positions, training)
+        return self.attend(*self._project(x, source, positions), attention_mask, training)
+
+    def attention_weights(self, x, source=None, attention_mask=None, positions=None):
+        """The attention weights alone, float32 (B, H, T, S); arguments as in `call`."""
+        query, key, _ = self._project(x, source, positions)
+        return attention_weights(query, key, attention_mask)
 
     def get_config(self):
         return {
             **super().get_config(),
             "d_model": self.d_model,
             "num_heads": self.num_heads,
+            "cross": self.cross,
             "use_bias": self.use_bias,
             "dropout": self.rate,
             "rotary": self.rotary,

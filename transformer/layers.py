@@ -10,6 +10,7 @@ from keras import ops
 
 from transformer.attention import MultiHeadAttention
 from transformer.config import ModelConfig
+from transformer.dropout import Dropout
 
 ACTIVATIONS = {
     "relu": ops.relu,
@@ -50,7 +51,7 @@ class Residual(ConfiguredLayer):
     def __init__(self, config, **kwargs):
         super().__init__(config, **kwargs)
         self.norm = normalization(self.config, self.dtype_policy, "norm")
-        self.dropout = keras.layers.Dropout(self.config.dropout, dtype=self.dtype_policy)
+        self.dropout = Dropout(self.config.dropout, dtype=self.dtype_policy)
 
     def build(self, input_shape=None):
         self.norm.build((None, None, self.config.d_model))
@@ -79,7 +80,7 @@ class FeedForward(ConfiguredLayer):
         self.inner = dense(self.config.inner_dim, "inner")
         self.gate = dense(self.config.inner_dim, "gate") if self.config.gated else None
         self.outer = dense(self.config.d_model, "outer")
-        self.dropout = keras.layers.Dropout(self.config.activation_dropout, dtype=self.dtype_policy)
+        self.dropout = Dropout(self.config.activation_dropout, dtype=self.dtype_policy)
 
     def build(self, input_shape=None):
         self.inner.build((None, None, self.config.d_model))
@@ -95,9 +96,10 @@ class FeedForward(ConfiguredLayer):
         return self.outer(self.dropout(hidden, training=training))
 
 
-def _attention(config, dtype, name, rotary):
+def _attention(config, dtype, name, cross=False):
+    rotary = config.positions == "rotary" and not cross
     return MultiHeadAttention(
-        config.d_model, config.num_heads, config.use_bias, config.attention_dropout, rotary, dtype=dtype, name=name
+        config.d_model, config.num_heads, cross, config.use_bias, config.attention_dropout, rotary, dtype=dtype, name=name
     )
 
 
@@ -108,7 +110,7 @@ class EncoderLayer(ConfiguredLayer):
     def __init__(self, config, **kwargs):
         super().__init__(config, **kwargs)
         config, dtype = self.config, self.dtype_policy
-        self.self_attention = _attention(config, dtype, "self_attention", config.positions == "rotary")
+        self.self_attention = _attention(config, dtype, "self_attention")
         self.self_residual = Residual(config, dtype=dtype, name="self_residual")
         self.feed_forward = FeedForward(config, dtype=dtype, name="feed_forward")
         self.feed_forward_residual = Residual(config, dtype=dtype, name="feed_forward_residual")
@@ -119,16 +121,14 @@ class EncoderLayer(ConfiguredLayer):
 
     def call(self, x, attention_mask=None, positions=None, training=False):
         """x (B, S, D), attention_mask bool (B, S, S), positions int32 (B or 1, S) -> (B, S, D)."""
-        inner = self.self_residual.enter(x)
-        y = self.self_attention(inner, inner, attention_mask, positions, positions, training=training)
+        y = self.self_attention(self.self_residual.enter(x), None, attention_mask, positions, training=training)
         x = self.self_residual(x, y, training=training)
         y = self.feed_forward(self.feed_forward_residual.enter(x), training=training)
         return self.feed_forward_residual(x, y, training=training)
 
     def attention_weights(self, x, mask=None, positions=None):
         """float32 (B, H, S, S): the weights that `call` uses, dropout aside."""
-        inner = self.self_residual.enter(x)
-        return self.self_attention.attention_weights(inner, inner, mask, positions, positions)
+        return self.self_attention.attention_weights(self.self_residual.enter(x), None, mask, positions)
 
 
 @keras.saving.register_keras_serializable("transformer")
@@ -138,9 +138,9 @@ class DecoderLayer(ConfiguredLayer):
     def __init__(self, config, **kwargs):
         super().__init__(config, **kwargs)
         config, dtype = self.config, self.dtype_policy
-        self.self_attention = _attention(config, dtype, "self_attention", config.positions == "rotary")
+        self.self_attention = _attention(config, dtype, "self_attention")
         self.self_residual = Residual(config, dtype=dtype, name="self_residual")
-        self.cross_attention = _attention(config, dtype, "cross_attention", False)
+        self.cross_attention = _attention(config, dtype, "cross_attention", cross=True)
         self.cross_residual = Residual(config, dtype=dtype, name="cross_residual")
         self.feed_forward = FeedForward(config, dtype=dtype, name="feed_forward")
         self.feed_forward_residual = Residual(config, dtype=dtype, name="feed_forward_residual")
@@ -162,8 +162,7 @@ class DecoderLayer(ConfiguredLayer):
         return self._after_cross_attention(x, y, training)
 
     def _after_self_attention(self, x, mask, positions, training):
-        inner = self.self_residual.enter(x)
-        y = self.self_attention(inner, inner, mask, positions, positions, training=training)
+        y = self.self_attention(self.self_residual.enter(x), None, mask, positions, training=training)
         return self.self_residual(x, y, training=training)
 
     def _after_cross_attention(self, x, y, training):
@@ -173,8 +172,7 @@ class DecoderLayer(ConfiguredLayer):
 
     def attention_weights(self, x, memory, mask=None, memory_mask=None, positions=None):
         """The weights that `call` uses: self float32 (B, H, T, T) and cross float32 (B, H, T, S)."""
-        inner = self.self_residual.enter(x)
-        self_weights = self.self_attention.attention_weights(inner, inner, mask, positions, positions)
+        self_weights = self.self_attention.attention_weights(self.self_residual.enter(x), None, mask, positions)
         x = self._after_self_attention(x, mask, positions, training=False)
         return self_weights, self.cross_attention.attention_weights(self.cross_residual.enter(x), memory, memory_mask)
 
@@ -191,17 +189,15 @@ class DecoderLayer(ConfiguredLayer):
         Returns:
             (N, 1, D) and the cache with position t written.
         """
-        inner = self.self_residual.enter(x)
-        where = ops.reshape(position, (1, 1))
-        new = self.self_attention.keys_values(inner, where)
+        query, *new = self.self_attention.queries_keys_values(self.self_residual.enter(x), ops.reshape(position, (1, 1)))
         cache = tuple(
             ops.slice_update(old, (0, 0, position, 0), ops.cast(added, old.dtype)) for old, added in zip(cache, new)
         )
         visible = (ops.arange(cache[0].shape[2]) <= position)[None, None, :]
-        y = self.self_attention.attend(inner, *cache, visible, where)
+        y = self.self_attention.attend(query, *cache, visible)
         x = self.self_residual(x, y)
         # The hypotheses of a sentence are queries to the same memory: its keys and values are held once, not W times.
         batch = ops.shape(memory_cache[0])[0]
         inner = ops.reshape(self.cross_residual.enter(x), (batch, -1, self.config.d_model))
-        y = self.cross_attention.attend(inner, *memory_cache, memory_mask)
+        y = self.cross_attention.attend(self.cross_attention.queries(inner), *memory_cache, memory_mask)
         return self._after_cross_attention(x, ops.reshape(y, ops.shape(x)), False), cache

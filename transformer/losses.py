@@ -3,7 +3,12 @@
 Sums rather than means, so that batches, micro-batches and replicas of different size add up to the mean over all tokens.
 """
 
+import math
+
 from keras import ops
+
+# Logits in memory at once: 64 MiB of float32 for them, and as much for each of the two or three steps to their gradient.
+MAX_LOGITS = 2**24
 
 
 def cross_entropy(targets, logits, label_smoothing=0.0, pad_id=0):
@@ -25,6 +30,69 @@ def cross_entropy(targets, logits, label_smoothing=0.0, pad_id=0):
         losses = losses + label_smoothing * (chosen - ops.mean(logits, axis=-1))
     real = ops.cast(ops.not_equal(targets, pad_id), "float32")
     return ops.sum(losses * real), ops.sum(real)
+
+
+def output_cross_entropy(targets, hidden, table, label_smoothing=0.0, pad_id=0, weight=1.0, max_logits=MAX_LOGITS):
+    """weight * `cross_entropy(targets, hidden @ table^T)`, without ever holding all logits, and fast to differentiate.
+
+    The gradient is written out, softmax minus smoothed target (Szegedy et al. 2016, section 7), and computed beside the
+    loss, a part of the rows at a time: the logits of a part are forgotten before those of the next are made.
+
+    Args:
+        targets: int (B, T). hidden: (B, T, D), in the compute dtype. table: float32 (V, D). label_smoothing: e in [0, 1).
+        weight: scalar; the gradient is multiplied by it before it is rounded to the dtype of `hidden`.
+        max_logits: most logits at a time.
+
+    Returns:
+        float32 scalar. A token less likely than e^-80 counts as 80 nats; its gradient is exact.
+    """
+    rows, (vocab_size, width) = math.prod(targets.shape), table.shape
+    parts = max(math.ceil(rows * vocab_size / max_logits), 1)  # a replica may have no row
+    part = math.ceil(rows / parts)
+    padding = part * parts - rows
+    ids = ops.pad(ops.reshape(ops.cast(targets, "int32"), (rows,)), ((0, padding),), constant_values=pad_id)
+
+    @ops.custom_gradient
+    def loss_of(hidden, table):
+        matrix = ops.cast(table, hidden.dtype)
+
+        def body(number, loss, states, gradient):
+            own_ids = ops.slice(ids, (number * part,), (part,))
+            own = ops.slice(states, (number * part, 0), (part, width))
+            own_loss, change = _loss_and_change(own_ids, ops.matmul(own, ops.transpose(matrix)), label_smoothing, pad_id, weight)
+            # A part's states make room for their gradient: the next part is read from the result, so it waits for it.
+            states = ops.slice_update(states, (number * part, 0), ops.matmul(change, matrix))
+            own_gradient = ops.cast(ops.matmul(ops.transpose(change), own), table.dtype)
+            return number + 1, loss + own_loss, states, gradient + own_gradient
+
+        states = ops.pad(ops.reshape(hidden, (rows, width)), ((0, padding), (0, 0)))
+        start = (ops.convert_to_tensor(0, "int32"), ops.zeros(()), states, ops.zeros(table.shape, table.dtype))
+        _, loss, states, gradient = body(*start) if parts == 1 else ops.while_loop(lambda n, *_: n < parts, body, start)
+        hidden_gradient = ops.reshape(states[:rows], hidden.shape)
+
+        def backward(upstream):
+            return hidden_gradient * ops.cast(upstream, hidden.dtype), gradient * ops.cast(upstream, table.dtype)
+
+        return loss, backward
+
+    return loss_of(hidden, table)
+
+
+def _loss_and_change(ids, logits, label_smoothing, pad_id, weight):
+    """weight * loss of ids (n,) by logits (n, V), and its gradient by the logits, in their dtype."""
+    dtype, vocab_size = logits.dtype, logits.shape[1]
+    logits, weights = ops.cast(logits, "float32"), ops.cast(ops.not_equal(ids, pad_id), "float32") * weight
+    probabilities, place = ops.softmax(logits), ops.stack([ops.arange(ops.shape(ids)[0]), ids], axis=1)
+    chosen, chance = (_at(values, ids) for values in (logits, probabilities))
+    losses = -ops.log(ops.maximum(chance, 1e-35)) + label_smoothing * (chosen - ops.mean(logits, axis=-1))
+    change = probabilities - label_smoothing / vocab_size
+    change = ops.scatter_update(change, place, chance - label_smoothing / vocab_size - (1.0 - label_smoothing))
+    return ops.sum(losses * weights), ops.cast(change * weights[:, None], dtype)
+
+
+def _at(values, ids):
+    """values (n, V), ids (n,) -> (n,)"""
+    return ops.take_along_axis(values, ids[:, None], axis=1)[:, 0]
 
 
 def correct_tokens(targets, logits, pad_id=0):

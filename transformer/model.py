@@ -13,6 +13,7 @@ from keras import ops
 
 from transformer.attention import causal_mask, segment_mask
 from transformer.config import ModelConfig
+from transformer.dropout import Dropout
 from transformer.layers import DecoderLayer, EncoderLayer, as_config, normalization
 from transformer.positions import PositionalEmbedding, segment_positions
 
@@ -54,7 +55,7 @@ class Stack(keras.layers.Layer):
         self.supports_masking = True
         self.embedding = None
         self.positions = PositionalEmbedding(config.positions, config.max_positions, dtype=policy, name="positions")
-        self.dropout = keras.layers.Dropout(config.dropout, dtype=policy)
+        self.dropout = Dropout(config.dropout, dtype=policy)
         self.layers = [
             self.layer_class(config, dtype=policy, name=f"layer_{number}") for number in range(config.num_layers)
         ]
@@ -266,11 +267,20 @@ class Transformer(keras.Model):
         Returns:
             (B, T, V) in the compute dtype, not normalised.
         """
+        return self.target_embedding(self.hidden_states(inputs, training), reverse=True)
+
+    def hidden_states(self, inputs, training=False):
+        """What `call` multiplies by `output_table` to get logits: (B, T, D). Arguments as in `call`."""
         source, target, source_segments, target_segments = self._unpack(inputs)
         memory = self.encoder(self._embed(self.source_embedding, source), source_segments, training=training)
         embedded = self._embed(self.target_embedding, target)
-        hidden = self.decoder(embedded, memory, target_segments, source_segments, training=training)
-        return self.target_embedding(hidden, reverse=True)
+        return self.decoder(embedded, memory, target_segments, source_segments, training=training)
+
+    @property
+    def output_table(self):
+        """The output projection, float32 (V, D)."""
+        table = self.target_embedding
+        return table.embeddings if self.config.tie_output else ops.transpose(table.reverse_embeddings)
 
     def _unpack(self, inputs):
         source, target = (ops.cast(ids, "int32") for ids in inputs[:2])

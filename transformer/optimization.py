@@ -48,14 +48,43 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
         }
 
 
+class OneKernel:
+    """Mixed into Adam or AdamW: TensorFlow updates a weight and its two moments in one pass over memory, not ten."""
+
+    def update_step(self, gradient, variable, learning_rate):
+        if keras.backend.backend() != "tensorflow":
+            return super().update_step(gradient, variable, learning_rate)
+        import tensorflow as tf
+
+        index, steps = self._get_variable_index(variable), ops.cast(self.iterations + 1, variable.dtype)
+        tf.raw_ops.ResourceApplyAdam(
+            var=_handle(variable), m=_handle(self._momentums[index]), v=_handle(self._velocities[index]),
+            beta1_power=ops.power(self.beta_1, steps), beta2_power=ops.power(self.beta_2, steps),
+            lr=ops.cast(learning_rate, variable.dtype), beta1=self.beta_1, beta2=self.beta_2, epsilon=self.epsilon,
+            grad=gradient,
+        )  # fmt: skip
+
+
+def _handle(variable):
+    return (variable.value if isinstance(variable, keras.Variable) else variable).handle
+
+
+class Adam(OneKernel, keras.optimizers.Adam):
+    """Adam (Kingma & Ba 2015)."""
+
+
+class AdamW(OneKernel, keras.optimizers.AdamW):
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019)."""
+
+
 def make_optimizer(config, d_model):
     """Adam (Kingma & Ba 2015) or AdamW (Loshchilov & Hutter 2019) as a TrainingConfig says; with loss scaling for
     float16. Weight decay leaves biases, normalisations and embeddings alone."""
     schedule = WarmupSchedule(config.learning_rate, config.schedule, config.warmup_steps, config.train_steps, d_model)
     options = dict(beta_1=config.adam_beta_1, beta_2=config.adam_beta_2, epsilon=config.adam_epsilon, name=config.optimizer)
     if config.optimizer == "adamw":
-        optimizer = keras.optimizers.AdamW(schedule, weight_decay=config.weight_decay, **options)
+        optimizer = AdamW(schedule, weight_decay=config.weight_decay, **options)
         optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta", "scale", "embeddings"])
     else:
-        optimizer = keras.optimizers.Adam(schedule, **options)
+        optimizer = Adam(schedule, **options)
     return keras.optimizers.LossScaleOptimizer(optimizer, name="loss_scale") if config.precision == "float16" else optimizer

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from transformer import callbacks, checkpoints
 from transformer.config import ConfigError
-from transformer.losses import correct_tokens, cross_entropy
+from transformer.losses import correct_tokens, cross_entropy, output_cross_entropy
 from transformer.optimization import make_optimizer
 
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
@@ -139,49 +139,46 @@ class Trainee(keras.Model):
         Returns:
             Scalars: loss (nats a token), tokens (real ones, of the target), gradient_norm (before clipping).
         """
-        variables = self.model.trainable_variables
-        total, count = self._gradients(data, variables)
-        replica = tf.distribute.get_replica_context()
-        replicas = replica.num_replicas_in_sync
-        if replicas > 1:
-            total, count = replica.all_reduce("sum", (total, count))
-        loss, gradients = total[0] / count, [gradient / count for gradient in total[1:]]
-        norm = tf.linalg.global_norm(gradients)
+        variables, replica = self.model.trainable_variables, tf.distribute.get_replica_context()
+        count = tf.reduce_sum(tf.cast(tf.not_equal(data[1], self.pad_id), "float32"))
+        if replica.num_replicas_in_sync > 1:
+            count = replica.all_reduce("sum", count)
+        # The mean over all tokens; a loss-scaling optimizer wants it scaled, and takes its gradient to be so.
+        scale = self.optimizer.scale_loss(1.0)
+        total = self._gradients(data, variables, scale / count)
+        if replica.num_replicas_in_sync > 1:
+            total = replica.all_reduce("sum", total)
+        loss, gradients = total[0] / scale, total[1:]
+        norm = tf.linalg.global_norm(gradients) / scale
         if self.config.clip_norm:
-            gradients, _ = tf.clip_by_global_norm(gradients, self.config.clip_norm, use_norm=norm)
-        # A loss-scaling optimizer unscales what it is given, and every optimizer sums over replicas once more.
-        again = self.optimizer.scale_loss(1.0) / replicas
-        self.optimizer.apply([gradient * again for gradient in gradients], variables)
+            gradients, _ = tf.clip_by_global_norm(gradients, self.config.clip_norm * scale, use_norm=norm * scale)
+        if replica.num_replicas_in_sync > 1:  # the optimizer sums over the replicas once more
+            gradients = [gradient / replica.num_replicas_in_sync for gradient in gradients]
+        self.optimizer.apply(gradients, variables)
         return {"loss": loss, "tokens": count, "gradient_norm": norm}
 
-    def _gradients(self, data, variables):
-        """[loss sum, *gradients of the sum], summed over the micro-batches, and the number of tokens in all."""
+    def _gradients(self, data, variables, weight):
+        """[weight * loss summed over the tokens, *its gradients], summed over the micro-batches."""
         steps = self.config.accumulate_steps
         if steps == 1:
-            return self._micro_gradients(data, variables)
+            return self._micro_gradients(data, variables, weight)
         parts = tf.nest.map_structure(lambda x: tf.reshape(x, (steps, -1, x.shape[1])), data)
 
-        def body(number, total, count):
+        def body(number, total):
             part = tf.nest.map_structure(lambda x: x[number], parts)
-            more, more_count = self._micro_gradients(part, variables)
-            return number + 1, [a + b for a, b in zip(total, more)], count + more_count
+            return number + 1, [a + b for a, b in zip(total, self._micro_gradients(part, variables, weight))]
 
         zeros = [tf.zeros(()), *(tf.zeros(variable.shape, variable.dtype) for variable in variables)]
-        _, total, count = tf.while_loop(
-            lambda number, *_: number < steps, body, (0, zeros, tf.zeros(())), parallel_iterations=1
-        )
-        return total, count
+        return tf.while_loop(lambda number, _: number < steps, body, (0, zeros), parallel_iterations=1)[1]
 
-    def _micro_gradients(self, data, variables):
+    def _micro_gradients(self, data, variables, weight):
         inputs, targets = data
         with tf.GradientTape() as tape:
-            logits = self.model(inputs, training=True)
-            loss, count = cross_entropy(targets, logits, self.config.label_smoothing, self.pad_id)
-            scaled = self.optimizer.scale_loss(loss)
-        unscale = 1.0 / self.optimizer.scale_loss(1.0)
+            hidden, table = self.model.hidden_states(inputs, training=True), tf.convert_to_tensor(self.model.output_table)
+            loss = output_cross_entropy(targets, hidden, table, self.config.label_smoothing, self.pad_id, weight)
         # Sparse gradients of an embedding are made dense: Adam squares their rows one by one, not their sum.
-        gradients = tape.gradient(scaled, [variable.value for variable in variables])
-        return [loss, *(tf.convert_to_tensor(gradient) * unscale for gradient in gradients)], count
+        gradients = tape.gradient(loss, [variable.value for variable in variables])
+        return [loss, *map(tf.convert_to_tensor, gradients)]
 
     def validate(self, batches):
         """Mean over all real tokens of a data set, without dropout and label smoothing.

@@ -1,0 +1,42 @@
+"""Our training step: the Trainee that train.py fits, on one batch."""
+
+from benchmarks import work
+from benchmarks.workers.protocol import serve
+
+
+def build(task):
+    from transformer.flags import import_keras
+
+    import_keras()
+    import keras
+    import tensorflow as tf
+
+    from transformer.config import ModelConfig, TrainingConfig
+    from transformer.model import Transformer
+    from transformer.training import make_trainee, set_precision
+
+    size = {**work.SIZES[task["size"]], **task.get("shape", {})}
+    keras.utils.set_random_seed(1)
+    set_precision(task["precision"])
+    sizes = {name: value for name, value in size.items() if name not in ("rows", "length")}
+    config = TrainingConfig(
+        precision=task["precision"], jit=task["jit"], learning_rate=work.LEARNING_RATE, schedule="constant", warmup_steps=0,
+        label_smoothing=work.LABEL_SMOOTHING,
+    )  # fmt: skip
+    trainee, _ = make_trainee(lambda: Transformer.from_model_config(ModelConfig(dropout=work.DROPOUT, **sizes)), config)
+    source, target_in, target_out = map(tf.constant, work.batch(size))
+    segments = tf.ones_like(source), tf.ones_like(target_in)
+    data = tf.data.Dataset.from_tensors(((source, target_in, *segments), target_out)).repeat()
+    trainee.make_train_function()
+    batches = iter(data)
+
+    def one_round(count):
+        for _ in range(count):
+            loss = float(trainee.train_function(batches)["loss"])
+        return {"loss": loss}
+
+    return {"parameters": trainee.model.count_params(), "tokens": target_out.shape.num_elements()}, one_round
+
+
+if __name__ == "__main__":
+    serve(build)
