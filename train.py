@@ -146,6 +146,7 @@ def train(folder, configs, prepared, trainee, plan, validation):
         texts=texts,
         language=data.target_language,
         padding_share=plan.padding_share,
+        num_shapes=len(plan.shapes),
     )
     print(f"{trainee.num_traces} traces for {len(plan.shapes)} shapes", flush=True)
     return progress, stopped

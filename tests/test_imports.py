@@ -14,8 +14,8 @@ LEVELS = [
     ["layers"],
     ["model"],
     ["heads", "generation", "checkpoints", "convert"],
-    ["tasks", "callbacks", "evaluation", "export", "visualization"],
-    ["training"],
+    ["tasks", "callbacks", "evaluation", "visualization"],
+    ["training", "export"],
     ["pipelines", "flags"],
     ["__main__"],
 ]

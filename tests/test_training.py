@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from transformer import checkpoints
+from transformer import checkpoints, training
 from transformer.callbacks import Count, NotFiniteError
 from transformer.config import ConfigError, ModelConfig, TrainingConfig
 from transformer.losses import cross_entropy
 from transformer.model import Transformer
 from transformer.training import (
-    Progress, choose_weights, make_trainee, precision_warning, resume, set_precision, start_training, use_jit,
+    Progress, choose_weights, make_trainee, precision_warning, resume, set_precision, settle_jit, start_training,
+    use_jit,
 )  # fmt: skip
 
 # Without biases: the key bias has no gradient but rounding noise, which Adam makes as large as any other.
@@ -263,3 +264,38 @@ def test_jit_is_refused_where_it_cannot_work():
     with pytest.raises(ConfigError, match="--jit=off"):
         use_jit("on", two)
     assert use_jit("off", two)[0] is False
+    assert use_jit("auto", two)[0] is False
+
+
+@pytest.mark.parametrize("compilation, gain, chosen", [(10.0, 0.5, False), (1.0, 0.5, True), (0.0, -0.1, False)])
+def test_jit_is_chosen_by_time_with_the_compilation_counted(monkeypatch, compilation, gain, chosen):
+    """Six steps of 1 s, or of 1 - gain s after a compilation."""
+    monkeypatch.setattr(training, "SHORT_TRAINING", 0.0)
+    times = iter([("plain", 0.0, 1.0), ("compiled", compilation, 1.0 - gain)])
+    monkeypatch.setattr(training, "_timed", lambda trainee, jit, batches: next(times))
+    trainee, config = trainee_of(jit="auto")
+    progress = Progress()
+    said = settle_jit(trainee, config, progress, lambda step: dataset(step, 6))
+    assert (progress.jit, trainee.train_function) == (chosen, "compiled" if chosen else "plain")
+    assert said.startswith(f"jit {'on' if chosen else 'off'}: 1.00 s a step without XLA, {1 - gain:.2f} s with it after ")
+    again, config = trainee_of(jit="auto")
+    assert settle_jit(again, config, progress, None).endswith("as this run began") and again.jit_compile == chosen
+
+
+@pytest.mark.parametrize("limit", [0.0, 300.0])
+def test_timing_leaves_no_trace_in_the_weights(monkeypatch, tmp_path, limit):
+    monkeypatch.setattr(training, "SHORT_TRAINING", limit)
+    auto, config = trainee_of(jit="auto", dropout=0.2)
+    progress, _ = start(auto, config, tmp_path / "auto")
+    same, config = trainee_of(jit="on" if progress.jit else "off", dropout=0.2)
+    start(same, config, tmp_path / "same")
+    assert weights(auto).tobytes() == weights(same).tobytes() and auto.num_traces == 1
+    assert checkpoints.read_checkpoint(checkpoints.list_checkpoints(tmp_path / "auto")[-1])[1]["jit"] is progress.jit
+
+
+def test_validation_keeps_the_budget_of_logits(monkeypatch):
+    trainee, _ = trainee_of()
+    whole, sizes = trainee.validate([batch_at(1, rows=5)]), []
+    monkeypatch.setattr(training, "MAX_LOGITS", 2 * 6 * 13)
+    trainee.test_function = lambda inputs, targets: (sizes.append(len(targets)), trainee._validation_sums(inputs, targets))[1]
+    assert trainee.validate([batch_at(1, rows=5)]) == pytest.approx(whole, abs=1e-6) and sizes == [2, 2, 1]

@@ -2,6 +2,7 @@
 
     generate    translate lines from stdin or --input, one line out for each line in
     evaluate    score a run on a pair of files
+    export      write a run in the format of a fast runtime
 
 `python -m transformer COMMAND --help` lists the flags of a command.
 """
@@ -10,6 +11,7 @@ import dataclasses
 import itertools
 import json
 import os
+import pathlib
 import sys
 
 from transformer.config import ConfigError, DecodingConfig
@@ -38,11 +40,20 @@ def define_evaluate(flag_values):
     flags.DEFINE_bool("json", False, "print JSON instead of a table", flag_values=flag_values)
 
 
-def load_generator(decoding, flag_values):
-    """The Generator of --run; decoding flags that were given replace the run's own."""
+def define_export(flag_values):
+    from absl import flags
+
+    flags.DEFINE_string("run", "", "folder of a finished run", flag_values=flag_values)
+    flags.DEFINE_string("output", "", "folder to write; empty: FORMAT-QUANTIZATION in the run's", flag_values=flag_values)
+    flags.DEFINE_enum("format", "ctranslate2", ["ctranslate2"], "of the runtime", flag_values=flag_values)
+    flags.DEFINE_enum("quantization", "float32", ["float32", "int8"], "of the matrices", flag_values=flag_values)
+
+
+def load_generator(flag_values, decoding=None):
+    """The Generator of --run; flags of a DecodingConfig that were given replace the run's own."""
     if not flag_values["run"].value:
         raise ConfigError("--run must name a run folder. Received: nothing. Write --run=runs/NAME.")
-    names = [field.name for field in dataclasses.fields(DecodingConfig)]
+    names = [field.name for field in dataclasses.fields(decoding)] if decoding else []
     given = {name: getattr(decoding, name) for name in names if not flag_values[name].using_default_value}
     import_keras()
     from transformer.generation import Generator
@@ -75,7 +86,7 @@ def generate(decoding, flag_values):
     target, with_scores = flag_values["output"].value, flag_values["scores"].value
     temporary = target if target == "-" else f"{target}.tmp"
     with open_text(flag_values["input"].value, 0, "r") as reader:
-        generator = load_generator(decoding, flag_values)
+        generator = load_generator(flag_values, decoding)
         with open_text(temporary, 1, "w") as writer:
             lines = (line.rstrip("\n").removesuffix("\r") for line in reader)
             for first in itertools.count(0, GROUP):
@@ -104,7 +115,7 @@ def evaluate(decoding, flag_values):
             "source and target must have as many lines as each other, and at least one. Received: "
             f"{len(sources)} lines in {flag_values['source'].value!r}, {len(references)} in {flag_values['target'].value!r}."
         )
-    generator = load_generator(decoding, flag_values)
+    generator = load_generator(flag_values, decoding)
     from transformer.evaluation import evaluate_generator, scores_table
 
     with open(os.path.join(flag_values["run"].value, "config.json"), encoding="utf-8") as file:
@@ -115,7 +126,24 @@ def evaluate(decoding, flag_values):
     print(json.dumps(scores, indent=2) if flag_values["json"].value else scores_table(scores))
 
 
-COMMANDS = {"generate": (generate, define_generate), "evaluate": (evaluate, define_evaluate)}
+def export(flag_values):
+    """Writes a run as a CTranslate2 model, and compares the two on the run's test sources, decoded greedily."""
+    generator = load_generator(flag_values)
+    from transformer.export import export_ctranslate2
+
+    run, quantization = pathlib.Path(flag_values["run"].value), flag_values["quantization"].value
+    folder = flag_values["output"].value or run / f"{flag_values['format'].value}-{quantization}"
+    with open(run / "predictions.jsonl", encoding="utf-8") as file:
+        texts = [json.loads(line)["source"] for line in itertools.islice(file, 1000)]
+    count, same = export_ctranslate2(generator, folder, quantization, texts)
+    print(f"{folder}: {same} of {count} test sources have the same greedy output")
+
+
+COMMANDS = {
+    "generate": (generate, define_generate, (DecodingConfig,)),
+    "evaluate": (evaluate, define_evaluate, (DecodingConfig,)),
+    "export": (export, define_export, ()),
+}
 
 
 def command_line(argv):
@@ -125,9 +153,9 @@ def command_line(argv):
         print(__doc__.strip() if wanted_help else f"error: a command is needed: {', '.join(COMMANDS)}.\n\n{__doc__.strip()}",
               file=sys.stdout if wanted_help else sys.stderr)
         return 0 if wanted_help else 2
-    function, define_more = COMMANDS[argv[1]]
+    function, define_more, configs = COMMANDS[argv[1]]
     program = [f"-m transformer {argv[1]}", *argv[2:]]
-    return main(function, (DecodingConfig,), function.__doc__, define_more, argv=program)
+    return main(function, configs, function.__doc__, define_more, argv=program)
 
 
 if __name__ == "__main__":

@@ -89,6 +89,11 @@ class Generator:
             answers[number] = [(_join(before, text), total + score) for (before, total), (text, score) in joined]
         return answers
 
+    def source_ids(self, text):
+        """The ids of a text as the model gets them, the end token included."""
+        text = text.strip().lower() if self.lowercase else text.strip()
+        return [*self.source_tokenizer.encode([text])[0], self.source_tokenizer.eos_id]
+
     def _pieces(self, text, ids):
         """The ids of a text, or of the pieces it is cut into: each at most `max_source_length` with the end token."""
         if not ids:
@@ -106,8 +111,8 @@ class Generator:
             batch = np.full((len(indices), length), self.model.config.input_pad_id, "int32")
             for row, index in enumerate(indices):
                 batch[row, : len(sources[index])] = sources[index]
-            limits = [self._limit(len(sources[index])) for index in indices]
-            draws = self._draws([names[index] for index in indices], self._limit(length))
+            limits = [self.longest_output(len(sources[index])) for index in indices]
+            draws = self._draws([names[index] for index in indices], self.longest_output(length))
             ids, scores = self._decoder(length)(batch, np.asarray(limits, "int32"), draws)
             ids, scores = ops.convert_to_numpy(ids), ops.convert_to_numpy(scores)
             for row, index in enumerate(indices):
@@ -115,7 +120,8 @@ class Generator:
                 answers[index] = [(" ".join(text.split("\n")), float(s)) for text, s in zip(texts, scores[row])]
         return answers
 
-    def _limit(self, source_length):
+    def longest_output(self, source_length):
+        """The most tokens, the end token included, that are written for a source of so many."""
         limit = self.config.max_length or 2 * source_length + 10
         model = self.model.config
         return min(limit, model.max_positions) if model.positions == "learned" else limit
@@ -130,7 +136,7 @@ class Generator:
     def _decoder(self, source_length):
         """The compiled function of one padded source length: (source (B, S), limits (B,), draws (T, B)) -> (ids, scores)."""
         if source_length not in self._compiled:
-            self._compiled[source_length] = _compile(self._decode, source_length, self._limit(source_length))
+            self._compiled[source_length] = _compile(self._decode, source_length, self.longest_output(source_length))
         return self._compiled[source_length]
 
     def _decode(self, source, limits, draws):

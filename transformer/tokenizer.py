@@ -12,6 +12,8 @@ import random
 
 from transformer.config import ConfigError
 
+# The pieces of pad_id, unk_id, bos_id and eos_id.
+SPECIAL = ["<pad>", "<unk>", "<s>", "</s>"]
 # A vocabulary learnt from a million texts, drawn at random, is no worse than one learnt from more.
 MOST_TEXTS = 1_000_000
 
@@ -72,6 +74,11 @@ class SentencePieceTokenizer(Tokenizer):
         """The pieces of one text as strings, for people to look at."""
         return self.processor.encode(text, out_type=str)
 
+    def vocabulary(self):
+        """The pieces of all ids, distinct strings."""
+        added = [f"<id {number}>" for number in range(self.num_pieces, self.vocab_size)]
+        return [*map(self.processor.id_to_piece, range(self.num_pieces)), *added]
+
     def graph(self):
         """A tensorflow_text.SentencepieceTokenizer: tokenize(str (B,)) -> ragged int32, detokenize the way back."""
         import tensorflow_text
@@ -99,6 +106,10 @@ class ByteTokenizer(Tokenizer):
     def pieces(self, text):
         """The bytes of one text in hexadecimal."""
         return [f"{byte:02x}" for byte in text.encode("utf-8")]
+
+    def vocabulary(self):
+        """As for SentencePiece."""
+        return [*SPECIAL, *(f"{byte:02x}" for byte in range(256))]
 
     def graph(self):
         """The same in TensorFlow: an object with tokenize and detokenize."""
@@ -149,6 +160,10 @@ class CharacterTokenizer(Tokenizer):
     def pieces(self, text):
         """The characters of one text."""
         return list(text)
+
+    def vocabulary(self):
+        """As for SentencePiece."""
+        return [*SPECIAL, *self.characters]
 
     def graph(self):
         """The same in TensorFlow: an object with tokenize and detokenize."""

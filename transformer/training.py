@@ -6,15 +6,18 @@ on every replica, divided by their number.
 
 import dataclasses
 import re
+import time
 
 import keras
 import tensorflow as tf
 
 from transformer import callbacks, checkpoints
 from transformer.config import ConfigError
-from transformer.losses import correct_tokens, cross_entropy, output_cross_entropy
+from transformer.losses import MAX_LOGITS, correct_tokens, cross_entropy, output_cross_entropy
 from transformer.optimization import make_optimizer
 
+# Seconds of training below which --jit=auto does not try XLA, whose compilation takes 5 to 60.
+SHORT_TRAINING = 300.0
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 
 
@@ -62,13 +65,15 @@ def make_strategy(distribution):
 
 
 def use_jit(jit, strategy):
-    """Whether to compile the step with XLA, and why: (bool, reason)."""
-    accelerated = has_accelerator()
+    """Whether to compile the step with XLA, and why: (bool, or None if that is to be measured; the reason)."""
+    several = strategy.num_replicas_in_sync > 1 and not has_accelerator()
     if jit != "auto":
-        if jit == "on" and strategy.num_replicas_in_sync > 1 and not accelerated:
+        if jit == "on" and several:
             raise ConfigError("jit='on' does not work with several CPU replicas. Received: --jit=on. Use --jit=off.")
         return jit == "on", f"--jit={jit}"
-    return accelerated, "an accelerator is there" if accelerated else "on a CPU it takes long to pay; try --jit=on in a long run"
+    if has_accelerator():
+        return True, "an accelerator is there"
+    return (False, "it does not work with several CPU replicas") if several else (None, "both ways will be timed")
 
 
 @dataclasses.dataclass
@@ -81,6 +86,7 @@ class Progress:
     best: float | None = None  # best value of keep_best_metric so far
     best_step: int = 0
     without_gain: int = 0  # validations since then
+    jit: bool | None = None  # what --jit=auto chose by measurement; kept, since the two ways round differently
 
     def is_over(self, config):
         """Whether a TrainingConfig asks for no further step."""
@@ -191,8 +197,15 @@ class Trainee(keras.Model):
         """
         if self.test_function is None:
             self.test_function = tf.function(self._validation_sums, reduce_retracing=True)
-        loss, right, count = (float(sum(column)) for column in zip(*(self.test_function(*batch) for batch in batches)))
+        parts = (part for batch in batches for part in self._parts(*batch))
+        loss, right, count = (float(sum(column)) for column in zip(*(self.test_function(*part) for part in parts)))
         return {"loss": loss / count, "accuracy": right / count}
+
+    def _parts(self, inputs, targets):
+        """A batch as batches of fewer rows, whose logits take no more memory than those of training."""
+        rows = max(MAX_LOGITS // (targets.shape[1] * self.model.config.vocab_size), 1)
+        for start in range(0, len(targets), rows):
+            yield tf.nest.map_structure(lambda array: array[start : start + rows], (inputs, targets))
 
     def _validation_sums(self, inputs, targets):
         logits = self.model(inputs, training=False)
@@ -212,13 +225,56 @@ def make_trainee(model_factory, config):
     with strategy.scope():
         model = model_factory()
         trainee = Trainee(model, config)
-        trainee.compile(optimizer=make_optimizer(config, model.config.d_model), jit_compile=jit)
+        trainee.compile(optimizer=make_optimizer(config, model.config.d_model), jit_compile=bool(jit))
         trainee.optimizer.build(model.trainable_variables)
-    return trainee, f"jit {'on' if jit else 'off'}: {reason}"
+    return trainee, f"jit {config.jit if jit is None else 'on' if jit else 'off'}: {reason}"
+
+
+def settle_jit(trainee, config, progress, make_dataset, num_shapes=1):
+    """Where --jit=auto is to be measured: times steps with and without XLA, leaves trainee as if they had not been made, and
+    keeps the faster way for the steps that are left, compilation counted: once for each shape of batch.
+
+    Returns:
+        What was chosen and why, a sentence, or "" if there was no choice.
+    """
+    if use_jit(config.jit, trainee.distribute_strategy)[0] is not None:
+        return ""
+    steps = config.train_steps - progress.step
+    if progress.jit is not None:
+        trainee.jit_compile = progress.jit
+        return f"jit {'on' if progress.jit else 'off'}: as this run began"
+    variables = checkpoints.named_variables(trainee.model, trainee.optimizer)
+    before = {name: variable.numpy() for name, variable in variables.items()}
+    batches = make_dataset(progress.step).take(1).repeat()
+    plain, _, plain_seconds = _timed(trainee, False, batches)
+    progress.jit, reason = False, f"{plain_seconds:.2f} s a step, {steps:,} to go: too short for a compilation to pay"
+    if plain_seconds * steps > SHORT_TRAINING:
+        compiled, compilation, compiled_seconds = _timed(trainee, True, batches)
+        progress.jit = (plain_seconds - compiled_seconds) * steps > compilation * num_shapes
+        reason = (
+            f"{plain_seconds:.2f} s a step without XLA, {compiled_seconds:.2f} s with it after {compilation:.0f} s of "
+            f"compilation, {steps:,} steps to go"
+        )
+    trainee.train_function, trainee.jit_compile = compiled if progress.jit else plain, progress.jit
+    trainee.num_traces = 1
+    checkpoints.restore(variables, before)
+    return f"jit {'on' if progress.jit else 'off'}: {reason}"
+
+
+def _timed(trainee, jit, batches):
+    """Makes four steps; returns the train function, the seconds of the first, and the shortest of the others."""
+    trainee.jit_compile = jit
+    trainee.make_train_function(force=True)
+    iterator, seconds = iter(batches), []
+    for _ in range(4):
+        begun = time.monotonic()
+        float(trainee.train_function(iterator)["loss"])
+        seconds.append(time.monotonic() - begun)
+    return trainee.train_function, seconds[0], min(seconds[1:])
 
 
 def start_training(
-    trainee, config, folder, make_dataset, batch_at, validation, translate, texts, language, padding_share
+    trainee, config, folder, make_dataset, batch_at, validation, translate, texts, language, padding_share, num_shapes=1
 ):
     """Fits from the newest checkpoint of the run folder to `config.train_steps`, or until a signal.
 
@@ -228,7 +284,7 @@ def start_training(
         batch_at: step -> that batch alone, for inspection.
         validation: batches for Trainee.validate.
         translate, texts, language: what validation decodes; see callbacks.Validate.
-        padding_share: for the log.
+        padding_share: for the log. num_shapes: of batches, for settle_jit.
 
     Returns:
         The Progress, and the signal that stopped the training or None.
@@ -236,6 +292,8 @@ def start_training(
     progress = resume(trainee, folder)
     if progress.is_over(config):
         return progress, None
+    if choice := settle_jit(trainee, config, progress, make_dataset, num_shapes):
+        print(choice, flush=True)
     description = (folder / "config.json").read_text(encoding="utf-8")
     log = callbacks.Log(config, progress, folder, padding_share, description)
     checkpoint = callbacks.Checkpoint(config, progress, folder)

@@ -1,0 +1,73 @@
+"""An exported model writes what the model writes, for every switch of the architecture."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from transformer.config import ConfigError, DecodingConfig, ModelConfig
+from transformer.export import compare, export_ctranslate2, translate
+from transformer.generation import Generator
+from transformer.model import Transformer
+from transformer.tokenizer import ByteTokenizer, CharacterTokenizer
+
+ctranslate2 = pytest.importorskip("ctranslate2")
+
+CHARACTERS = CharacterTokenizer("abcdefghijklmnop ")
+TEXTS = ["".join(np.random.default_rng(n).choice(list("abcdefghijklmnop "), 3 + n % 9)).strip() + "a" for n in range(40)]
+
+
+def generator_of(source=CHARACTERS, target=CHARACTERS, **options):
+    keras.utils.set_random_seed(4)
+    sizes = dict(d_model=16, num_heads=2, num_layers=2, ffn_dim=24, vocab_size=target.vocab_size)
+    model = Transformer.from_model_config(ModelConfig(**{**sizes, **options}))
+    generator = np.random.default_rng(1)
+    for variable in model.trainable_variables:  # norms and biases too, away from 1 and 0
+        variable.assign_add(generator.normal(size=variable.shape) * 0.3)
+    return Generator(model, source, target, DecodingConfig(beam_size=3), 32)
+
+
+MODERN = dict(norm_type="rms", activation="swish", gated=True, positions="rotary", use_bias=False, tie_output=False)
+VARIANTS = [
+    {}, dict(norm="pre"), dict(activation="gelu", norm_epsilon=1e-3), dict(activation="gelu_tanh", scale_embeddings=False),
+    dict(positions="learned", max_positions=80), dict(norm="pre", **MODERN), MODERN,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("options", VARIANTS, ids=lambda options: "-".join(map(str, options.values())) or "default")
+def test_float32_writes_the_same(tmp_path, options):
+    assert export_ctranslate2(generator_of(**options), tmp_path / "ct2", "float32", TEXTS) == (40, 40)
+
+
+def test_two_vocabularies(tmp_path):
+    generator = generator_of(ByteTokenizer(), CHARACTERS, source_vocab_size=260, tie_embeddings=False)
+    assert export_ctranslate2(generator, tmp_path / "new" / "ct2", "float32", TEXTS) == (40, 40)
+    vocabulary = json.loads((tmp_path / "new" / "ct2" / "source_vocabulary.json").read_text(encoding="utf-8"))
+    assert len(vocabulary) == 260 and vocabulary[4 + ord("a")] == "61"
+    assert (tmp_path / "new" / "ct2" / "tokenizer" / "target.model").exists()
+
+
+def test_int8_is_smaller_and_nearly_the_same(tmp_path):
+    generator = generator_of(d_model=64, ffn_dim=256)
+    export_ctranslate2(generator, tmp_path / "float32", "float32")
+    count, same = export_ctranslate2(generator, tmp_path / "int8", "int8", TEXTS)
+    assert count == 40 and same >= 8  # random weights have no favourite token; a trained model agrees far more often
+    sizes = [(tmp_path / name / "model.bin").stat().st_size for name in ("int8", "float32")]
+    assert sizes[0] < 0.4 * sizes[1]
+
+
+def test_the_comparison_can_fail(tmp_path):
+    generator = generator_of()
+    export_ctranslate2(generator, tmp_path / "ct2")
+    generator.model.decoder.layers[1].feed_forward.outer.kernel.assign_add(np.ones((24, 16)) * np.arange(16))
+    translator = ctranslate2.Translator(str(tmp_path / "ct2"))
+    count, same = compare(generator, translator, [*TEXTS, "a" * 100])
+    assert count == 40 and same < 30
+    assert len(translate(generator, translator, TEXTS, beam_size=2)) == 40
+
+
+def test_a_folder_that_is_there_is_left_alone(tmp_path):
+    with pytest.raises(ConfigError, match="must be new"):
+        export_ctranslate2(generator_of(), tmp_path)
+    assert not list(tmp_path.iterdir())

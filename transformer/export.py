@@ -1,0 +1,180 @@
+"""A run as a CTranslate2 model, for fast inference on CPUs without TensorFlow (https://opennmt.net/CTranslate2).
+
+The weights go straight into CTranslate2's specification: queries, keys and values are one matrix there as here.
+"""
+
+import os
+import pathlib
+import shutil
+import tempfile
+
+import numpy as np
+from keras import ops
+
+from transformer.config import ConfigError, DecodingConfig
+from transformer.decoding import NEVER
+from transformer.generation import TOKENS, Generator
+from transformer.positions import sinusoid_table
+from transformer.tokenizer import save_tokenizers
+
+ACTIVATIONS = {"relu": "RELU", "gelu": "GELU", "gelu_tanh": "GELUTanh", "swish": "SWISH"}
+
+
+def export_ctranslate2(generator, folder, quantization="float32", texts=()):
+    """Writes a model that `ctranslate2.Translator(folder)` loads, reads it back, and compares what it writes.
+
+    Its input is the list of a text's pieces, as `tokenizer.vocabulary()` or SentencePiece's `encode(text, out_type=str)`
+    name them; CTranslate2 adds the end token. The tokenizers are put beside the model.
+
+    Args:
+        generator: a Generator. folder: where to write; must not exist.
+        quantization: of the matrices, "float32" or "int8".
+        texts: source texts to compare on, with greedy decoding.
+
+    Returns:
+        How many texts were compared (those that need not be cut), and how many of their outputs are the same.
+
+    Raises:
+        ConfigError: CTranslate2 is not installed, the folder is there, or in float32 an output differs.
+    """
+    folder = pathlib.Path(folder)
+    if folder.exists():
+        raise ConfigError(f"an export's folder must be new. Received: {folder}. Use another --output, or remove it.")
+    try:
+        import ctranslate2
+    except ImportError:
+        raise ConfigError("--format=ctranslate2 needs CTranslate2. Run: pip install 'transformer-keras[ctranslate2]'.") from None
+    spec = make_spec(generator)
+    spec.validate()
+    spec.optimize(quantization=quantization)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = pathlib.Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=folder.parent))
+    temporary.chmod(0o755)  # mkdtemp's is for its user alone
+    try:
+        spec.save(str(temporary))
+        save_tokenizers(temporary / "tokenizer", generator.source_tokenizer, generator.target_tokenizer)
+        translator = ctranslate2.Translator(str(temporary), compute_type=quantization)
+        found = compare(generator, translator, texts)
+        if quantization == "float32" and found[0] != found[1]:
+            raise ConfigError(f"an export must write what the model writes. Received: {found[1]} of {found[0]} texts the same.")
+        os.replace(temporary, folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return found
+
+
+def compare(generator, translator, texts):
+    """How many texts the model can take whole, and for how many of them both write the same, greedily."""
+    greedy = Generator(
+        generator.model, generator.source_tokenizer, generator.target_tokenizer, DecodingConfig(beam_size=1),
+        generator.max_source_length, generator.lowercase,
+    )  # fmt: skip
+    texts = [text for text in texts if len(greedy.source_ids(text)) <= greedy.max_source_length]
+    theirs = translate(greedy, translator, texts, beam_size=1)
+    return len(texts), sum(a == b for a, b in zip(greedy(texts), theirs))
+
+
+def translate(generator, translator, texts, **options):
+    """What a ctranslate2.Translator makes of texts, with the tokenizers of a Generator; list of str -> list of str.
+
+    `options` are those of `translate_batch`.
+    """
+    names = generator.source_tokenizer.vocabulary()
+    numbers = {piece: number for number, piece in enumerate(generator.target_tokenizer.vocabulary())}
+    ids = [generator.source_ids(text)[:-1] for text in texts]
+    results = translator.translate_batch(
+        [[names[number] for number in row] for row in ids], max_batch_size=TOKENS, batch_type="tokens",
+        max_decoding_length=max((generator.longest_output(len(row) + 1) for row in ids), default=1), **options,
+    )  # fmt: skip
+    outputs = [[numbers[piece] for piece in result.hypotheses[0]] for result in results]
+    limits = [generator.longest_output(len(row) + 1) - 1 for row in ids]  # the last token of ours is the end
+    return generator.target_tokenizer.decode([output[:limit] for output, limit in zip(outputs, limits)])
+
+
+def make_spec(generator):
+    """The ctranslate2.specs.TransformerSpec of a Generator's model and vocabularies."""
+    from ctranslate2.specs import common_spec, transformer_spec
+
+    model, config = generator.model, generator.model.config
+    options = dict(
+        num_layers=config.num_layers, num_heads=config.num_heads, pre_norm=config.norm == "pre", ffn_glu=config.gated,
+        activation=getattr(common_spec.Activation, ACTIVATIONS[config.activation]), rms_norm=config.norm_type == "rms",
+    )  # fmt: skip
+    if config.positions == "rotary":
+        options |= dict(rotary_dim=0, rotary_interleave=False)
+    spec = transformer_spec.TransformerSpec(
+        transformer_spec.TransformerEncoderSpec(**options), transformer_spec.TransformerDecoderSpec(**options)
+    )
+    for theirs, ours in ((spec.encoder, model.encoder), (spec.decoder, model.decoder)):
+        _fill_stack(theirs, ours, _positions(ours, generator))
+    spec.encoder.embeddings[0].weight = _array(model.source_embedding.embeddings)
+    spec.decoder.embeddings.weight = _array(model.target_embedding.embeddings)
+    spec.decoder.projection.weight = _array(model.output_table)
+    spec.decoder.projection.bias = _never_written(generator.target_tokenizer)
+    _fill_config(spec, generator)
+    return spec
+
+
+def _never_written(tokenizer):
+    """A bias of the logits float32 (V,) that rules out pad and bos, as transformer.decoding does."""
+    bias = np.zeros(tokenizer.vocab_size, "float32")
+    bias[[number for number in (tokenizer.pad_id, tokenizer.bos_id) if number != tokenizer.eos_id]] = NEVER
+    return bias
+
+
+def _fill_config(spec, generator):
+    names = generator.target_tokenizer.vocabulary()
+    spec.register_source_vocabulary(generator.source_tokenizer.vocabulary())
+    spec.register_target_vocabulary(names)
+    tokenizer, config = generator.target_tokenizer, spec.config
+    config.bos_token = config.decoder_start_token = names[tokenizer.bos_id]
+    config.eos_token, config.unk_token = names[tokenizer.eos_id], names[tokenizer.unk_id]
+    config.add_source_eos, config.layer_norm_epsilon = True, generator.model.config.norm_epsilon
+
+
+def _fill_stack(theirs, ours, positions):
+    """Encoder or decoder: what is a square matrix here is transposed there, (out, in)."""
+    theirs.scale_embeddings = ours.config.scale_embeddings
+    if positions is not None:
+        theirs.position_encodings.encodings = positions
+    if ours.norm:
+        _fill_norm(theirs.layer_norm, ours.norm)
+    for layer, own in zip(theirs.layer, ours.layers):
+        attentions = {"self": layer.self_attention} | ({"cross": layer.attention} if hasattr(layer, "attention") else {})
+        for kind, attention in attentions.items():
+            own_attention = getattr(own, f"{kind}_attention")
+            for linear, dense in zip(attention.linear, (*own_attention.projections, own_attention.output_projection)):
+                _fill_linear(linear, dense)
+            _fill_norm(attention.layer_norm, getattr(own, f"{kind}_residual").norm)
+        _fill_linear(layer.ffn.linear_0, own.feed_forward.inner)
+        _fill_linear(layer.ffn.linear_1, own.feed_forward.outer)
+        if own.feed_forward.gate:
+            _fill_linear(layer.ffn.linear_0_noact, own.feed_forward.gate)
+        _fill_norm(layer.ffn.layer_norm, own.feed_forward_residual.norm)
+
+
+def _fill_linear(linear, dense):
+    linear.weight = _array(ops.transpose(dense.kernel))
+    if dense.use_bias:
+        linear.bias = _array(dense.bias)
+
+
+def _fill_norm(theirs, norm):
+    theirs.gamma = _array(norm.scale if hasattr(theirs, "layer_norm_use_residual") else norm.gamma)
+    if hasattr(theirs, "beta"):
+        theirs.beta = _array(norm.beta)
+
+
+def _positions(stack, generator):
+    """The vectors that a stack adds to its embeddings, float32 (L, D), or None."""
+    config = stack.config
+    if config.positions == "rotary":
+        return None
+    if config.positions == "learned":
+        return _array(stack.positions.table.embeddings)
+    length = max(generator.max_source_length, generator.longest_output(generator.max_source_length))
+    return _array(sinusoid_table(length + 1, config.d_model))
+
+
+def _array(x):
+    return np.ascontiguousarray(ops.convert_to_numpy(x), "float32")
