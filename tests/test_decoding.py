@@ -11,7 +11,7 @@ import pytest
 from keras import ops
 
 from transformer.config import DecodingConfig
-from transformer.decoding import NEVER, beam_search, decode, greedy
+from transformer.decoding import NEVER, BeamSearch, Greedy, decode, make_search, top_k
 
 PAD, UNK, BOS, EOS = 0, 1, 2, 3
 BATCH, VOCAB, LENGTH = 3, 9, 7
@@ -42,7 +42,20 @@ def script(logits):
 
 def draws(batch, seed=1, length=LENGTH):
     """Uniform numbers for sampling."""
-    return np.random.default_rng(seed).random((length, batch), "float32")
+    return np.ascontiguousarray(np.random.default_rng(seed).random((length, batch), "float32").T)
+
+
+def by(kind):
+    """`decode` by a kind of Search, also with one beam."""
+
+    def method(step, state, config, *, batch_size, max_lengths, length, bos_id, eos_id, pad_id):
+        search = kind(config, bos_id, eos_id, pad_id)
+        return search.results(search.advance(step, search.begin(state, batch_size, max_lengths, length), length))
+
+    return method
+
+
+beam_search, greedy = by(BeamSearch), by(Greedy)
 
 
 def run(method, logits, config, caps=None, compiled=None, bos=BOS, pad=PAD, seed=1):
@@ -105,8 +118,8 @@ def python_greedy(logits, sentence, config, cap):
 
 def python_beam(logits, sentence, config, cap, **ids):
     width = config.beam_size
-    living, finished = [(np.float32(0.0), [])], []
-    while living:
+    living, finished, ended = [(np.float32(0.0), [])], [], 0
+    while living and ended < width:
         extended = []
         for score, tokens in living:
             found = log_probabilities(logits, sentence, tokens, config, cap, **ids)
@@ -114,6 +127,7 @@ def python_beam(logits, sentence, config, cap, **ids):
         extended = sorted(extended, key=lambda pair: -pair[0])[: 2 * width]  # sorted() is stable: ties keep their order
         finished += [(score / penalty(len(tokens), config), tokens) for score, tokens in extended if tokens[-1] == EOS]
         finished = sorted(finished, key=lambda pair: -pair[0])[:width]
+        ended += sum(tokens[-1] == EOS for _, tokens in extended[:width])
         living = [pair for pair in extended if pair[1][-1] != EOS][:width]
     return finished[: config.n_best]
 
@@ -199,8 +213,9 @@ def test_a_hand_worked_beam():
     ids, scores = run(decode, logits, DecodingConfig(beam_size=1, length_penalty=0.0))
     np.testing.assert_array_equal(ids[0, 0, :3], [4, EOS, 0])  # greedy: of eos and b, equal, the lower
     ids, scores = run(decode, logits, DecodingConfig(beam_size=2, n_best=2, length_penalty=10.0))
-    np.testing.assert_array_equal(ids[0, :, :4], [[4, 5, EOS, 0], [5, 4, EOS, 0]])
-    np.testing.assert_allclose(scores[0], np.log([0.3, 0.04]) / (8 / 6) ** 10, rtol=1e-5)
+    # Longer outputs would score higher, but two have ended among the best two.
+    np.testing.assert_array_equal(ids[0, :, :3], [[5, EOS, 0], [4, EOS, 0]])
+    np.testing.assert_allclose(scores[0], np.log([0.36, 0.3]) / (7 / 6) ** 10, rtol=1e-5)
 
 
 def test_the_state_follows_its_hypothesis():
@@ -262,7 +277,7 @@ def test_the_batch_may_be_of_any_size(options):
         batch, sentence = tf.shape(caps)[0], tf.range(tf.shape(caps)[0])
         state = {"own": (tf.zeros_like(caps), sentence), "history": history}
         return decode(step, state, config, batch_size=batch, max_lengths=caps, length=LENGTH, bos_id=BOS, eos_id=EOS,
-                      pad_id=PAD, draws=tf.constant(draws(BATCH))[:, :batch])
+                      pad_id=PAD, draws=tf.constant(draws(BATCH))[:batch])
 
     for batch in (1, BATCH):
         ids, scores = function(np.full(batch, 5, "int32"), np.full((batch, LENGTH), -1, "int32"))
@@ -384,3 +399,47 @@ def test_the_same_draws_give_the_same_samples_and_others_others():
     np.testing.assert_array_equal(first[0], again[0])
     assert (first[0] != other[0]).any()
     assert len({tuple(row) for row in first[0][:, 0].tolist()}) == BATCH
+
+
+@pytest.mark.parametrize("options", [
+    dict(beam_size=1), dict(beam_size=3, n_best=2), dict(beam_size=4, no_repeat_ngram=2), dict(temperature=1.0, top_k=4),
+])  # fmt: skip
+def test_a_search_in_pieces_equals_one_at_one_go(options):
+    """Two tokens at a time, or until a third of the sentences is left; those at their end leave in between."""
+    logits, config, caps = table(21, batch=6, scale=1.5), DecodingConfig(**options), np.array([LENGTH, 3, 1, 5, LENGTH, 4], "int32")
+    expected = run(decode, logits, config, caps)
+    step, state = script(logits)
+    search = make_search(config, BOS, EOS, PAD)
+    loop = search.begin(state, 6, ops.convert_to_tensor(caps), LENGTH, ops.convert_to_tensor(draws(6)))
+    sentences, positions = np.arange(6), []
+    while len(sentences):
+        loop = search.advance(step, loop, int(loop["position"]) + 2, len(sentences) // 3)
+        finished = ~ops.convert_to_numpy(search.unfinished(loop))
+        for found, whole in zip(search.results(loop), expected):
+            np.testing.assert_allclose(ops.convert_to_numpy(found)[finished], whole[sentences[finished]], atol=1e-5)
+        sentences, positions = sentences[~finished], [*positions, int(loop["position"])]
+        loop = search.keep(loop, ops.convert_to_tensor(np.nonzero(~finished)[0].astype("int32")))
+    assert positions[0] < LENGTH and len(positions) > 2
+
+
+def test_scores_that_are_not_asked_for_change_no_token():
+    logits = table(22)
+    step, state = script(logits)
+    caps = ops.convert_to_tensor(np.full(BATCH, LENGTH, "int32"))
+    search = make_search(DecodingConfig(beam_size=1), BOS, EOS, PAD, scored=False)
+    ids, scores = search.results(search.advance(step, search.begin(state, BATCH, caps, LENGTH), LENGTH))
+    np.testing.assert_array_equal(ops.convert_to_numpy(ids), run(decode, logits, DecodingConfig(beam_size=1))[0])
+    assert (ops.convert_to_numpy(scores) == 0).all()
+
+
+@pytest.mark.parametrize("size", [7, 260, 1000, 1009, 6000])
+@pytest.mark.parametrize("k", [1, 4, 11])
+def test_top_k_by_groups_is_top_k(size, k):
+    """The values and the order, also of equals."""
+    x = np.random.default_rng(size + k).integers(-40, 40, (5, size)).astype("float32")
+    x[4] = 0.0
+    k = min(k, size)
+    values, index = map(ops.convert_to_numpy, top_k(ops.convert_to_tensor(x), k))
+    expected = np.argsort(-x, axis=1, kind="stable")[:, :k]
+    np.testing.assert_array_equal(index, expected)
+    np.testing.assert_array_equal(values, np.take_along_axis(x, expected, axis=1))

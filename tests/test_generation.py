@@ -5,8 +5,9 @@ import json
 import keras
 import pytest
 
+from transformer import generation
 from transformer.config import ConfigError, DecodingConfig, ModelConfig
-from transformer.generation import LENGTHS, Generator, _halves, _join, source_batches
+from transformer.generation import Generator, _halves, _join, source_batches
 from transformer.model import Transformer
 from transformer.tokenizer import ByteTokenizer, save_tokenizers
 
@@ -16,7 +17,7 @@ NASTY = ["", " ", "\t", "a", "\0", "\u2028", "Ω≈ç√∫", "👩‍👩‍�
 class Echo(Generator):
     """Answers each piece with its own text, so that order and pieces can be seen."""
 
-    def _generate(self, sources, names):
+    def _generate(self, sources, names, scored):
         return [[(text, -1.0)] * self.config.n_best for text in self.source_tokenizer.decode(sources)]
 
 
@@ -94,14 +95,24 @@ def test_join_writes_a_space_where_the_script_has_one():
     assert _join("", "a") == "a" and _join("a", "") == "a"
 
 
-def test_source_batches_keep_the_budget_and_every_source():
-    lengths = [3, 40, 16, 17, 5, 2000, 9]
-    batches = source_batches(lengths, max_tokens=48)
-    assert sorted(index for indices, _ in batches for index in indices) == list(range(7))
-    assert batches[0] == ([0, 4, 6], 16)
-    for indices, padded in batches:
-        assert padded in LENGTHS and padded >= max(lengths[index] for index in indices)
-        assert len(indices) == 1 or len(indices) * padded <= 48
+def test_source_batches_keep_their_bounds_and_every_source():
+    lengths = [3, 40, 16, 17, 5, 2000, 9, 0]
+    batches = source_batches(lengths, max_rows=3, max_tokens=48)
+    assert batches == [[7, 0, 4], [6, 2], [3], [1], [5]]
+    assert source_batches([], 3, 48) == []
+
+
+def test_company_and_leaving_change_nothing(generator, monkeypatch):
+    """Many texts at once, in several batches and pieces, give what each gives alone."""
+    monkeypatch.setattr(generation, "ROWS", 8)
+    texts = [chr(97 + n % 26) * (1 + n * 7 % 23) for n in range(60)]
+    for options in (dict(beam_size=1), dict(beam_size=3, n_best=2), dict(temperature=1.0), dict(no_repeat_ngram=2, min_length=3)):
+        many = Generator(generator.model, ByteTokenizer(), ByteTokenizer(), DecodingConfig(max_length=20, **options), 32)
+        together = many.n_best(texts)
+        for number in (0, 7, 23, 59):
+            for (text, score), (alone, expected) in zip(together[number], many.n_best([texts[number]], first=number)[0]):
+                assert text == alone and score == pytest.approx(expected, abs=1e-4)
+        assert many(texts) == [outputs[0][0] for outputs in together]
 
 
 def test_a_run_folder_without_a_model_is_refused(tmp_path):
@@ -141,4 +152,4 @@ def test_learned_positions_bound_what_is_written():
     )
     model, tokenizer = Transformer.from_model_config(config), ByteTokenizer()
     generator = Generator(model, tokenizer, tokenizer, DecodingConfig(beam_size=1), 20)
-    assert generator._limit(20) == 20 and len(generator(["a" * 90])) == 1
+    assert generator.longest_output(20) == 20 and len(generator(["a" * 90])) == 1

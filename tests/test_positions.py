@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from transformer.positions import PositionalEmbedding, rotate, segment_positions, sinusoid_table
+from transformer.positions import PositionalEmbedding, rotate, segment_positions, sinusoids
 
 
 def array(x):
@@ -26,11 +26,11 @@ def test_sinusoids_by_hand():
     expected = [[0.0, 1.0, 0.0, 1.0],
                 [0.84147098, 0.54030231, 0.00999983, 0.99995000],
                 [0.90929743, -0.41614684, 0.01999867, 0.99980001]]  # fmt: skip
-    np.testing.assert_allclose(array(sinusoid_table(3, 4)), expected, atol=1e-7)
+    np.testing.assert_allclose(array(sinusoids(np.arange(3), 4)), expected, atol=1e-7)
 
 
 def test_sinusoids_are_the_formula_far_out():
-    table = array(sinusoid_table(600, 16))
+    table = array(sinusoids(np.arange(600), 16))
     for position in (0, 1, 17, 599):
         for i in range(8):
             angle = position / 10000 ** (2 * i / 16)
@@ -78,17 +78,17 @@ def test_what_each_kind_adds(kind):
         assert not layer.weights
         np.testing.assert_array_equal(added, np.zeros_like(x))
         return
-    table = array(layer.table.embeddings) if kind == "learned" else array(sinusoid_table(4, 6))
+    table = array(layer.table.embeddings) if kind == "learned" else array(sinusoids(np.arange(4), 6))
     np.testing.assert_allclose(added[0], table[[0, 1, 0, 1]], atol=1e-6)
     assert np.abs(added[0, 0] - added[0, 1]).max() > 1e-3
 
 
 @pytest.mark.parametrize("kind", ["sinusoidal", "learned", "rotary"])
-def test_a_single_position_with_a_limit_is_that_row_of_the_whole(kind):
+def test_a_single_position_is_that_row_of_the_whole(kind):
     layer = PositionalEmbedding(kind, max_positions=5)
     x = ops.convert_to_tensor(np.random.default_rng(3).normal(size=(2, 5, 6)).astype("float32"))
     whole = array(layer(x, ops.convert_to_tensor([[0, 1, 2, 3, 4]], "int32")))
-    one = array(layer(x[:, 3:4], ops.convert_to_tensor([[3]], "int32"), limit=5))
+    one = array(layer(x[:, 3:4], ops.convert_to_tensor([[3]], "int32")))
     np.testing.assert_allclose(one[:, 0], whole[:, 3], atol=1e-6)
 
 

@@ -84,9 +84,11 @@ class MultiHeadAttention(keras.layers.Layer):
     def _split(self, x):
         """(B, L, C * D) -> a list of C times (B, H, L, K)"""
         batch, length = ops.shape(x)[:2]
-        count = x.shape[-1] // self.d_model
-        x = ops.reshape(x, (batch, length, count, self.num_heads, self.d_model // self.num_heads))
-        return ops.unstack(ops.transpose(x, (2, 0, 3, 1, 4)), count)
+        count, shape = x.shape[-1] // self.d_model, (self.num_heads, self.d_model // self.num_heads)
+        if x.shape[1] == 1:  # decoding: nothing needs to move
+            parts = ops.split(x, count, axis=-1) if count > 1 else [x]
+            return [ops.reshape(part, (batch, shape[0], 1, shape[1])) for part in parts]
+        return ops.unstack(ops.transpose(ops.reshape(x, (batch, length, count, *shape)), (2, 0, 3, 1, 4)), count)
 
     def queries(self, x, positions=None):
         """The queries (B, H, T, K) of x (B, T, D), in cross-attention."""
@@ -119,8 +121,9 @@ class MultiHeadAttention(keras.layers.Layer):
         """What queries (B, H, T, K) get from keys and values (B, H, S, K): (B, T, D)."""
         weights = attention_weights(query, key, mask)
         weights = self.dropout(ops.cast(weights, value.dtype), training=training)
-        heads = ops.transpose(ops.matmul(weights, value), (0, 2, 1, 3))  # (B, T, H, K)
-        batch, length = ops.shape(heads)[:2]
+        heads = ops.matmul(weights, value)  # (B, H, T, K)
+        batch, _, length, _ = ops.shape(heads)
+        heads = heads if query.shape[2] == 1 else ops.transpose(heads, (0, 2, 1, 3))
         return self.output_projection(ops.reshape(heads, (batch, length, self.d_model)))
 
     def call(self, x, source=None, attention_mask=None, positions=None, training=False):

@@ -14,7 +14,7 @@ from keras import ops
 from transformer.config import ConfigError, DecodingConfig
 from transformer.decoding import NEVER
 from transformer.generation import TOKENS, Generator
-from transformer.positions import sinusoid_table
+from transformer.positions import sinusoids
 from transformer.tokenizer import save_tokenizers
 
 ACTIVATIONS = {"relu": "RELU", "gelu": "GELU", "gelu_tanh": "GELUTanh", "swish": "SWISH"}
@@ -173,7 +173,7 @@ def _positions(stack, generator):
     if config.positions == "learned":
         return _array(stack.positions.table.embeddings)
     length = max(generator.max_source_length, generator.longest_output(generator.max_source_length))
-    return _array(sinusoid_table(length + 1, config.d_model))
+    return _array(sinusoids(np.arange(length + 1), config.d_model))
 
 
 def _array(x):

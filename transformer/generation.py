@@ -1,21 +1,29 @@
 """From strings to strings: tokenizer, model and decoding put together."""
 
+import concurrent.futures
+import functools
 import json
+import os
 import pathlib
 import re
+import threading
 
 import keras
 import numpy as np
 from keras import ops
 
 from transformer.config import ConfigError, DecodingConfig
-from transformer.decoding import decode
+from transformer.decoding import make_search
 from transformer.tokenizer import load_tokenizers
 
-# Source lengths are padded up to one of these, so that few graphs serve every input.
-LENGTHS = (16, 32, 64, 128, 256, 512, 1024, 2048)
-# Positions, padding included, that are encoded at once.
-TOKENS = 2048
+# Most hypotheses that are written at once: enough that arithmetic costs more than the calls of the operations.
+ROWS = 128
+# Most source positions, padding included, that are encoded at once.
+TOKENS = 4096
+# Caches grow by this many positions: attention to places that are still empty is in vain.
+GROWTH = 8
+# Finished sentences leave when this share of a batch is left.
+LEFT = 0.75
 # Where a line too long for the model may be cut, the best place first: after a sentence, a clause, a word.
 BREAKS = (r"(?<=[.!?])\s+|(?<=[。！？])", r"(?<=[,;:])\s+|(?<=[，；：、])", r"\s+")
 
@@ -40,7 +48,7 @@ class Generator:
     ):
         self.model, self.config, self.max_source_length, self.lowercase = model, config, max_source_length, lowercase
         self.source_tokenizer, self.target_tokenizer = source_tokenizer, target_tokenizer
-        self._compiled = {}
+        self._functions, self._lock = {}, threading.Lock()
 
     @classmethod
     def from_run(cls, run, **decoding):
@@ -68,13 +76,14 @@ class Generator:
 
     def __call__(self, texts):
         """list of str -> list of str: the best output for each, in order; an empty text gives an empty one."""
-        return [outputs[0][0] for outputs in self.n_best(texts)]
+        return [outputs[0][0] for outputs in self.n_best(texts, scored=False)]
 
-    def n_best(self, texts, first=0):
+    def n_best(self, texts, first=0, scored=True):
         """For each text its `config.n_best` outputs, best first: a list of (text, score).
 
         The score is the length-penalised log-probability; over the pieces of a long text scores add up. `first` is the
-        number of the first text among all: what is sampled for a text depends on the seed and on its number.
+        number of the first text among all: what is sampled for a text depends on the seed and on its number. `scored=False`: the scores mean nothing, and
+        greedy decoding is faster.
         """
         texts = [text.strip().lower() if self.lowercase else text.strip() for text in texts]
         pieces = [
@@ -84,7 +93,7 @@ class Generator:
         ]
         answers = [[("", 0.0)] * self.config.n_best for _ in texts]
         names = [((first + number) << 16) + part for number, part, _ in pieces]
-        for (number, _, _), outputs in zip(pieces, self._generate([piece for _, _, piece in pieces], names)):
+        for (number, _, _), outputs in zip(pieces, self._generate([piece for _, _, piece in pieces], names, scored)):
             joined = zip(answers[number], outputs)
             answers[number] = [(_join(before, text), total + score) for (before, total), (text, score) in joined]
         return answers
@@ -103,22 +112,70 @@ class Generator:
         halves = [half.strip() for half in _halves(text)]
         return [piece for half, ids in zip(halves, self.source_tokenizer.encode(halves)) for piece in self._pieces(half, ids)]
 
-    def _generate(self, sources, names):
+    def _generate(self, sources, names, scored=True):
         """Ids, a list a source, each ending in the end token -> a list of (text, score) a source; `names`: see `_draws`."""
         answers = [None] * len(sources)
-        sizes = [size for size in LENGTHS if size < self.max_source_length] + [self.max_source_length]
-        for indices, length in source_batches([len(ids) for ids in sources], TOKENS // self.config.beam_size, sizes):
-            batch = np.full((len(indices), length), self.model.config.input_pad_id, "int32")
-            for row, index in enumerate(indices):
-                batch[row, : len(sources[index])] = sources[index]
-            limits = [self.longest_output(len(sources[index])) for index in indices]
-            draws = self._draws([names[index] for index in indices], self.longest_output(length))
-            ids, scores = self._decoder(length)(batch, np.asarray(limits, "int32"), draws)
-            ids, scores = ops.convert_to_numpy(ids), ops.convert_to_numpy(scores)
-            for row, index in enumerate(indices):
-                texts = self.target_tokenizer.decode(ids[row].tolist())
-                answers[index] = [(" ".join(text.split("\n")), float(s)) for text, s in zip(texts, scores[row])]
+        # Long batches first, so that the threads end at about the same time.
+        batches = source_batches([len(ids) for ids in sources], ROWS // self.config.beam_size, TOKENS)[::-1]
+
+        def write(indices):
+            outputs = self._write([sources[index] for index in indices], [names[index] for index in indices], scored)
+            for index, output in zip(indices, outputs):
+                answers[index] = output
+
+        if len(batches) < 2 or keras.backend.backend() != "tensorflow":
+            for batch in batches:
+                write(batch)
+        else:
+            # One operation of decoding is too small to share: each core writes a batch of its own.
+            with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+                list(pool.map(write, batches))
         return answers
+
+    def _write(self, sources, names, scored):
+        """The outputs of one batch, a list of (text, score) a source."""
+        limits = np.asarray([self.longest_output(len(ids)) for ids in sources], "int32")
+        arguments = self._padded(sources), limits, self._draws(names, int(limits.max()))
+        if keras.backend.backend() == "jax":
+            import jax
+
+            self._functions[scored] = self._functions.get(scored) or jax.jit(functools.partial(self._decode, scored=scored))
+            return list(map(self._outputs, *map(ops.convert_to_numpy, self._functions[scored](*arguments))))
+        with self._lock:
+            self._functions[scored] = self._functions.get(scored) or Pieces(self, scored)
+        outputs = [None] * len(sources)
+        for rows, ids, scores in self._functions[scored](*arguments):
+            for row, *result in zip(rows, ids, scores):
+                outputs[row] = self._outputs(*result)
+        return outputs
+
+    def _padded(self, sources):
+        """Lists of ids as int32 (B, S). For JAX, which compiles each shape, S is a power of two."""
+        length = max(map(len, sources))
+        if keras.backend.backend() == "jax":
+            length = 1 << (length - 1).bit_length()
+        batch = np.full((len(sources), length), self.model.config.input_pad_id, "int32")
+        for row, ids in enumerate(sources):
+            batch[row, : len(ids)] = ids
+        return batch
+
+    def _outputs(self, ids, scores):
+        """[(text, score), ...] of ids (n_best, L) and scores (n_best,)."""
+        texts = self.target_tokenizer.decode(ids.tolist())
+        return [(" ".join(text.split("\n")), float(score)) for text, score in zip(texts, scores)]
+
+    def search(self, scored=True):
+        """The transformer.decoding.Search of this generator."""
+        tokenizer = self.target_tokenizer
+        return make_search(self.config, tokenizer.bos_id, tokenizer.eos_id, tokenizer.pad_id, scored)
+
+    def _decode(self, source, limits, draws, scored):
+        """ids (B, n_best, L) and scores (B, n_best) of source (B, S), limits (B,) and draws (B, L), at one go."""
+        batch, length = draws.shape
+        caches, constants = self.model.start(source, length)
+        step = lambda ids, position, caches: self.model.step(ids, position, caches, constants)  # noqa: E731
+        search = self.search(scored)
+        return search.results(search.advance(step, search.begin(caches, batch, limits, length, draws), length))
 
     def longest_output(self, source_length):
         """The most tokens, the end token included, that are written for a source of so many."""
@@ -127,63 +184,84 @@ class Generator:
         return min(limit, model.max_positions) if model.positions == "learned" else limit
 
     def _draws(self, names, length):
-        """Uniform numbers, float32 (length, B): for a source of the same name (an int) the same in whatever batch."""
+        """Uniform numbers, float32 (B, length): for a source of the same name (an int) the same in whatever batch."""
         if not self.config.temperature:
-            return np.zeros((length, len(names)), "float32")
+            return np.zeros((len(names), length), "float32")
         generators = [np.random.Generator(np.random.Philox(key=[self.config.sampling_seed, name])) for name in names]
-        return np.stack([generator.random(length, "float32") for generator in generators], axis=1)
-
-    def _decoder(self, source_length):
-        """The compiled function of one padded source length: (source (B, S), limits (B,), draws (T, B)) -> (ids, scores)."""
-        if source_length not in self._compiled:
-            self._compiled[source_length] = _compile(self._decode, source_length, self.longest_output(source_length))
-        return self._compiled[source_length]
-
-    def _decode(self, source, limits, draws):
-        batch, length = ops.shape(source)[0], draws.shape[0]
-        caches, constants = self.model.start(source, length)
-
-        def step(ids, position, caches):
-            return self.model.step(ids, position, caches, constants)
-
-        tokenizer = self.target_tokenizer
-        return decode(
-            step, caches, self.config, batch_size=batch, max_lengths=limits, length=length,
-            bos_id=tokenizer.bos_id, eos_id=tokenizer.eos_id, pad_id=tokenizer.pad_id, draws=draws,
-        )  # fmt: skip
+        return np.stack([generator.random(length, "float32") for generator in generators])
 
 
-def _compile(function, source_length, length):
-    if keras.backend.backend() == "jax":
-        import jax
+class Pieces:
+    """A Search in TensorFlow, a few tokens at a time: between two pieces finished sentences leave, and the caches grow.
 
-        return jax.jit(function)
+    Each piece is a graph for any number of sentences and any length. On a CPU that is faster than one loop compiled by
+    XLA, which must carry every sentence, and caches of the greatest length, to its end, and takes seconds to compile.
+    """
+
+    def __init__(self, generator, scored):
+        import tensorflow as tf
+
+        model, search = generator.model, generator.search(scored)
+
+        def begin(source, limits, draws):
+            batch, length = ops.shape(draws)
+            caches, constants = model.start(source, tf.constant(0))
+            return search.begin(caches, batch, limits, length, draws), constants
+
+        def advance(loop, constants, kept, until, least):
+            """Keeps the sentences `kept`, and writes to position `until` or until no more than `least` are unfinished."""
+            loop, constants = search.keep(loop, kept), tf.nest.map_structure(lambda x: tf.gather(x, kept), constants)
+            longer = [[0, 0], [0, 0], [0, tf.maximum(until - tf.shape(loop["state"][0][0])[2], 0)], [0, 0]]
+            loop["state"] = tf.nest.map_structure(lambda cache: tf.pad(cache, longer), loop["state"])
+            step = lambda ids, position, caches: model.step(ids, position, caches, constants)  # noqa: E731
+            loop = search.advance(step, loop, until, least)
+            return loop, constants, search.unfinished(loop), *search.results(loop)
+
+        number, numbers, ids = tf.TensorSpec((), "int32"), tf.TensorSpec((None,), "int32"), tf.TensorSpec((None, None), "int32")
+        self.begin = tf.function(begin, input_signature=[ids, numbers, tf.TensorSpec((None, None), "float32")])
+        specs = tf.nest.map_structure(_any_length, self.begin.get_concrete_function().structured_outputs)
+        self.advance = tf.function(advance, input_signature=[*specs, numbers, number, number])
+
+    def __call__(self, source, limits, draws):
+        """Yields rows, ids (rows, n_best, L) and scores (rows, n_best) of sentences as they finish."""
+        loop, constants = self.begin(source, limits, draws)
+        rows, kept, until = np.arange(len(source)), np.arange(len(source), dtype="int32"), 0
+        while len(rows):
+            until += GROWTH if until == int(loop["position"]) else 0
+            loop, constants, unfinished, ids, scores = self.advance(loop, constants, kept, until, int(LEFT * len(rows)))
+            finished = ~unfinished.numpy()
+            if loop["position"] == draws.shape[1]:
+                finished[:] = True
+            yield rows[finished], ids.numpy()[finished], scores.numpy()[finished]
+            rows, kept = rows[~finished], np.nonzero(~finished)[0].astype("int32")
+
+
+def _any_length(tensor):
+    """Its tf.TensorSpec, but that the third of four dimensions, the length of a cache, is free."""
     import tensorflow as tf
 
-    signature = [
-        tf.TensorSpec([None, source_length], "int32"), tf.TensorSpec([None], "int32"), tf.TensorSpec([length, None], "float32"),
-    ]  # fmt: skip
-    return tf.function(function, input_signature=signature)
+    shape = list(tensor.shape)
+    return tf.TensorSpec(shape[:2] + [None] + shape[3:] if len(shape) == 4 else shape, tensor.dtype)
 
 
-def source_batches(lengths, max_tokens, sizes=LENGTHS):
-    """Groups sources for decoding: sorted by length, padded to one of `sizes`, at most `max_tokens` a batch.
+def source_batches(lengths, max_rows, max_tokens):
+    """Groups sources for decoding: sorted by length, so that little is padding.
 
     Args:
-        lengths: list of int, none above the last size. max_tokens: padded positions in a batch; one source may exceed it
-            alone.
+        lengths: list of int. max_rows: sources in a batch, at least 1. max_tokens: padded positions in a batch; one source
+            may exceed it alone.
 
     Returns:
-        A list of (indices, padded length).
+        A list of lists of indices.
     """
-    batches, current, padded = [], [], 0
+    batches = []
     for index in sorted(range(len(lengths)), key=lengths.__getitem__):
-        length = next(size for size in sizes if size >= lengths[index])
-        if current and (length != padded or (len(current) + 1) * length > max_tokens):
-            batches.append((current, padded))
-            current = []
-        current, padded = [*current, index], length
-    return [*batches, (current, padded)] if current else batches
+        room = batches and min(max_rows, max_tokens // max(lengths[index], 1))
+        if batches and len(batches[-1]) < room:
+            batches[-1].append(index)
+        else:
+            batches.append([index])
+    return batches
 
 
 def _halves(text):

@@ -190,10 +190,11 @@ class DecoderLayer(ConfiguredLayer):
             (N, 1, D) and the cache with position t written.
         """
         query, *new = self.self_attention.queries_keys_values(self.self_residual.enter(x), ops.reshape(position, (1, 1)))
-        cache = tuple(
-            ops.slice_update(old, (0, 0, position, 0), ops.cast(added, old.dtype)) for old, added in zip(cache, new)
-        )
-        visible = (ops.arange(cache[0].shape[2]) <= position)[None, None, :]
+        places = ops.arange(ops.shape(cache[0])[2])
+        # A selection, since what updates a slice runs as a program of its own outside of XLA.
+        here = ops.equal(places, position)[:, None]
+        cache = tuple(ops.where(here, ops.cast(added, old.dtype), old) for old, added in zip(cache, new))
+        visible = (places <= position)[None, None, :]
         y = self.self_attention.attend(query, *cache, visible)
         x = self.self_residual(x, y)
         # The hypotheses of a sentence are queries to the same memory: its keys and values are held once, not W times.

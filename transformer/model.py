@@ -202,8 +202,7 @@ class Decoder(Stack):
 
     def step(self, inputs, position, caches, memory_caches, memory_mask):
         """Decodes the token at `position` alone: (N, 1, D) -> (N, 1, D) and the new caches. See DecoderLayer.step."""
-        where, limit = ops.reshape(position, (1, 1)), caches[0][0].shape[2]
-        x, new_caches = self.positions(inputs, where, limit=limit), []
+        x, new_caches = self.positions(inputs, ops.reshape(position, (1, 1))), []
         for layer, cache, memory_cache in zip(self.layers, caches, memory_caches):
             x, cache = layer.step(x, position, cache, memory_cache, memory_mask)
             new_caches.append(cache)

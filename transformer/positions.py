@@ -23,14 +23,14 @@ def segment_positions(segments):
     return ops.sum(ops.cast(ops.logical_and(same, earlier), "int32"), axis=-1)
 
 
-def sinusoid_table(length, d_model):
-    """The sinusoids of Vaswani et al. 2017, section 3.5, float32 (length, d_model), sine and cosine interleaved.
+def sinusoids(positions, d_model):
+    """The sinusoids of Vaswani et al. 2017, section 3.5, sine and cosine interleaved: int (L,) -> float32 (L, d_model).
 
     PE(pos, 2i) = sin(pos / 10000^(2i/d_model)), PE(pos, 2i+1) = cos of the same.
     """
     rate = np.power(10000.0, -np.arange(0, d_model, 2) / d_model).astype("float32")
-    angle = ops.cast(ops.arange(length), "float32")[:, None] * rate[None, :]
-    return ops.reshape(ops.stack([ops.sin(angle), ops.cos(angle)], axis=-1), (length, d_model))
+    angle = ops.cast(positions, "float32")[:, None] * rate[None, :]
+    return ops.reshape(ops.stack([ops.sin(angle), ops.cos(angle)], axis=-1), (-1, d_model))
 
 
 def rotate(x, positions):
@@ -73,22 +73,21 @@ class PositionalEmbedding(keras.layers.Layer):
             )
             self.table.build(input_shape[:-1])
 
-    def call(self, x, positions, limit=None):
-        """Adds to x (B, L, D) the vectors of its positions, int32 (B, L) or (1, L).
-
-        `limit` is a static bound that all positions stay below; None: the length of x.
-        """
+    def call(self, x, positions):
+        """Adds to x (B, L, D) the vectors of its positions, int32 (B, L) or (1, L)."""
         if self.kind == "rotary":
             return x
-        limit = limit or ops.shape(x)[1]
+        length = ops.shape(x)[1]
         if self.kind == "learned":
-            if isinstance(limit, int) and limit > self.max_positions:
+            if isinstance(length, int) and length > self.max_positions:
                 raise ValueError(
-                    f"A sequence must not be longer than max_positions. Received: length {limit}, "
+                    f"A sequence must not be longer than max_positions. Received: length {length}, "
                     f"max_positions={self.max_positions}. Use shorter input or positions='sinusoidal'."
                 )
             return x + self.table(positions)
-        table = ops.cast(sinusoid_table(limit, x.shape[-1]), x.dtype)
+        if positions.shape[0] == 1:  # one row for all, at any place
+            return x + ops.cast(sinusoids(positions[0], x.shape[-1]), x.dtype)
+        table = ops.cast(sinusoids(ops.arange(length), x.shape[-1]), x.dtype)
         return x + ops.take(table, positions, axis=0)
 
     def get_config(self):

@@ -1,4 +1,5 @@
-"""PyTorch's own nn.TransformerEncoder and nn.TransformerDecoder, eager, with the fused Adam."""
+"""PyTorch's training step, eager: its own nn.TransformerEncoder and nn.TransformerDecoder, or Marian of Hugging Face
+Transformers; torch.optim.Adam with its fused kernel unless told otherwise."""
 
 import math
 
@@ -9,53 +10,21 @@ from benchmarks.workers.protocol import serve
 def build(task):
     import numpy as np
     import torch
-    from torch import nn
 
     size = {**work.SIZES[task["size"]], **task.get("shape", {})}
     torch.manual_seed(1)
-    width, vocab_size, length = size["d_model"], size["vocab_size"], size["length"]
-
-    class Model(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.embedding = nn.Embedding(vocab_size, width)
-            nn.init.normal_(self.embedding.weight, std=width**-0.5)
-            options = dict(d_model=width, nhead=size["num_heads"], dim_feedforward=size["ffn_dim"], dropout=work.DROPOUT,
-                           batch_first=True)
-            self.encoder = nn.TransformerEncoder(nn.TransformerEncoderLayer(**options), size["num_layers"])
-            self.decoder = nn.TransformerDecoder(nn.TransformerDecoderLayer(**options), size["num_layers"])
-            self.dropout = nn.Dropout(work.DROPOUT)
-            angle = torch.arange(length)[:, None] * torch.exp(-math.log(10000.0) * torch.arange(0, width, 2) / width)
-            self.register_buffer("positions", torch.stack([angle.sin(), angle.cos()], -1).reshape(length, width))
-            self.register_buffer("causal", nn.Transformer.generate_square_subsequent_mask(length))
-            for parameter in [*self.encoder.parameters(), *self.decoder.parameters()]:
-                if parameter.dim() > 1:
-                    nn.init.xavier_uniform_(parameter)
-
-        def embed(self, ids):
-            return self.dropout(self.embedding(ids) * width**0.5 + self.positions)
-
-        def forward(self, source, target):
-            padding = torch.where(source == work.PAD, -1e9, 0.0)
-            memory = self.encoder(self.embed(source), src_key_padding_mask=padding)
-            hidden = self.decoder(
-                self.embed(target), memory, tgt_mask=self.causal, memory_key_padding_mask=padding, tgt_is_causal=True
-            )
-            return hidden @ self.embedding.weight.T
-
-    model = Model().train()
+    model, forward = {"modules": modules, "marian": marian}[task.get("model", "modules")](size)
     optimizer = torch.optim.Adam(
-        model.parameters(), lr=work.LEARNING_RATE, betas=work.BETAS, eps=work.EPSILON, fused=task.get("fused", True)
+        model.train().parameters(), lr=work.LEARNING_RATE, betas=work.BETAS, eps=work.EPSILON, fused=task.get("fused", True)
     )
     source, target_in, target_out = (torch.from_numpy(np.ascontiguousarray(ids)).long() for ids in work.batch(size))
-    model_step = torch.compile(model) if task.get("compile") else model
 
     def one_round(count):
         for _ in range(count):
             with torch.autocast("cpu", torch.bfloat16, enabled=task["precision"] == "bfloat16"):
-                logits = model_step(source, target_in)
-            loss = nn.functional.cross_entropy(
-                logits.reshape(-1, vocab_size).float(), target_out.reshape(-1), ignore_index=work.PAD,
+                logits = forward(source, target_in)
+            loss = torch.nn.functional.cross_entropy(
+                logits.reshape(-1, size["vocab_size"]).float(), target_out.reshape(-1), ignore_index=work.PAD,
                 label_smoothing=work.LABEL_SMOOTHING,
             )  # fmt: skip
             optimizer.zero_grad(set_to_none=True)
@@ -64,8 +33,58 @@ def build(task):
             last = loss.item()
         return {"loss": last}
 
-    count = sum(parameter.numel() for parameter in model.parameters())
-    return {"parameters": count, "tokens": target_out.numel()}, one_round
+    count = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    return {"parameters": count, "tokens": target_out.numel(), "version": torch.__version__}, one_round
+
+
+def modules(size):
+    """The model and its function from ids (B, S) and (B, T) to logits."""
+    import torch
+    from torch import nn
+
+    width, length = size["d_model"], size["length"]
+    options = dict(d_model=width, nhead=size["num_heads"], dim_feedforward=size["ffn_dim"], dropout=work.DROPOUT, batch_first=True)
+    model = nn.ModuleDict({
+        "embedding": nn.Embedding(size["vocab_size"], width), "dropout": nn.Dropout(work.DROPOUT),
+        "encoder": nn.TransformerEncoder(nn.TransformerEncoderLayer(**options), size["num_layers"]),
+        "decoder": nn.TransformerDecoder(nn.TransformerDecoderLayer(**options), size["num_layers"]),
+    })  # fmt: skip
+    nn.init.normal_(model["embedding"].weight, std=width**-0.5)
+    angle = torch.arange(length)[:, None] * torch.exp(-math.log(10000.0) * torch.arange(0, width, 2) / width)
+    positions = torch.stack([angle.sin(), angle.cos()], -1).reshape(length, width)
+    causal = nn.Transformer.generate_square_subsequent_mask(length)
+
+    def embed(ids):
+        return model["dropout"](model["embedding"](ids) * width**0.5 + positions)
+
+    def forward(source, target):
+        padding = torch.where(source == work.PAD, -1e9, 0.0)
+        memory = model["encoder"](embed(source), src_key_padding_mask=padding)
+        hidden = model["decoder"](embed(target), memory, tgt_mask=causal, memory_key_padding_mask=padding, tgt_is_causal=True)
+        return hidden @ model["embedding"].weight.T
+
+    return model, forward
+
+
+def marian(size):
+    """The same for Marian, whose layers are those of Vaswani et al. 2017 too."""
+    from transformers import MarianConfig, MarianMTModel
+
+    sides = {
+        f"{side}_{name}": size[ours]
+        for side in ("encoder", "decoder")
+        for name, ours in (("layers", "num_layers"), ("attention_heads", "num_heads"), ("ffn_dim", "ffn_dim"))
+    }
+    model = MarianMTModel(MarianConfig(
+        vocab_size=size["vocab_size"], d_model=size["d_model"], dropout=work.DROPOUT, activation_function="relu",
+        scale_embedding=True, pad_token_id=work.PAD, eos_token_id=3, decoder_start_token_id=2, forced_eos_token_id=None,
+        max_position_embeddings=size["length"], **sides,
+    ))  # fmt: skip
+
+    def forward(source, target):
+        return model(input_ids=source, attention_mask=source.ne(work.PAD), decoder_input_ids=target, use_cache=False).logits
+
+    return model, forward
 
 
 if __name__ == "__main__":

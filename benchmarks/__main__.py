@@ -1,0 +1,68 @@
+"""python -m benchmarks COMMAND: speed and memory, measured side by side.
+
+    train      training steps, ours and --peers (torch, torch_bfloat16, torch_unfused_adam, marian, all)
+    decode     translating --source with --run, ours and --peers (ctranslate2, ctranslate2_shared, ctranslate2_int8, all)
+    memory     peak memory and time of a step from 256 to 8,192 tokens
+    data       the input pipeline on multi30k in --data_dir
+    learn      validation loss on multi30k for each precision, dropout and jit, several seeds
+    startup    --help, imports, the first answer of --run
+    gpu        tokens a second and utilisation of an accelerator
+
+Peers are installed by `pip install '.[peers]'`, here or where --peers_python points. Contestants take turns for --rounds
+rounds; medians are shown, and ratios to the first of what ran in the same round.
+"""
+
+import importlib
+import json
+import sys
+
+from benchmarks.config import BenchmarkConfig
+from transformer.checkpoints import write_text
+from transformer.flags import main
+
+COMMANDS = ("train", "decode", "memory", "data", "learn", "startup", "gpu")
+HIDDEN = {"seconds_low", "seconds_high", "startup_seconds", "losses", "version"}
+
+
+def table(rows):
+    """Rows, dicts, as a Markdown table."""
+    names = [name for name in dict.fromkeys(name for row in rows for name in row) if name not in HIDDEN]
+    lines = [f"| {' | '.join(name.replace('_', ' ') for name in names)} |", "|" + "---|" * len(names)]
+    return "\n".join([*lines, *(f"| {' | '.join(_cell(row.get(name)) for name in names)} |" for row in rows)])
+
+
+def _cell(value):
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}" if abs(value) >= 10 else f"{value:.3f}"
+    return f"{value:,}" if isinstance(value, int) else "" if value is None else str(value)
+
+
+def measure(command):
+    """The function that `flags.main` runs for a command."""
+
+    def run(config, flag_values):
+        from benchmarks import machine
+
+        rows = importlib.import_module(f"benchmarks.{command}").run(config)
+        facts = machine.describe()
+        if command == "train":
+            facts["matmul_peak"] = machine.matmul_peak()
+        print(f"{json.dumps(facts)}\n\n{table(rows)}")
+        if config.json:
+            write_text(config.json, json.dumps({"benchmark": command, "machine": facts, "rows": rows}, indent=1) + "\n")
+
+    return run
+
+
+def command_line(argv):
+    """Runs `python -m benchmarks COMMAND ...`; returns the exit code."""
+    if len(argv) < 2 or argv[1] not in COMMANDS:
+        wanted_help = len(argv) > 1 and argv[1] in ("--help", "-h", "help")
+        print(__doc__.strip() if wanted_help else f"error: a command is needed: {', '.join(COMMANDS)}.\n\n{__doc__.strip()}",
+              file=sys.stdout if wanted_help else sys.stderr)
+        return 0 if wanted_help else 2
+    return main(measure(argv[1]), (BenchmarkConfig,), __doc__, argv=[f"-m benchmarks {argv[1]}", *argv[2:]])
+
+
+if __name__ == "__main__":
+    sys.exit(command_line(sys.argv))

@@ -1,0 +1,24 @@
+"""The options of `python -m benchmarks`."""
+
+import dataclasses
+
+from transformer.config import check_options, option
+
+
+@dataclasses.dataclass(frozen=True)
+class BenchmarkConfig:
+    """What is measured, against whom, and how often."""
+
+    sizes: tuple = option(("small", "base"), "of train and memory: tiny, small, base, big (benchmarks/work.py)")
+    peers: tuple = option((), "who else runs; none: only ours; all: every peer of the benchmark")
+    peers_python: str = option("", "interpreter that has the peers (pip install '.[peers]'); empty: this one")
+    rounds: int = option(10, "interleaved rounds", minimum=1)
+    run: str = option("", "finished run to decode with")
+    source: str = option("", "file of source texts for decode, one a line")
+    data_dir: str = option("", "folder of multi30k's files, for data and learn")
+    steps: int = option(1000, "updates of each training of learn", minimum=1)
+    seeds: int = option(3, "of learn", minimum=1)
+    json: str = option("", "file for the result, beside the table on stdout")
+
+    def __post_init__(self):
+        check_options(self)

@@ -1,0 +1,69 @@
+"""Sentences a second of a trained run on a file, greedy and with a beam: ours and CTranslate2's with the same weights."""
+
+import json
+import pathlib
+import shutil
+import tempfile
+
+from benchmarks.rounds import Contestant, compete
+from benchmarks.train import chosen_peers
+from transformer.config import ConfigError
+
+PEERS = {
+    "ctranslate2": dict(compute_type="float32", workers=True, max_batch_size=1024),
+    "ctranslate2_shared": dict(compute_type="float32", workers=False, max_batch_size=4096),
+    "ctranslate2_int8": dict(compute_type="int8", workers=True, max_batch_size=1024),
+}
+BEAMS = (1, 4)
+
+
+def run(config):
+    """Rows for each beam size: see rounds.compete; with sentences a second, and the share of outputs that are those of the
+    first.
+
+    Raises:
+        ConfigError: --run or --source is not there.
+    """
+    for name in ("run", "source"):
+        if not pathlib.Path(getattr(config, name) or "?").exists():
+            raise ConfigError(f"decode needs --run and --source. Received: --{name}={getattr(config, name)}.")
+    names, rows, source = chosen_peers(config, PEERS), [], str(pathlib.Path(config.source).resolve())
+    folder = pathlib.Path(tempfile.mkdtemp())
+    try:
+        longest = export(config.run, folder, sorted({PEERS[name]["compute_type"] for name in names})) if names else 0
+        for beam_size in BEAMS:
+            task = {"beam_size": beam_size, "source": source, "longest": longest, "length_penalty": 1.0}
+            contestants = [
+                Contestant(
+                    name, "decode_ctranslate2", {**task, **PEERS[name], "model": str(folder / PEERS[name]["compute_type"])},
+                    config.peers_python,
+                )
+                for name in names
+            ]  # fmt: skip
+            contestants.append(Contestant("ours", "decode_ours", {**task, "run": str(pathlib.Path(config.run).resolve())}))
+            found = compete(contestants, config.rounds, warm_up=2)
+            first = found[0]["outputs"]
+            for row in found:
+                outputs = row.pop("outputs")
+                same = sum(a == b for a, b in zip(first, outputs)) / len(first)
+                rows.append({"beam_size": beam_size, **row, "sentences_per_second": len(first) / row["seconds"], "same": same})
+    finally:
+        shutil.rmtree(folder)
+    return rows
+
+
+def export(run, folder, kinds):
+    """Exports a run to a folder for each compute type; returns the most tokens that ours would write."""
+    from transformer.flags import import_keras
+
+    import_keras()
+    from transformer.export import export_ctranslate2
+    from transformer.generation import Generator
+
+    generator = Generator.from_run(run)
+    with open(pathlib.Path(run) / "predictions.jsonl", encoding="utf-8") as file:
+        texts = [json.loads(line)["source"] for line in file][:1000]
+    for kind in kinds:
+        count, same = export_ctranslate2(generator, folder / kind, kind, texts)
+        print(f"exported {kind}: {same} of {count} greedy outputs the same", flush=True)
+    return max(generator.longest_output(len(generator.source_ids(text))) for text in texts)

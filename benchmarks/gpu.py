@@ -1,0 +1,79 @@
+"""Tokens a second and model FLOP utilisation of training on an accelerator: base and big, bfloat16.
+
+KERAS_BACKEND=jax or tensorflow. Utilisation is the arithmetic of work.training_flops over the peak that the vendor states.
+"""
+
+import time
+
+from benchmarks import work
+from transformer.config import ConfigError
+
+# Dense bfloat16, from the vendors' data sheets, FLOP/s.
+PEAKS = {"H200": 989e12, "H100": 989e12, "A100": 312e12, "L4": 121e12, "V100": 125e12, "T4": 65e12}
+LENGTHS = (32, 128, 512)
+TOKENS = 16384
+
+
+def run(config):
+    """Rows {"size", "length", "seconds", "tokens_per_second", "flops", "utilisation"}.
+
+    Raises:
+        ConfigError: there is no accelerator.
+    """
+    from transformer.flags import import_keras
+
+    import_keras()
+    import keras
+
+    device = device_name(keras.backend.backend())
+    if not device:
+        raise ConfigError(f"gpu needs an accelerator. Received: none for KERAS_BACKEND={keras.backend.backend()}.")
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    rows = []
+    for name in ("base", "big"):
+        for length in LENGTHS:
+            size = {**work.SIZES[name], "rows": TOKENS // length, "length": length}
+            seconds = step_seconds(size)
+            flops = work.training_flops(size) / seconds
+            peak = next((peak for known, peak in PEAKS.items() if known in device), None)
+            rows.append({
+                "name": device, "size": name, "length": length, "seconds": seconds, "tokens_per_second": TOKENS / seconds,
+                "flops": flops, "utilisation": flops / peak if peak else None,
+            })  # fmt: skip
+    return rows
+
+
+def device_name(backend):
+    """The accelerator's name, or ""."""
+    if backend == "jax":
+        import jax
+
+        return jax.devices()[0].device_kind if jax.default_backend() != "cpu" else ""
+    import tensorflow as tf
+
+    devices = tf.config.list_physical_devices("GPU")
+    return tf.config.experimental.get_device_details(devices[0]).get("device_name", "GPU") if devices else ""
+
+
+def step_seconds(size, steps=20):
+    """Median-free seconds of one of `steps` updates by Keras's own fit, compiled, after five others."""
+    import keras
+    import numpy as np
+
+    from transformer.losses import cross_entropy
+    from transformer.config import ModelConfig
+    from transformer.model import Transformer
+
+    sizes = {name: value for name, value in size.items() if name not in ("rows", "length")}
+    model = Transformer.from_model_config(ModelConfig(dropout=work.DROPOUT, **sizes))
+
+    def loss(targets, logits):
+        total, count = cross_entropy(targets, logits, work.LABEL_SMOOTHING)
+        return total / count
+
+    model.compile(keras.optimizers.Adam(work.LEARNING_RATE), loss=loss, jit_compile=True)
+    source, target_in, target_out = (np.asarray(ids) for ids in work.batch(size))
+    model.fit([source, target_in], target_out, batch_size=size["rows"], epochs=5, verbose=0)
+    begun = time.perf_counter()
+    model.fit([source, target_in], target_out, batch_size=size["rows"], epochs=steps, verbose=0)
+    return (time.perf_counter() - begun) / steps

@@ -1,0 +1,41 @@
+"""The machine that measures: what it is, and what its matrix products reach."""
+
+import os
+import platform
+import re
+import time
+
+
+def describe():
+    """A dict: processor, its units for low precision, cores, memory, versions."""
+    with open("/proc/cpuinfo", encoding="utf-8") as file:
+        cpuinfo = file.read()
+    with open("/proc/meminfo", encoding="utf-8") as file:
+        memory = int(re.search(r"MemTotal:\s+(\d+)", file.read())[1]) / 2**20
+    model = re.search(r"model name\s*:\s*(.*)", cpuinfo)
+    units = sorted({"avx2", "avx512f", "avx512_bf16", "amx_bf16", "amx_int8"} & set(cpuinfo.split()))
+    return {
+        "processor": model[1] if model else platform.machine(), "units": units, "cores": os.cpu_count(),
+        "memory_gib": round(memory, 1), "python": platform.python_version(), "system": platform.platform(terse=True),
+    }  # fmt: skip
+
+
+def matmul_peak(size=2048, repeats=10):
+    """FLOP/s of the fastest of some products of two square matrices by TensorFlow, {"float32": ..., "bfloat16": ...}."""
+    from transformer.flags import import_keras
+
+    import_keras()
+    import tensorflow as tf
+
+    found = {}
+    for name in ("float32", "bfloat16"):
+        matrix = tf.cast(tf.random.normal((size, size)), name)
+        multiply = tf.function(lambda matrix=matrix: tf.matmul(matrix, matrix))
+        multiply()
+        seconds = []
+        for _ in range(repeats):
+            begun = time.perf_counter()
+            multiply()[0, 0].numpy()
+            seconds.append(time.perf_counter() - begun)
+        found[name] = 2 * size**3 / min(seconds)
+    return found

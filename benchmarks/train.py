@@ -1,0 +1,71 @@
+"""Training steps a second, and what a step takes of memory: ours and the peers' on the same batch."""
+
+import math
+
+from benchmarks import work
+from benchmarks.rounds import Contestant, compete
+from transformer.config import ConfigError
+
+# Name in the table -> worker, task. Ratios refer to the first that --peers names.
+PEERS = {
+    "torch": ("train_torch", dict(precision="float32")),
+    "torch_bfloat16": ("train_torch", dict(precision="bfloat16")),
+    "torch_unfused_adam": ("train_torch", dict(precision="float32", fused=False)),
+    "marian": ("train_torch", dict(precision="float32", model="marian")),
+}
+OURS = {
+    "ours, float32": dict(precision="float32", jit="off"),
+    "ours, float32, XLA": dict(precision="float32", jit="on"),
+    "ours, bfloat16": dict(precision="bfloat16", jit="off"),
+}
+
+
+def chosen_peers(config, known):
+    """The peers that --peers names.
+
+    Raises:
+        ConfigError: there is none of that name.
+    """
+    names = list(known) if "all" in config.peers else list(config.peers)
+    if wrong := sorted({*names} - {*known}):
+        raise ConfigError(f"peers must be among {', '.join(known)}, all. Received: {', '.join(wrong)}.")
+    return names
+
+
+def run(config):
+    """Rows for each size: see rounds.compete; with parameters, tokens a second, FLOP/s and peak memory.
+
+    Raises:
+        ConfigError: contestants do not do the same work: parameters or tokens differ, or a loss does not fall.
+    """
+    names, rows = chosen_peers(config, PEERS), []
+    if wrong := sorted({*config.sizes} - {*work.SIZES}):
+        raise ConfigError(f"sizes must be among {', '.join(work.SIZES)}. Received: {', '.join(wrong)}.")
+    for size in config.sizes:
+        tasks = {name: (*PEERS[name], config.peers_python) for name in names}
+        tasks |= {name: ("train_ours", task, "") for name, task in OURS.items()}
+        contestants = [
+            Contestant(name, worker, {**task, "size": size}, python) for name, (worker, task, python) in tasks.items()
+        ]
+        found = compete(contestants, config.rounds, warm_up=3)
+        check_equal(size, found)
+        flops = work.training_flops(work.SIZES[size])
+        rows += [
+            {"size": size, **row, "tokens_per_second": row["tokens"] / row["seconds"], "flops": flops / row["seconds"]}
+            for row in found
+        ]
+    return rows
+
+
+def check_equal(size, rows):
+    """Raises ConfigError unless all did the same work and learnt by it."""
+    expected = work.parameters(work.SIZES[size]), work.SIZES[size]["rows"] * work.SIZES[size]["length"]
+    for row in rows:
+        if (row["parameters"], row["tokens"]) != expected:
+            raise ConfigError(
+                f"contestants must have {expected[0]:,} parameters and {expected[1]:,} tokens. Received: {row['name']}, "
+                f"{row['parameters']:,} and {row['tokens']:,}."
+            )
+        # A model that knows nothing of the batch has the entropy of a uniform choice.
+        if not row["loss"] < 0.97 * math.log(work.SIZES[size]["vocab_size"]):
+            raise ConfigError(f"the loss must fall on the one batch. Received: {row['name']}, {row['loss']:.3f}.")

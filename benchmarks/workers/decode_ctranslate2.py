@@ -1,0 +1,33 @@
+"""CTranslate2 on a file, with the weights and the tokenizer of an exported run."""
+
+import os
+import pathlib
+
+from benchmarks.workers.protocol import serve
+
+
+def build(task):
+    import ctranslate2
+    import sentencepiece
+
+    # Either every core translates batches of its own, or all cores share each batch.
+    threads = dict(inter_threads=os.cpu_count(), intra_threads=1) if task["workers"] else dict(intra_threads=os.cpu_count())
+    translator = ctranslate2.Translator(task["model"], compute_type=task["compute_type"], **threads)
+    processor = sentencepiece.SentencePieceProcessor(model_file=f"{task['model']}/tokenizer/joint.model")
+    texts = pathlib.Path(task["source"]).read_text(encoding="utf-8").splitlines()
+
+    def one_round(count):
+        for _ in range(count):
+            pieces = processor.encode(texts, out_type=str)
+            results = translator.translate_batch(
+                pieces, beam_size=task["beam_size"], length_penalty=task["length_penalty"], max_batch_size=task["max_batch_size"],
+                batch_type="tokens", max_decoding_length=task["longest"],
+            )  # fmt: skip
+            outputs = processor.decode([result.hypotheses[0] for result in results])
+        return {"outputs": outputs}
+
+    return {"sentences": len(texts), "version": ctranslate2.__version__}, one_round
+
+
+if __name__ == "__main__":
+    serve(build)

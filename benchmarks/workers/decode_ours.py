@@ -1,0 +1,26 @@
+"""Our Generator on a file."""
+
+import pathlib
+
+from benchmarks.workers.protocol import serve
+
+
+def build(task):
+    from transformer.flags import import_keras
+
+    import_keras()
+    from transformer.generation import Generator
+
+    generator = Generator.from_run(task["run"], beam_size=task["beam_size"], n_best=1, temperature=0.0)
+    texts = pathlib.Path(task["source"]).read_text(encoding="utf-8").splitlines()
+
+    def one_round(count):
+        for _ in range(count):
+            outputs = generator(texts)
+        return {"outputs": outputs}
+
+    return {"parameters": generator.model.count_params(), "sentences": len(texts)}, one_round
+
+
+if __name__ == "__main__":
+    serve(build)

@@ -1,0 +1,55 @@
+"""A short training on Multi30k; the answer of its round is the validation loss."""
+
+import pathlib
+import tempfile
+
+from benchmarks.workers.protocol import serve
+
+MODEL = dict(d_model=128, num_heads=4, num_layers=2, ffn_dim=512, dropout=0.2)
+
+
+def build(task):
+    from transformer.flags import import_keras
+
+    import_keras()
+    import keras
+
+    import transformer.attention
+    import transformer.layers
+    import transformer.model
+    from data.batches import Plan, evaluation_batches, training_dataset
+    from data.config import DataConfig
+    from data.prepare import prepare
+    from transformer.config import ModelConfig, TokenizerConfig, TrainingConfig
+    from transformer.training import make_trainee, set_precision
+
+    if task["dropout"] == "plain":  # Keras's own, drawn from Philox
+        for module in (transformer.attention, transformer.layers, transformer.model):
+            module.Dropout = keras.layers.Dropout
+    files = {
+        f"{side}_{split}": (f"{name}.{code}",)
+        for split, name in (("train", "train"), ("validation", "val"), ("test", "val"))
+        for side, code in (("source", "en"), ("target", "de"))
+    }
+    data = DataConfig(data_dir=task["data_dir"], source_language="en", target_language="de", **files)
+    prepared = prepare(data, TokenizerConfig(vocab_size=6000), pathlib.Path(tempfile.gettempdir()) / "benchmarks-learning")
+    training = TrainingConfig(
+        train_steps=task["steps"], max_tokens=task["max_tokens"], seed=task["seed"], precision=task["precision"],
+        jit=task["jit"], learning_rate=2e-3, warmup_steps=200, schedule="inverse_sqrt",
+    )  # fmt: skip
+    keras.utils.set_random_seed(training.seed)
+    set_precision(training.precision)
+    config = ModelConfig(vocab_size=prepared.target_tokenizer.vocab_size, norm="pre", **MODEL)
+    trainee, _ = make_trainee(lambda: transformer.model.Transformer.from_model_config(config), training)
+    split = prepared.splits["train"]
+    plan = Plan(split, training.max_tokens, training.seed)
+
+    def one_round(count):
+        trainee.fit(training_dataset(split, plan, 0, training.train_steps), verbose=0, shuffle=False)
+        return trainee.validate(evaluation_batches(prepared.splits["validation"], training.max_tokens))
+
+    return {"parameters": trainee.model.count_params(), "data": prepared.fingerprint}, one_round
+
+
+if __name__ == "__main__":
+    serve(build)
