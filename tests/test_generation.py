@@ -1,5 +1,6 @@
 """Strings in, strings out: one output for each input, in order, whatever the input."""
 
+import dataclasses
 import json
 
 import keras
@@ -126,7 +127,8 @@ def test_a_run_folder_that_is_not_whole_is_refused(generator, tmp_path):
     (tmp_path / "config.json").write_text('{"data": {"max_source')
     with pytest.raises(ConfigError, match="must be whole"):
         Generator.from_run(tmp_path)
-    (tmp_path / "config.json").write_text('{"data": {"max_source_length": 9, "lowercase": true}, "decoding": {}}')
+    config = {"model": dataclasses.asdict(generator.model.config), "data": {"max_source_length": 9, "lowercase": True}, "decoding": {}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(ConfigError, match="must hold tokenizer.json"):
         Generator.from_run(tmp_path)
     save_tokenizers(tmp_path / "tokenizer", ByteTokenizer(), ByteTokenizer())
@@ -139,7 +141,8 @@ def test_a_model_of_lowercased_text_is_given_lowercased_text(generator, tmp_path
     generator.model.save(tmp_path / "model.keras")
     save_tokenizers(tmp_path / "tokenizer", ByteTokenizer(), ByteTokenizer())
     for lowercase in (True, False):
-        config = {"data": {"max_source_length": 9, "lowercase": lowercase}, "decoding": {"beam_size": 1, "max_length": 4}}
+        config = {"model": dataclasses.asdict(generator.model.config), "data": {"max_source_length": 9, "lowercase": lowercase}}
+        config["decoding"] = {"beam_size": 1, "max_length": 4}
         (tmp_path / "config.json").write_text(json.dumps(config))
         loaded = Generator.from_run(tmp_path)
         assert (loaded.n_best(["The DOG"]) == loaded.n_best(["the dog"])) == lowercase

@@ -56,8 +56,9 @@ def load_generator(flag_values, decoding=None):
     names = [field.name for field in dataclasses.fields(decoding)] if decoding else []
     given = {name: getattr(decoding, name) for name in names if not flag_values[name].using_default_value}
     import_keras()
-    from transformer.generation import Generator
+    from transformer.generation import Generator, one_core_a_batch
 
+    one_core_a_batch()
     return Generator.from_run(flag_values["run"].value, **given)
 
 

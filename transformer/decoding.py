@@ -79,8 +79,11 @@ class Search:
     def _repeat(self, x):
         return x if self.beams == 1 else ops.repeat(x, self.beams, axis=0)
 
-    def advance(self, step, loop, until, keep=0):
-        """Writes on, up to position `until` or until no more than `keep` sentences are unfinished."""
+    def advance(self, step, loop, until, keep=0, while_loop=ops.while_loop):
+        """Writes on, up to position `until` or until no more than `keep` sentences are unfinished.
+
+        `while_loop(condition, body, tensors)` is one of the backend's, for a state whose shape changes.
+        """
 
         def going(*flat):
             loop = keras.tree.pack_sequence_as(structure, list(flat))
@@ -91,7 +94,7 @@ class Search:
             return tuple(keras.tree.flatten(self._write(step, keras.tree.pack_sequence_as(structure, list(flat)))))
 
         structure = loop
-        flat = ops.while_loop(going, body, tuple(keras.tree.flatten(loop)))
+        flat = while_loop(going, body, tuple(keras.tree.flatten(loop)))
         return keras.tree.pack_sequence_as(structure, list(flat))
 
     def keep(self, loop, sentences):

@@ -7,25 +7,33 @@ import os
 import pathlib
 import re
 import threading
+import zipfile
 
 import keras
 import numpy as np
 from keras import ops
 
-from transformer.config import ConfigError, DecodingConfig
+from transformer.config import ConfigError, DecodingConfig, ModelConfig
 from transformer.decoding import make_search
 from transformer.tokenizer import load_tokenizers
 
 # Most hypotheses that are written at once: enough that arithmetic costs more than the calls of the operations.
-ROWS = 128
+ROWS = 192
 # Most source positions, padding included, that are encoded at once.
 TOKENS = 4096
-# Caches grow by this many positions: attention to places that are still empty is in vain.
-GROWTH = 8
-# Finished sentences leave when this share of a batch is left.
-LEFT = 0.75
+# The finished sentences leave when this share of a batch is left.
+LEFT = 0.5
 # Where a line too long for the model may be cut, the best place first: after a sentence, a clause, a word.
 BREAKS = (r"(?<=[.!?])\s+|(?<=[。！？])", r"(?<=[,;:])\s+|(?<=[，；：、])", r"\s+")
+
+
+def one_core_a_batch():
+    """Makes TensorFlow compute an operation on one core, before it has begun: the batches of a file, which are decoded side by
+    side, are then half as fast again. Other cores are free for other batches, so a single text gains nothing."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.threading.set_intra_op_parallelism_threads(1)
 
 
 class Generator:
@@ -63,13 +71,15 @@ class Generator:
                 f"a run folder must hold model.keras, which train.py writes at its end. Received: {run}. "
                 "Name another --run, or run its training command again."
             )
-        import transformer.model  # noqa: F401  registers the layers that the file names
+        from transformer.model import Transformer
 
         try:
             config = json.loads((run / "config.json").read_text(encoding="utf-8"))
             limits = config["data"]["max_source_length"], config["data"]["lowercase"]
-            model = keras.models.load_model(run / "model.keras", compile=False)
-        except (OSError, ValueError, KeyError) as error:
+            # In float32, whatever it was trained in: the same text on every machine.
+            model = Transformer.from_model_config(ModelConfig(**config["model"]), dtype="float32")
+            model.load_weights(run / "model.keras")
+        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
             raise ConfigError(f"a run folder must be whole. Received: {run} ({error}). Run its training command again.") from None
         decoding = DecodingConfig(**{**config["decoding"], **decoding})
         return cls(model, *load_tokenizers(run / "tokenizer"), decoding, *limits)
@@ -192,48 +202,52 @@ class Generator:
 
 
 class Pieces:
-    """A Search in TensorFlow, a few tokens at a time: between two pieces finished sentences leave, and the caches grow.
+    """A Search in TensorFlow, piece by piece: whenever half of the sentences are finished, they leave.
 
-    Each piece is a graph for any number of sentences and any length. On a CPU that is faster than one loop compiled by
-    XLA, which must carry every sentence, and caches of the greatest length, to its end, and takes seconds to compile.
+    One graph serves any number of sentences and any length, and caches grow with what is written.
     """
 
     def __init__(self, generator, scored):
         import tensorflow as tf
 
-        model, search = generator.model, generator.search(scored)
+        model, self.search = generator.model, generator.search(scored)
 
         def begin(source, limits, draws):
             batch, length = ops.shape(draws)
-            caches, constants = model.start(source, tf.constant(0))
-            return search.begin(caches, batch, limits, length, draws), constants
+            caches, constants = model.start(source, 0)
+            return self.search.begin(caches, batch, limits, length, draws), constants
 
-        def advance(loop, constants, kept, until, least):
-            """Keeps the sentences `kept`, and writes to position `until` or until no more than `least` are unfinished."""
-            loop, constants = search.keep(loop, kept), tf.nest.map_structure(lambda x: tf.gather(x, kept), constants)
-            longer = [[0, 0], [0, 0], [0, tf.maximum(until - tf.shape(loop["state"][0][0])[2], 0)], [0, 0]]
-            loop["state"] = tf.nest.map_structure(lambda cache: tf.pad(cache, longer), loop["state"])
-            step = lambda ids, position, caches: model.step(ids, position, caches, constants)  # noqa: E731
-            loop = search.advance(step, loop, until, least)
-            return loop, constants, search.unfinished(loop), *search.results(loop)
+        def while_loop(condition, body, tensors):
+            shapes = tuple(_any_length(tensor).shape for tensor in tensors)
+            return tf.while_loop(condition, body, tensors, shapes, parallel_iterations=1)
 
-        number, numbers, ids = tf.TensorSpec((), "int32"), tf.TensorSpec((None,), "int32"), tf.TensorSpec((None, None), "int32")
-        self.begin = tf.function(begin, input_signature=[ids, numbers, tf.TensorSpec((None, None), "float32")])
+        def advance(loop, constants, least):
+            """Writes until no more than `least` sentences are unfinished; returns which are, and the results so far."""
+            step = lambda ids, position, caches: model.step(ids, position, caches, constants, grow=True)  # noqa: E731
+            loop = self.search.advance(step, loop, ops.shape(loop["ids"])[1], least, while_loop)
+            unfinished = tf.logical_and(self.search.unfinished(loop), loop["position"] < ops.shape(loop["ids"])[1])
+            return loop, unfinished, *self.search.results(loop)
+
+        ids, draws = tf.TensorSpec((None, None), "int32"), tf.TensorSpec((None, None), "float32")
+        self.begin = tf.function(begin, input_signature=[ids, tf.TensorSpec((None,), "int32"), draws])
         specs = tf.nest.map_structure(_any_length, self.begin.get_concrete_function().structured_outputs)
-        self.advance = tf.function(advance, input_signature=[*specs, numbers, number, number])
+        self.advance = tf.function(advance, input_signature=[*specs, tf.TensorSpec((), "int32")])
+        self.keep = tf.function(self._keep, input_signature=[*specs, tf.TensorSpec((None,), "int32")])
+
+    def _keep(self, loop, constants, sentences):
+        return self.search.keep(loop, sentences), keras.tree.map_structure(lambda x: ops.take(x, sentences, axis=0), constants)
 
     def __call__(self, source, limits, draws):
         """Yields rows, ids (rows, n_best, L) and scores (rows, n_best) of sentences as they finish."""
-        loop, constants = self.begin(source, limits, draws)
-        rows, kept, until = np.arange(len(source)), np.arange(len(source), dtype="int32"), 0
-        while len(rows):
-            until += GROWTH if until == int(loop["position"]) else 0
-            loop, constants, unfinished, ids, scores = self.advance(loop, constants, kept, until, int(LEFT * len(rows)))
+        (loop, constants), rows = self.begin(source, limits, draws), np.arange(len(source))
+        while True:
+            loop, unfinished, ids, scores = self.advance(loop, constants, int(LEFT * len(rows)))
             finished = ~unfinished.numpy()
-            if loop["position"] == draws.shape[1]:
-                finished[:] = True
             yield rows[finished], ids.numpy()[finished], scores.numpy()[finished]
-            rows, kept = rows[~finished], np.nonzero(~finished)[0].astype("int32")
+            rows = rows[~finished]
+            if not len(rows):
+                return
+            loop, constants = self.keep(loop, constants, np.nonzero(~finished)[0].astype("int32"))
 
 
 def _any_length(tensor):

@@ -176,7 +176,7 @@ class DecoderLayer(ConfiguredLayer):
         x = self._after_self_attention(x, mask, positions, training=False)
         return self_weights, self.cross_attention.attention_weights(self.cross_residual.enter(x), memory, memory_mask)
 
-    def step(self, x, position, cache, memory_cache, memory_mask):
+    def step(self, x, position, cache, memory_cache, memory_mask, grow=False):
         """One token more: `call` for position t alone, with what was computed for the positions before it.
 
         Args:
@@ -185,16 +185,19 @@ class DecoderLayer(ConfiguredLayer):
             cache: pair (N, H, T, K), keys and values of the positions so far; the rest is not looked at.
             memory_cache: pair (B, H, S, K), keys and values of the memory.
             memory_mask: bool (B, 1, S).
+            grow: append position t to a cache of length t, instead of writing it into one of fixed length.
 
         Returns:
-            (N, 1, D) and the cache with position t written.
+            (N, 1, D) and the cache with position t.
         """
         query, *new = self.self_attention.queries_keys_values(self.self_residual.enter(x), ops.reshape(position, (1, 1)))
-        places = ops.arange(ops.shape(cache[0])[2])
-        # A selection, since what updates a slice runs as a program of its own outside of XLA.
-        here = ops.equal(places, position)[:, None]
-        cache = tuple(ops.where(here, ops.cast(added, old.dtype), old) for old, added in zip(cache, new))
-        visible = (places <= position)[None, None, :]
+        pairs = [(old, ops.cast(added, old.dtype)) for old, added in zip(cache, new)]
+        if grow:
+            cache, visible = tuple(ops.concatenate(pair, axis=2) for pair in pairs), None
+        else:
+            places = ops.arange(ops.shape(cache[0])[2])
+            cache = tuple(ops.where(ops.equal(places, position)[:, None], added, old) for old, added in pairs)
+            visible = (places <= position)[None, None, :]
         y = self.self_attention.attend(query, *cache, visible)
         x = self.self_residual(x, y)
         # The hypotheses of a sentence are queries to the same memory: its keys and values are held once, not W times.

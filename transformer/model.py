@@ -200,11 +200,11 @@ class Decoder(Stack):
         shape = (batch_size, config.num_heads, length, config.d_model // config.num_heads)
         return [tuple(ops.zeros(shape, self.compute_dtype) for _ in "kv") for _ in self.layers]
 
-    def step(self, inputs, position, caches, memory_caches, memory_mask):
+    def step(self, inputs, position, caches, memory_caches, memory_mask, grow=False):
         """Decodes the token at `position` alone: (N, 1, D) -> (N, 1, D) and the new caches. See DecoderLayer.step."""
         x, new_caches = self.positions(inputs, ops.reshape(position, (1, 1))), []
         for layer, cache, memory_cache in zip(self.layers, caches, memory_caches):
-            x, cache = layer.step(x, position, cache, memory_cache, memory_mask)
+            x, cache = layer.step(x, position, cache, memory_cache, memory_mask, grow)
             new_caches.append(cache)
         return (self.norm(x) if self.norm else x), new_caches
 
@@ -319,13 +319,14 @@ class Transformer(keras.Model):
         mask = ops.not_equal(source, self.config.input_pad_id)[:, None, :]
         return self.decoder.empty_caches(batch_size or ops.shape(source)[0], length), (memory_caches, mask)
 
-    def step(self, ids, position, caches, constants):
+    def step(self, ids, position, caches, constants, grow=False):
         """Logits (N, V) of the token after `ids` (N,) at `position` (scalar), and the new caches.
 
-        Equals `call` on the whole prefix, without computing it again.
+        Equals `call` on the whole prefix, without computing it again. With `grow` the caches begin at length 0 and become
+        one position longer, which is faster than to select and mask, where shapes may change.
         """
         x = self._embed(self.target_embedding, ops.expand_dims(ids, 1))
-        x, caches = self.decoder.step(x, position, caches, *constants)
+        x, caches = self.decoder.step(x, position, caches, *constants, grow=grow)
         return self.target_embedding(x, reverse=True)[:, 0], caches
 
     def compute_output_shape(self, input_shape):

@@ -9,8 +9,9 @@ def build(task):
     from transformer.flags import import_keras
 
     import_keras()
-    from transformer.generation import Generator
+    from transformer.generation import Generator, one_core_a_batch
 
+    one_core_a_batch()
     generator = Generator.from_run(task["run"], beam_size=task["beam_size"], n_best=1, temperature=0.0)
     texts = pathlib.Path(task["source"]).read_text(encoding="utf-8").splitlines()
 
