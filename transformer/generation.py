@@ -92,8 +92,8 @@ class Generator:
         """For each text its `config.n_best` outputs, best first: a list of (text, score).
 
         The score is the length-penalised log-probability; over the pieces of a long text scores add up. `first` is the
-        number of the first text among all: what is sampled for a text depends on the seed and on its number. `scored=False`: the scores mean nothing, and
-        greedy decoding is faster.
+        number of the first text among all: what is sampled for a text depends on the seed and on its number. With
+        `scored=False` scores mean nothing, and greedy decoding is faster.
         """
         texts = [text.strip().lower() if self.lowercase else text.strip() for text in texts]
         pieces = [
@@ -126,7 +126,7 @@ class Generator:
         """Ids, a list a source, each ending in the end token -> a list of (text, score) a source; `names`: see `_draws`."""
         answers = [None] * len(sources)
         # Long batches first, so that the threads end at about the same time.
-        batches = source_batches([len(ids) for ids in sources], ROWS // self.config.beam_size, TOKENS)[::-1]
+        batches = source_batches([len(ids) for ids in sources], ROWS // self.config.beam_size or 1, TOKENS)[::-1]
 
         def write(indices):
             outputs = self._write([sources[index] for index in indices], [names[index] for index in indices], scored)
@@ -144,8 +144,9 @@ class Generator:
 
     def _write(self, sources, names, scored):
         """The outputs of one batch, a list of (text, score) a source."""
+        source = self._padded(sources)
         limits = np.asarray([self.longest_output(len(ids)) for ids in sources], "int32")
-        arguments = self._padded(sources), limits, self._draws(names, int(limits.max()))
+        arguments = source, limits, self._draws(names, self.longest_output(source.shape[1]))
         if keras.backend.backend() == "jax":
             import jax
 
