@@ -6,7 +6,7 @@ import types
 import numpy as np
 import pytest
 
-from benchmarks import __main__, rounds, train, work
+from benchmarks import __main__, report, rounds, train, work
 from benchmarks.config import BenchmarkConfig
 from transformer.config import ConfigError, ModelConfig
 from transformer.model import Transformer
@@ -82,3 +82,8 @@ def test_the_table_and_the_file(monkeypatch, tmp_path, capsys):
     assert "| name | seconds | ratio | tokens |\n|---|---|---|---|\n| a | 0.123 | 1.000 |  |\n| b | 1,234 |  | 2,048 |" in capsys.readouterr().out
     found = json.loads((tmp_path / "out.json").read_text())
     assert found["rows"][1]["tokens"] == 2048 and found["machine"]["cores"] >= 1
+
+
+def test_the_readme_has_the_table_of_the_kept_results():
+    readme = (rounds.ROOT / "README.md").read_text(encoding="utf-8")
+    assert report.readme_table() in readme

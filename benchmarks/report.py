@@ -1,0 +1,31 @@
+"""The README's table, made of the results that are kept in benchmarks/results: python -m benchmarks.report"""
+
+import json
+import pathlib
+
+RESULTS = pathlib.Path(__file__).parent / "results"
+
+
+def readme_table():
+    """Markdown: each benchmark's contestants with their ratio to the first, and the machine below."""
+    train, decode = (json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8")) for name in ("train", "decode"))
+    lines = ["| training step | parameters | tokens/s | against `torch` | peak memory |", "|---|---|---|---|---|"]
+    lines += [
+        f"| {row['size']}: {row['name']} | {row['parameters'] / 1e6:.1f} M | {row['tokens_per_second']:,.0f} | {row['ratio']:.2f} "
+        f"| {row['peak_memory_gib']:.2f} GiB |"
+        for row in train["rows"]
+    ]
+    lines += ["", "| decoding | sentences/s | against `ctranslate2` | same outputs |", "|---|---|---|---|"]
+    lines += [
+        f"| {'greedy' if row['beam_size'] == 1 else f'''beam {row['beam_size']}'''}: {row['name']} "
+        f"| {row['sentences_per_second']:,.0f} | {row['ratio']:.2f} | {row['same']:.1%} |"
+        for row in decode["rows"]
+    ]
+    machine = train["machine"]
+    peaks = ", ".join(f"{name} {peak / 1e9:,.0f} GFLOP/s" for name, peak in machine["matmul_peak"].items())
+    note = f"Machine: {machine['cores']} cores, {machine['memory_gib']:.0f} GiB, {', '.join(machine['units'])}; matrix products reach {peaks}."
+    return "\n".join([*lines, "", note])
+
+
+if __name__ == "__main__":
+    print(readme_table())
