@@ -18,7 +18,7 @@ import sys
 
 from benchmarks.config import BenchmarkConfig
 from transformer.checkpoints import write_text
-from transformer.flags import main
+from transformer.flags import main, run_command
 
 COMMANDS = ("train", "decode", "memory", "data", "learn", "startup", "gpu")
 HIDDEN = {"seconds_low", "seconds_high", "startup_seconds", "losses", "version"}
@@ -56,12 +56,11 @@ def measure(command):
 
 def command_line(argv):
     """Runs `python -m benchmarks COMMAND ...`; returns the exit code."""
-    if len(argv) < 2 or argv[1] not in COMMANDS:
-        wanted_help = len(argv) > 1 and argv[1] in ("--help", "-h", "help")
-        print(__doc__.strip() if wanted_help else f"error: a command is needed: {', '.join(COMMANDS)}.\n\n{__doc__.strip()}",
-              file=sys.stdout if wanted_help else sys.stderr)
-        return 0 if wanted_help else 2
-    return main(measure(argv[1]), (BenchmarkConfig,), __doc__, argv=[f"-m benchmarks {argv[1]}", *argv[2:]])
+
+    def run(name, arguments):
+        return main(measure(name), (BenchmarkConfig,), __doc__, argv=[f"-m benchmarks {name}", *arguments])
+
+    return run_command(argv, COMMANDS, __doc__, run)
 
 
 if __name__ == "__main__":

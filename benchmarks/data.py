@@ -1,11 +1,12 @@
-"""The input pipeline: host time of a batch beside that of a step, padding, and what a larger corpus costs of memory."""
+"""The input pipeline: its preparation, its padding, and the host time of a batch beside that of a step."""
 
 import pathlib
 import statistics
 import tempfile
 import time
 
-from benchmarks.rounds import Contestant
+from benchmarks import work
+from benchmarks.rounds import Contestant, compete
 from transformer.config import ConfigError, TokenizerConfig
 
 MAX_TOKENS = 4096
@@ -23,14 +24,9 @@ def run(config):
     from data.config import DataConfig
     from data.prepare import prepare
 
-    files = {
-        f"{side}_{split}": (f"{name}.{code}",)
-        for split, name in (("train", "train"), ("validation", "val"), ("test", "val"))
-        for side, code in (("source", "en"), ("target", "de"))
-    }
     with tempfile.TemporaryDirectory() as folder:
         begun = time.perf_counter()
-        prepared = prepare(DataConfig(data_dir=config.data_dir, **files), TokenizerConfig(), folder)
+        prepared = prepare(DataConfig(data_dir=config.data_dir, **work.MULTI30K), TokenizerConfig(), folder)
         preparation = time.perf_counter() - begun
         split = prepared.splits["train"]
         plan = Plan(split, MAX_TOKENS, seed=1)
@@ -54,10 +50,4 @@ def run(config):
 def tiny_step(rows, length):
     """Seconds of our bfloat16 step at tiny size, median of ten."""
     task = {"size": "tiny", "shape": {"rows": rows, "length": length}, "precision": "bfloat16", "jit": "off"}
-    contestant = Contestant("ours", "train_ours", task)
-    try:
-        for _ in range(13):
-            contestant.round(1)
-    finally:
-        contestant.close()
-    return statistics.median(contestant.seconds()[3:])
+    return compete([Contestant("ours", "train_ours", task)], rounds=10, warm_up=3, seconds_a_round=0.0)[0]["seconds"]

@@ -1,6 +1,5 @@
 """Sentences a second of a trained run on a file, greedy and with a beam: ours and CTranslate2's with the same weights."""
 
-import json
 import pathlib
 import shutil
 import tempfile
@@ -57,12 +56,10 @@ def export(run, folder, kinds):
     from transformer.flags import import_keras
 
     import_keras()
-    from transformer.export import export_ctranslate2
+    from transformer.export import export_ctranslate2, sources_of
     from transformer.generation import Generator
 
-    generator = Generator.from_run(run)
-    with open(pathlib.Path(run) / "predictions.jsonl", encoding="utf-8") as file:
-        texts = [json.loads(line)["source"] for line in file][:1000]
+    generator, texts = Generator.from_run(run), sources_of(run)
     for kind in kinds:
         count, same = export_ctranslate2(generator, folder / kind, kind, texts)
         print(f"exported {kind}: {same} of {count} greedy outputs the same", flush=True)

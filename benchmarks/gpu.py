@@ -56,16 +56,15 @@ def device_name(backend):
 
 
 def step_seconds(size, steps=20):
-    """Median-free seconds of one of `steps` updates by Keras's own fit, compiled, after five others."""
+    """Mean seconds of `steps` updates by Keras's own fit, compiled, after five others."""
     import keras
     import numpy as np
 
-    from transformer.losses import cross_entropy
     from transformer.config import ModelConfig
+    from transformer.losses import cross_entropy
     from transformer.model import Transformer
 
-    sizes = {name: value for name, value in size.items() if name not in ("rows", "length")}
-    model = Transformer.from_model_config(ModelConfig(dropout=work.DROPOUT, **sizes))
+    model = Transformer.from_model_config(ModelConfig(**work.model_options(size)))
 
     def loss(targets, logits):
         total, count = cross_entropy(targets, logits, work.LABEL_SMOOTHING)

@@ -29,7 +29,7 @@ class Contestant:
         self.name, self.answers = name, []
         self.log = tempfile.TemporaryFile("w+")
         command = [python or sys.executable, "-m", f"benchmarks.workers.{worker}", json.dumps(task)]
-        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "HF_HUB_OFFLINE": "1", **task.get("environment", {})}
+        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "HF_HUB_OFFLINE": "1"}
         self.process = subprocess.Popen(
             command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True
         )

@@ -42,12 +42,7 @@ def run(config):
     if wrong := sorted({*config.sizes} - {*work.SIZES}):
         raise ConfigError(f"sizes must be among {', '.join(work.SIZES)}. Received: {', '.join(wrong)}.")
     for size in config.sizes:
-        tasks = {name: (*PEERS[name], config.peers_python) for name in names}
-        tasks |= {name: ("train_ours", task, "") for name, task in OURS.items()}
-        contestants = [
-            Contestant(name, worker, {**task, "size": size}, python) for name, (worker, task, python) in tasks.items()
-        ]
-        found = compete(contestants, config.rounds, warm_up=3)
+        found = compete(contestants(config, names, {"size": size}), config.rounds, warm_up=3)
         check_equal(size, found)
         flops = work.training_flops(work.SIZES[size])
         rows += [
@@ -55,6 +50,12 @@ def run(config):
             for row in found
         ]
     return rows
+
+
+def contestants(config, names, task):
+    """The peers of these names, then ours, all with the same task."""
+    peers = [Contestant(name, PEERS[name][0], {**PEERS[name][1], **task}, config.peers_python) for name in names]
+    return peers + [Contestant(name, "train_ours", {**own, **task}) for name, own in OURS.items()]
 
 
 def check_equal(size, rows):

@@ -14,6 +14,17 @@ SIZES = {
 }
 DROPOUT, LABEL_SMOOTHING, LEARNING_RATE, BETAS, EPSILON = 0.1, 0.1, 3e-4, (0.9, 0.98), 1e-9
 PAD = 0
+# Fields of DataConfig for the files of multi30k, its validation set in place of a test.
+MULTI30K = {
+    f"{side}_{split}": (f"{name}.{code}",)
+    for split, name in (("train", "train"), ("validation", "val"), ("test", "val"))
+    for side, code in (("source", "en"), ("target", "de"))
+}
+
+
+def model_options(size):
+    """What of a size is the model's: fields of ModelConfig, dropout included."""
+    return {name: value for name, value in size.items() if name not in ("rows", "length")} | {"dropout": DROPOUT}
 
 
 def batch(size, seed=0):

@@ -15,7 +15,7 @@ import pathlib
 import sys
 
 from transformer.config import ConfigError, DecodingConfig
-from transformer.flags import import_keras, main
+from transformer.flags import import_keras, main, run_command
 
 # Lines are read, translated and written in groups, so that a long file needs little memory and shows its progress.
 GROUP = 2048
@@ -130,13 +130,11 @@ def evaluate(decoding, flag_values):
 def export(flag_values):
     """Writes a run as a CTranslate2 model, and compares the two on the run's test sources, decoded greedily."""
     generator = load_generator(flag_values)
-    from transformer.export import export_ctranslate2
+    from transformer.export import export_ctranslate2, sources_of
 
     run, quantization = pathlib.Path(flag_values["run"].value), flag_values["quantization"].value
     folder = flag_values["output"].value or run / f"{flag_values['format'].value}-{quantization}"
-    with open(run / "predictions.jsonl", encoding="utf-8") as file:
-        texts = [json.loads(line)["source"] for line in itertools.islice(file, 1000)]
-    count, same = export_ctranslate2(generator, folder, quantization, texts)
+    count, same = export_ctranslate2(generator, folder, quantization, sources_of(run))
     print(f"{folder}: {same} of {count} test sources have the same greedy output")
 
 
@@ -149,14 +147,12 @@ COMMANDS = {
 
 def command_line(argv):
     """Runs `python -m transformer COMMAND ...`; returns the exit code."""
-    if len(argv) < 2 or argv[1] not in COMMANDS:
-        wanted_help = len(argv) > 1 and argv[1] in ("--help", "-h", "help")
-        print(__doc__.strip() if wanted_help else f"error: a command is needed: {', '.join(COMMANDS)}.\n\n{__doc__.strip()}",
-              file=sys.stdout if wanted_help else sys.stderr)
-        return 0 if wanted_help else 2
-    function, define_more, configs = COMMANDS[argv[1]]
-    program = [f"-m transformer {argv[1]}", *argv[2:]]
-    return main(function, configs, function.__doc__, define_more, argv=program)
+
+    def run(name, arguments):
+        function, define_more, configs = COMMANDS[name]
+        return main(function, configs, function.__doc__, define_more, argv=[f"-m transformer {name}", *arguments])
+
+    return run_command(argv, COMMANDS, __doc__, run)
 
 
 if __name__ == "__main__":

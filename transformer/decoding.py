@@ -15,7 +15,7 @@ from keras import ops
 NEVER = -1e9
 
 
-def decode(step, state, config, *, batch_size, max_lengths, length, bos_id, eos_id, pad_id, draws=None):
+def decode(step, state, config, *, batch_size, max_lengths, length, bos_id, eos_id, pad_id, draws=None, scored=True):
     """Decodes a batch as a DecodingConfig says: samples if temperature > 0, else greedily or with a beam.
 
     No pad and no bos is ever written; eos not before `config.min_length` other tokens; no n-gram of
@@ -33,6 +33,7 @@ def decode(step, state, config, *, batch_size, max_lengths, length, bos_id, eos_
         length: L, an int (or a scalar tensor).
         bos_id, eos_id, pad_id: ints; pad differs from eos, while bos may equal either, as in BART, T5 and Marian.
         draws: float32 (B, L), uniform in [0, 1), the chance in sampling: one number a token.
+        scored: whether scores are needed; see make_search.
 
     Returns:
         ids int32 (B, n_best, L), best first, eos included, pad behind it; and their scores float32 (B, n_best). A score
@@ -40,7 +41,7 @@ def decode(step, state, config, *, batch_size, max_lengths, length, bos_id, eos_
         eos counted; when sampling, the log-probability itself. Where fewer than n_best outputs exist, the rest are pad
         only and score NEVER.
     """
-    search = make_search(config, bos_id, eos_id, pad_id)
+    search = make_search(config, bos_id, eos_id, pad_id, scored)
     loop = search.begin(state, batch_size, max_lengths, length, draws)
     return search.results(search.advance(step, loop, length))
 

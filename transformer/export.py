@@ -3,6 +3,8 @@
 The weights go straight into CTranslate2's specification: queries, keys and values are one matrix there as here.
 """
 
+import itertools
+import json
 import os
 import pathlib
 import shutil
@@ -63,6 +65,12 @@ def export_ctranslate2(generator, folder, quantization="float32", texts=()):
     return found
 
 
+def sources_of(run, count=1000):
+    """The first `count` source texts that a finished run was tested on."""
+    with open(pathlib.Path(run) / "predictions.jsonl", encoding="utf-8") as file:
+        return [json.loads(line)["source"] for line in itertools.islice(file, count)]
+
+
 def compare(generator, translator, texts):
     """How many texts the model can take whole, and for how many of them both write the same, greedily."""
     greedy = Generator(
@@ -82,13 +90,14 @@ def translate(generator, translator, texts, **options):
     names = generator.source_tokenizer.vocabulary()
     numbers = {piece: number for number, piece in enumerate(generator.target_tokenizer.vocabulary())}
     ids = [generator.source_ids(text)[:-1] for text in texts]
+    limits = [generator.longest_output(len(row) + 1) for row in ids]
     results = translator.translate_batch(
         [[names[number] for number in row] for row in ids], max_batch_size=TOKENS, batch_type="tokens",
-        max_decoding_length=max((generator.longest_output(len(row) + 1) for row in ids), default=1), **options,
+        max_decoding_length=max(limits, default=1), **options,
     )  # fmt: skip
     outputs = [[numbers[piece] for piece in result.hypotheses[0]] for result in results]
-    limits = [generator.longest_output(len(row) + 1) - 1 for row in ids]  # the last token of ours is the end
-    return generator.target_tokenizer.decode([output[:limit] for output, limit in zip(outputs, limits)])
+    # The last token of ours is the end.
+    return generator.target_tokenizer.decode([output[: limit - 1] for output, limit in zip(outputs, limits)])
 
 
 def make_spec(generator):

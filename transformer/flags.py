@@ -276,6 +276,23 @@ def import_keras():
         os.close(nowhere)
 
 
+def run_command(argv, commands, text, run):
+    """Runs the command that a program's first argument names: `run(name, the arguments after it)`.
+
+    Args:
+        argv: the program's name and its arguments. commands: the names there are. text: what `--help` prints.
+
+    Returns:
+        The exit code: that of `run`, 0 after `--help`, 2 where no command is named.
+    """
+    if len(argv) > 1 and argv[1] in commands:
+        return run(argv[1], argv[2:])
+    wanted_help = len(argv) > 1 and argv[1] in ("--help", "-h", "help")
+    print(text.strip() if wanted_help else f"error: a command is needed: {', '.join(commands)}.\n\n{text.strip()}",
+          file=sys.stdout if wanted_help else sys.stderr)
+    return 0 if wanted_help else 2
+
+
 def main(run, configs, description="", define_more=None, user_errors=(ConfigError,), argv=None):
     """Runs a program whose options are dataclasses.
 

@@ -14,7 +14,7 @@ import numpy as np
 from keras import ops
 
 from transformer.config import ConfigError, DecodingConfig, ModelConfig
-from transformer.decoding import make_search
+from transformer.decoding import decode, make_search
 from transformer.tokenizer import load_tokenizers
 
 # Most hypotheses that are written at once: enough that arithmetic costs more than the calls of the operations.
@@ -175,18 +175,23 @@ class Generator:
         texts = self.target_tokenizer.decode(ids.tolist())
         return [(" ".join(text.split("\n")), float(score)) for text, score in zip(texts, scores)]
 
+    def _special_ids(self):
+        tokenizer = self.target_tokenizer
+        return dict(bos_id=tokenizer.bos_id, eos_id=tokenizer.eos_id, pad_id=tokenizer.pad_id)
+
     def search(self, scored=True):
         """The transformer.decoding.Search of this generator."""
-        tokenizer = self.target_tokenizer
-        return make_search(self.config, tokenizer.bos_id, tokenizer.eos_id, tokenizer.pad_id, scored)
+        return make_search(self.config, **self._special_ids(), scored=scored)
 
     def _decode(self, source, limits, draws, scored):
         """ids (B, n_best, L) and scores (B, n_best) of source (B, S), limits (B,) and draws (B, L), at one go."""
         batch, length = draws.shape
         caches, constants = self.model.start(source, length)
         step = lambda ids, position, caches: self.model.step(ids, position, caches, constants)  # noqa: E731
-        search = self.search(scored)
-        return search.results(search.advance(step, search.begin(caches, batch, limits, length, draws), length))
+        return decode(
+            step, caches, self.config, batch_size=batch, max_lengths=limits, length=length, draws=draws, scored=scored,
+            **self._special_ids(),
+        )  # fmt: skip
 
     def longest_output(self, source_length):
         """The most tokens, the end token included, that are written for a source of so many."""

@@ -3,6 +3,7 @@
 import pathlib
 import tempfile
 
+from benchmarks import work
 from benchmarks.workers.protocol import serve
 
 MODEL = dict(d_model=128, num_heads=4, num_layers=2, ffn_dim=512, dropout=0.2)
@@ -26,12 +27,7 @@ def build(task):
     if task["dropout"] == "plain":  # Keras's own, drawn from Philox
         for module in (transformer.attention, transformer.layers, transformer.model):
             module.Dropout = keras.layers.Dropout
-    files = {
-        f"{side}_{split}": (f"{name}.{code}",)
-        for split, name in (("train", "train"), ("validation", "val"), ("test", "val"))
-        for side, code in (("source", "en"), ("target", "de"))
-    }
-    data = DataConfig(data_dir=task["data_dir"], source_language="en", target_language="de", **files)
+    data = DataConfig(data_dir=task["data_dir"], source_language="en", target_language="de", **work.MULTI30K)
     prepared = prepare(data, TokenizerConfig(vocab_size=6000), pathlib.Path(tempfile.gettempdir()) / "benchmarks-learning")
     training = TrainingConfig(
         train_steps=task["steps"], max_tokens=task["max_tokens"], seed=task["seed"], precision=task["precision"],

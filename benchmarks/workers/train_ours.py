@@ -18,12 +18,11 @@ def build(task):
     size = {**work.SIZES[task["size"]], **task.get("shape", {})}
     keras.utils.set_random_seed(1)
     set_precision(task["precision"])
-    sizes = {name: value for name, value in size.items() if name not in ("rows", "length")}
     config = TrainingConfig(
         precision=task["precision"], jit=task["jit"], learning_rate=work.LEARNING_RATE, schedule="constant", warmup_steps=0,
         label_smoothing=work.LABEL_SMOOTHING,
     )  # fmt: skip
-    trainee, _ = make_trainee(lambda: Transformer.from_model_config(ModelConfig(dropout=work.DROPOUT, **sizes)), config)
+    trainee, _ = make_trainee(lambda: Transformer.from_model_config(ModelConfig(**work.model_options(size))), config)
     source, target_in, target_out = map(tf.constant, work.batch(size))
     segments = tf.ones_like(source), tf.ones_like(target_in)
     data = tf.data.Dataset.from_tensors(((source, target_in, *segments), target_out)).repeat()
