@@ -45,7 +45,7 @@ def run(model, tokenizer, training, decoding, data, flag_values):
     print(f"{format_report(prepared.report)}\n{found} {prepared.folder}", flush=True)
     configs = (sized(model, prepared), tokenizer, training, decoding, data)
     trainee, plan = build(configs, prepared)
-    validation = validation_of(configs, prepared)
+    validation = validation_of(configs, prepared, trainee.model)
     write_run(folder, configs, prepared)
     progress, stopped = train(folder, configs, prepared, trainee, plan, validation)
     if stopped:
@@ -114,37 +114,39 @@ def write_run(folder, configs, prepared):
     save_tokenizers(folder / "tokenizer", prepared.source_tokenizer, prepared.target_tokenizer)
 
 
-def validation_of(configs, prepared):
-    """The batches of the validation set, and the texts of it that are decoded."""
+def validation_of(configs, prepared, transformer):
+    """Decoding -> the Validation of a Transformer on the validation set, decoded as a DecodingConfig says."""
     from data.batches import evaluation_batches
+    from transformer.evaluation import Validation
+    from transformer.generation import Generator
 
-    model, _, training, _, _ = configs
-    split = prepared.splits["validation"]
+    model, _, training, _, data = configs
+    split, tokenizers = prepared.splits["validation"], (prepared.source_tokenizer, prepared.target_tokenizer)
     model.check_lengths(*split.packing.shapes.ravel().tolist())
-    return evaluation_batches(split, training.max_tokens), split.texts(training.eval_decode)
+    batches, texts = evaluation_batches(split, training.max_tokens), split.texts(training.eval_decode)
+
+    def validation(decoding):
+        generator = Generator(transformer, *tokenizers, decoding, data.max_source_length)
+        return Validation(transformer, batches, generator, texts, data.target_language)
+
+    return validation
 
 
 def train(folder, configs, prepared, trainee, plan, validation):
     """Fits to the last step or a signal; returns the progress and the signal (or None)."""
     from data.batches import batch_at, training_dataset
-    from transformer.generation import Generator
     from transformer.training import start_training
 
-    _, _, training, decoding, data = configs
+    _, _, training, decoding, _ = configs
     split = prepared.splits["train"]
     greedy = dataclasses.replace(decoding, beam_size=1, n_best=1, temperature=0.0)
-    tokenizers = prepared.source_tokenizer, prepared.target_tokenizer
-    batches, texts = validation
     progress, stopped = start_training(
         trainee,
         training,
         folder,
         make_dataset=lambda step: training_dataset(split, plan, step, training.train_steps - step),
         batch_at=lambda step: batch_at(split, plan, step),
-        validation=batches,
-        translate=Generator(trainee.model, *tokenizers, greedy, data.max_source_length),
-        texts=texts,
-        language=data.target_language,
+        evaluate=validation(greedy),
         padding_share=plan.padding_share,
         num_shapes=len(plan.shapes),
     )
@@ -156,16 +158,14 @@ def finish(folder, configs, prepared, trainee, progress, validation):
     """Chooses the weights, saves model.keras, and scores it on the test set."""
     from transformer.checkpoints import save_model
     from transformer.evaluation import evaluate_generator, peak_memory_gib, samples_text, scores_table, write_results
-    from transformer.generation import Generator
     from transformer.training import choose_weights
 
     _, _, training, decoding, data = configs
-    tokenizers = prepared.source_tokenizer, prepared.target_tokenizer
-    generator = Generator(trainee.model, *tokenizers, decoding, data.max_source_length)
-    chosen = choose_weights(trainee, training, folder, *validation, generator, data.target_language)
+    validation = validation(decoding)
+    chosen = choose_weights(trainee, training, folder, validation)
     save_model(trainee.model, folder)
     sources, references = prepared.splits["test"].texts()
-    scores, outputs = evaluate_generator(generator, sources, references, data.target_language)
+    scores, outputs = evaluate_generator(validation.translate, sources, references, data.target_language)
     scores |= {"weights": chosen, "parameters": trainee.model.count_params(), "peak_memory_gib": peak_memory_gib()}
     scores |= progress.summary()
     write_results(folder, scores, sources, references, outputs)

@@ -2,15 +2,51 @@
 
 import json
 
+import keras
+import numpy as np
 import pytest
 
-from transformer.evaluation import evaluate_generator, peak_memory_gib, samples_text, scores_table, write_results
+from transformer import evaluation
+from transformer.config import ModelConfig
+from transformer.evaluation import Validation, evaluate_generator, peak_memory_gib, samples_text, scores_table, write_results
+from transformer.losses import cross_entropy
+from transformer.model import Transformer
 
 REFERENCES = [f"Das ist Satz Nummer {n}." for n in range(20)]
 CONFIG = {
     "data": {"corpus": "", "source_language": "en", "target_language": "de", "source_train": ["train.en"]},
     "model": {"num_layers": 3, "d_model": 256, "ffn_dim": 512, "num_heads": 4},
 }
+
+
+def validation_of(texts):
+    """Of a random model, on one batch of five rows."""
+    keras.utils.set_random_seed(3)
+    model = Transformer.from_model_config(ModelConfig(d_model=16, num_heads=2, num_layers=1, vocab_size=13))
+    ids = np.random.default_rng(1).integers(1, 13, (5, 6)).astype("int32")
+    ids[0, 3:] = 0
+    return Validation(model, [((ids, ids), ids)], lambda sources: sources, texts, "de"), model, ids
+
+
+def test_a_validation_finds_loss_perplexity_accuracy_and_bleu():
+    text = ["Das ist ein ganzer Satz."]
+    validation, model, ids = validation_of((text, text))
+    results, sample = validation()
+    loss, count = map(float, cross_entropy(ids, model([ids, ids])))
+    right = np.sum((np.argmax(model([ids, ids]), -1) == ids) & (ids > 0))
+    assert results == pytest.approx(
+        {"loss": loss / count, "accuracy": right / 27, "perplexity": np.exp(loss / count), "bleu": 100}, rel=1e-5
+    )
+    assert sample == [(text[0], text[0], text[0])]
+    assert "bleu" not in validation_of(([], []))[0]()[0]
+
+
+def test_a_validation_keeps_the_budget_of_logits(monkeypatch):
+    validation, _, _ = validation_of(([], []))
+    whole, sizes, sums = validation.token_scores(), [], validation._sums_of
+    monkeypatch.setattr(evaluation, "MAX_LOGITS", 2 * 6 * 13)
+    validation._sums = lambda inputs, targets: (sizes.append(len(targets)), sums(inputs, targets))[1]
+    assert validation.token_scores() == pytest.approx(whole, abs=1e-6) and sizes == [2, 2, 1]
 
 
 def test_scores_of_a_generator():

@@ -13,7 +13,7 @@ LEVELS = [
     ["attention"],
     ["layers"],
     ["model"],
-    ["heads", "generation", "checkpoints", "convert"],
+    ["heads", "generation", "checkpoints", "convert", "objectives"],
     ["tasks", "callbacks", "evaluation", "visualization"],
     ["training", "export"],
     ["pipelines", "flags"],
@@ -21,7 +21,7 @@ LEVELS = [
 ]
 LEVEL = {module: level for level, modules in enumerate(LEVELS) for module in modules}
 # Two more are pure but for one kernel each that TensorFlow compiles or has: dropout and optimization.
-PURE_KERAS = ["attention", "positions", "layers", "model", "losses", "heads", "decoding", "config", "metrics"]
+PURE_KERAS = ["attention", "positions", "layers", "model", "losses", "objectives", "heads", "decoding", "config", "metrics"]
 MODULES = sorted(path for path in (ROOT / "transformer").glob("**/*.py") if path.name != "__init__.py")
 SOURCES = sorted({*ROOT.glob("*.py"), *ROOT.glob("transformer/**/*.py"), *ROOT.glob("data/**/*.py"),
                   *ROOT.glob("benchmarks/**/*.py")})

@@ -12,6 +12,7 @@ import tensorflow as tf
 from transformer import checkpoints, training
 from transformer.callbacks import Count, NotFiniteError
 from transformer.config import ConfigError, ModelConfig, TrainingConfig
+from transformer.evaluation import Validation
 from transformer.losses import cross_entropy
 from transformer.model import Transformer
 from transformer.training import (
@@ -62,13 +63,16 @@ def weights(trainee):
     return np.concatenate([variable.numpy().ravel() for variable in trainee.model.trainable_variables])
 
 
+def validation_of(trainee, batches=None, translate=lambda texts: texts):
+    return Validation(trainee.model, batches or [batch_at(1000)], translate, (["a b c d"], ["a b c d"]), "")
+
+
 def start(trainee, config, folder, **options):
     folder.mkdir(exist_ok=True)
     (folder / "config.json").write_text("{}")
     arguments = dict(
         make_dataset=lambda step: dataset(step, config.train_steps), batch_at=batch_at,
-        validation=[batch_at(1000)], translate=lambda texts: texts, texts=(["a b c d"], ["a b c d"]), language="",
-        padding_share=0.0,
+        evaluate=validation_of(trainee), padding_share=0.0,
     )  # fmt: skip
     return start_training(trainee, config, folder, **{**arguments, **options})
 
@@ -137,9 +141,9 @@ print("equal")
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 def test_lower_precision_learns(precision):
     trainee, _ = trainee_of(precision=precision, train_steps=60)
-    first = trainee.validate([batch_at(0)])["loss"]
+    first = validation_of(trainee, [batch_at(0)]).token_scores()["loss"]
     trainee.fit(dataset(0, 60), verbose=0)
-    assert trainee.validate([batch_at(0)])["loss"] < first - 0.5
+    assert validation_of(trainee, [batch_at(0)]).token_scores()["loss"] < first - 0.5
     assert all(variable.dtype == "float32" for variable in trainee.model.trainable_variables)
 
 
@@ -175,7 +179,7 @@ def test_validation_is_the_mean_over_all_tokens():
             if t:
                 loss, count = loss - l[t] + np.log(np.exp(l).sum()), count + 1
                 right += l.argmax() == t
-    assert trainee.validate(batches) == {"loss": pytest.approx(loss / count, abs=1e-5), "accuracy": right / count}
+    assert validation_of(trainee, batches).token_scores() == {"loss": pytest.approx(loss / count, abs=1e-5), "accuracy": right / count}
 
 
 @pytest.mark.parametrize("options", [dict(dropout=0.2), dict(dropout=0.2, precision="float16")])
@@ -196,11 +200,11 @@ def test_checkpoints_best_and_average(tmp_path):
     trainee, config = trainee_of(keep_checkpoints=2, average_checkpoints=2)
     scores = iter([["a b c d"], ["x"], ["x"], ["a b c d"]])  # the first validation is the best
     translate = lambda texts: next(scores)  # noqa: E731
-    progress, _ = start(trainee, config, tmp_path, translate=translate)
+    progress, _ = start(trainee, config, tmp_path, evaluate=validation_of(trainee, translate=translate))
     assert (progress.best_step, progress.without_gain) == (3, 1)
     names = [path.name for path in checkpoints.list_checkpoints(tmp_path)]
     assert names == ["step-00000004.safetensors", "step-00000006.safetensors"]
-    chosen = choose_weights(trainee, config, tmp_path, [batch_at(9)], (["a b c d"], ["a b c d"]), translate, "")
+    chosen = choose_weights(trainee, config, tmp_path, validation_of(trainee, [batch_at(9)], translate))
     assert chosen == "best validation, step 3"
     best, _ = checkpoints.read_checkpoint(tmp_path / "checkpoints" / "best.safetensors")
     for name, variable in checkpoints.named_variables(trainee.model).items():
@@ -209,7 +213,7 @@ def test_checkpoints_best_and_average(tmp_path):
 
 def test_early_stopping(tmp_path):
     trainee, config = trainee_of(early_stopping=1, eval_every=1)
-    progress, _ = start(trainee, config, tmp_path, translate=lambda texts: ["no"])
+    progress, _ = start(trainee, config, tmp_path, evaluate=validation_of(trainee, translate=lambda texts: ["no"]))
     assert progress.step == 2
     again, config = trainee_of(early_stopping=1, eval_every=1)
     assert start(again, config, tmp_path)[0].step == 2  # and stays stopped
@@ -223,7 +227,7 @@ def test_a_signal_during_a_validation_saves_after_it(tmp_path, number):
 
     trainee, config = trainee_of()
     before = signal.getsignal(number)
-    progress, stopped = start(trainee, config, tmp_path, translate=translate)
+    progress, stopped = start(trainee, config, tmp_path, evaluate=validation_of(trainee, translate=translate))
     assert (progress.step, stopped) == (3, number) and signal.getsignal(number) is before
     assert [path.name for path in checkpoints.list_checkpoints(tmp_path)][-1] == "step-00000003.safetensors"
     assert checkpoints.read_checkpoint(checkpoints.list_checkpoints(tmp_path)[-1])[1]["best_step"] == 3
@@ -291,11 +295,3 @@ def test_timing_leaves_no_trace_in_the_weights(monkeypatch, tmp_path, limit):
     start(same, config, tmp_path / "same")
     assert weights(auto).tobytes() == weights(same).tobytes() and auto.num_traces == 1
     assert checkpoints.read_checkpoint(checkpoints.list_checkpoints(tmp_path / "auto")[-1])[1]["jit"] is progress.jit
-
-
-def test_validation_keeps_the_budget_of_logits(monkeypatch):
-    trainee, _ = trainee_of()
-    whole, sizes = trainee.validate([batch_at(1, rows=5)]), []
-    monkeypatch.setattr(training, "MAX_LOGITS", 2 * 6 * 13)
-    trainee.test_function = lambda inputs, targets: (sizes.append(len(targets)), trainee._validation_sums(inputs, targets))[1]
-    assert trainee.validate([batch_at(1, rows=5)]) == pytest.approx(whole, abs=1e-6) and sizes == [2, 2, 1]

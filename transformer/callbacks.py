@@ -11,7 +11,6 @@ import tensorflow as tf
 
 from transformer import checkpoints
 from transformer.config import ConfigError
-from transformer.metrics import perplexity, translation_scores
 
 
 class NotFiniteError(ConfigError):
@@ -52,27 +51,24 @@ class Count(keras.callbacks.Callback):
 
 
 class Validate(keras.callbacks.Callback):
-    """Every `eval_every` steps: loss, perplexity, accuracy, and BLEU of decoded text; remembers the best weights.
+    """Validates every `eval_every` steps and at the last; remembers the best weights.
 
     Args:
         config: TrainingConfig. progress: Progress. folder: the run folder.
-        batches: validation data for Trainee.validate.
-        translate: list of str -> list of str. texts: (sources, references) to be decoded; empty: no BLEU.
-        language: of the target, for the tokenizer of BLEU.
-        report: called with the dictionary of results after each validation.
+        evaluate: () -> results {name: number}, among them `keep_best_metric`, and a list of (source, reference, output).
+        report: called with step, results and that list after each validation.
     """
 
-    def __init__(self, config, progress, folder, batches, translate, texts, language, report):
+    def __init__(self, config, progress, folder, evaluate, report):
         super().__init__()
-        self.config, self.progress, self.folder, self.batches = config, progress, folder, batches
-        self.translate, self.texts, self.language, self.report = translate, texts, language, report
+        self.config, self.progress, self.folder, self.evaluate, self.report = config, progress, folder, evaluate, report
 
     def on_train_batch_end(self, batch, logs=None):
         step = self.progress.step
         if step % self.config.eval_every and step != self.config.train_steps:
             return
         begun = time.monotonic()
-        results, sample = evaluate(self.model, self.batches, self.translate, self.texts, self.language)
+        results, sample = self.evaluate()
         name = self.config.keep_best_metric
         value = -results[name] if name == "loss" else results[name]
         if self.progress.best is None or value > self.progress.best:
@@ -90,17 +86,6 @@ class Validate(keras.callbacks.Callback):
         variables = checkpoints.named_variables(self.model.model)
         path = self.folder / "checkpoints" / "best.safetensors"
         checkpoints.save_checkpoint(path, variables, vars(self.progress))
-
-
-def evaluate(trainee, batches, translate, texts, language):
-    """Validation results {"loss", "perplexity", "accuracy", "bleu"} and a list of (source, reference, output)."""
-    results = trainee.validate(batches)
-    results["perplexity"] = perplexity(results["loss"])
-    sources, references = texts
-    outputs = translate(sources) if sources else []
-    if outputs:
-        results["bleu"] = translation_scores(references, outputs, language, confidence=False)["bleu"]
-    return results, list(zip(sources, references, outputs))
 
 
 class Checkpoint(keras.callbacks.Callback):

@@ -1,4 +1,4 @@
-"""A model's scores on a test set, written down: predictions.jsonl, scores.json, the model card."""
+"""What a validation finds, and a model's scores on a test set, written down: predictions.jsonl, scores.json, the model card."""
 
 import json
 import pathlib
@@ -8,7 +8,54 @@ import time
 from transformer import __version__
 from transformer.checkpoints import write_json, write_text
 from transformer.config import ModelConfig
-from transformer.metrics import translation_scores
+from transformer.losses import MAX_LOGITS, correct_tokens, cross_entropy
+from transformer.metrics import perplexity, translation_scores
+
+
+class Validation:
+    """What is found of a Transformer between updates: loss, perplexity, accuracy, and BLEU of decoded text.
+
+    Args:
+        model: a Transformer.
+        batches: list of (inputs, targets), as in training.
+        translate: list of str -> list of str. texts: (sources, references) to be decoded; empty: no BLEU.
+        language: of the target, for the tokenizer of BLEU.
+    """
+
+    def __init__(self, model, batches, translate, texts, language):
+        import tensorflow as tf
+
+        self.model, self.batches, self.translate, self.texts, self.language = model, batches, translate, texts, language
+        self._sums = tf.function(self._sums_of, reduce_retracing=True)
+
+    def __call__(self):
+        """Results {"loss", "accuracy", "perplexity", "bleu"} and a list of (source, reference, output)."""
+        results = self.token_scores()
+        results["perplexity"] = perplexity(results["loss"])
+        sources, references = self.texts
+        outputs = self.translate(sources) if sources else []
+        if outputs:
+            results["bleu"] = translation_scores(references, outputs, self.language, confidence=False)["bleu"]
+        return results, list(zip(sources, references, outputs))
+
+    def token_scores(self):
+        """Means over all real tokens, without dropout and label smoothing: {"loss": nats a token, "accuracy": share of
+        tokens predicted right}."""
+        parts = (part for batch in self.batches for part in self._parts(*batch))
+        loss, right, count = (float(sum(column)) for column in zip(*(self._sums(*part) for part in parts)))
+        return {"loss": loss / count, "accuracy": right / count}
+
+    def _parts(self, inputs, targets):
+        """A batch as batches of fewer rows, whose logits take no more memory than those of training."""
+        rows = max(MAX_LOGITS // (targets.shape[1] * self.model.config.vocab_size), 1)
+        for start in range(0, len(targets), rows):
+            end = start + rows
+            yield tuple(array[start:end] for array in inputs), targets[start:end]
+
+    def _sums_of(self, inputs, targets):
+        logits, pad_id = self.model(inputs, training=False), self.model.config.pad_id
+        loss, count = cross_entropy(targets, logits, 0.0, pad_id)
+        return loss, correct_tokens(targets, logits, pad_id), count
 
 
 def evaluate_generator(generator, sources, references, language=""):

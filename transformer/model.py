@@ -276,6 +276,11 @@ class Transformer(keras.Model):
         return self.decoder(embedded, memory, target_segments, source_segments, training=training)
 
     @property
+    def d_model(self):
+        """Its width D."""
+        return self.config.d_model
+
+    @property
     def output_table(self):
         """The output projection, float32 (V, D)."""
         table = self.target_embedding

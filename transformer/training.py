@@ -1,7 +1,7 @@
 """Training with `fit`: precision, strategy, the update step, and the run that can be stopped and continued.
 
-The step works on sums over tokens: the loss of an update is the sum over all its real tokens, in every micro-batch and
-on every replica, divided by their number.
+The step works on sums, over tokens or examples as the objective says: the loss of an update is the sum over all of them, in
+every micro-batch and on every replica, divided by their number.
 """
 
 import dataclasses
@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from transformer import callbacks, checkpoints
 from transformer.config import ConfigError
-from transformer.losses import MAX_LOGITS, correct_tokens, cross_entropy, output_cross_entropy
+from transformer.objectives import TokenObjective
 from transformer.optimization import make_optimizer
 
 # Seconds of training below which --jit=auto does not try XLA, whose compilation takes 5 to 60.
@@ -102,16 +102,15 @@ class Trainee(keras.Model):
     """A model with its update step, for `compile` and `fit`.
 
     Args:
-        model: a built Transformer; anything called as model(inputs, training=...) -> logits (B, T, V) will do.
-        config: a TrainingConfig.
+        model: a built model. config: a TrainingConfig. objective: what is minimised; see transformer.objectives.
 
-    An element of the data is (inputs, targets): inputs a tuple of int (R, L), targets int (R, L), where R is
+    An element of the data is (inputs, targets): inputs a tuple of arrays (R, L), targets (R, L'), where R is
     accumulate_steps times the rows of a micro-batch. `fit` counts such elements, so that a step is an update.
     """
 
-    def __init__(self, model, config):
+    def __init__(self, model, config, objective):
         super().__init__(dtype=model.dtype_policy)
-        self.model, self.config, self.pad_id = model, config, model.config.pad_id
+        self.model, self.config, self.objective = model, config, objective
         self.num_traces = 0
         self.built = True
 
@@ -143,13 +142,13 @@ class Trainee(keras.Model):
         """One update.
 
         Returns:
-            Scalars: loss (nats a token), tokens (real ones, of the target), gradient_norm (before clipping).
+            Scalars: loss (the objective's mean), tokens (real ones), gradient_norm (before clipping).
         """
         variables, replica = self.model.trainable_variables, tf.distribute.get_replica_context()
-        count = tf.reduce_sum(tf.cast(tf.not_equal(data[1], self.pad_id), "float32"))
+        count, tokens = self.objective.count(data[1]), self.objective.tokens(*data)
         if replica.num_replicas_in_sync > 1:
-            count = replica.all_reduce("sum", count)
-        # The mean over all tokens; a loss-scaling optimizer wants it scaled, and takes its gradient to be so.
+            count, tokens = replica.all_reduce("sum", [count, tokens])
+        # The mean over all; a loss-scaling optimizer wants it scaled, and takes its gradient to be so.
         scale = self.optimizer.scale_loss(1.0)
         total = self._gradients(data, variables, scale / count)
         if replica.num_replicas_in_sync > 1:
@@ -161,10 +160,10 @@ class Trainee(keras.Model):
         if replica.num_replicas_in_sync > 1:  # the optimizer sums over the replicas once more
             gradients = [gradient / replica.num_replicas_in_sync for gradient in gradients]
         self.optimizer.apply(gradients, variables)
-        return {"loss": loss, "tokens": count, "gradient_norm": norm}
+        return {"loss": loss, "tokens": tokens, "gradient_norm": norm}
 
     def _gradients(self, data, variables, weight):
-        """[weight * loss summed over the tokens, *its gradients], summed over the micro-batches."""
+        """[weight * the summed loss, *its gradients], summed over the micro-batches."""
         steps = self.config.accumulate_steps
         if steps == 1:
             return self._micro_gradients(data, variables, weight)
@@ -178,54 +177,27 @@ class Trainee(keras.Model):
         return tf.while_loop(lambda number, _: number < steps, body, (0, zeros), parallel_iterations=1)[1]
 
     def _micro_gradients(self, data, variables, weight):
-        inputs, targets = data
         with tf.GradientTape() as tape:
-            hidden, table = self.model.hidden_states(inputs, training=True), tf.convert_to_tensor(self.model.output_table)
-            loss = output_cross_entropy(targets, hidden, table, self.config.label_smoothing, self.pad_id, weight)
+            loss = self.objective.loss(self.model, *data, weight)
         # Sparse gradients of an embedding are made dense: Adam squares their rows one by one, not their sum.
         gradients = tape.gradient(loss, [variable.value for variable in variables])
         return [loss, *map(tf.convert_to_tensor, gradients)]
 
-    def validate(self, batches):
-        """Mean over all real tokens of a data set, without dropout and label smoothing.
 
-        Args:
-            batches: iterable of (inputs, targets), as for `fit`.
-
-        Returns:
-            {"loss": nats a token, "accuracy": share of tokens predicted right}.
-        """
-        if self.test_function is None:
-            self.test_function = tf.function(self._validation_sums, reduce_retracing=True)
-        parts = (part for batch in batches for part in self._parts(*batch))
-        loss, right, count = (float(sum(column)) for column in zip(*(self.test_function(*part) for part in parts)))
-        return {"loss": loss / count, "accuracy": right / count}
-
-    def _parts(self, inputs, targets):
-        """A batch as batches of fewer rows, whose logits take no more memory than those of training."""
-        rows = max(MAX_LOGITS // (targets.shape[1] * self.model.config.vocab_size), 1)
-        for start in range(0, len(targets), rows):
-            yield tf.nest.map_structure(lambda array: array[start : start + rows], (inputs, targets))
-
-    def _validation_sums(self, inputs, targets):
-        logits = self.model(inputs, training=False)
-        loss, count = cross_entropy(targets, logits, 0.0, self.pad_id)
-        return loss, correct_tokens(targets, logits, self.pad_id), count
-
-
-def make_trainee(model_factory, config):
+def make_trainee(model_factory, config, make_objective=TokenObjective):
     """A compiled Trainee under the strategy of the configuration, and the reason of its jit choice.
 
     Args:
         model_factory: called without arguments, within the strategy's scope; returns a built model.
         config: a TrainingConfig.
+        make_objective: called with model and config; returns an objective.
     """
     strategy = make_strategy(config.distribution)
     jit, reason = use_jit(config.jit, strategy)
     with strategy.scope():
         model = model_factory()
-        trainee = Trainee(model, config)
-        trainee.compile(optimizer=make_optimizer(config, model.config.d_model), jit_compile=bool(jit))
+        trainee = Trainee(model, config, make_objective(model, config))
+        trainee.compile(optimizer=make_optimizer(config, model.d_model), jit_compile=bool(jit))
         trainee.optimizer.build(model.trainable_variables)
     return trainee, f"jit {config.jit if jit is None else 'on' if jit else 'off'}: {reason}"
 
@@ -273,17 +245,14 @@ def _timed(trainee, jit, batches):
     return trainee.train_function, seconds[0], min(seconds[1:])
 
 
-def start_training(
-    trainee, config, folder, make_dataset, batch_at, validation, translate, texts, language, padding_share, num_shapes=1
-):
+def start_training(trainee, config, folder, make_dataset, batch_at, evaluate, padding_share, num_shapes=1):
     """Fits from the newest checkpoint of the run folder to `config.train_steps`, or until a signal.
 
     Args:
         trainee: from make_trainee. config: TrainingConfig. folder: the run folder.
         make_dataset: step -> a tf.data.Dataset that begins with the batch of that step.
         batch_at: step -> that batch alone, for inspection.
-        validation: batches for Trainee.validate.
-        translate, texts, language: what validation decodes; see callbacks.Validate.
+        evaluate: () -> what validation finds; see callbacks.Validate.
         padding_share: for the log. num_shapes: of batches, for settle_jit.
 
     Returns:
@@ -297,7 +266,7 @@ def start_training(
     description = (folder / "config.json").read_text(encoding="utf-8")
     log = callbacks.Log(config, progress, folder, padding_share, description)
     checkpoint = callbacks.Checkpoint(config, progress, folder)
-    validate = callbacks.Validate(config, progress, folder, validation, translate, texts, language, log.validated)
+    validate = callbacks.Validate(config, progress, folder, evaluate, log.validated)
     try:
         trainee.fit(
             make_dataset(progress.step),
@@ -323,8 +292,8 @@ def resume(trainee, folder):
     return Progress(**progress)
 
 
-def choose_weights(trainee, config, folder, validation, texts, translate, language):
-    """Puts the better of two into the model, judged by `keep_best_metric` on the validation set: the weights of the best
+def choose_weights(trainee, config, folder, evaluate):
+    """Puts the better of two into the model, judged by `keep_best_metric` of what `evaluate` finds: the weights of the best
     validation, or the average of the newest checkpoints. Returns a description of what was chosen."""
     variables = checkpoints.named_variables(trainee.model)
     weights = {
@@ -339,7 +308,7 @@ def choose_weights(trainee, config, folder, validation, texts, translate, langua
     values = {}
     for name, arrays in candidates.items():
         checkpoints.restore(weights, arrays)
-        results, _ = callbacks.evaluate(trainee, validation, translate, texts, language)
+        results, _ = evaluate()
         value = results[config.keep_best_metric]
         values[name] = -value if config.keep_best_metric == "loss" else value
         print(f"{name}: " + "  ".join(f"{key} {result:.4g}" for key, result in results.items()), flush=True)

@@ -22,6 +22,7 @@ def build(task):
     from data.config import DataConfig
     from data.prepare import prepare
     from transformer.config import ModelConfig, TokenizerConfig, TrainingConfig
+    from transformer.evaluation import Validation
     from transformer.training import make_trainee, set_precision
 
     if task["dropout"] == "plain":  # Keras's own, drawn from Philox
@@ -42,7 +43,8 @@ def build(task):
 
     def one_round(count):
         trainee.fit(training_dataset(split, plan, 0, training.train_steps), verbose=0, shuffle=False)
-        return trainee.validate(evaluation_batches(prepared.splits["validation"], training.max_tokens))
+        batches = evaluation_batches(prepared.splits["validation"], training.max_tokens)
+        return Validation(trainee.model, batches, None, ([], []), "de").token_scores()
 
     return {"parameters": trainee.model.count_params(), "data": prepared.fingerprint}, one_round
 
