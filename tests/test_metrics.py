@@ -1,11 +1,34 @@
 """Scores against values known independently of this project."""
 
+import math
 import sys
 
+import numpy as np
 import pytest
 
 from transformer.config import ConfigError
-from transformer.metrics import bleu_metric, perplexity, translation_scores
+from transformer.metrics import (
+    apply_no_answer_threshold,
+    best_no_answer_threshold,
+    best_threshold,
+    bleu_metric,
+    calibration_bins,
+    classification_scores,
+    multilabel_scores,
+    per_class_scores,
+    perplexity,
+    regression_scores,
+    span_matches,
+    span_scores,
+    translation_scores,
+)
+
+# What a library would say of an undefined score is answered before it is asked.
+pytestmark = pytest.mark.filterwarnings("error:::sklearn", "error:::scipy", "error::RuntimeWarning", "error::UserWarning")
+
+# Six examples of three classes: 0 is found twice of two, 1 once of two, 2 once of two; both mistakes are called 0.
+LABELS = [0, 0, 1, 1, 2, 2]
+PROBABILITIES = [[0.8, 0.1, 0.1], [0.6, 0.2, 0.2], [0.1, 0.8, 0.1], [0.5, 0.3, 0.2], [0.4, 0.3, 0.3], [0.2, 0.2, 0.6]]
 
 
 def test_perfect_and_hopeless():
@@ -47,3 +70,189 @@ def test_a_language_that_cannot_be_split_is_refused_with_the_cure(monkeypatch):
 
 def test_perplexity():
     assert perplexity(0.0) == 1.0 and perplexity(1e4) == float("inf")
+
+
+def test_classification_by_hand():
+    # Class 0: precision 2/4, recall 1, F1 2/3. Classes 1 and 2: precision 1, recall 1/2, F1 2/3.
+    scores = classification_scores(LABELS, PROBABILITIES)
+    expected = {
+        "accuracy": 4 / 6, "precision": 2.5 / 3, "recall": 2 / 3, "f1": 2 / 3, "f1_micro": 4 / 6, "f1_weighted": 2 / 3,
+        # Matthews for many classes (Gorodkin 2004): (4 x 6 - (2 x 4 + 2 x 1 + 2 x 1)) / sqrt((36 - 18) (36 - 12)).
+        "matthews": 12 / math.sqrt(18 * 24), "majority_baseline": 2 / 6,
+        # Bins of a fifteenth, (low, high]: 0.4 wrong; 0.5 wrong; 0.6 twice, right; 0.8 twice, right.
+        "calibration_error": (0.4 + 0.5 + 2 * 0.4 + 2 * 0.2) / 6,
+        "log_loss": -math.log(0.8 * 0.6 * 0.8 * 0.3 * 0.3 * 0.6) / 6,
+    }  # fmt: skip
+    assert scores == pytest.approx(expected) and all(type(value) is float for value in scores.values())
+    assert classification_scores(LABELS, PROBABILITIES, train_labels=[1, 1, 2])["majority_baseline"] == 2 / 6
+    assert classification_scores([0, 1, 1], [[0.9, 0.1]] * 3, train_labels=[0, 0, 1])["majority_baseline"] == 1 / 3
+
+
+def test_two_classes_have_an_area_under_the_curve():
+    # Of four pairs (a 1, a 0), three have the 1 ranked above the 0.
+    probabilities = np.array([0.1, 0.4, 0.35, 0.8])
+    scores = classification_scores([0, 0, 1, 1], np.stack([1 - probabilities, probabilities], axis=1))
+    assert scores["roc_auc"] == 0.75
+    assert "roc_auc" not in classification_scores([1, 1], [[0.3, 0.7], [0.6, 0.4]])
+
+
+def test_one_example_and_one_class():
+    scores = classification_scores([1], [[0.25, 0.75]])
+    assert scores == pytest.approx({
+        "accuracy": 1, "precision": 1, "recall": 1, "f1": 1, "f1_micro": 1, "f1_weighted": 1, "matthews": 0,
+        "majority_baseline": 1, "calibration_error": 0.25, "log_loss": -math.log(0.75),
+    })  # fmt: skip
+    assert classification_scores([0, 0], [[0.2, 0.8], [0.2, 0.8]])["precision"] == 0.0
+
+
+def test_bins_of_calibration():
+    rows = calibration_bins([0, 0, 1], [[1.0, 0.0], [0.25, 0.75], [0.25, 0.75]], bins=4)
+    assert rows == [
+        {"low": 0.5, "high": 0.75, "count": 2, "confidence": 0.75, "accuracy": 0.5},
+        {"low": 0.75, "high": 1.0, "count": 1, "confidence": 1.0, "accuracy": 1.0},
+    ]
+
+
+def test_every_class_has_its_row():
+    predictions = np.argmax(PROBABILITIES, axis=1)
+    assert per_class_scores(LABELS, predictions, ["a", "b", "c", "never"])[1:] == [
+        {"name": "b", "precision": 1.0, "recall": 0.5, "f1": pytest.approx(2 / 3), "support": 2},
+        {"name": "c", "precision": 1.0, "recall": 0.5, "f1": pytest.approx(2 / 3), "support": 2},
+        {"name": "never", "precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 0},
+    ]
+
+
+def test_half_precision_is_no_mistake_and_logits_are():
+    import ml_dtypes
+
+    rng = np.random.default_rng(1)
+    logits = rng.normal(size=(50, 20))
+    probabilities = (np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)).astype(ml_dtypes.bfloat16)
+    labels = rng.integers(0, 20, 50)
+    assert classification_scores(labels, probabilities)["log_loss"] == pytest.approx(
+        -np.log(probabilities.astype("float64")[np.arange(50), labels]).mean(), abs=0.01
+    )
+    with pytest.raises(ValueError, match="between 0 and 1.*softmax"):
+        classification_scores(labels, logits)
+    with pytest.raises(ValueError, match="add up to 1. Received: 1.5"):
+        classification_scores([0], [[0.9, 0.6]])
+
+
+@pytest.mark.parametrize(("labels", "probabilities", "message"), [
+    ([0, 1], [[0.5, 0.5], [math.nan, 0.5]], "probabilities must be finite numbers. Received: nan in row 1"),
+    ([0, 2], [[0.5, 0.5], [0.5, 0.5]], "labels must be classes from 0 to C - 1.* Received: 2 where C = 2"),
+    ([0, -1], [[0.5, 0.5], [0.5, 0.5]], "Received: -1 where C = 2"),
+    ([0.5], [[0.5, 0.5]], "Received: 0.5 where C = 2"),
+    ([0], [[1.0]], "Received: 1 class"),
+    ([], np.zeros((0, 2)), r"labels must have shape \(N,\).*Received: \(0,\) and \(0, 2\)"),
+    ([0, 1], [[0.5, 0.5]], r"Received: \(2,\) and \(1, 2\)"),
+])  # fmt: skip
+def test_what_cannot_be_scored_is_refused(labels, probabilities, message):
+    with pytest.raises(ValueError, match=message):
+        classification_scores(labels, probabilities)
+
+
+def test_multilabel_by_hand():
+    # At 0.5: label 0 has one hit, one false alarm; label 1 one hit, one miss; label 2 nothing at all.
+    labels = [[1, 0, 0], [0, 1, 0], [0, 1, 0]]
+    probabilities = [[0.9, 0.4, 0.1], [0.6, 0.7, 0.2], [0.3, 0.45, 0.3]]
+    scores = multilabel_scores(labels, probabilities)
+    assert scores == pytest.approx({
+        "exact_match_ratio": 1 / 3, "precision_micro": 2 / 3, "recall_micro": 2 / 3, "f1_micro": 2 / 3,
+        "precision_macro": (1 / 2 + 1 + 0) / 3, "recall_macro": (1 + 1 / 2 + 0) / 3, "f1_macro": (2 / 3 + 2 / 3 + 0) / 3,
+        "threshold": 0.5, "roc_auc": 1.0,
+    })  # fmt: skip
+    # At 0.45 the three labels are there, and one false alarm: precision 3/4, recall 1. At 0.7: 2/2 and 2/3, F1 0.8.
+    assert best_threshold(labels, probabilities) == 0.45
+    assert multilabel_scores(labels, probabilities, 0.45)["f1_micro"] == pytest.approx(6 / 7)
+    assert "roc_auc" not in multilabel_scores([[1, 0]], [[0.9, 0.9]])
+    with pytest.raises(ValueError, match="labels must be 0 or 1. Received: 2"):
+        multilabel_scores([[2, 0]], [[0.9, 0.9]])
+
+
+def test_the_best_threshold_is_the_best_of_all():
+    rng = np.random.default_rng(0)
+    probabilities = rng.random((60, 4)).astype("float32")
+    labels = (probabilities + rng.normal(scale=0.3, size=(60, 4)) > 0.7).astype(int)
+    found = best_threshold(labels, probabilities)
+    tried = {value: multilabel_scores(labels, probabilities, value)["f1_micro"] for value in probabilities.ravel().tolist()}
+    assert tried[found] == max(tried.values())
+    assert best_threshold([[0, 0]], [[0.3, 0.4]]) == 0.5
+    # All thresholds in (0.1, 0.9] are perfect; those met are 0.9 and, if the label is at 0.6, 0.6.
+    assert best_threshold([[1, 0]], [[0.9, 0.1]]) == 0.9
+
+
+def test_regression_by_hand():
+    # Deviations -1.5, -.5, .5, 1.5 and -1.25, -.25, -.25, 1.75: products add to 4.5, squares to 5 and 4.75.
+    scores = regression_scores([1, 2, 3, 4], [1, 2, 2, 4])
+    assert scores == pytest.approx({
+        "mse": 0.25, "mae": 0.25, "pearson": 4.5 / math.sqrt(5 * 4.75),
+        # Ranks 1, 2.5, 2.5, 4: products of deviations 4.5, squares 5 and 4.5.
+        "spearman": 4.5 / math.sqrt(5 * 4.5), "r2": 1 - 1 / 5, "mean_baseline_mse": 1.25,
+    })  # fmt: skip
+    assert regression_scores([1, 2], [1, 2], train_labels=[0, 0])["mean_baseline_mse"] == 2.5
+
+
+def test_regression_without_spread():
+    constant = regression_scores([1.0, 2.0, 3.0], [2.0, 2.0, 2.0])
+    assert (constant["pearson"], constant["spearman"], constant["r2"], constant["mse"]) == (0.0, 0.0, 0.0, pytest.approx(2 / 3))
+    assert regression_scores([1.0], [3.0]) == {
+        "mse": 4.0, "mae": 2.0, "pearson": 0.0, "spearman": 0.0, "r2": 0.0, "mean_baseline_mse": 0.0,
+    }  # fmt: skip
+    with pytest.raises(ValueError, match="predictions must be finite numbers. Received: inf in row 1 .*lower --learning_rate"):
+        regression_scores([1.0, 2.0], [1.0, math.inf])
+    with pytest.raises(ValueError, match=r"Received: \(2,\) and \(2, 1\)"):
+        regression_scores([1.0, 2.0], [[1.0], [2.0]])
+
+
+@pytest.mark.parametrize(("answers", "prediction", "expected"), [
+    (["Denver Broncos"], "the Denver Broncos!", (1, 1)),
+    (["Santa Clara, California", "Levi's Stadium"], "Levis stadium in Santa Clara", (0, 2 * 2 / (2 + 5))),
+    (["Carolina Panthers"], "Panthers of Carolina, the Panthers", (0, 2 * 2 / (2 + 4))),
+    (["to to to"], "to be or not to be", (0, 2 * 2 / (3 + 6))),
+    (["Theatre"], "a theatre", (1, 1)),
+    (["1977"], "1978", (0, 0)),
+    ([], "", (1, 1)),
+    ([], "Normandy", (0, 0)),
+    (["Normandy"], "", (0, 0)),
+    ([], "The.", (1, 1)),
+    (["the", "France"], "", (0, 0)),
+])  # fmt: skip
+def test_squad_by_hand(answers, prediction, expected):
+    assert span_matches([answers], [prediction]) == [pytest.approx(expected)]
+
+
+@pytest.mark.parametrize(("answers", "prediction", "expected"), [
+    (["北京大学"], "北京大学。", (1, 1)),
+    (["北京大学"], "大学", (0, 2 * 2 / (4 + 2))),
+    # The longest run they share is two characters, though they share four: 大 学 and not 北 京.
+    (["北京的大学"], "大学在北京", (0, 2 * 2 / (5 + 5))),
+    (["2018年", "二零一八年"], "2018 年", (0, 1)),
+    (["Google公司"], "谷歌google公司", (0, 2 * 3 / (3 + 5))),
+    (["3.5万"], "3.5万元", (0, 2 * 2 / (2 + 3))),
+    (["《红楼梦》"], "红楼梦", (1, 1)),
+    (["是"], "否", (0, 0)),
+])  # fmt: skip
+def test_cmrc_by_hand(answers, prediction, expected):
+    assert span_matches([answers], [prediction], "zh_CN") == [pytest.approx(expected)]
+
+
+def test_span_scores_are_percent_and_by_kind():
+    assert span_scores([["a cat"], ["dogs bark"]], ["cat", "dogs"]) == pytest.approx({"exact_match": 50.0, "f1": 100 * (1 + 2 / 3) / 2})
+    assert span_scores([["cat"], [], []], ["cat", "", "dog"]) == pytest.approx({
+        "exact_match": 200 / 3, "f1": 200 / 3, "answerable_exact_match": 100, "answerable_f1": 100, "unanswerable_exact_match": 50,
+    })  # fmt: skip
+    with pytest.raises(ValueError, match="Received: 2 references, 1 predictions"):
+        span_scores([["a"], ["b"]], ["a"])
+    with pytest.raises(ValueError, match=r"must be a list of answers. Received: a str"):
+        span_scores(["a"], ["a"])
+
+
+def test_the_threshold_of_no_answer():
+    references, predictions, scores = [["cat"], ["dog"], [], []], ["cat", "dog", "fox", "owl"], [-3.0, 1.0, 0.5, 4.0]
+    # Blanking above 1.0 loses nothing but leaves "fox": 3 of 4, as many as blanking above -3.0; the lower one is taken.
+    assert best_no_answer_threshold(references, predictions, scores) == -3.0
+    assert apply_no_answer_threshold(predictions, scores, 1.0) == ["cat", "dog", "fox", ""]
+    assert best_no_answer_threshold([["cat"], ["dog"], []], predictions[:3], [-3.0, 1.0, 2.0]) == 1.0
+    lowest = best_no_answer_threshold([[], []], ["fox", "owl"], [-2.0, -1.0])
+    assert lowest < -2.0 and apply_no_answer_threshold(["fox", "owl"], [-2.0, -1.0], lowest) == ["", ""]
