@@ -15,6 +15,7 @@ LEVELS = [
     ["model"],
     ["heads", "generation", "checkpoints", "convert", "objectives"],
     ["tasks", "callbacks", "evaluation", "visualization"],
+    ["reports"],
     ["training", "export"],
     ["pipelines", "flags"],
     ["__main__"],

@@ -238,9 +238,11 @@ def test_cmrc_by_hand(answers, prediction, expected):
 
 
 def test_span_scores_are_percent_and_by_kind():
-    assert span_scores([["a cat"], ["dogs bark"]], ["cat", "dogs"]) == pytest.approx({"exact_match": 50.0, "f1": 100 * (1 + 2 / 3) / 2})
+    scores = span_scores([["a cat"], ["dogs bark"]], ["cat", "dogs"])
+    assert scores == pytest.approx({"exact_match": 50.0, "f1": 100 * (1 + 2 / 3) / 2})
     assert span_scores([["cat"], [], []], ["cat", "", "dog"]) == pytest.approx({
-        "exact_match": 200 / 3, "f1": 200 / 3, "answerable_exact_match": 100, "answerable_f1": 100, "unanswerable_exact_match": 50,
+        "exact_match": 200 / 3, "f1": 200 / 3,
+        "answerable_exact_match": 100, "answerable_f1": 100, "unanswerable_exact_match": 50,
     })  # fmt: skip
     with pytest.raises(ValueError, match="Received: 2 references, 1 predictions"):
         span_scores([["a"], ["b"]], ["a"])

@@ -241,8 +241,7 @@ def regression_scores(labels, predictions, train_labels=None):
     labels, predictions = _finite("labels", labels), _finite("predictions", predictions)
     if labels.shape != predictions.shape or labels.ndim != 1 or not len(labels):
         raise ValueError(
-            "labels and predictions must both have shape (N,), N at least 1. "
-            f"Received: {labels.shape} and {predictions.shape}."
+            f"labels and predictions must both have shape (N,), N at least 1. Received: {labels.shape} and {predictions.shape}."
         )
     baseline = labels.mean() if train_labels is None else _finite("train_labels", train_labels).mean()
     vary = np.ptp(labels) > 0 and np.ptp(predictions) > 0
@@ -400,7 +399,7 @@ def _finite(name, values):
 def _checked_pair(labels, probabilities, shape):
     """Both as arrays, labels int64, probabilities float64 (N, C); ValueError if one is not finite or outside [0, 1]."""
     labels, probabilities = _finite("labels", labels), _finite("probabilities", probabilities)
-    if probabilities.ndim != 2 or labels.shape != probabilities.shape[: labels.ndim] or labels.ndim != len(shape) or not labels.size:
+    if probabilities.ndim != 2 or labels.shape != probabilities.shape[: len(shape)] or not labels.size:
         raise ValueError(
             f"labels must have shape ({', '.join(shape)}{',' * (len(shape) == 1)}) and probabilities (N, C), N at least 1. "
             f"Received: {labels.shape} and {probabilities.shape}."

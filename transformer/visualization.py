@@ -1,4 +1,8 @@
-"""Pictures of a model: what looks at what, and how a training went. Each function returns a matplotlib Figure."""
+"""Pictures of a model: what looks at what, how a training went, what the model takes for what.
+
+Each function `plot_...` returns a matplotlib Figure that no pyplot knows of: nothing is to be closed. Names are drawn as they
+are: a dollar begins no formula.
+"""
 
 import pathlib
 
@@ -50,27 +54,13 @@ def plot_attention(weights, queries, keys, title=""):
     figure = Figure(figsize=size, layout="constrained")
     for number, (axes, head) in enumerate(zip(figure.subplots(1, len(heads), squeeze=False)[0], heads)):
         axes.imshow(head, cmap="Blues", vmin=0.0, vmax=1.0, aspect="auto")
-        axes.set_xticks(range(len(keys)), keys, rotation=90)
-        axes.set_yticks(range(len(queries)), queries if number == 0 else [""] * len(queries))
+        axes.set_xticks(range(len(keys)), keys, rotation=90, parse_math=False)
+        axes.set_yticks(range(len(queries)), queries if number == 0 else [""] * len(queries), parse_math=False)
         if len(heads) > 1:
             axes.set_title(f"head {number + 1}")
-    figure.suptitle(title)
+    figure.suptitle(title, parse_math=False)
     _use_fonts_that_have(figure, "".join([*queries, *keys, title]))
     return figure
-
-
-def _use_fonts_that_have(figure, text):
-    """Chinese, Japanese and Korean need a font that matplotlib does not bring: takes one of the system's, if there is one."""
-    from matplotlib import font_manager, text as matplotlib_text
-
-    if all(character < "\u2e80" for character in text):
-        return
-    installed = {font.name for font in font_manager.fontManager.ttflist}
-    wanted = ("Noto Sans CJK", "Noto Serif CJK", "WenQuanYi", "Source Han", "PingFang", "Microsoft YaHei", "SimHei",
-              "Droid Sans Fallback")  # fmt: skip
-    names = [name for start in wanted for name in sorted(installed) if name.startswith(start)]
-    for label in figure.findobj(matplotlib_text.Text):
-        label.set_fontfamily([*names[:1], "DejaVu Sans"])
 
 
 def read_curves(run):
@@ -117,3 +107,141 @@ def plot_curves(runs, names=("train/loss", "validation/loss", "validation/bleu")
         if axes.lines:
             axes.legend()
     return figure
+
+
+def plot_confusion(matrix, names):
+    """A table of true classes (rows) and predicted ones (columns), dark where much of a row is.
+
+    Up to 60 classes have their names, up to 30 the counts too. Where no installed font has the names' script, a class is
+    drawn as its number in `names`, from 0.
+
+    Args:
+        matrix: int (C, C). names: C str.
+
+    Raises:
+        ConfigError: the names are not as many as rows and columns.
+    """
+    from matplotlib.figure import Figure
+
+    matrix, classes = np.asarray(matrix), len(names)
+    if matrix.shape != (classes, classes):
+        raise ConfigError(
+            "a confusion matrix must have a row and a column for each name. "
+            f"Received: {matrix.shape} for {classes} names. Use names of all classes."
+        )
+    drawn = not _other_scripts("".join(names)) or _font_of_other_scripts()
+    labels = [_short(name, 24) if drawn else str(number) for number, name in enumerate(names)] if classes <= 60 else []
+    # Inches: a cell, the longest name beside or beneath (a Chinese character is twice as wide), the title of an axis.
+    cells, margin = min(0.45 * classes, 20.0), 0.09 * max((_width(label) for label in labels), default=0)
+    figure = Figure(figsize=(2.0 + cells + margin, 1.6 + cells + margin), layout="constrained")
+    axes = figure.subplots()
+    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    axes.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.0)
+    ticks = range(len(labels))
+    axes.set_xticks(ticks, labels, rotation=90, parse_math=False)
+    axes.set_yticks(ticks, labels, parse_math=False)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")
+    for row, column in np.argwhere(matrix) if classes <= 30 else ():
+        color = "white" if shares[row, column] > 0.5 else "black"
+        axes.text(column, row, f"{matrix[row, column]}", ha="center", va="center", fontsize=8, color=color)
+    _use_fonts_that_have(figure, "".join(labels))
+    return figure
+
+
+def plot_reliability(bins):
+    """The reliability diagram (Guo et al. 2017, figure 1): a bar of accuracy for each bin of confidence.
+
+    A bar below the diagonal: the model is surer than it is right.
+
+    Args:
+        bins: transformer.metrics.calibration_bins.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4, 4), layout="constrained")
+    axes = figure.subplots()
+    lows, widths = [row["low"] for row in bins], [row["high"] - row["low"] for row in bins]
+    axes.bar(lows, [row["accuracy"] for row in bins], widths, align="edge", edgecolor="black", label="accuracy")
+    axes.plot([0, 1], [0, 1], color="gray", linestyle="--", label="perfectly calibrated")
+    axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence", ylabel="accuracy")
+    axes.legend(loc="upper left")
+    return figure
+
+
+def plot_regression(labels, predictions):
+    """A point for each example, its true number across and its predicted one up; on the diagonal they are equal.
+
+    Args:
+        labels, predictions: float (N,).
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4, 4), layout="constrained")
+    axes = figure.subplots()
+    axes.scatter(labels, predictions, s=12, alpha=0.5)
+    ends = min(*labels, *predictions), max(*labels, *predictions)
+    axes.plot(ends, ends, color="gray", linestyle="--")
+    axes.set(xlabel="true", ylabel="predicted")
+    return figure
+
+
+def plot_points(points):
+    """Training against validation: a panel for each quantity, a line for each part that has it.
+
+    Args:
+        points: list of (step, name, value), such as (100, "validation/loss", 0.3); what follows the last "/" is the
+            quantity. A value that is not finite, such as an overflowed perplexity, is left out.
+    """
+    from matplotlib.figure import Figure
+
+    panels = {}
+    for step, name, value in points:
+        if np.isfinite(value):
+            part, _, quantity = name.rpartition("/")
+            panels.setdefault(quantity, {}).setdefault(part, {})[step] = value
+    figure = Figure(figsize=(4 * max(len(panels), 1), 3), layout="constrained")
+    for axes, (quantity, parts) in zip(figure.subplots(1, max(len(panels), 1), squeeze=False)[0], panels.items()):
+        for part, line in parts.items():
+            axes.plot(*zip(*sorted(line.items())), label=part or quantity, marker="o" if len(line) < 20 else None)
+        axes.set_title(quantity)
+        axes.set_xlabel("update")
+        axes.legend()
+    return figure
+
+
+def _other_scripts(text):
+    """Whether text has characters, such as Chinese ones, that matplotlib's own font lacks."""
+    return any(character >= "\u2e80" for character in text)
+
+
+def _font_of_other_scripts():
+    """The name of an installed font with Chinese, Japanese and Korean; "" if there is none."""
+    from matplotlib import font_manager
+
+    installed = sorted({font.name for font in font_manager.fontManager.ttflist})
+    wanted = ("Noto Sans CJK", "Noto Serif CJK", "WenQuanYi", "Source Han", "PingFang", "Microsoft YaHei", "SimHei",
+              "Droid Sans Fallback")  # fmt: skip
+    return next((name for start in wanted for name in installed if name.startswith(start)), "")
+
+
+def _use_fonts_that_have(figure, text):
+    """Chinese, Japanese and Korean need a font that matplotlib does not bring: takes one of the system's, if there is one."""
+    from matplotlib import text as matplotlib_text
+
+    if not _other_scripts(text):
+        return
+    families = [name for name in (_font_of_other_scripts(), "DejaVu Sans") if name]
+    for label in figure.findobj(matplotlib_text.Text):
+        label.set_fontfamily(families)
+
+
+def _width(text):
+    """How many Latin letters wide text is, about."""
+    return len(text) + sum(character >= "\u2e80" for character in text)
+
+
+def _short(text, width):
+    """Text on one line, cut to `width` characters."""
+    text = " ".join(text.split())
+    return text if len(text) <= width else text[: width - 1] + "…"
