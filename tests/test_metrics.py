@@ -122,6 +122,24 @@ def test_every_class_has_its_row():
     ]
 
 
+def test_classification_agrees_with_the_table_of_scikit_learn():
+    from sklearn.metrics import classification_report
+
+    rng = np.random.default_rng(2)
+    labels, probabilities = rng.integers(0, 5, 200), rng.dirichlet(np.ones(5), 200)
+    predictions = probabilities.argmax(axis=1)
+    table = classification_report(labels, predictions, output_dict=True)
+    scores = classification_scores(labels, probabilities)
+    assert [scores["accuracy"], scores["f1_weighted"]] == pytest.approx([table["accuracy"], table["weighted avg"]["f1-score"]])
+    macro = table["macro avg"]
+    assert [scores[name] for name in ("precision", "recall", "f1")] == pytest.approx(
+        [macro[name] for name in ("precision", "recall", "f1-score")]
+    )
+    assert scores["log_loss"] == pytest.approx(-np.log(probabilities[np.arange(200), labels]).mean())
+    rows = per_class_scores(labels, predictions, list("01234"))
+    assert [row["f1"] for row in rows] == pytest.approx([table[name]["f1-score"] for name in "01234"])
+
+
 def test_half_precision_is_no_mistake_and_logits_are():
     import ml_dtypes
 

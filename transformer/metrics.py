@@ -102,12 +102,11 @@ def classification_scores(labels, probabilities, train_labels=None):
 
     labels, probabilities = _checked_classes(labels, probabilities)
     predictions = probabilities.argmax(axis=1)
-    macro = _averages(labels, predictions, "macro")
     bins = calibration_bins(labels, probabilities)
     commonest = np.bincount(labels if train_labels is None else np.asarray(train_labels, dtype="int64")).argmax()
     scores = {
         "accuracy": accuracy_score(labels, predictions),
-        **macro,
+        **_averages(labels, predictions, "macro"),
         "f1_micro": f1_score(labels, predictions, average="micro", zero_division=0.0),
         "f1_weighted": f1_score(labels, predictions, average="weighted", zero_division=0.0),
         # Of a single class, scikit-learn says 0 too, with a warning.

@@ -75,11 +75,10 @@ def classification_report(texts, pairs, labels, probabilities, names, train_labe
 
 
 def multilabel_report(texts, pairs, labels, probabilities, names, threshold=0.5):
-    """A test set with any number of labels an example.
+    """A test set with any number of labels an example; those of at least `threshold` probability are predicted.
 
     Args:
         texts, pairs, names: as for `classification_report`. labels: 0/1 (N, C). probabilities: float (N, C).
-        threshold: a label is predicted where its probability is at least this.
 
     Returns:
         {"kind": "multilabel", "examples", "scores": transformer.metrics.multilabel_scores, "names", "per_class", "mistakes":
