@@ -45,6 +45,7 @@ class Plan:
         seed: of the order.
         accumulate_steps: micro-batches in a batch; its rows are as many times more.
         replicas: devices that share a micro-batch; each has as many rows of it as the others.
+        rows: rows in a micro-batch, whatever their length; 0: as many as max_tokens allows.
 
     Attributes:
         steps_per_epoch: int. shapes: list of (rows, source length, target length). padding_share: share of positions that
@@ -54,7 +55,7 @@ class Plan:
         DataError: max_tokens is smaller than the longest row.
     """
 
-    def __init__(self, split, max_tokens, seed, accumulate_steps=1, replicas=1):
+    def __init__(self, split, max_tokens, seed, accumulate_steps=1, replicas=1, rows=0):
         self.seed, self.packing = seed, split.packing
         row_shapes = [tuple(map(int, shape)) for shape in self.packing.shapes]
         longest = max(row_shapes[-1])
@@ -67,10 +68,10 @@ class Plan:
         # One number for each (source length, target length): of the examples, and of the places that take them.
         self._examples = split.source_lengths * width + split.target_lengths
         self._places = np.argsort(self.packing.lengths @ [width, 1], kind="stable")
-        rows = {shape: np.nonzero(self.packing.kinds == kind)[0] for kind, shape in enumerate(row_shapes)}
-        self._rows = {shape: numbers for shape, numbers in rows.items() if len(numbers)}
-        rows_of_each = {shape: max(max_tokens // max(shape) // replicas, 1) for shape in self._rows}
-        self._rows_in_batch = {shape: rows * replicas * accumulate_steps for shape, rows in rows_of_each.items()}
+        found = {shape: np.nonzero(self.packing.kinds == kind)[0] for kind, shape in enumerate(row_shapes)}
+        self._rows = {shape: numbers for shape, numbers in found.items() if len(numbers)}
+        on_each = {shape: max((rows or max_tokens // max(shape)) // replicas, 1) for shape in self._rows}
+        self._rows_in_batch = {shape: count * replicas * accumulate_steps for shape, count in on_each.items()}
         sizes = {shape: math.ceil(len(numbers) / self._rows_in_batch[shape]) for shape, numbers in self._rows.items()}
         self.steps_per_epoch = sum(sizes.values())
         self.shapes = [(self._rows_in_batch[shape], *shape) for shape in self._rows]
@@ -151,6 +152,22 @@ def pack(source_lengths, target_lengths):
         np.concatenate([[0], np.cumsum([len(row) for _, row in rows])]),
         np.array([pair for _, row in rows for pair in row]),
     )
+
+
+def one_a_row(lengths, most_shapes=6):
+    """The Packing of texts without a target, each in a row of its own: rows of a few lengths, about as many texts in each.
+
+    Args:
+        lengths: int (n,), n > 0.
+
+    >>> one_a_row(np.array([3, 5, 9, 30])).shapes.tolist()
+    [[8, 1], [16, 1], [32, 1]]
+    """
+    shares = np.linspace(0, 1, most_shapes + 1)[1:]
+    shapes = np.unique(-(-np.quantile(lengths, shares, method="higher") // 8) * 8).astype(np.int64)
+    ones = np.ones(len(shapes), np.int64), np.ones(len(lengths), np.int64)
+    kinds = np.searchsorted(shapes, lengths)
+    return Packing(np.stack([shapes, ones[0]], 1), kinds, np.arange(len(lengths) + 1), np.stack([lengths, ones[1]], 1))
 
 
 def _rows(source_lengths, target_lengths, shapes):
@@ -246,33 +263,60 @@ def gather(split, rows, shape, examples):
     return (source, target_in, source_segments, target_segments), target_out
 
 
+class Texts:
+    """Texts with targets that are no text, as Plan and `batch_at` take them: one a row.
+
+    Args:
+        ids, types: lists of lists of int, as long as each other. targets: array (n, K); one row an example.
+        pad_id: fills up the ids. empty: fills up the targets, where a batch has fewer examples than rows.
+    """
+
+    def __init__(self, ids, types, targets, pad_id, empty):
+        self.ids, self.types, self.targets, self.pad_id, self.empty = ids, types, targets, pad_id, empty
+        self.source_lengths, self.target_lengths = np.array([len(row) for row in ids]), np.ones(len(ids), np.int64)
+        self.packing = one_a_row(self.source_lengths)
+
+    def __len__(self):
+        return len(self.ids)
+
+    def gather(self, rows, shape, examples):
+        """(ids, types), targets: int32 (rows, length) twice, and (rows, K). Arguments as for `gather`."""
+        ids, types = np.full((rows, shape[0]), self.pad_id, np.int32), np.zeros((rows, shape[0]), np.int32)
+        targets = np.full((rows, self.targets.shape[1]), self.empty, self.targets.dtype)
+        for row, (number,) in enumerate(examples):
+            ids[row, : len(self.ids[number])] = self.ids[number]
+            types[row, : len(self.ids[number])] = self.types[number]
+            targets[row] = self.targets[number]
+        return (ids, types), targets
+
+
 def batch_at(split, plan, step):
-    """The arrays of the batch of a step; see `gather`."""
-    return gather(split, *plan.batch(step))
+    """The arrays of the batch of a step, (inputs, targets), as the split gathers them."""
+    return split.gather(*plan.batch(step))
 
 
 def training_dataset(split, plan, start_step, num_steps):
     """A tf.data.Dataset of the batches of steps start_step ... start_step + num_steps - 1, in this order.
 
-    Element: ((source, target_in, source_segments, target_segments), target_out), int32, each of its batch's shape.
+    Element: (inputs, targets) as the split gathers them, each array of its batch's shape.
     """
     import tensorflow as tf
 
-    def load(step):
-        inputs, target_out = batch_at(split, plan, int(step))
-        return *inputs, target_out
+    structure = batch_at(split, plan, start_step)
+    types = [array.dtype for array in tf.nest.flatten(structure)]
 
     def to_element(step):
-        arrays = tf.numpy_function(load, [step], [tf.int32] * 5)
+        load = lambda step: tf.nest.flatten(batch_at(split, plan, int(step)))  # noqa: E731
+        arrays = tf.numpy_function(load, [step], types)
         for array in arrays:
             array.set_shape((None, None))
-        return tuple(arrays[:4]), arrays[4]
+        return tf.nest.pack_sequence_as(structure, arrays)
 
     steps = tf.data.Dataset.range(start_step, start_step + num_steps)
     return steps.map(to_element, num_parallel_calls=2, deterministic=True).prefetch(4)
 
 
 def evaluation_batches(split, max_tokens):
-    """All pairs once, in an order that never changes: a list of batches as `gather` makes them."""
+    """All examples once, in an order that never changes: a list of batches as `gather` makes them."""
     plan = Plan(split, max(max_tokens, int(split.packing.shapes.max())), seed=0)
     return [batch_at(split, plan, step) for step in range(plan.steps_per_epoch)]

@@ -19,7 +19,7 @@ import numpy as np
 
 import transformer.config
 import transformer.tokenizer
-from data.batches import Packing, pack
+from data.batches import Packing, gather, pack
 from data.cleaning import clean
 from data.config import DataConfig, DataError
 from data.sources import SPLITS, input_files, load_examples, source_kind
@@ -84,6 +84,8 @@ class Split:
             return pack(self.source_lengths, self.target_lengths)
         with np.load(path) as arrays:
             return Packing(**arrays)
+
+    gather = gather
 
     def texts(self, count=None):
         """The texts in their original order: a list of sources and a list of targets; `count` pairs spread evenly."""

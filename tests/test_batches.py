@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from data.batches import Plan, batch_at, evaluation_batches, pack, row_shapes, training_dataset
+from data.batches import Plan, Texts, batch_at, evaluation_batches, gather, pack, row_shapes, training_dataset
 from data.config import DataConfig, DataError
 from data.prepare import prepare
 from transformer.config import TokenizerConfig
@@ -13,6 +13,7 @@ class Split:
     """Pairs of ids, each pair with numbers of its own, so that it is known again in a batch."""
 
     source_pad_id, target_pad_id, bos_id = 0, 0, 2
+    gather = gather
 
     def __init__(self, lengths):
         self.source_lengths, self.target_lengths = (np.asarray(side) for side in zip(*lengths))
@@ -131,3 +132,25 @@ def test_padding_of_multi30k(shared, tokenizer, tmp_path):
     real = sum(int((arrays > 0).sum()) for step in range(plan.steps_per_epoch)
                for arrays in [batch_at(prepared.splits["train"], plan, step)[0][2]])  # fmt: skip
     assert real == prepared.splits["train"].source_lengths.sum()
+
+
+def test_texts_stand_one_a_row_and_batches_are_filled_up():
+    texts = Texts([[7, 8], [9]], [[0, 1], [0]], np.array([[1], [2]], np.int32), pad_id=5, empty=-1)
+    plan = Plan(texts, 32, seed=0, rows=4)
+    assert plan.shapes == [(4, 8, 1)] and plan.steps_per_epoch == 1
+    (ids, types), targets = batch_at(texts, plan, 0)
+    order = [row for row in ids[:2].tolist()]
+    assert sorted(order) == [[7, 8, 5, 5, 5, 5, 5, 5], [9, 5, 5, 5, 5, 5, 5, 5]] and (ids[2:] == 5).all()
+    assert types[order.index([7, 8, 5, 5, 5, 5, 5, 5])].tolist() == [0, 1, 0, 0, 0, 0, 0, 0] and types.sum() == 1
+    assert targets[:, 0].tolist() == [1 if row[0] == 7 else 2 for row in order] + [-1, -1]
+
+
+def test_every_text_once_an_epoch_in_batches_of_so_many_rows():
+    lengths = np.random.default_rng(1).integers(1, 60, 203)
+    texts = Texts([[number + 1] * length for number, length in enumerate(lengths)], [[0] * length for length in lengths],
+                  np.arange(203, dtype=np.int32)[:, None], pad_id=0, empty=-1)  # fmt: skip
+    plan = Plan(texts, 64, seed=3, rows=16)
+    batches = [array for (array, _), array in training_dataset(texts, plan, 0, plan.steps_per_epoch).as_numpy_iterator()]
+    seen = np.concatenate(batches)[:, 0]
+    assert sorted(seen[seen >= 0]) == list(range(203)) and {len(batch) for batch in batches} == {16}
+    assert len(plan.shapes) == 6

@@ -99,3 +99,46 @@ def correct_tokens(targets, logits, pad_id=0):
     """How many real tokens the likeliest prediction gets right, float32 scalar. Arguments as for `cross_entropy`."""
     right = ops.equal(ops.cast(targets, "int32"), ops.cast(ops.argmax(logits, axis=-1), "int32"))
     return ops.sum(ops.cast(ops.logical_and(right, ops.not_equal(targets, pad_id)), "float32"))
+
+
+def label_cross_entropy(labels, logits, class_weights=None, label_smoothing=0.0):
+    """Label-smoothed cross-entropy of one label a row, summed; a class's rows count as much as its weight says.
+
+    Args:
+        labels: int (B,), -1 for a row without example. logits: float32 (B, C). class_weights: float32 (C,) or None.
+        label_smoothing: e in [0, 1), as for `cross_entropy`.
+
+    Returns:
+        loss, float32 scalar in nats, and count, float32 scalar: the sum of the weights.
+    """
+    known = ops.maximum(labels, 0)
+    weights = ops.ones_like(labels, "float32") if class_weights is None else ops.take(class_weights, known)
+    weights = ops.where(labels < 0, 0.0, weights)
+    losses = ops.logsumexp(logits, axis=-1) - (1.0 - label_smoothing) * _at(logits, known)
+    losses = losses - label_smoothing * ops.mean(logits, axis=-1)
+    return ops.sum(losses * weights), ops.sum(weights)
+
+
+def binary_cross_entropy(labels, logits):
+    """Cross-entropy of C yes-or-no labels a row, their mean over C summed over the rows.
+
+    Args:
+        labels: int (B, C), 0 or 1, -1 for a row without example. logits: float32 (B, C).
+
+    Returns:
+        loss, float32 scalar in nats, and count, float32 scalar: the number of rows.
+    """
+    losses = ops.softplus(logits) - ops.cast(labels, "float32") * logits
+    real = ops.cast(labels[:, 0] >= 0, "float32")
+    return ops.sum(ops.mean(losses, axis=-1) * real), ops.sum(real)
+
+
+def squared_error(targets, predictions):
+    """Squared error summed over the rows: targets float32 (B,), NaN for a row without example, predictions float32 (B,).
+
+    Returns:
+        loss, float32 scalar, and count, float32 scalar: the number of rows.
+    """
+    real = ops.logical_not(ops.isnan(targets))
+    errors = ops.square(ops.where(real, targets, 0.0) - predictions)
+    return ops.sum(ops.where(real, errors, 0.0)), ops.sum(ops.cast(real, "float32"))

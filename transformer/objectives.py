@@ -30,3 +30,25 @@ class TokenObjective:
         """weight * the sum over the tokens, in nats."""
         hidden, table = model.hidden_states(inputs, training=True), ops.cast(model.output_table, "float32")
         return output_cross_entropy(targets, hidden, table, self.label_smoothing, self.pad_id, weight)
+
+
+class HeadObjective:
+    """The loss of a TextModel's head, over the examples.
+
+    Args:
+        model: a TextModel. config: ignored; a TrainingConfig, as for TokenObjective.
+    """
+
+    def __init__(self, model, config):
+        self.head, self.pad_id = model.head, model.encoder.pad_id
+
+    def count(self, targets):
+        """How many examples there are, or the sum of their weights."""
+        return self.head.count(targets)
+
+    def tokens(self, inputs, targets):
+        return ops.sum(ops.cast(ops.not_equal(inputs[0], self.pad_id), "float32"))
+
+    def loss(self, model, inputs, targets, weight):
+        """weight * the sum over the examples."""
+        return weight * self.head.loss(targets, model(inputs, training=True))[0]

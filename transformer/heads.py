@@ -1,0 +1,188 @@
+"""Task layers on an encoder: classification, regression, spans; and the model that an encoder and a head make.
+
+A head is called as head(hidden, real, training=...), hidden (B, S, D), real bool (B, S), True where there is a token, and
+returns float32 outputs. `loss(targets, outputs)` gives the summed loss and what it is summed over; `count(targets)` the latter
+alone. Targets are arrays of rank 2, a row an example; a row that fills a batch up holds -1 or NaN.
+
+Shapes: B batch, S length, D width of the encoder, C classes.
+"""
+
+import keras
+from keras import ops
+
+from transformer.dropout import Dropout
+from transformer.losses import binary_cross_entropy, label_cross_entropy, squared_error
+
+POOLINGS = ("mean", "first", "max")
+
+
+def pool(hidden, real, kind):
+    """One vector a text, float32 (B, D), of hidden (B, S, D): the mean or the maximum over real tokens, or the first one's."""
+    hidden, real = ops.cast(hidden, "float32"), real[:, :, None]
+    if kind == "first":
+        return hidden[:, 0]
+    if kind == "max":
+        return ops.max(ops.where(real, hidden, -1e9), axis=1)
+    count = ops.maximum(ops.sum(ops.cast(real, "float32"), axis=1), 1.0)
+    return ops.sum(ops.where(real, hidden, 0.0), axis=1) / count
+
+
+class PooledHead(keras.layers.Layer):
+    """What heads on a whole text share: pool, dropout, dense and tanh, dropout, dense (Liu et al. 2019, RoBERTa's head).
+
+    Args:
+        units: numbers that come out. pooling: "mean", "first" or "max". dropout: rate.
+    """
+
+    def __init__(self, units, pooling="mean", dropout=0.1, **kwargs):
+        super().__init__(**kwargs)
+        self.units, self.pooling, self.rate = units, pooling, dropout
+        self.dropout, self.inner, self.outer = Dropout(dropout, dtype="float32"), None, None
+
+    def build(self, hidden_shape, real_shape=None):
+        width = hidden_shape[-1]
+        self.inner = keras.layers.Dense(width, "tanh", dtype="float32", name="inner")
+        self.outer = keras.layers.Dense(self.units, dtype="float32", name="outer")
+        for dense in (self.inner, self.outer):
+            dense.build((None, width))
+
+    def call(self, hidden, real, training=False):
+        """float32 (B, units)"""
+        x = self.dropout(pool(hidden, real, self.pooling), training=training)
+        return self.outer(self.dropout(self.inner(x), training=training))
+
+    def count(self, targets):
+        return self.loss(targets, ops.zeros((ops.shape(targets)[0], self.units)))[1]
+
+    def get_config(self):
+        return {**super().get_config(), "pooling": self.pooling, "dropout": self.rate}
+
+
+@keras.saving.register_keras_serializable("transformer")
+class ClassificationHead(PooledHead):
+    """One of C classes, or with `multilabel` any of them: outputs are logits (B, C).
+
+    Args:
+        num_classes: C. multilabel: a text has any number of labels. class_weights: C floats, or () for equal weights.
+        label_smoothing: e in [0, 1). options: of PooledHead.
+
+    Targets: int32 (B, 1), the class; with `multilabel` int32 (B, C), 0 or 1.
+    """
+
+    def __init__(self, num_classes, multilabel=False, class_weights=(), label_smoothing=0.0, **options):
+        super().__init__(num_classes, **options)
+        self.multilabel, self.class_weights, self.label_smoothing = multilabel, tuple(class_weights), label_smoothing
+
+    def loss(self, targets, outputs):
+        if self.multilabel:
+            return binary_cross_entropy(targets, outputs)
+        weights = ops.convert_to_tensor(self.class_weights, "float32") if self.class_weights else None
+        return label_cross_entropy(targets[:, 0], outputs, weights, self.label_smoothing)
+
+    def predictions(self, outputs):
+        """Probabilities float32 (B, C)."""
+        return ops.sigmoid(outputs) if self.multilabel else ops.softmax(outputs)
+
+    def get_config(self):
+        return {
+            **super().get_config(), "num_classes": self.units, "multilabel": self.multilabel,
+            "class_weights": self.class_weights, "label_smoothing": self.label_smoothing,
+        }  # fmt: skip
+
+
+@keras.saving.register_keras_serializable("transformer")
+class RegressionHead(PooledHead):
+    """A number: outputs float32 (B, 1), shift + scale * dense. Targets: float32 (B, 1).
+
+    Args:
+        shift, scale: mean and deviation of the training targets, so that learning begins at the mean. options: of PooledHead.
+    """
+
+    def __init__(self, shift=0.0, scale=1.0, **options):
+        super().__init__(1, **options)
+        self.shift, self.scale = float(shift), float(scale)
+
+    def call(self, hidden, real, training=False):
+        """float32 (B, 1)"""
+        return self.shift + self.scale * super().call(hidden, real, training=training)
+
+    def loss(self, targets, outputs):
+        return squared_error(targets[:, 0], outputs[:, 0])
+
+    def predictions(self, outputs):
+        """float32 (B,)"""
+        return outputs[:, 0]
+
+    def get_config(self):
+        return {**super().get_config(), "shift": self.shift, "scale": self.scale}
+
+
+@keras.saving.register_keras_serializable("transformer")
+class SpanHead(keras.layers.Layer):
+    """Where an answer begins and ends (Devlin et al. 2019, section 4.2): outputs float32 (B, S, 2), logits of start and end;
+    position 0 stands for "no answer". Targets: int32 (B, 2), the first and the last token."""
+
+    def __init__(self, dropout=0.1, **kwargs):
+        super().__init__(**kwargs)
+        self.rate, self.dropout = dropout, Dropout(dropout, dtype="float32")
+        self.outer = keras.layers.Dense(2, dtype="float32", name="outer")
+
+    def build(self, hidden_shape, real_shape=None):
+        self.outer.build((None, None, hidden_shape[-1]))
+
+    def call(self, hidden, real, training=False):
+        """float32 (B, S, 2), what is no token at -1e9."""
+        return ops.where(real[:, :, None], self.outer(self.dropout(ops.cast(hidden, "float32"), training=training)), -1e9)
+
+    def loss(self, targets, outputs):
+        ends = [label_cross_entropy(targets[:, side], outputs[:, :, side]) for side in (0, 1)]
+        return (ends[0][0] + ends[1][0]) / 2.0, ends[0][1]
+
+    def count(self, targets):
+        return ops.sum(ops.cast(targets[:, 0] >= 0, "float32"))
+
+    def predictions(self, outputs):
+        """Log-probabilities of starts and ends, float32 (B, S, 2)."""
+        return ops.log_softmax(outputs, axis=1)
+
+    def get_config(self):
+        return {**super().get_config(), "dropout": self.rate}
+
+
+@keras.saving.register_keras_serializable("transformer")
+class TextModel(keras.Model):
+    """An encoder and a head: (ids, types), each int32 (B, S), -> the head's outputs.
+
+    Args:
+        encoder: called as encoder((ids, types), training=...) -> (B, S, D), with attributes d_model and pad_id; see
+            transformer.encoders.
+        head: one of the above.
+    """
+
+    def __init__(self, encoder, head, **kwargs):
+        super().__init__(**kwargs)
+        self.encoder, self.head = encoder, head
+
+    def build(self, input_shape=None):
+        if not self.encoder.built:
+            self.encoder.build([(None, None), (None, None)])
+        self.head.build((None, None, self.encoder.d_model))
+        self.built = True
+
+    def call(self, inputs, training=False):
+        real = ops.not_equal(inputs[0], self.encoder.pad_id)
+        return self.head(self.encoder(inputs, training=training), real, training=training)
+
+    @property
+    def d_model(self):
+        """The encoder's width D."""
+        return self.encoder.d_model
+
+    def get_config(self):
+        parts = {"encoder": self.encoder, "head": self.head}
+        return {**super().get_config(), **{name: keras.saving.serialize_keras_object(part) for name, part in parts.items()}}
+
+    @classmethod
+    def from_config(cls, config):
+        parts = {name: keras.saving.deserialize_keras_object(config.pop(name)) for name in ("encoder", "head")}
+        return cls(**parts, **config)
