@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from transformer.config import check_options, option
+from transformer.config import ConfigError, check_options, option
 
 
 class DataError(ValueError):
@@ -22,10 +22,10 @@ class DataConfig:
     target_validation: tuple = option((), "its translations")
     source_test: tuple = option((), "the same for the test")
     target_test: tuple = option((), "its translations")
-    examples_train: tuple = option((), "files of pairs instead: .tsv or .jsonl, .gz too")
+    examples_train: tuple = option((), "files of pairs instead: .tsv, .csv or .jsonl, .gz too")
     examples_validation: tuple = option((), "the same for validation")
     examples_test: tuple = option((), "the same for the test")
-    source_column: str = option("source", "name of the source's column, or its number from 1 in a TSV without header")
+    source_column: str = option("source", "name of the source's column, or its number from 1 in a file without header")
     target_column: str = option("target", "the same for the target")
     tfds: str = option("", "TFDS data set of text pairs, such as ted_hrlr_translate/pt_to_en")
     tfds_data_dir: str = option("", "folder of prepared TFDS data; empty: TFDS's own")
@@ -43,3 +43,34 @@ class DataConfig:
 
     def __post_init__(self):
         check_options(self)
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelledDataConfig:
+    """Texts with labels, or questions with answers, from files or from a TFDS data set."""
+
+    train_files: tuple = option((), "files or globs, comma-separated: .tsv, .csv, .jsonl, for questions SQuAD's .json; .gz too")
+    validation_files: tuple = option((), "the same for validation; without it a share of the training data")
+    test_files: tuple = option((), "the same for the test")
+    data_dir: str = option("", "folder that the file names are relative to")
+    delimiter: str = option("", "between columns; empty: by the file's name; space: at the first spaces only",
+                            choices=("", "tab", "comma", "space"))
+    tfds: str = option("", "TFDS data set instead, such as glue/sst2 or squad; published scores are of its validation data, "
+                           "so without labelled test data that is the test")
+    tfds_data_dir: str = option("", "folder of prepared TFDS data; empty: TFDS's own")
+    text_column: str = option("text", "name of the text's column, or its number from 1 in a file without header")
+    pair_column: str = option("", "the same for a second text; empty: one text")
+    label_column: str = option("label", "the same for the label; several labels are comma-separated")
+    labels: tuple = option((), "names of the labels in their order; empty: those in the training data, sorted")
+    labels_file: str = option("", "file of these names, one a line; labels that are numbers count its lines from 0")
+    validation_share: float = option(0.02, "of the training data, where no validation data is given", minimum=0.0,
+                                     maximum=0.5)
+    test_share: float = option(0.02, "of the training data, where no test data is given", minimum=0.0, maximum=0.5)
+    lowercase: bool = option(False, "lowercase all text")
+
+    def __post_init__(self):
+        check_options(self)
+        if self.labels and self.labels_file:
+            raise ConfigError(f"labels come from one place. Received: --labels and --labels_file={self.labels_file}. Give one.")
+        if len(set(self.labels)) < len(self.labels):
+            raise ConfigError(f"labels must differ from each other. Received: {', '.join(self.labels)}. Name each once.")

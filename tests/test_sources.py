@@ -6,8 +6,9 @@ import json
 import pytest
 
 from data.config import DataConfig, DataError
+from data.files import read_lines
 from data.prepare import cache_key
-from data.sources import complete_splits, load_examples, read_lines
+from data.sources import complete_splits, load_examples
 from transformer.config import TokenizerConfig
 
 PAIRS = [(f"source {n}", f"target {n}") for n in range(200)]
@@ -125,13 +126,13 @@ def test_a_tfds_data_set_that_is_no_text(tmp_path):
 def example_file(folder, name, content):
     path = folder / name
     path.write_bytes(content)
-    return DataConfig(examples_train=(str(path),), source_column="1" if "tsv" in name else "s", target_column="2" if "tsv" in name else "t")
+    return DataConfig(examples_train=(str(path),), source_column="s" if "jsonl" in name else "1", target_column="t" if "jsonl" in name else "2")
 
 
 @pytest.mark.parametrize(
     "name, content, message",
     [
-        ("a.tsv", b"one\ttwo\n\nthree\n", "at least 2 columns. Received: 1 in .*a.tsv, line 3"),
+        ("a.tsv", b"one\ttwo\n\nthree\n", r"must have source and target.*Received: .*a.tsv, line 3: \['three', None\]"),
         ("a.tsv", b"\xff\xfe\ttwo\n", "must be UTF-8. Received: .*a.tsv, line 1"),
         ("a.tsv.gz", gzip.compress(b"one\ttwo\n" * 99)[:-9], "must be readable"),
         ("a.tsv.gz", b"\x1f\x8b\x08\x00" + b"\x00" * 6 + b"junk" * 9, "must be readable"),
@@ -141,9 +142,10 @@ def example_file(folder, name, content):
         ("a.jsonl", b"[" * 100_000 + b"\n", "must be a JSON object"),
         ("a.jsonl", b'{"s": ' + b"9" * 5000 + b', "t": "x"}\n', "must be a JSON object"),
         ("a.jsonl", b'{"s": "x", "u": "y"}\n', "must be columns of the file. Received: 't'"),
-        ("a.jsonl", b'{"s": "x", "t": null}\n', "must be text"),
-        ("a.jsonl", b'{"s": "x", "t": "half \\ud83d"}\n', "must be text. Received: .*line 1"),
-        ("a.csv", b"", "takes .tsv and .jsonl files"),
+        ("a.jsonl", b'{"s": "x", "t": null}\n', "must have source and target, which are text"),
+        ("a.jsonl", b'{"s": "x", "t": "half \\ud83d"}\n', "which are text. Received: .*line 1"),
+        ("a.csv", b'1,2\n"s,t', "must be CSV. Received: .*a.csv, line 2"),
+        ("a.xml", b"", "takes .tsv, .csv and .jsonl files"),
         ("a.tsv", b"", "every split needs pairs. Received: none for train"),
     ],
 )
