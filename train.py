@@ -31,8 +31,8 @@ def default_run():
 def run(model, tokenizer, training, decoding, data, flag_values):
     """Trains, or continues to; returns the exit code."""
     folder = pathlib.Path(flag_values["run"].value or default_run())
-    from data.cleaning import format_report
     from data.prepare import prepare
+    from data.report import format_report
     from transformer.checkpoints import check_run
     from transformer.metrics import bleu_metric
 

@@ -8,9 +8,9 @@ import re
 import unicodedata
 
 from data.config import DataConfig
+from data.report import Log
 from transformer.config import base_language
 
-EXAMPLES = 5
 # Control and format characters, save those that joined scripts and emoji need (zero-width non-joiner and joiner), and
 # those that part words, such as the form feed: they become spaces.
 _JUNK = re.compile(
@@ -39,7 +39,7 @@ def clean(splits, config: DataConfig):
     for split, pairs in splits.items():
         log, action = logs[split], "repaired" if split == "train" else "kept"
         repaired[split] = [
-            tuple(log.repaired(number, text, action) if config.clean else text for text in pair)
+            tuple(_repaired(text, number, action, log) if config.clean else text for text in pair)
             for number, pair in enumerate(pairs, 1)
         ]
     kept = []
@@ -60,26 +60,14 @@ def clean(splits, config: DataConfig):
     }
 
 
-class Log:
-    """Counts reasons, with the first few examples of each."""
-
-    def __init__(self):
-        self.reasons = {}
-
-    def count(self, reason, action, number, text):
-        entry = self.reasons.setdefault(reason, {"action": action, "count": 0, "examples": []})
-        entry["count"] += 1
-        if len(entry["examples"]) < EXAMPLES:
-            entry["examples"].append(f"{number}: {text[:160]}")
-
-    def repaired(self, number, text, action):
-        """The text repaired, each kind of repair counted."""
-        for reason, repair in REPAIRS.items():
-            better = repair(text)
-            if better != text:
-                self.count(reason, action, number, text)
-                text = better
-        return text
+def _repaired(text, number, action, log):
+    """The text repaired, each kind of repair counted."""
+    for reason, repair in REPAIRS.items():
+        better = repair(text)
+        if better != text:
+            log.count(reason, action, number, text)
+            text = better
+    return text
 
 
 def repair_unicode(text):
@@ -154,13 +142,3 @@ def why_repeated(pair, seen, others):
     if pair in seen:
         return "duplicate"
     return f"source stands in {' or '.join(others)}" if any(pair[0] in sources for sources in others.values()) else ""
-
-
-def format_report(report):
-    """The report as a table for the console."""
-    lines = [f"{'split':<12}{'pairs':>10}{'kept':>10}"]
-    for split, entry in report.items():
-        lines.append(f"{split:<12}{entry['pairs_in']:>10,}{entry['pairs_out']:>10,}")
-        for reason, found in sorted(entry["reasons"].items(), key=lambda item: -item[1]["count"]):
-            lines.append(f"    {found['count']:>8,} {found['action']:<9} {reason}")
-    return "\n".join(lines)

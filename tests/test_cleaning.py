@@ -2,8 +2,9 @@
 
 import pytest
 
-from data.cleaning import clean, format_report, wrong_script
+from data.cleaning import clean, wrong_script
 from data.config import DataConfig
+from data.report import format_report
 
 CONFIG = DataConfig(corpus="reverse", source_language="en", target_language="de")
 

@@ -1,0 +1,72 @@
+"""What was found in the data, counted with examples, and how it is told: a dict for a JSON file, lines for the console."""
+
+import numpy as np
+
+EXAMPLES = 5
+LABELS = 12
+
+
+class Log:
+    """Counts reasons, with the first few examples of each: {reason: {"action", "count", "examples"}}."""
+
+    def __init__(self):
+        self.reasons = {}
+
+    def count(self, reason, action, place, text):
+        """Counts a reason once more; an example begins with its place, a number or "FILE:LINE"."""
+        entry = self.reasons.setdefault(reason, {"action": action, "count": 0, "examples": []})
+        entry["count"] += 1
+        if len(entry["examples"]) < EXAMPLES:
+            entry["examples"].append(f"{place}: {text[:160]}")
+
+
+def format_report(report):
+    """A report on the splits of pairs (data/cleaning.py) or of examples (data/labelled.py) as a table for the console."""
+    what = "pairs" if "pairs_in" in report["train"] else "examples"
+    lines = [f"{'split':<12}{what:>10}{'kept':>10}"]
+    for split, entry in report.items():
+        lines.append(f"{split:<12}{entry[f'{what}_in']:>10,}{entry[f'{what}_out']:>10,}")
+        if entry.get("labels"):
+            labels = [f"{name} {_short(value)}" for name, value in entry["labels"].items()]
+            more = [f"and {len(labels) - LABELS} more"] if len(labels) > LABELS else []
+            lines.append(f"{'':<13}{', '.join(labels[:LABELS] + more)}")
+        for reason, found in sorted(entry["reasons"].items(), key=lambda item: -item[1]["count"]):
+            lines.append(f"    {found['count']:>8,} {found['action']:<9} {reason}")
+    return "\n".join(lines)
+
+
+def _short(number):
+    return f"{number:.3g}" if isinstance(number, float) else f"{number:,}"
+
+
+def length_report(lengths, max_length):
+    """How long the examples are and how many of them are cut.
+
+    >>> length_report([2, 4, 4, 30], max_length=16)
+    {'count': 4, 'mean': 10.0, 'median': 4.0, 'percentile_95': 26.1, 'longest': 30, 'max_length': 16, 'truncated': 0.25}
+
+    Args:
+        lengths: of the examples, in tokens. max_length: the longest that is not cut.
+
+    Returns:
+        A dict for JSON; `truncated` is a share of the examples.
+    """
+    count = len(lengths)
+    lengths = np.asarray(lengths if count else [0])
+    return {
+        "count": count, "mean": round(float(lengths.mean()), 2), "median": float(np.median(lengths)),
+        "percentile_95": round(float(np.percentile(lengths, 95)), 2), "longest": int(lengths.max()), "max_length": max_length,
+        "truncated": round(float((lengths > max_length).mean()), 4),
+    }  # fmt: skip
+
+
+def format_lengths(report):
+    """A length report in a line.
+
+    >>> format_lengths(length_report([2, 4, 4, 30], max_length=16))
+    'tokens: mean 10, median 4, 95 % up to 26.1, longest 30; 25 % of 4 are cut at 16'
+    """
+    return (
+        f"tokens: mean {report['mean']:g}, median {report['median']:g}, 95 % up to {report['percentile_95']:g}, longest "
+        f"{report['longest']:,}; {100 * report['truncated']:.3g} % of {report['count']:,} are cut at {report['max_length']}"
+    )
