@@ -38,7 +38,8 @@ def texts_and_labels(loaded, split="train"):
         ("a.csv", 'text,label\nso good,good\n"so bad",bad\n"fine, really",good\n', {}),
         ("a.jsonl", lines(json.dumps({"text": text, "n": 1, "label": label}) for text, label in ROWS), {}),
         ("a.json.gz", lines(json.dumps({"text": text, "label": label}) for text, label in ROWS), {}),
-        ("a.txt", lines(f"{label} {text}" for text, label in ROWS), {"text_column": "2", "label_column": "1", "delimiter": "space"}),
+        ("a.txt", lines(f"{label} {text}" for text, label in ROWS),
+         {"text_column": "2", "label_column": "1", "delimiter": "space"}),
         ("a.data", lines(["label text", *(f"{label} {text}" for text, label in ROWS)]), {"delimiter": "space"}),
         ("a.txt", lines(f"{label}\t{text}" for text, label in ROWS),
          {"text_column": "2", "label_column": "1", "delimiter": "tab"}),
@@ -95,17 +96,18 @@ def test_all_mistakes_are_said_at_once_with_file_and_line(tmp_path):
     write(tmp_path / "v.tsv", lines(["text\tlabel", "a\tmaybe", "b\tyes", *(f"c{n}\tnever" for n in range(9))]))
     write(tmp_path / "t.jsonl", lines(['{"text": "a", "label": "no"}', '{"text": 7, "label": "no"}', '{"text": "b"}',
                                        '{"text": "c", "label": " "}']))  # fmt: skip
-    config = files(tmp_path, lines(["text\tlabel", "a\tyes", "b", "c\tno"]), validation_files=("v.tsv",), test_files=("t.jsonl",))
+    text = lines(["text\tlabel", "a\tyes", "b", "c\tno"])
+    config = files(tmp_path, text, validation_files=("v.tsv",), test_files=("t.jsonl",))
     with pytest.raises(DataError) as error:
         load_labelled(config, "classification")
     assert str(error.value).replace(f"{tmp_path}/", "").splitlines() == [
-        "a row must have all its columns. Received: 1 wrong in train: a.tsv:3: ('b', None). Repair these rows, or see --delimiter "
-        "and the column flags.",
+        "a row must have all its columns. Received: 1 wrong in train: a.tsv:3: ('b', None). Repair these rows, or see "
+        "--delimiter and the column flags.",
         "a label must be one of no, yes. Received: 10 wrong in validation: v.tsv:2: maybe; v.tsv:4: never; v.tsv:5: never; "
         "v.tsv:6: never; v.tsv:7: never; .... Repair these rows, or name all labels with --labels.",
         "a text must be a string that can be read. Received: 1 wrong in test: t.jsonl:2: (7,). Repair these rows.",
-        "a row must have all its columns. Received: 1 wrong in test: t.jsonl:3: ('b', None). Repair these rows, or see --delimiter "
-        "and the column flags.",
+        "a row must have all its columns. Received: 1 wrong in test: t.jsonl:3: ('b', None). Repair these rows, or see "
+        "--delimiter and the column flags.",
         "a row must have a label. Received: 1 wrong in test: t.jsonl:4: ' '. Repair these rows, or leave them out.",
     ]
 
@@ -124,14 +126,18 @@ def test_whole_files_that_are_wrong_are_named_together(tmp_path):
 @pytest.mark.parametrize(
     "task, text, options, message",
     [
-        ("regression", "text\tlabel\na\thigh\nb\tnan\nc\t1\n", {}, r"must be a number. Received: 2 wrong in train: .*a.tsv:2: 'high'; .*:3: 'nan'"),
+        ("regression", "text\tlabel\na\thigh\nb\tnan\nc\t1\n", {},
+         r"must be a number. Received: 2 wrong in train: .*a.tsv:2: 'high'; .*:3: 'nan'"),
         ("classification", "text\tlabel\n", {}, "every split needs examples. Received: none for train"),
         ("classification", "text\tlabel\na\tx\n", {}, "needs labels to choose from. Received: x. See --label_column"),
         ("classification", "text\tlabel\na\tx\nb\ty\n", {"test_files": (), "test_share": 0.0}, "none for test"),
         ("classification", "text\tlabel\n \tx\n \ty\n", {}, "training needs examples that are not empty"),
-        ("classification", "text\tlabel\na\t2\nb\t0\n", {"labels": ("no", "yes")}, "must be one of no, yes. Received: 1 wrong in train: .*:2: 2"),
-        ("classification", "text\tlabel\na\t0\nb\t1\n", {"labels": ("1", "2")}, "must be one of 1, 2. Received: 1 wrong in train: .*:2: 0"),
-        ("classification", "a\tx\n", {"text_column": "0", "label_column": "2"}, "--text_column and --label_column count from 1"),
+        ("classification", "text\tlabel\na\t2\nb\t0\n", {"labels": ("no", "yes")},
+         "must be one of no, yes. Received: 1 wrong in train: .*:2: 2"),
+        ("classification", "text\tlabel\na\t0\nb\t1\n", {"labels": ("1", "2")},
+         "must be one of 1, 2. Received: 1 wrong in train: .*:2: 0"),
+        ("classification", "a\tx\n", {"text_column": "0", "label_column": "2"},
+         "--text_column and --label_column count from 1"),
         ("spans", "a\tx\n", {}, "a file must be JSON. Received: .*a.tsv"),
     ],
 )  # fmt: skip
@@ -182,8 +188,8 @@ def test_empty_texts_repeated_texts_and_contradictions_are_reported(tmp_path):
 
 def test_a_text_never_stands_in_two_splits(tmp_path):
     rows = [f"T{n % 300}\t{n % 3}" for n in range(900)] + [f"t{n}\t1" for n in range(300)]
-    config = files(tmp_path, lines(["text\tlabel", *rows]), validation_files=(), test_files=(), validation_share=0.1, test_share=0.2,
-                   lowercase=True)  # fmt: skip
+    config = files(tmp_path, lines(["text\tlabel", *rows]), validation_files=(), test_files=(), validation_share=0.1,
+                   test_share=0.2, lowercase=True)  # fmt: skip
     loaded = load_labelled(config, "classification")
     assert sum(map(len, loaded.splits.values())) == 1200
     assert not any(indices for places in repeats(loaded.splits).values() for indices in places.values())
@@ -194,7 +200,8 @@ CONTEXT = "The Panthers lost; the Broncos won."
 
 
 def squad(questions, context=CONTEXT):
-    return json.dumps({"version": "v2.0", "data": [{"title": "x", "paragraphs": [{"context": context, "qas": questions}]}]}, indent=1)
+    articles = [{"title": "x", "paragraphs": [{"context": context, "qas": questions}]}]
+    return json.dumps({"version": "v2.0", "data": articles}, indent=1)
 
 
 def asked(name, *answers, **more):
@@ -203,7 +210,7 @@ def asked(name, *answers, **more):
 
 def test_squad_with_and_without_answers(tmp_path):
     text = squad([asked("won", (19, "the Broncos"), (23, "Broncos")),
-                  asked("drew", is_impossible=True, plausible_answers=[{"text": "the Broncos", "answer_start": 19}])])  # fmt: skip
+                  asked("drew", is_impossible=True, plausible_answers=[{"text": "lost", "answer_start": 13}])])  # fmt: skip
     loaded = load_labelled(files(tmp_path, text, "a.json.gz", lowercase=True), "spans")
     context, line = CONTEXT.lower(), f"{tmp_path}/a.json.gz:won"
     assert loaded.splits["test"][0] == Question("won", "who won?", context, ((19, "the broncos"), (23, "broncos")), line)
@@ -214,7 +221,8 @@ def test_squad_with_and_without_answers(tmp_path):
 def test_offsets_are_repaired_and_answers_that_stand_nowhere_are_dropped_from_training(tmp_path):
     text = squad([asked("won", (30, "the Broncos")), asked("lost", (0, "Lions")), asked("e", (31, "e"), (0, "")), asked("x")])
     loaded = load_labelled(files(tmp_path, text, "a.json"), "spans")
-    assert [(q.id, q.answers) for q in loaded.splits["train"]] == [("won", ((19, "the Broncos"),)), ("e", ((21, "e"),)), ("x", ())]
+    kept = {question.id: question.answers for question in loaded.splits["train"]}
+    assert kept == {"won": ((19, "the Broncos"),), "e": ((21, "e"),), "x": ()}
     assert [q.answers for q in loaded.splits["test"]] == [
         ((19, "the Broncos"),), ((-1, "Lions"),), ((21, "e"), (-1, "")), ()
     ]  # fmt: skip
@@ -324,7 +332,8 @@ def in_memory():
 def test_data_in_memory(form):
     data, config = in_memory()[form]
     loaded = labelled_from("classification", data, test=data, config=config)
-    expected = [Example("so good", None, 1, "test:1"), Example("so bad", None, 0, "test:2"), Example("it is", None, 1, "test:3")]
+    rows = zip(["so good", "so bad", "it is"], [1, 0, 1])
+    expected = [Example(text, None, label, f"test:{number}") for number, (text, label) in enumerate(rows, 1)]
     assert isinstance(loaded, Labelled) and loaded.labels == ("0", "1") and loaded.splits["test"] == expected
     assert len(loaded.splits["train"]) + len(loaded.splits["validation"]) == 3
 
@@ -387,7 +396,8 @@ def test_sst2_trec_and_stsb(shared):
                 labels=("negative", "positive"))  # fmt: skip
     assert sizes(sst2) == (60_614, 6_735, 872)
     assert sst2.report["test"]["labels"] == {"negative": 428, "positive": 444} and not sst2.report["test"]["reasons"]
-    trec = real(shared / "trec", "classification", "train.txt", "", "test.txt", text_column="2", label_column="1", delimiter="space")
+    trec = real(shared / "trec", "classification", "train.txt", "", "test.txt", text_column="2", label_column="1",
+                delimiter="space")  # fmt: skip
     assert sum(sizes(trec)[:2]) == 5_452 and sizes(trec)[2] == 500
     assert trec.labels == tuple("012345") and trec.splits["test"][0].text == "How far is it from Denver to Aspen ?"
     for language in ("en", "zh"):
@@ -397,7 +407,9 @@ def test_sst2_trec_and_stsb(shared):
         assert (stsb.report["train"]["labels"]["lowest"], stsb.report["train"]["labels"]["highest"]) == (0.0, 5.0)
 
 
-@pytest.mark.parametrize("name, count, rows, texts", [("chnsenticorp", (9_600, 1_200), 338, 335), ("tnews", (53_360, 10_000), 1_099, 924)])
+@pytest.mark.parametrize(
+    "name, count, rows, texts", [("chnsenticorp", (9_600, 1_200), 338, 335), ("tnews", (53_360, 10_000), 1_099, 924)]
+)
 def test_test_texts_that_stand_in_the_training_data(shared, name, count, rows, texts):
     """The test data is given for validation too, so that no training text is held out."""
     loaded = real(shared / name, "classification", "train.tsv", "dev.tsv", "dev.tsv", **NUMBERED)
@@ -416,7 +428,8 @@ def test_cmrc2018_and_xquad(shared):
     loaded = real(shared / "cmrc2018", "spans", "trial.json", "dev.json", "dev.json")
     assert sizes(loaded) == (1_002, 3_219, 3_219)
     reasons = loaded.report["test"]["reasons"]
-    nowhere, elsewhere = reasons["answer that is not in its context"]["count"], reasons["answer at another place than given"]["count"]
+    nowhere = reasons["answer that is not in its context"]["count"]
+    elsewhere = reasons["answer at another place than given"]["count"]
     assert (nowhere, elsewhere, nowhere + elsewhere) == (193, 7, 200)
     for question in loaded.splits["test"] + loaded.splits["train"]:
         assert all(start == -1 or question.context[start : start + len(text)] == text for start, text in question.answers)

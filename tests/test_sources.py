@@ -126,7 +126,8 @@ def test_a_tfds_data_set_that_is_no_text(tmp_path):
 def example_file(folder, name, content):
     path = folder / name
     path.write_bytes(content)
-    return DataConfig(examples_train=(str(path),), source_column="s" if "jsonl" in name else "1", target_column="t" if "jsonl" in name else "2")
+    source, target = ("s", "t") if "jsonl" in name else ("1", "2")
+    return DataConfig(examples_train=(str(path),), source_column=source, target_column=target)
 
 
 @pytest.mark.parametrize(
