@@ -213,6 +213,71 @@ class TrainingConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class TaskConfig:
+    """What a pretrained model is fine-tuned to do, and how much of it changes."""
+
+    task: str = option("classification", "one label a text, several, a number, or the answer's place in a context",
+                       choices=("classification", "multilabel", "regression", "spans"))
+    pretrained: str = option("none", "run folder, Hugging Face folder, hf://owner/name, KerasHub preset; none: from nothing, "
+                             "with the model and tokenizer flags")
+    max_length: int = option(128, "longest input in tokens; what is longer is cut, or for spans read in windows", minimum=8)
+    stride: int = option(64, "tokens that two windows share, for spans", minimum=0)
+    language: str = option("", "code such as en or zh: whose rules score spans; empty: SQuAD's")
+    pooling: str = option("mean", "from tokens to one vector a text", choices=("mean", "first", "max"))
+    head_dropout: float = option(0.1, "in the task's head", minimum=0.0, maximum=0.99)
+    encoder_dropout: float = option(-1.0, "of a pretrained encoder; -1: its own", minimum=-1.0, maximum=0.99)
+    class_weights: str = option("none", "balanced: rare classes count as much as frequent ones", choices=("none", "balanced"))
+    tuning: str = option("full", "what is learnt: all weights, the head, or low-rank changes (Hu et al. 2022) and the head",
+                         choices=("full", "head", "lora"))
+    lora_rank: int = option(8, "rank of the changes", minimum=1)
+    lora_alpha: float = option(16.0, "the changes are scaled by alpha / rank", minimum=0.0)
+    lora_targets: tuple = option(("attention", "feed_forward"), "projections that change: attention, feed_forward")
+
+    def __post_init__(self):
+        check_options(self)
+        if not self.lora_targets or {*self.lora_targets} - {"attention", "feed_forward"}:
+            raise ConfigError(
+                f"lora_targets must be attention, feed_forward or both. Received: {','.join(self.lora_targets) or 'none'}."
+            )
+        if self.class_weights != "none" and self.task != "classification":
+            raise ConfigError(f"class_weights={self.class_weights!r} needs task='classification'. Received: task={self.task!r}.")
+
+
+@dataclasses.dataclass(frozen=True)
+class FinetuningConfig(TrainingConfig):
+    """How weights are fine-tuned: a TrainingConfig that counts in epochs and in texts."""
+
+    epochs: int = option(3, "how often every training text is seen", minimum=1)
+    batch_size: int = option(32, "texts in a batch", minimum=1)
+    warmup_share: float = option(0.1, "of the updates, until the learning rate's peak", minimum=0.0, maximum=1.0)
+    train_steps: int = option(1, "from epochs", minimum=1, flag=False)
+    warmup_steps: int = option(0, "from warmup_share", minimum=0, flag=False)
+    max_tokens: int = option(4096, "not used", flag=False)
+    eval_decode: int = option(0, "not used", flag=False)
+    optimizer: str = option("adamw", "the update rule", choices=("adam", "adamw"))
+    learning_rate: float = option(5e-5, "the peak of the schedule", minimum=0.0)
+    schedule: str = option("linear", "of the learning rate after warm-up",
+                           choices=("inverse_sqrt", "noam", "cosine", "linear", "constant"))
+    adam_beta_2: float = option(0.999, "decay of the gradient's square", minimum=0.0, maximum=0.999999)
+    adam_epsilon: float = option(1e-8, "added to the root of the square", minimum=0.0)
+    weight_decay: float = option(0.01, "decoupled, with --optimizer=adamw", minimum=0.0)
+    clip_norm: float = option(1.0, "largest global norm of the gradient; 0: no limit", minimum=0.0)
+    label_smoothing: float = option(0.0, "probability mass spread over the classes", minimum=0.0, maximum=0.99)
+    eval_every: int = option(0, "steps between validations; 0: after each epoch", minimum=0)
+    checkpoint_every: int = option(200, "steps between checkpoints", minimum=1)
+    keep_checkpoints: int = option(1, "newest checkpoints to keep, besides the best", minimum=1)
+    average_checkpoints: int = option(1, "newest checkpoints to average at the end; 1: no average", minimum=1)
+    keep_best_metric: str = option("", "what the best checkpoint is best at; empty: accuracy, f1_micro, spearman or f1 by the task")
+
+    def counted(self, steps_per_epoch):
+        """The same with the numbers of steps that these epochs have."""
+        steps = self.epochs * steps_per_epoch
+        return dataclasses.replace(
+            self, train_steps=steps, warmup_steps=round(self.warmup_share * steps), eval_every=self.eval_every or steps_per_epoch
+        )
+
+
+@dataclasses.dataclass(frozen=True)
 class DecodingConfig:
     """How a trained model writes. Greedy is `beam_size=1`; a `temperature` above 0 samples instead."""
 

@@ -1,0 +1,37 @@
+"""Which weights of a TextModel are learnt: all, the head alone, or low-rank changes of projections (Hu et al. 2022, LoRA)."""
+
+import math
+
+import keras
+
+# The variables that Keras adds to a layer for LoRA.
+ADDED = ("lora_kernel_a", "lora_kernel_b")
+
+
+def choose_trainable(model, config):
+    """Freezes what a TaskConfig does not tune, and adds the low-rank changes.
+
+    With tuning="lora" a projection W becomes W + alpha / rank * A B, A random and B zero at first; a saved model holds the
+    sum. The projections are Dense and EinsumDense layers of attention or feed-forward, ours or KerasHub's.
+
+    Args:
+        model: a built TextModel, changed in place. config: TaskConfig.
+
+    Returns:
+        How many numbers are learnt, and how many there are.
+    """
+    if config.tuning == "lora":
+        for layer in projections(model.encoder, config.lora_targets):
+            layer.enable_lora(config.lora_rank, lora_alpha=config.lora_alpha)
+    if config.tuning != "full":
+        for variable in model.encoder.weights:
+            if variable.name not in ADDED:
+                variable.trainable = False
+    return sum(math.prod(variable.shape) for variable in model.trainable_variables), model.count_params()
+
+
+def projections(encoder, targets):
+    """The Dense and EinsumDense layers of an encoder that belong to "attention" or "feed_forward"."""
+    dense = [layer for layer in encoder._flatten_layers() if isinstance(layer, (keras.layers.Dense, keras.layers.EinsumDense))]
+    kinds = {"attention": lambda path: "attention" in path, "feed_forward": lambda path: "feed" in path}
+    return [layer for layer in dense if any(kinds[target](layer.path) for target in targets)]
