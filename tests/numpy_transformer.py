@@ -107,7 +107,7 @@ class Reference:
                     angle = position / 10000 ** (2 * i / self.c.d_model)
                     x[position, 2 * i] += math.sin(angle)
                     x[position, 2 * i + 1] += math.cos(angle)
-        return x
+        return self.norm(f"{stack}/embedding_norm", x) if self.c.embedding_norm else x
 
     def logits(self, source, target):
         """float64 (T, V); self.weights keeps {"encoder", "decoder", "cross"}: a list, one (H, queries, keys) a layer."""

@@ -32,6 +32,7 @@ MODERN = dict(norm_type="rms", activation="swish", gated=True, positions="rotary
 VARIANTS = [
     {}, dict(norm="pre"), dict(activation="gelu", norm_epsilon=1e-3), dict(activation="gelu_tanh", scale_embeddings=False),
     dict(positions="learned", max_positions=80), dict(norm="pre", **MODERN), MODERN,
+    dict(embedding_norm=True), dict(embedding_norm=True, norm="pre", norm_type="rms", positions="learned", max_positions=80),
 ]  # fmt: skip
 
 

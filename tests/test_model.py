@@ -28,6 +28,8 @@ SWITCHES = {
     "untied_embeddings": dict(tie_embeddings=False),
     "two_vocabularies": dict(tie_embeddings=False, tie_output=False, source_vocab_size=31),
     "no_scale": dict(scale_embeddings=False),
+    "embedding_norm": dict(embedding_norm=True),
+    "mbart": dict(embedding_norm=True, norm="pre", positions="learned", max_positions=32, activation="gelu"),
     "modern": dict(norm="pre", norm_type="rms", positions="rotary", gated=True, activation="swish", use_bias=False),
 }
 SOURCE = np.array([[5, 9, 3, 17, 22], [4, 8, 15, 16, 3]], "int32")
@@ -136,7 +138,7 @@ def test_pairs_packed_in_a_row_have_the_logits_of_rows_of_their_own(options):
     np.testing.assert_allclose(packed[:, 3:7], logits_of(model, source[1:, :3], target[1:]), atol=1e-5)
 
 
-@pytest.mark.parametrize("options", [SWITCHES[name] for name in ("paper", "pre", "learned", "modern", "two_vocabularies")])
+@pytest.mark.parametrize("options", [SWITCHES[name] for name in ("paper", "pre", "learned", "modern", "two_vocabularies", "mbart")])
 def test_step_by_step_equals_the_whole(options):
     model = model_of(**options)
     source = SOURCE.copy()
@@ -184,7 +186,7 @@ def test_a_gradient_reaches_every_weight(options):
         assert size < 1e-4 if without else size > 1e-6, variable.path
 
 
-@pytest.mark.parametrize("options", [SWITCHES[name] for name in ("paper", "modern", "two_vocabularies", "learned")])
+@pytest.mark.parametrize("options", [SWITCHES[name] for name in ("paper", "modern", "two_vocabularies", "learned", "mbart")])
 def test_keras_file_round_trip(options, tmp_path):
     model = model_of(**options)
     model.save(tmp_path / "model.keras")

@@ -67,6 +67,7 @@ class ModelConfig:
     tie_embeddings: bool = option(True, "one table for source and target embeddings (needs one vocabulary)")
     tie_output: bool = option(True, "the target embedding is also the output projection")
     scale_embeddings: bool = option(True, "multiply embeddings by sqrt(d_model)")
+    embedding_norm: bool = option(False, "normalise the embeddings once positions are added, as BERT and BART do")
     dropout: float = option(0.1, "on embeddings and on each block's output", minimum=0.0, maximum=0.99)
     attention_dropout: float = option(0.0, "on attention weights", minimum=0.0, maximum=0.99)
     activation_dropout: float = option(0.0, "inside the feed-forward layer", minimum=0.0, maximum=0.99)

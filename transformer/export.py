@@ -107,6 +107,7 @@ def make_spec(generator):
     model, config = generator.model, generator.model.config
     options = dict(
         num_layers=config.num_layers, num_heads=config.num_heads, pre_norm=config.norm == "pre", ffn_glu=config.gated,
+        layernorm_embedding=config.embedding_norm,
         activation=getattr(common_spec.Activation, ACTIVATIONS[config.activation]), rms_norm=config.norm_type == "rms",
     )  # fmt: skip
     if config.positions == "rotary":
@@ -146,6 +147,8 @@ def _fill_stack(theirs, ours, positions):
     theirs.scale_embeddings = ours.config.scale_embeddings
     if positions is not None:
         theirs.position_encodings.encodings = positions
+    if ours.embedding_norm:
+        _fill_norm(theirs.layernorm_embedding, ours.embedding_norm)
     if ours.norm:
         _fill_norm(theirs.layer_norm, ours.norm)
     for layer, own in zip(theirs.layer, ours.layers):

@@ -32,7 +32,8 @@ def _segments_of_mask(mask, x):
 
 
 class Stack(keras.layers.Layer):
-    """What Encoder and Decoder share: positions, dropout, N layers and, pre-norm, a last normalisation.
+    """What Encoder and Decoder share: positions, a normalisation of the embeddings if there is one, dropout, N layers and, pre-norm,
+    a last normalisation.
 
     Args:
         d_model, num_heads, num_layers: D, H and N.
@@ -55,6 +56,7 @@ class Stack(keras.layers.Layer):
         self.supports_masking = True
         self.embedding = None
         self.positions = PositionalEmbedding(config.positions, config.max_positions, dtype=policy, name="positions")
+        self.embedding_norm = normalization(config, policy, "embedding_norm") if config.embedding_norm else None
         self.dropout = Dropout(config.dropout, dtype=policy)
         self.layers = [
             self.layer_class(config, dtype=policy, name=f"layer_{number}") for number in range(config.num_layers)
@@ -78,8 +80,14 @@ class Stack(keras.layers.Layer):
         self.positions.build(shape)
         for layer in self.layers:
             layer.build(shape)
-        if self.norm:
-            self.norm.build(shape)
+        for norm in (self.embedding_norm, self.norm):
+            if norm:
+                norm.build(shape)
+
+    def _placed(self, embeddings, positions):
+        """Embeddings (B, L, D) with their positions, int32 (B or 1, L), added and, if so configured, normalised."""
+        x = self.positions(embeddings, positions)
+        return self.embedding_norm(x) if self.embedding_norm else x
 
     def _enter(self, inputs, segments, training, mask=None):
         """Embeddings or ids -> (x with positions and dropout, segments, positions)."""
@@ -92,7 +100,7 @@ class Stack(keras.layers.Layer):
         if segments is None:
             segments = _segments_of_mask(mask, inputs)
         positions = segment_positions(segments)
-        x = self.dropout(self.positions(inputs, positions), training=training)
+        x = self.dropout(self._placed(inputs, positions), training=training)
         return x, segments, positions
 
     def compute_mask(self, inputs, previous_mask=None):
@@ -202,7 +210,7 @@ class Decoder(Stack):
 
     def step(self, inputs, position, caches, memory_caches, memory_mask, grow=False):
         """Decodes the token at `position` alone: (N, 1, D) -> (N, 1, D) and the new caches. See DecoderLayer.step."""
-        x, new_caches = self.positions(inputs, ops.reshape(position, (1, 1))), []
+        x, new_caches = self._placed(inputs, ops.reshape(position, (1, 1))), []
         for layer, cache, memory_cache in zip(self.layers, caches, memory_caches):
             x, cache = layer.step(x, position, cache, memory_cache, memory_mask, grow)
             new_caches.append(cache)
