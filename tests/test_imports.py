@@ -9,20 +9,22 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 LEVELS = [
     ["config"],
     ["metrics", "tokenizer"],
-    ["dropout", "positions", "losses", "optimization", "decoding"],
+    ["dropout", "positions", "losses", "optimization", "decoding", "text_inputs"],
     ["attention"],
     ["layers"],
     ["model"],
     ["heads", "generation", "checkpoints", "convert", "objectives"],
+    ["encoders", "lora"],
     ["tasks", "callbacks", "evaluation", "visualization"],
     ["reports"],
+    ["text_tasks"],
     ["training", "export"],
     ["pipelines", "flags"],
     ["__main__"],
 ]
 LEVEL = {module: level for level, modules in enumerate(LEVELS) for module in modules}
 # Two more are pure but for one kernel each that TensorFlow compiles or has: dropout and optimization.
-PURE_KERAS = ["attention", "positions", "layers", "model", "losses", "objectives", "heads", "decoding", "config", "metrics"]
+PURE_KERAS = ["attention", "positions", "layers", "model", "losses", "objectives", "heads", "encoders", "decoding", "config", "metrics"]
 MODULES = sorted(path for path in (ROOT / "transformer").glob("**/*.py") if path.name != "__init__.py")
 SOURCES = sorted({*ROOT.glob("*.py"), *ROOT.glob("transformer/**/*.py"), *ROOT.glob("data/**/*.py"),
                   *ROOT.glob("benchmarks/**/*.py")})

@@ -1,0 +1,493 @@
+"""Texts, or pairs of texts, as the inputs of a pretrained encoder: ids with its special tokens, types, and offsets.
+
+Three kinds of tokenizers do the splitting: Hugging Face's `tokenizers` (BERT's WordPiece, RoBERTa's byte-level BPE, any
+tokenizer.json), our own of a run folder, and those of KerasHub, rebuilt as one of the two. What comes before, between and
+after the texts, truncation and windows are the same for all.
+
+Shapes: S length of an input in tokens.
+"""
+
+import dataclasses
+import json
+import pathlib
+import re
+import typing
+
+from transformer.config import ConfigError
+from transformer.tokenizer import SentencePieceTokenizer, load_tokenizers, save_tokenizers
+
+# Half of a pair that UTF-16 makes of one character: no text by itself, but JSON can hold it.
+SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class Encoded(typing.NamedTuple):
+    """The input made of a text or a pair: lists of S ids and S types; `truncated` if something was cut off."""
+
+    ids: list
+    types: list
+    truncated: bool
+
+
+class Window(typing.NamedTuple):
+    """A question and a part of its context: ids and types as in `Encoded`, the number of the pair, and for every token the
+    (start, end) of its characters in the context, or None where it is not of the context."""
+
+    example: int
+    ids: list
+    types: list
+    offsets: list
+
+
+@dataclasses.dataclass(frozen=True)
+class Frame:
+    """The special ids around one text, `start text end`, or two, `start text between pair end`.
+
+    `two_types`: the pair and the end after it have type 1, all else 0.
+    """
+
+    start: tuple
+    between: tuple
+    end: tuple
+    two_types: bool
+
+    def specials(self, pair):
+        """How many special ids there are around one text, or two."""
+        return len(self.start) + len(self.end) + (len(self.between) if pair else 0)
+
+    def join(self, first, second=None):
+        """Lists of ids -> ids and types of the whole input."""
+        if second is None:
+            ids = [*self.start, *first, *self.end]
+            return ids, [0] * len(ids)
+        before = [*self.start, *first, *self.between]
+        after = [*second, *self.end]
+        return before + after, [0] * len(before) + [int(self.two_types)] * len(after)
+
+
+class TextInputs:
+    """What all kinds share. A subclass splits texts: `_split(texts)` -> for each its ids and (start, end) offsets.
+
+    Args:
+        frame: the special ids. pad_id: of padding. vocab_size: how many ids there are.
+        max_length: most positions of the encoder, or None.
+    """
+
+    kind = None
+
+    def __init__(self, frame, pad_id, vocab_size, max_length=None):
+        self.frame, self.pad_id, self.vocab_size, self.max_length = frame, pad_id, vocab_size, max_length
+
+    def encode(self, texts, pairs=None, max_length=128):
+        """Inputs of texts, each with its pair if there are pairs.
+
+        Args:
+            texts: list of str. pairs: None or as many str.
+            max_length: most ids of an input, special ones included. A longer text loses its end; of a pair, the longer text
+                loses first, until both are equally long.
+
+        Returns:
+            A list of Encoded.
+
+        Raises:
+            ConfigError: max_length is more than the encoder takes or too small for the special ids.
+        """
+        self._check_length(max_length, pairs is not None)
+        first = self._ids(texts)
+        if pairs is None:
+            room = max_length - self.frame.specials(pair=False)
+            return [Encoded(*self.frame.join(ids[:room]), len(ids) > room) for ids in first]
+        if len(pairs) != len(texts):
+            raise ConfigError(f"every text needs a pair. Received: {len(texts)} texts, {len(pairs)} pairs.")
+        room = max_length - self.frame.specials(pair=True)
+        found = []
+        for one, other in zip(first, self._ids(pairs)):
+            lengths = longest_first(len(one), len(other), room)
+            found.append(Encoded(*self.frame.join(one[: lengths[0]], other[: lengths[1]]), len(one) + len(other) > room))
+        return found
+
+    def windows(self, questions, contexts, max_length=384, stride=128):
+        """Inputs of questions and their contexts; a context that is too long gives several, each with a part of it.
+
+        Args:
+            questions, contexts: lists of str, equally long.
+            max_length: most ids of an input. stride: tokens of the context that a window shares with the one before.
+
+        Returns:
+            A list of Window, in order. Offsets leave out white space at a token's ends.
+
+        Raises:
+            ConfigError: as in `encode`, or a question leaves a window too little room to move on.
+        """
+        self._check_length(max_length, pair=True)
+        found = []
+        for example, (question, context, (ids, offsets)) in enumerate(
+            zip(self._ids(questions), contexts, self._pieces(contexts), strict=True)
+        ):
+            room = max_length - self.frame.specials(pair=True) - len(question)
+            if room < 1 or (len(ids) > room and room <= stride):
+                raise ConfigError(
+                    "a window must hold its question and more than `stride` tokens of the context. Received: question "
+                    f"{example} of {len(question)} tokens, max_length={max_length}, stride={stride}. "
+                    "Use a larger max_length, a smaller stride, or leave out the question."
+                )
+            offsets = [_trimmed(context, *pair) for pair in offsets]
+            for start in range(0, max(len(ids) - stride, 1), max(room - stride, 1)):
+                part = slice(start, start + room)
+                own = [None] * (len(self.frame.start) + len(question) + len(self.frame.between)) + offsets[part]
+                own += [None] * len(self.frame.end)
+                found.append(Window(example, *self.frame.join(question, ids[part]), own))
+        return found
+
+    def save(self, folder):
+        """Writes all that `load_text_inputs` needs into a folder, which is made if it is not there."""
+        folder = pathlib.Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        state = {"kind": self.kind, "frame": dataclasses.asdict(self.frame), "pad_id": self.pad_id,
+                 "vocab_size": self.vocab_size, "max_length": self.max_length, **self._save(folder)}  # fmt: skip
+        (folder / "text_inputs.json").write_text(json.dumps(state, indent=2) + "\n", encoding="utf-8")
+
+    def _check_length(self, max_length, pair):
+        least = self.frame.specials(pair) + 1 + pair
+        if max_length < least:
+            raise ConfigError(f"max_length must hold the special tokens and one of each text. Received: {max_length}. "
+                              f"Use {least} or more.")
+        if self.max_length is not None and max_length > self.max_length:
+            raise ConfigError(f"max_length must not exceed the encoder's {self.max_length} positions. "
+                              f"Received: {max_length}. Use {self.max_length} or less.")
+
+    def _pieces(self, texts):
+        """For each text its ids, without special ones, and their (start, end) offsets in it."""
+        # One character for one: offsets stay.
+        return self._split([SURROGATE.sub("\ufffd", text) for text in texts])
+
+    def _ids(self, texts):
+        return [ids for ids, _ in self._pieces(texts)]
+
+
+class HuggingFaceInputs(TextInputs):
+    """Inputs by a `tokenizers.Tokenizer`. Its own truncation and padding are switched off.
+
+    Args:
+        tokenizer: a tokenizers.Tokenizer. pad_id, max_length: as in TextInputs.
+        frame: a Frame; None: the one that the tokenizer's post-processor makes.
+        two_types: False where the encoder has no second type, whatever the tokenizer says.
+    """
+
+    kind = "hugging_face"
+
+    def __init__(self, tokenizer, pad_id, max_length=None, frame=None, two_types=True):
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        frame = frame or _frame(tokenizer)
+        frame = dataclasses.replace(frame, two_types=frame.two_types and two_types)
+        super().__init__(frame, pad_id, tokenizer.get_vocab_size(), max_length)
+        self.tokenizer = tokenizer
+
+    def _split(self, texts):
+        return [(piece.ids, piece.offsets) for piece in self.tokenizer.encode_batch(texts, add_special_tokens=False)]
+
+    def _save(self, folder):
+        self.tokenizer.save(str(folder / "tokenizer.json"))
+        return {}
+
+    @classmethod
+    def _load(cls, folder, state, frame):
+        return cls(_read_tokenizer(folder / "tokenizer.json"), state["pad_id"], state["max_length"], frame)
+
+
+class RunInputs(TextInputs):
+    """Inputs by a tokenizer of transformer.tokenizer: SentencePiece, bytes or characters.
+
+    Args:
+        tokenizer: the tokenizer. frame, pad_id, vocab_size, max_length: as in TextInputs.
+        lowercase: lowercase texts, for a model that was trained so.
+        shift, unk_id: what is added to ids other than the unknown one, and the id of that: XLM-R's are SentencePiece's + 1.
+    """
+
+    kind = "run"
+
+    def __init__(self, tokenizer, frame, pad_id, vocab_size, max_length=None, lowercase=False, shift=0, unk_id=None):
+        super().__init__(frame, pad_id, vocab_size, max_length)
+        self.tokenizer, self.lowercase, self.shift = tokenizer, lowercase, shift
+        self.unk_id = tokenizer.unk_id if unk_id is None else unk_id
+
+    def _split(self, texts):
+        return [self._piece(text) for text in texts]
+
+    def _piece(self, text):
+        # As in training and in a Generator: the text within its white space, in lower case if the model knows no other.
+        inner = text.strip()
+        first = text.find(inner)
+        places = range(first, first + len(inner) + 1)
+        if self.lowercase:
+            # A few letters become two: "İ" is "i" and a dot.
+            places = [place for place, letter in zip(places, inner) for _ in letter.lower()] + [places[-1]]
+            inner = inner.lower()
+        ids, spans = _SPANS[self.tokenizer.kind](self.tokenizer, inner)
+        ids = [self.unk_id if number == self.tokenizer.unk_id else number + self.shift for number in ids]
+        # The end of a piece is the end of its last character.
+        return ids, [(places[start], places[end - 1] + 1 if end > start else places[start]) for start, end in spans]
+
+    def _save(self, folder):
+        save_tokenizers(folder, self.tokenizer, self.tokenizer)
+        return {"lowercase": self.lowercase, "shift": self.shift, "unk_id": self.unk_id}
+
+    @classmethod
+    def _load(cls, folder, state, frame):
+        names = ("pad_id", "vocab_size", "max_length", "lowercase", "shift", "unk_id")
+        return cls(load_tokenizers(folder)[0], frame, **{name: state[name] for name in names})
+
+
+def longest_first(first, second, room):
+    """How many tokens of two texts are kept so that both fit: the longer one is cut to the length of the other, then both.
+
+    As Hugging Face's tokenizers do; an odd token goes to the second text, or to the longer one.
+    """
+    short, long = sorted((first, second))
+    long = max(short, room - short)
+    if short + long > room:
+        short, long = room // 2, room - room // 2
+    return (min(first, long), min(second, short)) if first > second else (min(first, short), min(second, long))
+
+
+def from_run(tokenizer, max_length=None, lowercase=False):
+    """Inputs of a run's encoder: `text </s>`, as it was trained, and `text </s> pair </s>`."""
+    end = (tokenizer.eos_id,)
+    return RunInputs(tokenizer, Frame((), end, end, False), tokenizer.pad_id, tokenizer.vocab_size, max_length, lowercase)
+
+
+def from_hugging_face(folder, pad_id=None, two_types=True, max_length=None):
+    """Inputs by the tokenizer files of a Hugging Face folder: tokenizer.json, or else vocab.txt (BERT's WordPiece), or else
+    vocab.json and merges.txt (RoBERTa's byte-level BPE), or else sentencepiece.bpe.model (XLM-R).
+
+    Args:
+        folder: the folder; tokenizer_config.json and special_tokens_map.json in it are optional.
+        pad_id: the id of padding; None: that of [PAD] or <pad>.
+        two_types, max_length: as in HuggingFaceInputs.
+
+    Raises:
+        ConfigError: none of these files is there, or one is broken.
+    """
+    folder = pathlib.Path(folder)
+    options = _read_json(folder / "special_tokens_map.json") | _read_json(folder / "tokenizer_config.json")
+    has = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    if "tokenizer.json" in has:
+        tokenizer = _read_tokenizer(folder / "tokenizer.json")
+    elif "vocab.txt" in has:
+        # A line may hold U+2028 or U+0085, which splitlines would split.
+        words = (folder / "vocab.txt").read_text(encoding="utf-8").removesuffix("\n").split("\n")
+        lowercase = options.get("do_lower_case", True)
+        tokenizer = word_piece(
+            words, lowercase, options.get("strip_accents"), options.get("tokenize_chinese_chars", True), _special_names(options)
+        )
+    elif {"vocab.json", "merges.txt"} <= has:
+        vocabulary = _read_json(folder / "vocab.json")
+        lines = (folder / "merges.txt").read_text(encoding="utf-8").split("\n")
+        merges = [tuple(line.split()) for line in lines if line.strip() and not line.startswith("#version")]
+        tokenizer = byte_level_bpe(vocabulary, merges, options.get("add_prefix_space", False))
+    elif "sentencepiece.bpe.model" in has:
+        return _xlm_roberta((folder / "sentencepiece.bpe.model").read_bytes(), max_length)
+    else:
+        raise ConfigError(
+            "a pretrained encoder needs its tokenizer: tokenizer.json, vocab.txt, or vocab.json and merges.txt. "
+            f"Received: {folder} with {', '.join(sorted(has)) or 'no files'}. Get one of them from where the model came from."
+        )
+    if pad_id is None:
+        pad_id = _first_id(tokenizer, _name(options.get("pad_token")), "[PAD]", "<pad>")
+    return HuggingFaceInputs(tokenizer, pad_id, max_length, two_types=two_types)
+
+
+def from_keras_hub(tokenizer, two_types=False, max_length=None):
+    """Inputs by the vocabulary of a KerasHub tokenizer: WordPiece, byte-level BPE or SentencePiece.
+
+    Args:
+        tokenizer: a keras_hub tokenizer of an encoder. two_types, max_length: as in HuggingFaceInputs.
+
+    Raises:
+        ConfigError: it is of another kind.
+    """
+    import keras_hub
+
+    kinds, name = keras_hub.tokenizers, type(tokenizer).__name__
+    if isinstance(tokenizer, kinds.WordPieceTokenizer):
+        # Checkpoints without capitals were trained without accents too (Devlin et al. 2019), whatever KerasHub strips.
+        accents = tokenizer.strip_accents or tokenizer.lowercase
+        inner = word_piece(tokenizer.get_vocabulary(), tokenizer.lowercase, accents, tokenizer.split_on_cjk)
+        return HuggingFaceInputs(inner, tokenizer.pad_token_id, max_length, two_types=two_types)
+    if isinstance(tokenizer, kinds.BytePairTokenizer):
+        merges = [tuple(merge.split()) for merge in tokenizer.merges]
+        inner = byte_level_bpe(dict(tokenizer.vocabulary), merges, tokenizer.add_prefix_space)
+        return HuggingFaceInputs(inner, tokenizer.pad_token_id, max_length, two_types=two_types)
+    if not isinstance(tokenizer, kinds.SentencePieceTokenizer):
+        raise ConfigError(f"a KerasHub tokenizer must be WordPiece, byte-pair or SentencePiece. Received: {name}.")
+    if name == "XLMRobertaTokenizer":
+        return _xlm_roberta(tokenizer.proto, max_length)
+    end = (tokenizer.end_token_id,)
+    frame = Frame((tokenizer.start_token_id,), end, end, two_types)
+    inner = SentencePieceTokenizer(tokenizer.proto)
+    return RunInputs(inner, frame, tokenizer.pad_token_id, tokenizer.vocabulary_size(), max_length)
+
+
+def load_text_inputs(folder):
+    """What `TextInputs.save` wrote.
+
+    Raises:
+        ConfigError: the folder holds none, or is not whole.
+    """
+    folder = pathlib.Path(folder)
+    try:
+        state = json.loads((folder / "text_inputs.json").read_text(encoding="utf-8"))
+        frame = Frame(**{name: tuple(x) if isinstance(x, list) else x for name, x in state["frame"].items()})
+        kinds = {kind.kind: kind for kind in (HuggingFaceInputs, RunInputs)}
+        return kinds[state["kind"]]._load(folder, state, frame)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        if isinstance(error, ConfigError):
+            raise
+        raise ConfigError(f"a tokenizer folder must hold text_inputs.json and its files. Received: {folder} ({error}).") from None
+
+
+def word_piece(words, lowercase=True, strip_accents=None, chinese=True, names=()):
+    """A tokenizers.Tokenizer of BERT's WordPiece (Devlin et al. 2019): `[CLS] text [SEP]`, `[CLS] text [SEP] pair [SEP]`.
+
+    Args:
+        words: list of str; word i has id i.
+        strip_accents: None: if `lowercase`. chinese: each Chinese character is a word.
+        names: {role: token} of other special tokens than [UNK], [SEP], [PAD], [CLS], [MASK]; roles unk, sep, ...
+    """
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+
+    names = {role: f"[{role.upper()}]" for role in ("unk", "sep", "pad", "cls", "mask")} | dict(names)
+    # A word that stands twice has the later id, as in the original program's dictionary.
+    vocabulary = {word: number for number, word in enumerate(words)}
+    _need(vocabulary, names["unk"], names["sep"], names["cls"])
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token=names["unk"]))
+    tokenizer.normalizer = normalizers.BertNormalizer(True, chinese, strip_accents, lowercase)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.decoder = decoders.WordPiece(prefix="##")
+    tokenizer.add_special_tokens([name for name in names.values() if name in vocabulary])
+    start, end = ((names[role], vocabulary[names[role]]) for role in ("cls", "sep"))
+    tokenizer.post_processor = processors.BertProcessing(end, start)
+    return tokenizer
+
+
+def byte_level_bpe(vocabulary, merges, prefix_space=False):
+    """A tokenizers.Tokenizer of RoBERTa's byte-level BPE (Radford et al. 2019; Liu et al. 2019): `<s> text </s>`,
+    `<s> text </s></s> pair </s>`.
+
+    Args:
+        vocabulary: {token: id}. merges: list of pairs of tokens. prefix_space: put a space before each text.
+    """
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors
+
+    _need(vocabulary, "<s>", "</s>")
+    tokenizer = Tokenizer(models.BPE(vocabulary, merges, unk_token="<unk>" if "<unk>" in vocabulary else None))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=prefix_space)
+    tokenizer.decoder = decoders.ByteLevel()
+    special = [name for name in ("<s>", "</s>", "<pad>", "<unk>", "<mask>") if name in vocabulary]
+    tokenizer.add_special_tokens([AddedToken(name, lstrip=name == "<mask>", special=True) for name in special])
+    start, end = (("<s>", vocabulary["<s>"]), ("</s>", vocabulary["</s>"]))
+    tokenizer.post_processor = processors.RobertaProcessing(end, start, trim_offsets=True, add_prefix_space=prefix_space)
+    return tokenizer
+
+
+def _xlm_roberta(proto, max_length):
+    """XLM-R's ids: <s> 0, <pad> 1, </s> 2, <unk> 3, then SentencePiece's own + 1, and <mask> last (Conneau et al. 2020)."""
+    inner = SentencePieceTokenizer(proto)
+    return RunInputs(inner, Frame((0,), (2, 2), (2,), False), 1, inner.num_pieces + 2, max_length, shift=1, unk_id=3)
+
+
+def _frame(tokenizer):
+    """The Frame that a tokenizer's post-processor puts around one and two texts."""
+    probe = next((word for word in ("a", "the", "1", "的") if tokenizer.encode(word, add_special_tokens=False).ids), None)
+    if probe is None:
+        raise ConfigError("a tokenizer must know some letter. Received: one that makes nothing of 'a', 'the', '1' and '的'.")
+    single, pair = tokenizer.encode(probe), tokenizer.encode(probe, probe)
+    first, second = (_places(pair.sequence_ids, number) for number in (0, 1))
+    start, between, end = pair.ids[: first[0]], pair.ids[first[-1] + 1 : second[0]], pair.ids[second[-1] + 1 :]
+    alone = _places(single.sequence_ids, 0)
+    if single.ids[: alone[0]] != start or single.ids[alone[-1] + 1 :] != end:
+        raise ConfigError("a tokenizer must put the same tokens around one text and around two. "
+                          f"Received: {single.tokens} and {pair.tokens}.")
+    return Frame(tuple(start), tuple(between), tuple(end), pair.type_ids[second[0]] == 1)
+
+
+def _places(numbers, wanted):
+    return [place for place, number in enumerate(numbers) if number == wanted]
+
+
+def _sentencepiece_spans(tokenizer, text):
+    """Ids and (start, end) character offsets. SentencePiece counts bytes, of the text before normalisation."""
+    from sentencepiece import sentencepiece_pb2
+
+    proto = tokenizer.processor.encode([text], out_type="serialized_proto")[0]
+    pieces = sentencepiece_pb2.SentencePieceText.FromString(proto).pieces
+    characters = [place for place, character in enumerate(text) for _ in character.encode("utf-8")] + [len(text)]
+    spans = [(characters[piece.begin], characters[piece.end]) for piece in pieces]
+    # Of the pieces of one character (bytes, or ½ as 1⁄2) only the last has an extent; it is that of all.
+    for number in reversed(range(len(spans) - 1)):
+        (start, end), after = spans[number], spans[number + 1]
+        if start == end == after[0]:
+            spans[number] = after
+    return [piece.id for piece in pieces], spans
+
+
+def _byte_spans(tokenizer, text):
+    return tokenizer.encode([text])[0], [(place, place + 1) for place, x in enumerate(text) for _ in x.encode("utf-8")]
+
+
+def _character_spans(tokenizer, text):
+    return tokenizer.encode([text])[0], [(place, place + 1) for place in range(len(text))]
+
+
+_SPANS = {"sentencepiece": _sentencepiece_spans, "byte": _byte_spans, "character": _character_spans}
+
+
+def _trimmed(text, start, end):
+    while start < end and text[start].isspace():
+        start += 1
+    while start < end and text[end - 1].isspace():
+        end -= 1
+    return start, end
+
+
+def _read_tokenizer(path):
+    from tokenizers import Tokenizer
+
+    try:
+        return Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises no narrower class
+        raise ConfigError(f"tokenizer.json must be one of Hugging Face's tokenizers. Received: {path} ({error}).") from None
+
+
+def _read_json(path):
+    """A JSON file's object; {} where there is none."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise ConfigError(f"{path.name} must be JSON. Received: {path} ({error}). Get the file again.") from None
+
+
+def _name(token):
+    """A special token's text: a configuration holds it as str, or as {"content": str, ...}."""
+    return token["content"] if isinstance(token, dict) else token
+
+
+def _special_names(options):
+    return {role: _name(options[f"{role}_token"]) for role in ("unk", "sep", "pad", "cls", "mask") if options.get(f"{role}_token")}
+
+
+def _first_id(tokenizer, *names):
+    ids = [tokenizer.token_to_id(name) for name in names if name is not None]
+    found = [number for number in ids if number is not None]
+    if not found:
+        raise ConfigError(f"a tokenizer must know a token of padding. Received: one without {', '.join(filter(None, names))}.")
+    return found[0]
+
+
+def _need(vocabulary, *names):
+    missing = [name for name in names if name not in vocabulary]
+    if missing:
+        raise ConfigError(f"a vocabulary must hold its special tokens. Received: {len(vocabulary)} tokens without "
+                          f"{', '.join(missing)}. Name them in tokenizer_config.json, or get the right vocabulary.")
