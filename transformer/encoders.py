@@ -17,6 +17,7 @@ from transformer.convert import FAMILIES, read_config, read_hugging_face
 from transformer.generation import Generator
 from transformer.layers import as_config
 from transformer.model import Encoder
+from transformer.tokenizer import load_tokenizer, train_tokenizer
 
 # KerasHub's encoders: a backbone of another class does not map a text to one state a token, or sees the past alone.
 BACKBONES = (
@@ -166,6 +167,24 @@ def load_encoder(pretrained, dropout=None):
             f"{tokenizer.vocab_size} and {rows} of {pretrained}. Use the tokenizer that the model was trained with."
         )
     return encoder, tokenizer
+
+
+def new_encoder(model, tokenizer, texts, max_length):
+    """An encoder from nothing, and its tokenizer, learnt from texts.
+
+    Args:
+        model: ModelConfig; its vocabulary is the tokenizer's. tokenizer: TokenizerConfig. texts: list of str.
+        max_length: longest input in tokens.
+
+    Returns:
+        As load_encoder.
+    """
+    learnt = load_tokenizer(tokenizer.source_tokenizer) if tokenizer.source_tokenizer else train_tokenizer(texts, tokenizer)
+    model = dataclasses.replace(model, vocab_size=learnt.vocab_size, source_vocab_size=0, pad_id=learnt.pad_id)
+    model.check_lengths(max_length)
+    encoder = TextEncoder(model, name="text_encoder")
+    encoder.build()
+    return encoder, text_inputs.from_run(learnt, encoder.max_length)
 
 
 def _from_folder(folder, dropout):

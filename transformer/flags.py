@@ -13,6 +13,7 @@ import dataclasses
 import difflib
 import math
 import os
+import re
 import signal
 import sys
 
@@ -80,8 +81,8 @@ def _fields(config):
 
 
 def _heading(config):
-    """`ModelConfig` -> "model"."""
-    return config.__name__.removesuffix("Config").lower()
+    """`LabelledDataConfig` -> "labelled data"."""
+    return re.sub("(?<=[a-z])(?=[A-Z])", " ", config.__name__.removesuffix("Config")).lower()
 
 
 def define(*configs, flag_values):
@@ -113,6 +114,12 @@ def read(config, flag_values):
         ConfigError: the dataclass refuses a value.
     """
     return config(**{field.name: flag_values[field.name].value for field in _fields(config)})
+
+
+def given(configs, flag_values):
+    """The names of the flags of dataclasses that were set to another value than their default."""
+    names = [field.name for config in configs for field in _fields(config)]
+    return [name for name in names if flag_values[name].value != flag_values[name].default]
 
 
 def parse(argv, flag_values):

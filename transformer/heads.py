@@ -173,6 +173,12 @@ class TextModel(keras.Model):
         real = ops.not_equal(inputs[0], self.encoder.pad_id)
         return self.head(self.encoder(inputs, training=training), real, training=training)
 
+    def get_build_config(self):
+        return {}
+
+    def build_from_config(self, config):
+        self.build()
+
     @property
     def d_model(self):
         """The encoder's width D."""

@@ -11,6 +11,7 @@ import dataclasses
 import numpy as np
 
 from transformer import metrics, reports
+from transformer.config import ConfigError
 from transformer.heads import ClassificationHead, RegressionHead, SpanHead
 
 
@@ -28,11 +29,23 @@ class Features:
 class TextTask:
     """What the tasks share. Arguments: `labels`, the names that a label's index counts; `config`, a TaskConfig."""
 
-    metric = None  # by which the best weights are chosen
+    metrics = ()  # those a validation shows; the best weights are chosen by the first, unless told
     empty = -1  # the target of a row without example
 
     def __init__(self, labels, config):
         self.labels, self.config = tuple(labels), config
+
+    def checked_metric(self, name):
+        """The name of the metric that chooses the best weights.
+
+        Raises:
+            ConfigError: the task has none of that name.
+        """
+        if name and name not in (*self.metrics, "loss"):
+            raise ConfigError(
+                f"keep_best_metric must be one of {', '.join(self.metrics)}, loss for task={self.config.task!r}. Received: {name!r}."
+            )
+        return name or self.metrics[0]
 
     def _options(self):
         return {"pooling": self.config.pooling, "dropout": self.config.head_dropout}
@@ -57,7 +70,7 @@ class TextTask:
 class Classification(TextTask):
     """One label a text. A prediction is the probabilities of the classes, (C,)."""
 
-    metric = "accuracy"
+    metrics = ("accuracy", "f1", "f1_micro", "matthews", "roc_auc")
 
     def head(self, train):
         """A head for these training examples."""
@@ -90,7 +103,7 @@ class Classification(TextTask):
 class Multilabel(Classification):
     """Any number of labels a text. A prediction is the probability of each, (C,)."""
 
-    metric = "f1_micro"
+    metrics = ("f1_micro", "f1_macro", "exact_match_ratio", "roc_auc")
 
     def head(self, train):
         return ClassificationHead(len(self.labels), multilabel=True, **self._options())
@@ -115,7 +128,7 @@ class Multilabel(Classification):
 class Regression(TextTask):
     """A number a text. A prediction is the number."""
 
-    metric, empty = "spearman", np.nan
+    metrics, empty = ("spearman", "pearson", "r2"), np.nan
 
     def head(self, train):
         labels = [example.label for example in train]
@@ -143,7 +156,7 @@ class Spans(TextTask):
     "no_answer": log-probability of none minus that}.
     """
 
-    metric = "f1"
+    metrics = ("f1", "exact_match")
     longest_answer, best = 30, 20  # tokens of an answer; starts and ends that are tried with each other
 
     def head(self, train):

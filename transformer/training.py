@@ -184,15 +184,16 @@ class Trainee(keras.Model):
         return [loss, *map(tf.convert_to_tensor, gradients)]
 
 
-def make_trainee(model_factory, config, make_objective=TokenObjective):
+def make_trainee(model_factory, config, make_objective=TokenObjective, strategy=None):
     """A compiled Trainee under the strategy of the configuration, and the reason of its jit choice.
 
     Args:
         model_factory: called without arguments, within the strategy's scope; returns a built model.
         config: a TrainingConfig.
         make_objective: called with model and config; returns an objective.
+        strategy: where the encoder was made in its scope already; None: a new one.
     """
-    strategy = make_strategy(config.distribution)
+    strategy = strategy or make_strategy(config.distribution)
     jit, reason = use_jit(config.jit, strategy)
     with strategy.scope():
         model = model_factory()

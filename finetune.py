@@ -1,0 +1,112 @@
+"""Fine-tunes a pretrained model on labelled texts: flags -> data -> encoder and task head -> fit -> report.
+
+    python finetune.py --flagfile=configs/sst2.cfg --data_dir=DIR --pretrained=FOLDER
+    python finetune.py --train_files=train.tsv --pretrained=bert_base_en --tuning=lora --run=runs/mine
+
+Rerunning a command continues where it stopped.
+"""
+
+import dataclasses
+import functools
+import json
+import pathlib
+import sys
+
+from data.config import DataError, LabelledDataConfig
+from train import default_run, sections
+from transformer.config import ConfigError, FinetuningConfig, ModelConfig, TaskConfig, TokenizerConfig
+from transformer.flags import given, import_keras, main, write_flagfile
+
+CONFIGS = (TaskConfig, FinetuningConfig, LabelledDataConfig, ModelConfig, TokenizerConfig)
+
+
+def define_flags(flag_values):
+    from absl import flags
+
+    flags.DEFINE_string("run", "", "folder of the run; empty: runs/NAME_OF_THE_FLAGFILE", flag_values=flag_values)
+    flags.DEFINE_list("seeds", [], "several seeds, comma-separated: a run each, and their mean and deviation", flag_values=flag_values)
+
+
+def run(task, training, data, model, tokenizer, flag_values):
+    """Fine-tunes, or continues to; returns the exit code."""
+    folder = pathlib.Path(flag_values["run"].value or default_run())
+    if task.pretrained != "none" and (wrong := given((ModelConfig, TokenizerConfig), flag_values)):
+        raise ConfigError(
+            f"the flags of model and tokenizer belong to --pretrained=none. Received: --{wrong[0]} with "
+            f"--pretrained={task.pretrained}. Leave it out; a dropout rate is --encoder_dropout."
+        )
+    try:
+        seeds = [int(seed) for seed in flag_values["seeds"].value]
+        runs = {seed: dataclasses.replace(training, seed=seed) for seed in seeds or [training.seed]}
+    except ValueError as error:
+        raise ConfigError(f"seeds must be whole numbers. Received: {','.join(flag_values['seeds'].value)} ({error}).") from None
+    from data.labelled import load_labelled
+    from data.report import format_report
+
+    labelled = load_labelled(data, task.task)
+    print(format_report(labelled.report), flush=True)
+    import_keras()
+    found = []
+    for seed, config in runs.items():
+        place = folder / f"seed-{seed}" if seeds else folder
+        scores = finetune(place, (task, config, data, model, tokenizer), labelled)
+        if isinstance(scores, int):
+            return scores
+        found.append(scores)
+    if seeds:
+        summarise(folder, found)
+
+
+def finetune(folder, configs, labelled):
+    """One run: trains and reports; returns its scores, or the exit code where a signal stopped it."""
+    from transformer.encoders import new_encoder
+    from transformer.pipelines import TextPipeline
+
+    task, training, data, model, tokenizer = configs
+    texts = [text for example in labelled.splits["train"] for text in (example.text, example.pair) if text]
+    fresh = functools.partial(new_encoder, model, tokenizer, texts, task.max_length)
+    trained = TextPipeline(task, fresh if task.pretrained == "none" else None)
+    begun = {name: section for name, section in sections(data, model, tokenizer).items() if name == "labelleddata" or task.pretrained == "none"}
+    progress, stopped = trained.train(labelled, training, folder, begun)
+    if stopped:
+        print(f"{stopped.name}: saved at step {progress.step} in {folder}. The same command continues from there.")
+        return 128 + stopped
+    write_flagfile(configs, folder / "flags.cfg", "Replays this run: python finetune.py --flagfile=THIS_FILE --run=NEW_FOLDER")
+    trained.save(folder)
+    return write_results(folder, trained, labelled, progress)
+
+
+def write_results(folder, trained, labelled, progress):
+    """Scores the test set and writes the report, with predictions.jsonl, scores.json and pictures; returns the scores."""
+    from transformer.checkpoints import write_json, write_text
+    from transformer.evaluation import peak_memory_gib
+    from transformer.reports import overfitting_remark, report_text, write_report
+    from transformer.visualization import read_curves
+
+    test = labelled.splits["test"]
+    predictions, _ = trained.predict(test)
+    report = trained.task.report(test, predictions, train=labelled.splits["train"], **trained.tuned)
+    answers = trained.task.answers(test, predictions, **trained.tuned)
+    rows = [json.dumps({**example._asdict(), "prediction": answer}, ensure_ascii=False) for example, answer in zip(test, answers)]
+    write_text(folder / "predictions.jsonl", "\n".join(rows) + "\n")
+    points = [(step, name, value) for name, (steps, values) in read_curves(folder).items() for step, value in zip(steps, values)]
+    write_report(folder, report, points)
+    scores = report["scores"] | {"parameters": trained.model.count_params(), "peak_memory_gib": peak_memory_gib()}
+    scores |= progress.summary()
+    write_json(folder / "scores.json", scores)
+    print(f"\n{report_text(report)}\n{overfitting_remark(points)}\nreport in {folder}/report.md", flush=True)
+    return scores
+
+
+def summarise(folder, found):
+    """Writes and prints the mean and the deviation of the scores of several seeds."""
+    from transformer.checkpoints import write_json
+    from transformer.reports import seeds_summary, seeds_text
+
+    summary = seeds_summary(found)
+    write_json(folder / "scores.json", summary)
+    print(seeds_text(summary))
+
+
+if __name__ == "__main__":
+    sys.exit(main(run, CONFIGS, __doc__, define_flags, user_errors=(ConfigError, DataError)))
