@@ -164,9 +164,11 @@ class TextModel(keras.Model):
         self.encoder, self.head = encoder, head
 
     def build(self, input_shape=None):
+        # A part that was loaded is built already.
         if not self.encoder.built:
             self.encoder.build([(None, None), (None, None)])
-        self.head.build((None, None, self.encoder.d_model))
+        if not self.head.built:
+            self.head.build((None, None, self.encoder.d_model))
         self.built = True
 
     def call(self, inputs, training=False):

@@ -1,0 +1,160 @@
+"""Heads against formulas in NumPy, their losses over part-filled batches, and the model they make with an encoder."""
+
+import keras
+import numpy as np
+import pytest
+from scipy.special import log_softmax
+
+from transformer.config import ModelConfig, TaskConfig
+from transformer.encoders import TextEncoder
+from transformer.heads import ClassificationHead, RegressionHead, SpanHead, TextModel, pool
+from transformer.lora import ADDED, choose_trainable
+from transformer.objectives import HeadObjective
+
+CONFIG = ModelConfig(d_model=16, num_heads=2, num_layers=2, ffn_dim=32, vocab_size=20, dropout=0.1)
+IDS = np.array([[5, 6, 7, 0], [8, 9, 0, 0]], "int32")
+TYPES = np.zeros_like(IDS)
+HIDDEN = np.array([[[1.0, -2.0], [3.0, 4.0], [9.0, 9.0]]], "float32")
+REAL = np.array([[True, True, False]])
+
+
+def text_model(head, config=CONFIG, seed=1):
+    keras.utils.set_random_seed(seed)
+    encoder = TextEncoder(config, token_types=2)
+    encoder.build()
+    model = TextModel(encoder, head)
+    model.build()
+    return model
+
+
+@pytest.mark.parametrize("kind, expected", [("mean", [2.0, 1.0]), ("first", [1.0, -2.0]), ("max", [3.0, 4.0])])
+def test_pooling_by_hand(kind, expected):
+    assert pool(HIDDEN, REAL, kind).numpy().tolist() == [expected]
+
+
+def test_the_head_is_dense_tanh_dense():
+    head = ClassificationHead(3)
+    head.build((None, None, 2))
+    x = np.array([[2.0, 1.0]])
+    inner = np.tanh(x @ head.inner.kernel.numpy() + head.inner.bias.numpy())
+    expected = inner @ head.outer.kernel.numpy() + head.outer.bias.numpy()
+    np.testing.assert_allclose(head(HIDDEN, REAL), expected, atol=1e-6)
+
+
+def test_class_weights_and_rows_without_example():
+    logits, labels = np.array([[1.0, 2.0, 0.5], [0.0, 1.0, -1.0], [3.0, 0.0, 0.0]], "float32"), [[1], [2], [-1]]
+    loss, count = ClassificationHead(3, class_weights=(1.0, 2.0, 5.0)).loss(np.array(labels, "int32"), logits)
+    chances = log_softmax(logits, axis=1)
+    assert float(count) == 7.0
+    assert float(loss) == pytest.approx(-2.0 * chances[0, 1] - 5.0 * chances[1, 2], rel=1e-6)
+
+
+def test_label_smoothing_is_cross_entropy_with_the_smoothed_target():
+    logits = np.array([[1.0, 2.0, 0.5]], "float32")
+    loss, _ = ClassificationHead(3, label_smoothing=0.3).loss(np.array([[1]], "int32"), logits)
+    assert float(loss) == pytest.approx(-np.dot([0.1, 0.8, 0.1], log_softmax(logits[0])), rel=1e-6)
+
+
+def test_several_labels():
+    head, logits = ClassificationHead(2, multilabel=True), np.array([[2.0, -1.0], [0.0, 0.0]], "float32")
+    loss, count = head.loss(np.array([[1, 0], [-1, -1]], "int32"), logits)
+    expected = -(np.log(1 / (1 + np.exp(-2.0))) + np.log(1 - 1 / (1 + np.exp(1.0)))) / 2
+    assert float(loss) == pytest.approx(expected, rel=1e-6) and float(count) == 1.0
+    np.testing.assert_allclose(head.predictions(logits)[0], [1 / (1 + np.exp(-2.0)), 1 / (1 + np.exp(1.0))], rtol=1e-6)
+
+
+def test_regression_begins_at_the_mean_and_skips_what_is_missing():
+    head = RegressionHead(shift=3.0, scale=2.0)
+    loss, count = head.loss(np.array([[1.0], [np.nan]], "float32"), np.array([[1.5], [7.0]], "float32"))
+    assert (float(loss), float(count)) == (0.25, 1.0)
+    head.build((None, None, 2))
+    for dense in (head.inner, head.outer):
+        dense.kernel.assign(np.zeros(dense.kernel.shape))
+    assert head(HIDDEN, REAL).numpy().tolist() == [[3.0]]
+
+
+def test_spans_never_stand_on_padding():
+    head = SpanHead()
+    head.build((None, None, 2))
+    outputs = head(HIDDEN, REAL)
+    assert outputs.shape == (1, 3, 2) and (outputs.numpy()[0, 2] == -1e9).all()
+    chances = log_softmax(outputs.numpy()[0], axis=0)
+    loss, count = head.loss(np.array([[0, 1]], "int32"), outputs)
+    assert float(loss) == pytest.approx(-(chances[0, 0] + chances[1, 1]) / 2, rel=1e-5) and float(count) == 1.0
+    np.testing.assert_allclose(head.predictions(outputs)[0, :2], chances[:2], atol=1e-6)
+    assert float(head.loss(np.array([[-1, -1]], "int32"), outputs)[0]) == 0.0
+
+
+HEADS = {
+    "classification": (ClassificationHead(3, class_weights=(1.0, 2.0, 3.0), pooling="max"), [[1], [2]]),
+    "multilabel": (ClassificationHead(3, multilabel=True), [[1, 0, 1], [0, 0, 0]]),
+    "regression": (RegressionHead(1.0, 2.0), [[1.5], [0.5]]),
+    "spans": (SpanHead(), [[1, 2], [0, 1]]),
+}
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_a_text_model_is_saved_whole(name, tmp_path):
+    model = text_model(type(HEADS[name][0]).from_config(HEADS[name][0].get_config()))
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras", safe_mode=True, compile=False)
+    np.testing.assert_array_equal(model((IDS, TYPES)), again((IDS, TYPES)))
+    assert again.head.get_config() == {**model.head.get_config(), "dtype": again.head.get_config()["dtype"]}
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_the_objective_ignores_rows_that_fill_up(name):
+    model = text_model(type(HEADS[name][0]).from_config(HEADS[name][0].get_config()), config=CONFIG.__class__(**{**vars(CONFIG), "dropout": 0.0}))
+    model.head.dropout.rate = 0.0
+    targets = np.array(HEADS[name][1], "float32" if name == "regression" else "int32")
+    empty = np.full_like(targets, np.nan if name == "regression" else -1)
+    objective = HeadObjective(model, None)
+    filled = (np.concatenate([IDS, np.zeros_like(IDS)]), np.concatenate([TYPES, TYPES])), np.concatenate([targets, empty])
+    assert float(objective.count(filled[1])) == float(objective.count(targets)) > 0
+    assert float(objective.tokens(*filled)) == 5.0
+    one = float(objective.loss(model, (IDS, TYPES), targets, 0.5))
+    assert float(objective.loss(model, *filled, 0.5)) == pytest.approx(one, rel=1e-5)
+    assert one == pytest.approx(0.5 * float(model.head.loss(targets, model((IDS, TYPES)))[0]), rel=1e-5)
+
+
+def test_lora_changes_nothing_at_first_learns_little_and_is_merged_when_saved(tmp_path):
+    model = text_model(ClassificationHead(3))
+    before, frozen = model((IDS, TYPES)).numpy(), [v.numpy() for v in model.encoder.weights]
+    trained, total = choose_trainable(model, TaskConfig(tuning="lora", lora_rank=2))
+    np.testing.assert_array_equal(model((IDS, TYPES)), before)
+    added = [variable for variable in model.trainable_variables if variable.name in ADDED]
+    # Two matrices for each of query_key_value, output, inner and outer, in two layers: rank * (in + out).
+    assert sum(v.numpy().size for v in added) == 2 * 2 * (16 + 48 + 16 + 16 + 16 + 32 + 32 + 16)
+    assert trained == sum(v.numpy().size for v in added) + 16 * 16 + 16 + 16 * 3 + 3 and total == trained + sum(f.size for f in frozen)
+    for variable in added:
+        variable.assign(np.random.default_rng(1).normal(size=variable.shape) * 0.1)
+    changed = model((IDS, TYPES)).numpy()
+    assert np.abs(changed - before).max() > 1e-3
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras", safe_mode=True, compile=False)
+    np.testing.assert_allclose(again((IDS, TYPES)), changed, atol=1e-6)
+    assert not [v for v in again.weights if v.name in ADDED]
+
+
+@pytest.mark.parametrize("targets, names", [(("attention",), {"query_key_value", "output"}), (("feed_forward",), {"inner", "outer"})])
+def test_lora_is_put_where_it_is_wanted(targets, names):
+    model = text_model(ClassificationHead(3))
+    choose_trainable(model, TaskConfig(tuning="lora", lora_targets=targets))
+    assert {v.path.split("/")[-2] for v in model.encoder.trainable_variables} == names
+
+
+def test_head_only_leaves_the_encoder_alone():
+    model = text_model(ClassificationHead(3))
+    choose_trainable(model, TaskConfig(tuning="head"))
+    assert not model.encoder.trainable_variables and len(model.trainable_variables) == 4
+
+
+def test_the_fused_projections_can_be_int8():
+    """Keras's own quantization, layer by layer, changes the outputs by less than its rounding can."""
+    model = text_model(ClassificationHead(3))
+    before = model((IDS, TYPES)).numpy()
+    for layer in model.encoder._flatten_layers():
+        if isinstance(layer, keras.layers.Dense):
+            layer.quantize("int8")
+    after = model((IDS, TYPES)).numpy()
+    assert 0 < np.abs(after - before).max() < 0.05
