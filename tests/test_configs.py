@@ -6,6 +6,7 @@ import re
 import pytest
 from absl import flags
 
+import finetune
 import train
 from transformer.flags import define, parse, read
 
@@ -13,25 +14,30 @@ ROOT = pathlib.Path(__file__).parents[1]
 RECIPES = sorted((ROOT / "configs").glob("*.cfg"))
 
 
+def program(path):
+    """The module whose recipe it is."""
+    return finetune if "python finetune.py" in path.read_text(encoding="utf-8") else train
+
+
 def parsed(path):
-    values = flags.FlagValues()
-    train.define_flags(values)
-    define(*train.CONFIGS, flag_values=values)
-    parse(["train.py", f"--flagfile={path}"], values)
-    return {config.__name__: read(config, values) for config in train.CONFIGS}
+    values, module = flags.FlagValues(), program(path)
+    module.define_flags(values)
+    define(*module.CONFIGS, flag_values=values)
+    parse([f"{module.__name__}.py", f"--flagfile={path}"], values)
+    return {config.__name__: read(config, values) for config in module.CONFIGS}
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_a_recipe_parses_and_says_how_it_is_run(path):
-    configs = parsed(path)
-    assert configs["DataConfig"].corpus or configs["DataConfig"].source_train or "tfds" in path.read_text() or (
-        configs["DataConfig"].examples_train
-    )
+    configs, module = parsed(path), program(path)
+    data = configs["DataConfig" if module is train else "LabelledDataConfig"]
+    kinds = ("corpus", "source_train", "examples_train", "tfds") if module is train else ("train_files", "tfds")
+    assert any(getattr(data, kind) for kind in kinds)
     lines = path.read_text(encoding="utf-8").splitlines()
     header = " ".join(line.removeprefix("#").strip() for line in lines if line.startswith("#"))
-    assert f"python train.py --flagfile=configs/{path.name}" in header
+    assert f"python {module.__name__}.py --flagfile=configs/{path.name}" in header
     # A recipe that was run says what came of it, any other that it was not run.
-    result = re.search(r"(BLEU|exact match) \d+(\.\d+)?.* \d+ minutes? on two cores", header)
+    result = re.search(r"(BLEU|exact match|accuracy|Pearson|F1) \d+(\.\d+)?.* \d+ (minute|second)s? on two cores", header)
     assert bool(result) != ("Not run here" in header)
 
 

@@ -254,7 +254,7 @@ class FinetuningConfig(TrainingConfig):
     train_steps: int = option(1, "from epochs", minimum=1, flag=False)
     warmup_steps: int = option(0, "from warmup_share", minimum=0, flag=False)
     max_tokens: int = option(4096, "not used", flag=False)
-    eval_decode: int = option(0, "not used", flag=False)
+    eval_decode: int = option(1, "not used", flag=False)
     optimizer: str = option("adamw", "the update rule", choices=("adam", "adamw"))
     learning_rate: float = option(5e-5, "the peak of the schedule", minimum=0.0)
     schedule: str = option("linear", "of the learning rate after warm-up",

@@ -19,6 +19,7 @@ import numpy as np
 from data.batches import Plan, Texts, batch_at, training_dataset
 from data.config import LabelledDataConfig
 from data.labelled import labelled_from
+from data.report import format_lengths, length_report
 from transformer import checkpoints, lora
 from transformer.config import ConfigError, FinetuningConfig, TaskConfig
 from transformer.encoders import load_encoder
@@ -26,7 +27,7 @@ from transformer.generation import Generator
 from transformer.heads import TextModel
 from transformer.objectives import HeadObjective
 from transformer.text_inputs import load_text_inputs
-from transformer.text_tasks import TASKS, Features
+from transformer.text_tasks import TASKS
 from transformer.training import choose_weights, make_strategy, make_trainee, set_precision, start_training
 
 # Tasks by the names that users of Hugging Face know, on an encoder and on an encoder-decoder.
@@ -160,6 +161,14 @@ class TextPipeline:
     def _texts(self, features):
         return Texts(features.ids, features.types, features.targets, self.tokenizer.pad_id, self.task.empty)
 
+    def _summary(self, learnt, features, plan, jit):
+        trained, total = learnt
+        lengths = format_lengths(length_report(features.lengths, self.config.max_length))
+        return (
+            f"{lengths}\n{total:,} parameters, {trained:,} of them learnt ({trained / total:.2%}); {len(features.ids):,} inputs in "
+            f"{plan.steps_per_epoch:,} batches; shapes {plan.shapes}; padding {plan.padding_share:.1%}; {jit}"
+        )
+
     def _check_taught(self):
         if self.model is None:
             raise ConfigError(
@@ -239,7 +248,7 @@ class TextPipeline:
 
         trainee, jit = make_trainee(make_model, config, HeadObjective, strategy)
         self.model = trainee.model
-        print(_summary(learnt[0], features, plan, jit), flush=True)
+        print(self._summary(learnt[0], features["train"], plan, jit), flush=True)
 
         def evaluate():
             predictions, loss = self._predict(validation, features["validation"], config.batch_size)
@@ -258,15 +267,6 @@ class TextPipeline:
             choose_weights(trainee, config, folder, evaluate)
             self.tuned = task.tuned(validation, self._predict(validation, features["validation"], config.batch_size)[0])
         return progress, stopped
-
-
-def _summary(learnt, features, plan, jit):
-    trained, total = learnt
-    return (
-        f"{total:,} parameters, {trained:,} of them learnt ({trained / total:.2%}); {len(features['train'].ids):,} inputs in "
-        f"{plan.steps_per_epoch:,} batches; shapes {plan.shapes}; padding {plan.padding_share:.1%}; "
-        f"{features['train'].truncated:,} cut; {jit}"
-    )
 
 
 def _shown(example):

@@ -21,11 +21,16 @@ SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class Encoded(typing.NamedTuple):
-    """The input made of a text or a pair: lists of S ids and S types; `truncated` if something was cut off."""
+    """The input made of a text or a pair: lists of S ids and S types, and the length it has when nothing is cut off."""
 
     ids: list
     types: list
-    truncated: bool
+    length: int
+
+    @property
+    def truncated(self):
+        """Whether something was cut off."""
+        return self.length > len(self.ids)
 
 
 class Window(typing.NamedTuple):
@@ -94,15 +99,15 @@ class TextInputs:
         self._check_length(max_length, pairs is not None)
         first = self._ids(texts)
         if pairs is None:
-            room = max_length - self.frame.specials(pair=False)
-            return [Encoded(*self.frame.join(ids[:room]), len(ids) > room) for ids in first]
+            around = self.frame.specials(pair=False)
+            return [Encoded(*self.frame.join(ids[: max_length - around]), len(ids) + around) for ids in first]
         if len(pairs) != len(texts):
             raise ConfigError(f"every text needs a pair. Received: {len(texts)} texts, {len(pairs)} pairs.")
-        room = max_length - self.frame.specials(pair=True)
-        found = []
+        around, found = self.frame.specials(pair=True), []
         for one, other in zip(first, self._ids(pairs)):
-            lengths = longest_first(len(one), len(other), room)
-            found.append(Encoded(*self.frame.join(one[: lengths[0]], other[: lengths[1]]), len(one) + len(other) > room))
+            lengths = longest_first(len(one), len(other), max_length - around)
+            joined = self.frame.join(one[: lengths[0]], other[: lengths[1]])
+            found.append(Encoded(*joined, len(one) + len(other) + around))
         return found
 
     def windows(self, questions, contexts, max_length=384, stride=128):

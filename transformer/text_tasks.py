@@ -22,7 +22,7 @@ class Features:
     ids: list  # of lists of int
     types: list
     targets: np.ndarray  # (rows, K)
-    truncated: int = 0  # how many texts were cut
+    lengths: list  # of the examples in tokens when nothing is cut
     windows: tuple = ()  # of spans
 
 
@@ -55,8 +55,8 @@ class TextTask:
         pairs = [example.pair for example in examples]
         texts = [example.text for example in examples]
         encoded = tokenizer.encode(texts, pairs if any(pair is not None for pair in pairs) else None, self.config.max_length)
-        ids, types, truncated = (list(column) for column in zip(*encoded))
-        return Features(ids, types, self.targets(examples), sum(truncated))
+        ids, types, lengths = (list(column) for column in zip(*encoded))
+        return Features(ids, types, self.targets(examples), lengths)
 
     def predictions(self, examples, features, outputs):
         """One prediction an example of what the head predicts for each row: an array or a list."""
@@ -167,8 +167,8 @@ class Spans(TextTask):
         questions, contexts = ([getattr(example, name) for example in examples] for name in ("question", "context"))
         windows = tokenizer.windows(questions, contexts, self.config.max_length, self.config.stride)
         targets = np.array([_place(window, examples[window.example]) for window in windows], np.int32)
-        several = len(windows) - len({window.example for window in windows})
-        return Features([w.ids for w in windows], [w.types for w in windows], targets, several, tuple(windows))
+        lengths = [len(window.ids) for window in windows]
+        return Features([w.ids for w in windows], [w.types for w in windows], targets, lengths, tuple(windows))
 
     def predictions(self, examples, features, outputs):
         """The best span over all windows of a question; see the class. `outputs`: a list of (S, 2), a window each."""

@@ -1,0 +1,110 @@
+"""finetune.py as a user runs it: from nothing, on a run of train.py, killed and run again, several seeds; and its errors."""
+
+import json
+import pathlib
+import random
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from data.corpora import CORPORA
+from transformer.checkpoints import list_checkpoints, read_checkpoint
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+def run(*arguments, check=True, program="finetune.py"):
+    done = subprocess.run([sys.executable, program, *arguments], cwd=ROOT, capture_output=True, text=True, encoding="utf-8")
+    if check:
+        assert done.returncode == 0, done.stderr[-3000:]
+    return done
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Sentences of the phrasebook without their last mark; whether that was a question mark is the label."""
+    folder = tmp_path_factory.mktemp("kinds")
+    splits = CORPORA["phrasebook_en_de"](3000, seed=1)
+    for name, count in (("train", 600), ("validation", 100), ("test", 200)):
+        rows = {"question": [], "statement": []}
+        for source, _ in splits[name]:
+            rows["question" if source.endswith("?") else "statement"].append(source.rstrip("?.!"))
+        lines = [f"{text}\t{kind}\n" for kind, texts in rows.items() for text in texts[: count // 2]]
+        random.Random(1).shuffle(lines)
+        (folder / f"{name}.tsv").write_text("".join(lines), encoding="utf-8")
+    return folder
+
+
+def arguments(folder, name, *more):
+    return "--flagfile=configs/sentence_kind.cfg", f"--data_dir={folder}", f"--run={folder / name}", *more
+
+
+@pytest.fixture(scope="module")
+def whole(folder):
+    """A run from nothing, and its output."""
+    return folder / "whole", run(*arguments(folder, "whole")).stdout
+
+
+def test_from_nothing_it_learns_what_a_question_is(whole):
+    scores = json.loads((whole[0] / "scores.json").read_text())
+    assert scores["accuracy"] > 0.9 > scores["majority_baseline"] == 0.5
+
+
+def test_the_run_folder_is_complete(whole):
+    names = {path.name for path in whole[0].iterdir()}
+    assert names >= {
+        "config.json", "flags.cfg", "task.json", "tokenizer", "checkpoints", "tensorboard", "model.keras", "predictions.jsonl",
+        "scores.json", "report.json", "report.md",
+    }  # fmt: skip
+    rows = [json.loads(line) for line in (whole[0] / "predictions.jsonl").read_text().splitlines()]
+    labels = json.loads((whole[0] / "task.json").read_text())["labels"]
+    right = sum(labels[row["label"]] == row["prediction"][0]["label"] for row in rows) / len(rows)
+    assert len(rows) == 200 and right == pytest.approx(json.loads((whole[0] / "scores.json").read_text())["accuracy"])
+
+
+def test_the_output_tells_the_data_the_lengths_and_the_share_learnt(whole):
+    assert "question 300, statement 300" in whole[1] and "(100.00%)" in whole[1] and "are cut at 32" in whole[1]
+
+
+def test_killed_and_run_again_it_ends_in_the_same_numbers(folder, whole):
+    command = [sys.executable, "finetune.py", *arguments(folder, "cut", "--log_every=1")]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    for line in process.stdout:
+        if line.startswith("step     57/"):
+            process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    again = run(*command[2:]).stdout
+    assert "continuing from step 50\n" in again or "continuing from step 60\n" in again
+    ours, theirs = (read_checkpoint(list_checkpoints(folder / name)[-1])[0] for name in ("cut", "whole"))
+    assert all(ours[name].tobytes() == array.tobytes() for name, array in theirs.items()) and len(ours) == len(theirs)
+    numbers = [json.loads((folder / name / "scores.json").read_text()) for name in ("cut", "whole")]
+    changing = {"minutes", "tokens_per_second", "peak_memory_gib"}
+    assert {**numbers[0], **dict.fromkeys(changing)} == {**numbers[1], **dict.fromkeys(changing)}
+
+
+def test_a_run_of_train_is_fine_tuned_with_lora_and_seeds(folder):
+    train = ("--corpus=phrasebook_en_de", "--corpus_size=2000", "--train_steps=20", "--eval_every=20", "--eval_decode=4", "--tokenizer=bpe",
+             "--vocab_size=600", "--d_model=32", "--num_heads=2", "--num_layers=1", f"--run={folder / 'translation'}")  # fmt: skip
+    run(*train, program="train.py")
+    data = [f"--{name}_files={folder / name}.tsv" for name in ("train", "validation", "test")]
+    done = run(*data, "--text_column=1", "--label_column=2", "--max_length=32", f"--pretrained={folder / 'translation'}", "--tuning=lora",
+               "--lora_rank=4", "--learning_rate=1e-2", "--epochs=2", "--seeds=1,2", f"--run={folder / 'tuned'}")  # fmt: skip
+    summary = json.loads((folder / "tuned" / "scores.json").read_text())
+    assert summary["seeds"] == 2 and summary["scores"]["accuracy"]["mean"] > 0.6
+    assert "(2 seeds)" in done.stdout and (folder / "tuned" / "seed-2" / "report.md").exists()
+
+
+@pytest.mark.parametrize("more, message", [
+    (["--pretrained=nowhere/model"], "a pretrained model must be a folder or a preset's name. Received: nowhere/model"),
+    (["--task=regression"], "the label of a regression must be a number"),
+    (["--keep_best_metric=bleu"], "keep_best_metric must be one of accuracy, f1"),
+    (["--pretrained=/", "--d_model=64"], "the flags of model and tokenizer belong to --pretrained=none. Received: --"),
+    (["--seeds=1,x"], "seeds must be whole numbers. Received: 1,x"),
+    (["--text_column=9"], "a row must have"),
+])  # fmt: skip
+def test_a_user_s_mistake_ends_in_a_sentence(folder, more, message):
+    done = run(*arguments(folder, "wrong", *more), check=False)
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert done.stderr.startswith("error: ") and message in done.stderr

@@ -1,0 +1,154 @@
+"""pipeline(...): called, taught, evaluated, saved; with shapes as Hugging Face's have them."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from data.config import DataError, LabelledDataConfig
+from data.squad import Question
+from transformer.config import ConfigError, ModelConfig, TaskConfig, TokenizerConfig
+from transformer.encoders import new_encoder
+from transformer.pipelines import GenerationPipeline, TextPipeline, pipeline
+from transformer.text_inputs import Window
+from transformer.text_tasks import Features, Spans, _place
+
+GOOD, BAD = ("good", "great", "fine", "lovely"), ("bad", "awful", "dull", "poor")
+WORDS = [f"{start} {word} {end}" for start in ("so", "a", "very", "this was") for end in ("film", "book", "") for word in (*GOOD, *BAD)]
+LABELS = ["positive" if any(word in text.split() for word in GOOD) else "negative" for text in WORDS]
+SIZES = ModelConfig(d_model=16, num_heads=2, num_layers=1, ffn_dim=32, norm="pre")
+FAST = dict(epochs=12, batch_size=16, learning_rate=1e-2, checkpoint_every=1000, log_every=1000)
+
+
+def fresh(task="classification", texts=WORDS, **options):
+    """A pipeline with a tiny encoder from nothing."""
+    config = TaskConfig(task=task, max_length=24, **options)
+    tokenizer = TokenizerConfig(tokenizer="character")
+    return TextPipeline(config, lambda: new_encoder(SIZES, tokenizer, texts, config.max_length))
+
+
+@pytest.fixture(scope="module")
+def classifier():
+    return fresh().fit(WORDS, LABELS, validation_data=(WORDS[::3], LABELS[::3]), **FAST)
+
+
+def test_one_text_and_several(classifier):
+    one = classifier("so good film")
+    assert one == [{"label": "positive", "score": pytest.approx(one[0]["score"])}] and one[0]["score"] > 0.8
+    several = classifier(["so good film", "very awful book"])
+    assert [row["label"] for row in several] == ["positive", "negative"] and several[0] == pytest.approx(one[0])
+    assert classifier([]) == []
+
+
+def test_all_labels_sum_to_one(classifier):
+    rows = classifier("so dull ", top_k=None)
+    assert [row["label"] for row in rows] == ["negative", "positive"] and sum(row["score"] for row in rows) == pytest.approx(1)
+    assert classifier(["so dull "], top_k=None) == [rows]
+
+
+def test_it_is_saved_and_loaded(classifier, tmp_path):
+    classifier.save(tmp_path / "run")
+    again = pipeline("text-classification", model=tmp_path / "run")
+    assert again(WORDS) == classifier(WORDS)
+    with pytest.raises(ConfigError, match="was made for task='classification'"):
+        pipeline("text-regression", model=tmp_path / "run")
+
+
+def test_an_evaluation_is_a_report(classifier):
+    report = classifier.evaluate(WORDS, LABELS)
+    right = np.mean([row["label"] == label for row, label in zip(classifier(WORDS), LABELS)])
+    assert report["scores"]["accuracy"] == pytest.approx(right) and right > 0.9 and report["examples"] == len(WORDS)
+    with pytest.raises(DataError, match="a label must be one of negative, positive"):
+        classifier.evaluate(["x"], ["neutral"])
+
+
+@pytest.mark.parametrize("kind", ["dataset", "batched", "frame", "dicts"])
+def test_what_fit_takes(kind):
+    data = {
+        "dataset": tf.data.Dataset.from_tensor_slices((WORDS, LABELS)),
+        "batched": tf.data.Dataset.from_tensor_slices({"text": WORDS, "label": LABELS}).batch(7),
+        "frame": {"text": WORDS, "label": LABELS},
+        "dicts": [{"text": text, "label": label} for text, label in zip(WORDS, LABELS)],
+    }[kind]
+    taught = fresh().fit(data, **{**FAST, "epochs": 1})
+    assert taught.task.labels == ("negative", "positive") and len(taught("so good")) == 1
+
+
+def test_fit_again_goes_on_learning(classifier):
+    again = fresh().fit(WORDS, LABELS, **{**FAST, "epochs": 1})
+    first = again.evaluate(WORDS, LABELS)["scores"]["log_loss"]
+    encoder = again.model.encoder
+    again.fit(WORDS, LABELS, **FAST)
+    assert again.model.encoder is encoder and again.evaluate(WORDS, LABELS)["scores"]["log_loss"] < first
+
+
+def test_pairs_and_regression():
+    pairs = [(a, b) for a in ("aa", "bb", "ab", "ba") for b in ("aa", "bb", "ab", "ba")]
+    numbers = [float((a + b).count("a")) for a, b in pairs]
+    texts, others = zip(*pairs)
+    taught = fresh("regression", texts).fit(list(texts) * 4, numbers * 4, list(others) * 4, **{**FAST, "epochs": 30})
+    rows = taught([{"text": a, "text_pair": b} for a, b in pairs])
+    assert np.corrcoef([row["score"] for row in rows], numbers)[0, 1] > 0.7 and set(rows[0]) == {"score"}
+    assert taught(text="aa", text_pair="bb")[0]["score"] == pytest.approx(rows[1]["score"], abs=1e-4)
+
+
+def test_several_labels():
+    texts = ["red", "blue", "red blue", "green", ""] * 12
+    data = [text.split() for text in texts if text]
+    taught = fresh("multilabel", texts).fit([text for text in texts if text], data, **FAST)
+    assert taught.task.labels == ("blue", "green", "red") and 0 < taught.tuned["threshold"] < 1
+    found = {row["label"]: row["score"] for row in taught("red blue", top_k=None)}
+    assert min(found["red"], found["blue"]) > found["green"]
+
+
+def test_questions():
+    contexts = [f"{a} has {b}." for a in ("ann", "bob", "eve") for b in ("milk", "tea", "jam", "rice")]
+    questions = [
+        Question(str(n), "what?", context, ((context.index("has") + 4, context[context.index("has") + 4 : -1]),))
+        for n, context in enumerate(contexts * 4)
+    ]
+    taught = fresh("spans", ["what?", *contexts]).fit(questions, validation_data=questions[:12], **{**FAST, "epochs": 25})
+    answer = taught(question="what?", context="bob has jam.")[0]
+    assert answer["answer"] == "jam" and (answer["start"], answer["end"]) == (8, 11) and 0 < answer["score"] <= 1
+    assert taught.evaluate(questions)["scores"]["exact_match"] > 80
+
+
+def test_a_place_by_hand():
+    """Context "aa bb cc" in two windows: the answer "bb cc" is whole in the second alone."""
+    question = Question("1", "q", "aa bb cc", ((3, "bb cc"),))
+    first = Window(0, [1, 9, 2, 5, 6, 2], [0] * 6, [None, None, None, (0, 2), (3, 5), None])
+    second = Window(0, [1, 9, 2, 6, 7, 2], [0] * 6, [None, None, None, (3, 5), (6, 8), None])
+    assert _place(first, question) == (0, 0) and _place(second, question) == (3, 4)
+    assert _place(second, question._replace(answers=())) == (0, 0)
+    assert _place(second, question._replace(answers=((-1, "zz"),))) == (-1, -1)
+
+
+def test_the_best_span_over_windows_by_hand():
+    question = Question("1", "q", "aa bb cc", ((3, "bb"),))
+    windows = (Window(0, [1, 2, 5, 6], [0] * 4, [None, None, (0, 2), (3, 5)]), Window(0, [1, 2, 6, 7], [0] * 4, [None, None, (3, 5), (6, 8)]))
+    outputs = [np.log([[0.1, 0.2], [0.1, 0.1], [0.5, 0.1], [0.3, 0.6]]), np.log([[0.5, 0.4], [0.1, 0.1], [0.3, 0.2], [0.1, 0.3]])]
+    features = Features([], [], np.zeros((2, 2)), [4, 4], windows)
+    (best,) = Spans((), TaskConfig(task="spans")).predictions([question], features, outputs)
+    # aa bb: 0.5 * 0.6 in the first window; none: the smaller of 0.1 * 0.2 and 0.5 * 0.4.
+    assert (best["answer"], best["start"], best["end"]) == ("aa bb", 0, 5)
+    assert best["score"] == pytest.approx(np.log(0.3)) and best["no_answer"] == pytest.approx(np.log(0.02) - np.log(0.3))
+
+
+def test_an_untaught_model_says_so_and_wrong_input_too(classifier):
+    with pytest.raises(ConfigError, match="a pretrained model must be taught its task"):
+        fresh()("text")
+    with pytest.raises(ConfigError, match="task must be one of text-classification"):
+        pipeline("poetry", model="x")
+    with pytest.raises(ConfigError, match="an input must have text"):
+        classifier([{"txt": "a"}])
+    with pytest.raises(ConfigError, match="keep_best_metric must be one of accuracy"):
+        fresh().fit(WORDS, LABELS, keep_best_metric="bleu")
+
+
+def test_generation_has_the_names_of_its_task():
+    assert GenerationPipeline(lambda texts: [text.upper() for text in texts], "translation_text")("a b") == [{"translation_text": "A B"}]
+
+
+def test_columns_have_names():
+    data = LabelledDataConfig(text_column="sentence", label_column="mood")
+    taught = fresh().fit({"sentence": WORDS, "mood": LABELS}, data=data, **{**FAST, "epochs": 1})
+    assert taught.task.labels == ("negative", "positive")
