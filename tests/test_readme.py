@@ -26,11 +26,13 @@ def commands():
 def folder(tmp_path_factory):
     """A user's folder: the programs, and a few lines of text for each split."""
     folder = tmp_path_factory.mktemp("user")
-    for name in ("train.py", "configs", "transformer", "data"):
+    for name in ("train.py", "finetune.py", "configs", "transformer", "data"):
         (folder / name).symlink_to(ROOT / name)
     for split in ("train", "val", "test"):
         (folder / f"{split}.en").write_text("".join(f"{split} sentence {n} is short.\n" for n in range(30)), encoding="utf-8")
         (folder / f"{split}.de").write_text("".join(f"Satz {n} von {split} ist kurz.\n" for n in range(30)), encoding="utf-8")
+    rows = "".join(f"this is {word} number {n}\t{word}\n" for n in range(40) for word in ("good", "bad"))
+    (folder / "labelled.tsv").write_text(f"text\tlabel\n{rows}", encoding="utf-8")
     return folder
 
 
@@ -43,6 +45,8 @@ def test_the_commands_run_in_their_order(folder):
             command += " --inspect"  # reads what it would show, and ends
         if "train.py" in command:
             command += f" {SHORTER}"
+        if "finetune.py" in command:
+            command += " --epochs=1 --validation_share=0.3 --test_share=0.3"
         if "--data_dir=DIR" in command:
             continue  # needs the files of that recipe; its flags are parsed in test_configs.py
         shell = f'python() {{ "{sys.executable}" "$@"; }}; tensorboard() {{ python -m tensorboard.main "$@"; }}; {command}'
@@ -59,6 +63,7 @@ def test_the_python_examples_run(folder, monkeypatch):
         exec(compile(block, "README.md", "exec"), names)
     assert names["logits"].shape == (1, 3, 1000)
     assert isinstance(names["generator"](["Two dogs."])[0], str)
+    assert set(names["classifier"]("a good book")[0]) == {"label", "score"}
 
 
 def test_what_the_readme_names_exists():
