@@ -2,10 +2,11 @@
 
 `load_encoder(name)` makes one of a run folder of train.py, a Hugging Face folder or repository, or a KerasHub preset.
 
-Shapes: B batch, S length, D model width.
+Shapes: B batch, S length, D model width, V vocabulary.
 """
 
 import dataclasses
+import os
 import pathlib
 
 import keras
@@ -37,16 +38,17 @@ class TextEncoder(keras.Model):
         token_types: rows of the table of token types (BERT's segments), which is added to the embeddings; 0: no table.
 
     Attributes:
-        d_model: D. pad_id: id of padding. max_length: most positions, or None. token_types: as above.
+        d_model: D. vocab_size: V. pad_id: id of padding. max_length: most positions, or None. token_types: as above.
     """
 
     def __init__(self, config, token_types=0, name=None, dtype=None, trainable=True):
         super().__init__(name=name, dtype=dtype, trainable=trainable)
         self.config = config = as_config(config)
-        self.d_model, self.pad_id, self.token_types = config.d_model, config.input_pad_id, token_types
+        self.d_model, self.vocab_size, self.token_types = config.d_model, config.input_vocab_size, token_types
+        self.pad_id = config.input_pad_id
         self.max_length = config.max_positions if config.positions == "learned" else None
         policy, scale = self.dtype_policy, keras.initializers.RandomNormal(stddev=config.d_model**-0.5)
-        self.embedding = keras.layers.Embedding(config.input_vocab_size, self.d_model, scale, dtype=policy, name="embedding")
+        self.embedding = keras.layers.Embedding(self.vocab_size, self.d_model, scale, dtype=policy, name="embedding")
         self.type_embedding = None
         if token_types:
             self.type_embedding = keras.layers.Embedding(token_types, self.d_model, scale, dtype=policy, name="token_types")
@@ -99,6 +101,7 @@ class KerasHubEncoder(keras.Model):
         super().__init__(**kwargs)
         self.backbone, self.pad_id, self.exact_gelu = backbone, pad_id, exact_gelu
         self.d_model, self.max_length = backbone.hidden_dim, getattr(backbone, "max_sequence_length", None)
+        self.vocab_size = backbone.vocab_size if hasattr(backbone, "vocab_size") else backbone.vocabulary_size
         self.token_types = backbone.num_segments if "segment_ids" in backbone.input else 0
         if exact_gelu:
             for layer in backbone._flatten_layers():
@@ -153,18 +156,17 @@ def load_encoder(pretrained, dropout=None):
     if hub:
         found = _from_hub(str(pretrained), dropout)
     elif not folder.is_dir():
-        if "://" not in str(pretrained) and len(folder.parts) > 1:
+        if "://" not in str(pretrained) and {"/", os.sep} & set(str(pretrained)):
             raise ConfigError(f"a pretrained model must be a folder or a preset's name. Received: {pretrained}, which is not "
                               "there. Name a run of train.py, a Hugging Face folder, hf://owner/name or a KerasHub preset.")
         found = _from_keras_hub(str(pretrained), dropout)
     else:
         found = _from_folder(folder, dropout)
     encoder, tokenizer = found
-    rows = encoder.config.input_vocab_size if isinstance(encoder, TextEncoder) else encoder.backbone.vocabulary_size
-    if tokenizer.vocab_size > rows:
+    if tokenizer.vocab_size > encoder.vocab_size:
         raise ConfigError(
             "a tokenizer must not have more tokens than the encoder has embeddings. Received: "
-            f"{tokenizer.vocab_size} and {rows} of {pretrained}. Use the tokenizer that the model was trained with."
+            f"{tokenizer.vocab_size} and {encoder.vocab_size} of {pretrained}. Use the tokenizer that the model was trained with."
         )
     return encoder, tokenizer
 
