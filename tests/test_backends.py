@@ -9,7 +9,7 @@ import sys
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
-PURE = ["attention", "dropout", "positions", "layers", "model", "losses", "optimization", "decoding", "generation"]
+PURE = ["attention", "dropout", "positions", "layers", "model", "losses", "optimization", "decoding", "generation", "encoders"]
 
 
 @pytest.mark.skipif(not importlib.util.find_spec("jax"), reason="jax is not installed (the test extra brings it)")

@@ -1,12 +1,7 @@
 """Pretrained encoders: the same states wherever they come from, and one way to call them all."""
 
 import dataclasses
-import importlib.util
 import json
-import os
-import pathlib
-import subprocess
-import sys
 
 import keras
 import numpy as np
@@ -14,6 +9,7 @@ import pytest
 from keras import ops
 
 from tests.numpy_transformer import Reference
+from tests.test_vocabularies import sentencepiece_model
 from transformer.checkpoints import save_model, write_json
 from transformer.config import ConfigError, DecodingConfig, ModelConfig
 from transformer.encoders import BACKBONES, KerasHubEncoder, TextEncoder, load_encoder
@@ -21,14 +17,13 @@ from transformer.model import Transformer
 from transformer.text_inputs import RunInputs
 from transformer.tokenizer import CharacterTokenizer, save_tokenizers
 
-ROOT = pathlib.Path(__file__).parents[1]
 BERT = ModelConfig(
     d_model=16, num_heads=2, num_layers=2, vocab_size=23, ffn_dim=24, activation="gelu", positions="learned", max_positions=12,
     embedding_norm=True, scale_embeddings=False, norm_epsilon=1e-12,
 )  # fmt: skip
 IDS = np.array([[5, 9, 3, 17, 22], [4, 8, 15, 0, 0]], "int32")
 TYPES = np.array([[0, 0, 1, 1, 1], [0, 1, 1, 0, 0]], "int32")
-tensorflow_only = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="KerasHub's tokenizers use TensorFlow")
+tensorflow_only = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="files are read alike by any backend")
 
 
 def randomized(model, seed=0):
@@ -57,9 +52,9 @@ def reference(encoder, ids, types):
     if encoder.config.embedding_norm:
         x = numpy.norm("encoder/embedding_norm", x)
     for n in range(encoder.config.num_layers):
-        name = f"encoder/layer_{n}"
-        x = numpy.residual(f"{name}/self_residual", x, lambda y: numpy.attention(f"{name}/self_attention", y, y)[0])
-        x = numpy.residual(f"{name}/feed_forward_residual", x, lambda y: numpy.feed_forward(f"{name}/feed_forward", y))
+        layer = f"encoder/layer_{n}"
+        x = numpy.residual(f"{layer}/self_residual", x, lambda y, at=f"{layer}/self_attention": numpy.attention(at, y, y)[0])
+        x = numpy.residual(f"{layer}/feed_forward_residual", x, lambda y, at=f"{layer}/feed_forward": numpy.feed_forward(at, y))
     return numpy.norm("encoder/norm", x) if encoder.config.norm == "pre" else x
 
 
@@ -105,8 +100,9 @@ class TestTextEncoder:
 def write_run(folder, **options):
     """A run folder as train.py leaves it; options of ModelConfig."""
     source, target = CharacterTokenizer("abcdef "), CharacterTokenizer("uvwxyz ")
-    sizes = dict(d_model=16, num_heads=2, num_layers=2, ffn_dim=24, vocab_size=target.vocab_size, source_vocab_size=source.vocab_size)
-    model = randomized(Transformer.from_model_config(ModelConfig(**{**sizes, "tie_embeddings": False, **options})))
+    sizes = dict(d_model=16, num_heads=2, num_layers=2, ffn_dim=24, vocab_size=target.vocab_size, tie_embeddings=False)
+    sizes["source_vocab_size"] = source.vocab_size
+    model = randomized(Transformer.from_model_config(ModelConfig(**{**sizes, **options})))
     folder.mkdir(exist_ok=True)
     write_json(folder / "config.json", {
         "model": dataclasses.asdict(model.config), "data": {"max_source_length": 32, "lowercase": True},
@@ -115,6 +111,38 @@ def write_run(folder, **options):
     save_tokenizers(folder / "tokenizer", source, target)
     save_model(model, folder)
     return model
+
+
+class Classifier(keras.Model):
+    """As a fine-tuned model will be: an encoder within another model."""
+
+    def __init__(self, encoder, **kwargs):
+        super().__init__(**kwargs)
+        self.encoder, self.head = encoder, keras.layers.Dense(2, name="head")
+
+    def call(self, inputs, training=False):
+        return self.head(self.encoder(inputs, training=training)[:, 0])
+
+
+def learns_the_first_token(encoder):
+    """Whether token 7 or 8 stands first: fit in a subclassed and in a functional model."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, 64)
+    ids = rng.integers(9, 20, (64, 6)).astype("int32")
+    ids[:, 0], ids[32:, 4:] = 7 + labels, encoder.pad_id
+    inputs = keras.Input((None,), dtype="int32"), keras.Input((None,), dtype="int32")
+    models = [Classifier(encoder), keras.Model(inputs, keras.layers.Dense(2)(encoder(inputs)[:, 0]))]
+    for model in models:
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile(keras.optimizers.Adam(0.01), loss, metrics=["accuracy"])
+        model.fit((ids, 0 * ids), labels, epochs=15, batch_size=16, verbose=0)
+        assert model.evaluate((ids, 0 * ids), labels, verbose=0)[1] > 0.95
+        assert {id(variable) for variable in encoder.trainable_variables} <= {id(variable) for variable in model.trainable_variables}
+
+
+def test_a_text_encoder_is_trained_within_other_models():
+    keras.utils.set_random_seed(1)
+    learns_the_first_token(TextEncoder(BERT, 2))
 
 
 class TestRun:
@@ -132,7 +160,8 @@ class TestRun:
         assert isinstance(encoder, TextEncoder) and isinstance(tokenizer, RunInputs)
         assert tokenizer.encode(["Ab "], ["c"], max_length=9)[0] == ([4, 5, 3, 6, 3], [0] * 5, False)
         assert encoder.max_length == tokenizer.max_length == (40 if options.get("positions") == "learned" else None)
-        assert (encoder.config.dropout, encoder.config.attention_dropout) == (model.config.dropout, model.config.attention_dropout)
+        rates = [(config.dropout, config.attention_dropout) for config in (encoder.config, model.config)]
+        assert rates[0] == rates[1]
 
     def test_dropout_replaces_what_there_is(self, tmp_path):
         write_run(tmp_path, attention_dropout=0.1)
@@ -146,6 +175,7 @@ class TestRun:
             load_encoder(tmp_path)
 
 
+@tensorflow_only
 class TestHuggingFace:
     @pytest.fixture(scope="class")
     def folder(self, tmp_path_factory):
@@ -158,21 +188,24 @@ class TestHuggingFace:
         return folder
 
     def test_model_and_tokenizer(self, folder):
-        from tests.test_convert import compare
         from transformers import BertModel
+
+        from tests.test_convert import compare
 
         encoder, tokenizer = load_encoder(str(folder), dropout=0.0)
         compare(BertModel.from_pretrained(folder).eval(), encoder)
         assert (encoder.config.dropout, encoder.config.attention_dropout) == (0.0, 0.0)
-        assert (tokenizer.max_length, tokenizer.pad_id, tokenizer.encode(["A b"], ["c"], max_length=9)[0].types[-1]) == (24, 0, 1)
+        assert (tokenizer.max_length, tokenizer.pad_id) == (24, 0)
+        assert tokenizer.encode(["A b"], ["c"], max_length=9)[0].types == [0, 0, 0, 0, 1, 1]
 
     def test_the_hub(self, folder, monkeypatch):
         """What is asked of the Hub, and that its folder is converted here, not by KerasHub."""
         import huggingface_hub
 
         asked = []
-        monkeypatch.setattr(huggingface_hub, "hf_hub_download", lambda *args: asked.append(args) or str(folder / "config.json"))
-        monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda name, allow_patterns: asked.append(name) or str(folder))
+        config = str(folder / "config.json")
+        monkeypatch.setattr(huggingface_hub, "hf_hub_download", lambda *names: asked.append(names) or config)
+        monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda name, **options: asked.append(name) or str(folder))
         encoder, _ = load_encoder("hf://owner/name")
         assert isinstance(encoder, TextEncoder) and asked == [("owner/name", "config.json"), "owner/name"]
 
@@ -197,7 +230,7 @@ class TestHuggingFace:
 
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "cat", "##s", "sat"]
-SIZES = dict(vocabulary_size=23, num_layers=2, num_heads=2, hidden_dim=16, intermediate_dim=24, max_sequence_length=12)
+SIZES = dict(vocabulary_size=60, num_layers=2, num_heads=2, hidden_dim=16, intermediate_dim=24, max_sequence_length=12)
 
 
 def preset(folder, family):
@@ -225,21 +258,6 @@ def preset(folder, family):
     return backbone
 
 
-def sentencepiece_model(family):
-    import io
-
-    import sentencepiece
-
-    model = io.BytesIO()
-    special = dict(unk_id=0, bos_id=1, eos_id=2, pad_id=-1) if family == "XLMRoberta" else dict(
-        pad_id=0, unk_id=1, bos_id=2, eos_id=3, bos_piece="[CLS]", eos_piece="[SEP]", user_defined_symbols="[MASK]",
-        pad_piece="[PAD]" if family == "DebertaV3" else "<pad>")  # fmt: skip
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(["the cat sat"] * 9), model_writer=model, vocab_size=20, hard_vocab_limit=False, minloglevel=2, **special
-    )
-    return model.getvalue()
-
-
 @tensorflow_only
 class TestKerasHub:
     @pytest.mark.parametrize("family", ["Bert", "DistilBert", "Roberta", "Albert", "Electra", "DebertaV3", "XLMRoberta"])
@@ -261,6 +279,13 @@ class TestKerasHub:
         np.testing.assert_array_equal(states(loaded, ids), states(encoder, ids))
         assert (loaded.pad_id, loaded.exact_gelu) == (encoder.pad_id, False)
 
+    def test_it_is_trained_within_other_models(self, tmp_path):
+        preset(tmp_path, "Bert")
+        encoder, _ = load_encoder(tmp_path)
+        learns_the_first_token(encoder)
+        pooler = [variable for variable in encoder.variables if "pooled" in variable.path]
+        assert len(pooler) == 2 and not any(variable.trainable for variable in pooler)
+
     def test_padding_changes_nothing(self, tmp_path):
         preset(tmp_path, "Bert")
         encoder, _ = load_encoder(tmp_path)
@@ -270,10 +295,12 @@ class TestKerasHub:
     def test_exact_gelu_stays_exact(self, tmp_path):
         """ALBERT of Hugging Face with hidden_act gelu, which KerasHub converts with its tanh approximation."""
         torch = pytest.importorskip("torch", reason="PyTorch is what it is compared with (the test extra brings it)")
-        transformers = pytest.importorskip("transformers", reason="it is compared with transformers (the test extra brings it)")
+        transformers = pytest.importorskip("transformers", reason="as above")
         torch.manual_seed(0)
-        config = transformers.AlbertConfig(vocab_size=23, hidden_size=16, embedding_size=8, num_hidden_layers=2, intermediate_size=24,
-                                           num_attention_heads=2, max_position_embeddings=12, hidden_act="gelu")  # fmt: skip
+        config = transformers.AlbertConfig(
+            vocab_size=60, hidden_size=16, embedding_size=8, num_hidden_layers=2, intermediate_size=24, num_attention_heads=2,
+            max_position_embeddings=12, hidden_act="gelu",
+        )  # fmt: skip
         model = transformers.AlbertForSequenceClassification(config).eval()
         with torch.no_grad():
             for name, parameter in model.named_parameters():

@@ -10,7 +10,7 @@ LEVELS = [
     ["config"],
     ["metrics", "tokenizer"],
     ["dropout", "positions", "losses", "optimization", "decoding", "text_inputs"],
-    ["attention"],
+    ["attention", "vocabularies"],
     ["layers"],
     ["model"],
     ["heads", "generation", "checkpoints", "convert", "objectives"],

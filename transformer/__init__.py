@@ -14,6 +14,8 @@ _HOME = {
     "DecodingConfig": "config",
     "TokenizerConfig": "config",
     "Generator": "generation",
+    "TextEncoder": "encoders",
+    "load_encoder": "encoders",
     "load_tokenizer": "tokenizer",
     "train_tokenizer": "tokenizer",
 }

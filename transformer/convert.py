@@ -102,7 +102,7 @@ def model_config(theirs):
     """
     kind = theirs.get("model_type")
     if kind not in FAMILIES:
-        raise ConfigError(f"model_type must be one of {', '.join(FAMILIES)}. Received: {kind!r}. Use a model of these families.")
+        raise ConfigError(f"model_type must be one of {', '.join(FAMILIES)}. Received: {kind!r}. Use one of these.")
     fields = FAMILIES[kind][0]
     missing = [name for name, default in fields.values() if default is None and name not in theirs]
     if missing:
@@ -111,7 +111,7 @@ def model_config(theirs):
     if positions != "absolute":
         raise ConfigError(f"position_embedding_type must be 'absolute'. Received: {positions!r}. Use another checkpoint.")
     if theirs.get("is_decoder"):
-        raise ConfigError("an encoder looks in both directions. Received: is_decoder=true in config.json. Use another checkpoint.")
+        raise ConfigError("an encoder must look both ways. Received: is_decoder=true in config.json. Use another checkpoint.")
     if theirs.get("embedding_size", theirs.get("hidden_size")) != theirs.get("hidden_size"):
         raise ConfigError(
             "embedding_size must equal hidden_size. Received: "
@@ -119,7 +119,8 @@ def model_config(theirs):
         )
     values = {ours: theirs.get(name, default) for ours, (name, default) in fields.items()}
     if values["activation"] not in ACTIVATIONS:
-        raise ConfigError(f"{fields['activation'][0]} must be one of {', '.join(ACTIVATIONS)}. Received: {values['activation']!r}.")
+        name, wrong = fields["activation"][0], values["activation"]
+        raise ConfigError(f"{name} must be one of {', '.join(ACTIVATIONS)}. Received: {wrong!r}. Use another checkpoint.")
     values["activation"] = ACTIVATIONS[values["activation"]]
     values["max_positions"] -= _unused_positions(theirs)
     return ModelConfig(
@@ -147,7 +148,7 @@ class _Weights:
             try:
                 file = stack.enter_context(safe_open(path, framework="numpy"))
             except (SafetensorError, OSError) as error:
-                raise ConfigError(f"weights must be whole safetensors files. Received: {path} ({error}). Get it again.") from None
+                raise ConfigError(f"weights must be whole safetensors. Received: {path} ({error}). Get it again.") from None
             self.files |= dict.fromkeys(file.keys(), file)
         ends = [name for name in self.files if name.endswith("embeddings.word_embeddings.weight")]
         if len(ends) != 1:
@@ -168,8 +169,8 @@ class _Weights:
         array = np.asarray(self.files[found].get_tensor(found), "float32")
         if array.shape != shape:
             raise ConfigError(
-                f"weights must have the sizes of config.json. Received: {found} is {array.shape}, not {shape}, in {self.folder}. "
-                "Get both files from one place."
+                "weights must have the sizes of config.json. "
+                f"Received: {found} is {array.shape}, not {shape}, in {self.folder}. Get both files from one place."
             )
         return array
 
@@ -186,8 +187,9 @@ def _safetensors(folder):
         names = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
         return sorted({folder / pathlib.PurePath(name).name for name in names})
     others = [name for name in ("pytorch_model.bin", "tf_model.h5", "flax_model.msgpack") if (folder / name).exists()]
-    cure = "Save it as safetensors: model.save_pretrained(folder) in transformers." if others else "Get it from where it came from."
-    raise ConfigError(f"a pretrained encoder needs model.safetensors. Received: {folder} with {', '.join(others) or 'none'}. {cure}")
+    received = f"{folder} with {', '.join(others) or 'no weights'}"
+    cure = "Save it as safetensors: save_pretrained in transformers." if others else "Get it from where the model came from."
+    raise ConfigError(f"a pretrained encoder needs model.safetensors. Received: {received}. {cure}")
 
 
 def _embeddings(weights, config, token_types, unused):

@@ -12,13 +12,14 @@ import pathlib
 import keras
 from keras import ops
 
-from transformer import text_inputs
 from transformer.config import ConfigError
 from transformer.convert import FAMILIES, read_config, read_hugging_face
 from transformer.generation import Generator
 from transformer.layers import as_config
 from transformer.model import Encoder
+from transformer.text_inputs import from_run
 from transformer.tokenizer import load_tokenizer, train_tokenizer
+from transformer.vocabularies import from_hugging_face, from_keras_hub
 
 # KerasHub's encoders: a backbone of another class does not map a text to one state a token, or sees the past alone.
 BACKBONES = (
@@ -103,10 +104,11 @@ class KerasHubEncoder(keras.Model):
         self.d_model, self.max_length = backbone.hidden_dim, getattr(backbone, "max_sequence_length", None)
         self.vocab_size = backbone.vocab_size if hasattr(backbone, "vocab_size") else backbone.vocabulary_size
         self.token_types = backbone.num_segments if "segment_ids" in backbone.input else 0
-        if exact_gelu:
-            for layer in backbone._flatten_layers():
-                if getattr(getattr(layer, "activation", None), "__name__", "") == "gelu_approximate":
-                    layer.activation = keras.activations.gelu
+        for layer in backbone._flatten_layers():
+            if layer.name == "pooled_dense":  # is not on the way to the hidden states: no gradient reaches it
+                layer.trainable = False
+            if exact_gelu and getattr(getattr(layer, "activation", None), "__name__", "") == "gelu_approximate":
+                layer.activation = keras.activations.gelu
 
     def build(self, input_shape=None):
         self.built = True
@@ -166,7 +168,7 @@ def load_encoder(pretrained, dropout=None):
     if tokenizer.vocab_size > encoder.vocab_size:
         raise ConfigError(
             "a tokenizer must not have more tokens than the encoder has embeddings. Received: "
-            f"{tokenizer.vocab_size} and {encoder.vocab_size} of {pretrained}. Use the tokenizer that the model was trained with."
+            f"{tokenizer.vocab_size} and {encoder.vocab_size} of {pretrained}. Use the model's own tokenizer."
         )
     return encoder, tokenizer
 
@@ -186,7 +188,7 @@ def new_encoder(model, tokenizer, texts, max_length):
     model.check_lengths(max_length)
     encoder = TextEncoder(model, name="text_encoder")
     encoder.build()
-    return encoder, text_inputs.from_run(learnt, encoder.max_length)
+    return encoder, from_run(learnt, encoder.max_length)
 
 
 def _from_folder(folder, dropout):
@@ -201,19 +203,20 @@ def _from_folder(folder, dropout):
 def _from_hugging_face(folder, dropout):
     config, token_types, arrays = read_hugging_face(folder)
     encoder = _filled(config, token_types, arrays, dropout)
-    return encoder, text_inputs.from_hugging_face(folder, encoder.pad_id, token_types > 1, encoder.max_length)
+    return encoder, from_hugging_face(folder, encoder.pad_id, token_types > 1, encoder.max_length)
 
 
 def _from_run(folder, dropout):
     generator = Generator.from_run(folder)
-    model = generator.model
+    model, whole = generator.model, generator.model.config
+    # The source's vocabulary and padding are the encoder's only ones.
     config = dataclasses.replace(
-        model.config, vocab_size=model.config.input_vocab_size, source_vocab_size=0, pad_id=model.config.input_pad_id, source_pad_id=-1
+        whole, vocab_size=whole.input_vocab_size, source_vocab_size=0, pad_id=whole.input_pad_id, source_pad_id=-1
     )
     arrays = {variable.path.split("/", 1)[1]: variable for variable in model.encoder.weights}
     arrays["embedding/embeddings"] = model.source_embedding.embeddings
     encoder = _filled(config, 0, arrays, dropout)
-    return encoder, text_inputs.from_run(generator.source_tokenizer, encoder.max_length, generator.lowercase)
+    return encoder, from_run(generator.source_tokenizer, encoder.max_length, generator.lowercase)
 
 
 def _from_hub(name, dropout):
@@ -245,15 +248,15 @@ def _from_keras_hub(preset, dropout, exact_gelu=False):
         tokenizer = keras_hub.tokenizers.Tokenizer.from_preset(preset)
     except Exception as error:  # a wrong name, no network, no permission: each has classes of its own
         raise ConfigError(
-            "a pretrained model must be a run of train.py, a Hugging Face folder, hf://owner/name, or a KerasHub preset such as "
-            f"bert_base_en, which needs the network once. Received: {preset} ({error}). Check the name and the network."
+            "a pretrained model must be a run of train.py, a Hugging Face folder, hf://owner/name, or a KerasHub preset such "
+            f"as bert_base_en, which needs the network once. Received: {preset} ({error}). Check the name and the network."
         ) from None
     name = type(backbone).__name__
     if name not in BACKBONES:
         raise ConfigError(f"a pretrained encoder must be one of {', '.join(BACKBONES)}. Received: {name}. Use another preset.")
     encoder = KerasHubEncoder(backbone, tokenizer.pad_token_id, exact_gelu)
     encoder.build()
-    return encoder, text_inputs.from_keras_hub(tokenizer, encoder.token_types > 1, encoder.max_length)
+    return encoder, from_keras_hub(tokenizer, encoder.token_types > 1, encoder.max_length)
 
 
 def _filled(config, token_types, arrays, dropout):
