@@ -7,7 +7,7 @@ import pytest
 
 from transformer.config import ConfigError, TokenizerConfig
 from transformer.text_inputs import Encoded, Window, from_run, load_text_inputs, longest_first
-from transformer.tokenizer import ByteTokenizer, CharacterTokenizer, train_tokenizer
+from transformer.tokenizer import ByteTokenizer, CharacterTokenizer, load_tokenizer, train_tokenizer
 from transformer.vocabularies import from_hugging_face
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "cat", "##s", "sat", "a", "b", "c", "d", "e", "猫", "坐"]
@@ -117,6 +117,24 @@ class TestRun:
                     assert not found or int(piece[1:-1], 16) in found.encode()
                 else:
                     assert piece.replace("▁", "").replace("\t", "") in found
+
+    def test_real_texts(self, shared):
+        """T5's vocabulary: ids are those of the stripped text, and a piece is the normal form of its characters, or within."""
+        tokenizer = load_tokenizer(shared / "vocabs" / "t5_tokenizer_base.model")
+        inputs = from_run(tokenizer, lowercase=True)
+        naughty = json.loads((shared / "naughty_strings" / "blns.json").read_text(encoding="utf-8"))
+        texts = naughty + [context for _, context, _ in questions_of(shared / "xquad" / "en.json")][:100]
+        for text, window in zip(texts, inputs.windows(["the"] * len(texts), texts, max_length=10_000)):
+            ids = tokenizer.encode([text.strip().lower()])[0]
+            assert window.ids[2:-1] == ids
+            spans = window.offsets[2:-1]
+            assert spans == sorted(spans) and all(0 <= start <= end <= len(text) for start, end in spans)
+            for number, (start, end) in zip(ids, spans):
+                piece = tokenizer.processor.id_to_piece(number).replace("▁", "")
+                normal = unicodedata.normalize("NFKC", text[start:end].lower())
+                if number != tokenizer.unk_id and end > start and window.example >= len(naughty):
+                    # 6½ is "61", "⁄", "2": where a piece ends within a character, only the next one is said to hold it.
+                    assert piece in normal or "½" in text[end : end + 1] and piece[:-1] in normal
 
     def test_saved_and_loaded(self, tmp_path):
         inputs = from_run(CharacterTokenizer("abci\u0307 "), 12, lowercase=True)

@@ -159,6 +159,15 @@ class TestXLMR:
         assert [row.ids for row in ours.encode(texts, pairs, max_length=11)] == expected
         ours.save(tmp_path)
         assert load_text_inputs(tmp_path).encode(texts, pairs) == ours.encode(texts, pairs)
+        theirs.save_pretrained(tmp_path / "theirs")  # tokenizer.json, by another library than SentencePiece
+        other = from_hugging_face(tmp_path / "theirs")
+        assert (other.frame, other.pad_id, other.encode(texts, pairs)) == (ours.frame, 1, ours.encode(texts, pairs))
+        text = "the  cat sat 東京"
+        windows = [inputs.windows(["mat"], [text])[0] for inputs in (ours, other)]
+        assert windows[0].ids == windows[1].ids
+        # A "▁" alone has an empty place here, that of the next letter there.
+        pairs = [pair for pair in zip(*(window.offsets for window in windows)) if pair[0] and pair[0][0] < pair[0][1]]
+        assert all(one == other for one, other in pairs) and text[slice(*pairs[-1][0])] == "京"
 
     def test_ids_are_those_of_sentencepiece_plus_one(self, folder):
         ours = from_hugging_face(folder)
