@@ -7,7 +7,7 @@ import pytest
 import sentencepiece
 
 from transformer.config import ConfigError
-from transformer.text_inputs import Encoded, load_text_inputs
+from transformer.text_inputs import Encoded, HuggingFaceInputs, load_text_inputs
 from transformer.vocabularies import byte_level_bpe, from_hugging_face, from_keras_hub, word_piece
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "cat", "##s", "sat", "a", "b", "c", "d", "e", "猫", "坐"]
@@ -234,3 +234,11 @@ class TestRefusals:
             byte_level_bpe({"a": 0}, [])
         tokenizer = word_piece(["<u>", "<s>", "<c>", "a"], names={"unk": "<u>", "sep": "<s>", "cls": "<c>"})
         assert tokenizer.encode("a b").ids == [2, 3, 0, 1]
+
+    def test_a_tokenizer_that_frames_one_text_otherwise_than_two(self):
+        from tokenizers.processors import TemplateProcessing
+
+        tokenizer = word_piece(WORDS)
+        tokenizer.post_processor = TemplateProcessing("$A", "[CLS] $A [SEP] $B:1", [("[CLS]", 2), ("[SEP]", 3)])
+        with pytest.raises(ConfigError, match="the same tokens around one text and around two"):
+            HuggingFaceInputs(tokenizer, 0)
