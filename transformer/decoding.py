@@ -268,10 +268,10 @@ class BeamSearch(Search):
         # A sentence at its end waits for the others as it is.
         finished, finished_ids = _merge(loop["finished"], loop["finished_ids"], ops.where(going, ended, NEVER), candidates)
         alive, index = ops.top_k(ops.where(ends, NEVER, score), beams)
-        rows = _rows(ops.take_along_axis(beam, index, axis=1), beams)
+        rows = _rows(_taken(beam, index), beams)
         return loop | {
             "position": position + 1,
-            "last": ops.reshape(ops.take_along_axis(token, index, axis=1), (-1,)),
+            "last": ops.reshape(_taken(token, index), (-1,)),
             "ids": ops.take(candidates, _rows(index, 2 * beams), axis=0),
             "alive": alive,
             "finished": finished,
@@ -296,7 +296,7 @@ class BeamSearch(Search):
         count = top.shape[1]
         total = ops.reshape(top + (ops.reshape(loop["alive"], (-1,)) - normalizer)[:, None], (-1, beams * count))
         score, index = ops.top_k(total, 2 * beams)
-        return score, index // count, ops.take_along_axis(ops.reshape(tokens, (-1, beams * count)), index, axis=1)
+        return score, index // count, _taken(ops.reshape(tokens, (-1, beams * count)), index)
 
     def results(self, loop):
         """ids int32 (B, n_best, L) and scores float32 (B, n_best); see `decode`."""
@@ -316,8 +316,8 @@ def top_k(x, k):
         return ops.top_k(x, k)
     grouped = ops.reshape(x, (-1, size // group, group))
     groups = ops.sort(ops.top_k(ops.max(grouped, axis=-1), k)[1], axis=-1)  # ascending, for the order of equals
-    values, index = ops.top_k(ops.reshape(ops.take_along_axis(grouped, groups[..., None], axis=1), (-1, k * group)), k)
-    return values, ops.take_along_axis(groups, index // group, axis=1) * group + index % group
+    values, index = ops.top_k(ops.reshape(_taken(grouped, groups), (-1, k * group)), k)
+    return values, _taken(groups, index // group) * group + index % group
 
 
 def _draw(scores, tokens, draw, config):
@@ -325,7 +325,7 @@ def _draw(scores, tokens, draw, config):
     if config.top_k or config.top_p < 1.0:
         count = scores.shape[1]
         scores, index = ops.top_k(scores, min(config.top_k or count, count))
-        tokens = ops.take_along_axis(tokens, index, axis=1)
+        tokens = _taken(tokens, index)
     chance = ops.softmax(scores, axis=-1)
     if config.top_p < 1.0:
         likelier = ops.cumsum(chance, axis=-1) - chance
@@ -353,7 +353,13 @@ def _rows(index, count):
 
 def _pick(x, index):
     """x (B, C), index int (B,) -> (B,)"""
-    return ops.take_along_axis(x, index[:, None], axis=1)[:, 0]
+    return _taken(x, index[:, None])[:, 0]
+
+
+def _taken(x, index):
+    """x (B, C, ...), index int32 (B, K) -> (B, K, ...). In TensorFlow `ops.take_along_axis` is slower: it goes over all of x."""
+    rows = index + x.shape[1] * ops.arange(ops.shape(index)[0])[:, None]
+    return ops.take(ops.reshape(x, (-1, *x.shape[2:])), rows, axis=0)
 
 
 def _write(ids, position, tokens):
