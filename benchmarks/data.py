@@ -1,12 +1,15 @@
-"""The input pipeline: its preparation, its padding, and the host time of a batch beside that of a step."""
+"""The input pipeline: its preparation, its padding, the host time of a batch beside that of a step, and what train.py as a whole
+adds to its steps."""
 
 import pathlib
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 
 from benchmarks import work
-from benchmarks.rounds import Contestant, compete
+from benchmarks.rounds import ROOT, Contestant, compete
 from transformer.config import ConfigError, TokenizerConfig
 
 MAX_TOKENS = 4096
@@ -35,8 +38,10 @@ def run(config):
             begun = time.perf_counter()
             batch_at(split, plan, step)
             seconds.append(time.perf_counter() - begun)
-    rows, source, target = plan.shapes[0]
-    step = tiny_step(rows, max(source, target))
+        rows, source, target = plan.shapes[0]
+        shape = {"rows": rows, "length": max(source, target)}
+        step = bare_step("tiny", shape)
+        before, whole, after = bare_step("small", shape), train_step("small", config, folder), bare_step("small", shape)
     batch = statistics.median(seconds)
     return [
         {"name": "preparation of 29,000 pairs, tokenizer included", "value": preparation, "unit": "s"},
@@ -44,10 +49,32 @@ def run(config):
         {"name": f"a batch of {MAX_TOKENS:,} positions on the host, median", "value": 1000 * batch, "unit": "ms"},
         {"name": "the step of the tiny model on it", "value": 1000 * step, "unit": "ms"},
         {"name": "host time of the step", "value": 100 * batch / step, "unit": "%"},
+        {"name": "a bare step of the small model, before and after", "value": 500 * (before + after), "unit": "ms"},
+        {"name": "a step of train.py, logging and a checkpoint every 50 steps included", "value": 1000 * whole, "unit": "ms"},
+        {"name": "speed of train.py, of the bare step's", "value": 50 * (before + after) / whole, "unit": "%"},
     ]
 
 
-def tiny_step(rows, length):
-    """Seconds of our bfloat16 step at tiny size, median of ten."""
-    task = {"size": "tiny", "shape": {"rows": rows, "length": length}, "precision": "bfloat16", "jit": "off"}
+def bare_step(size, shape):
+    """Seconds of our bfloat16 step, median of ten."""
+    task = {"size": size, "shape": shape, "precision": "bfloat16", "jit": "off"}
     return compete([Contestant("ours", "train_ours", task)], rounds=10, warm_up=3, seconds_a_round=0.0)[0]["seconds"]
+
+
+def train_step(size, config, folder):
+    """Seconds that a step of train.py takes on multi30k, by the clock: from line to line of its log, over 100 steps."""
+    sizes = {name: value for name, value in work.SIZES[size].items() if name not in ("rows", "length")}
+    flags = {
+        **sizes, **{name: value[0] for name, value in work.MULTI30K.items()}, "data_dir": pathlib.Path(config.data_dir).resolve(),
+        "max_tokens": MAX_TOKENS, "train_steps": 120, "log_every": 20, "checkpoint_every": 50, "eval_every": 120, "eval_decode": 1,
+        "average_checkpoints": 1, "precision": "bfloat16", "jit": "off", "run": f"{folder}/run",
+    }  # fmt: skip
+    command = [sys.executable, "train.py", *(f"--{name}={value}" for name, value in flags.items())]
+    process, seen = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True), {}
+    for line in process.stdout:
+        if line.startswith("step "):
+            seen[int(line.split("/")[0].split()[1])] = time.perf_counter()
+        if 120 in seen:
+            process.terminate()
+    process.wait()
+    return (seen[120] - seen[20]) / 100
