@@ -208,12 +208,12 @@ def overfitting_remark(points):
         return (
             f"The model overfits: validation loss rose from {best:.3f} at step {best_step} to {last:.3f} at step {last_step} "
             f"while training loss fell from {then:.3f} to {now:.3f}{_metrics_remark(curves)}. "
-            "Try --early_stopping, fewer --epochs, more --dropout or --weight_decay, or a lower --lora_rank."
+            "Try --early_stopping, fewer --epochs, more --head_dropout, --encoder_dropout or --weight_decay, or --tuning=lora."
         )
     if now > 0.9 * train[0][1]:
         return (
             f"The model underfits: training loss went only from {train[0][1]:.3f} to {now:.3f}{_metrics_remark(curves)}. "
-            "Try a higher --learning_rate, more --epochs, less --dropout or a higher --lora_rank."
+            "Try a higher --learning_rate, more --epochs, or less of --head_dropout and --weight_decay."
         )
     if last < before - 0.02 * abs(before):
         return f"The model is not done: validation loss still fell at last, from {before:.3f} to {last:.3f}. Try more --epochs."
