@@ -12,7 +12,7 @@ import sys
 
 from data.config import DataConfig, DataError
 from transformer.config import ConfigError, DecodingConfig, ModelConfig, TokenizerConfig, TrainingConfig
-from transformer.flags import flagfiles, import_keras, main, write_flagfile
+from transformer.flags import flagfiles, given, import_keras, main, write_flagfile
 
 CONFIGS = (ModelConfig, TokenizerConfig, TrainingConfig, DecodingConfig, DataConfig)
 
@@ -37,6 +37,8 @@ def run(model, tokenizer, training, decoding, data, flag_values):
     from transformer.metrics import bleu_metric
 
     # What is wrong is said now, not after the preparation or the training.
+    if training.initial_run:
+        model, tokenizer = continued(training.initial_run, model, flag_values)
     bleu_metric(data.target_language)
     check_run(folder, sections(tokenizer, training, decoding, data))
     model.check_lengths(data.max_source_length, data.max_target_length)
@@ -56,6 +58,28 @@ def run(model, tokenizer, training, decoding, data, flag_values):
     except (KeyboardInterrupt, SystemExit):
         print(f"stopped before the scores; the training is saved in {folder}. The same command continues from there.")
         raise
+
+
+def continued(initial_run, model, flag_values):
+    """The ModelConfig and the TokenizerConfig of a run that this one goes on from; dropout may be another.
+
+    Raises:
+        ConfigError: it is no finished run, or flags of model or tokenizer say something else.
+    """
+    from transformer.checkpoints import read_config
+
+    names, rates = given((ModelConfig, TokenizerConfig), flag_values), ("dropout", "attention_dropout", "activation_dropout")
+    own = {name: getattr(model, name) for name in names if name in rates}
+    model = ModelConfig(**{**read_config(initial_run)["model"], **own})
+    tokenizer = TokenizerConfig(source_tokenizer=str(pathlib.Path(initial_run) / "tokenizer"))
+    for name in names:
+        value = flag_values[name].value
+        if value not in (getattr(model, name, None), getattr(tokenizer, name, None)):
+            raise ConfigError(
+                "a run that goes on from another has its sizes and its tokenizers. Received: "
+                f"--{name}={value} with --initial_run={initial_run}. Leave it out."
+            )
+    return model, tokenizer
 
 
 def sections(*configs):
@@ -91,6 +115,8 @@ def build(configs, prepared):
     if warning := precision_warning(training.precision):
         print(f"warning: {warning}", file=sys.stderr, flush=True)
     trainee, jit = make_trainee(lambda: Transformer.from_model_config(model), training)
+    if training.initial_run:
+        trainee.model.load_weights(pathlib.Path(training.initial_run) / "model.keras")
     replicas = trainee.distribute_strategy.num_replicas_in_sync
     plan = Plan(prepared.splits["train"], training.max_tokens, training.seed, training.accumulate_steps, replicas)
     model.check_lengths(*(length for _, *lengths in plan.shapes for length in lengths))

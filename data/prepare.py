@@ -6,6 +6,7 @@ reads, cleans, tokenises and packs. It is written into a folder of a temporary n
 
 import dataclasses
 import functools
+import glob
 import hashlib
 import importlib.metadata
 import itertools
@@ -142,6 +143,7 @@ def cache_key(data, tokenizer):
     options["versions"] = [importlib.metadata.version(name) for name in ("ftfy", "sentencepiece")]
     code = [*sorted(pathlib.Path(__file__).parent.glob("**/*.py")), transformer.tokenizer.__file__, transformer.config.__file__]
     models = [path for path in (tokenizer.source_tokenizer, tokenizer.target_tokenizer) if path]
+    models += sorted(glob.glob(os.path.join(glob.escape(tokenizer.source_tokenizer), "*"))) if tokenizer.source_tokenizer else []
     # A tokenizer file that is missing is reported when it is loaded.
     files = [path for path in [*code, *input_files(data), *models] if os.path.isfile(path)]
     return _hash(json.dumps(options, sort_keys=True).encode(), files)
@@ -187,7 +189,10 @@ def _build(folder, data, tokenizer):
 
 
 def make_tokenizers(pairs, config):
-    """The (source, target) tokenizers: given files, or learnt from the training pairs; one object if joint."""
+    """The (source, target) tokenizers: given files, a run's folder of them, or learnt from the training pairs; one object if
+    joint."""
+    if os.path.isdir(config.source_tokenizer):
+        return load_tokenizers(config.source_tokenizer)
     if config.source_tokenizer:
         source = load_tokenizer(config.source_tokenizer)
         return source, load_tokenizer(config.target_tokenizer) if config.target_tokenizer else source

@@ -8,12 +8,12 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 LEVELS = [
     ["config"],
-    ["metrics", "tokenizer"],
+    ["metrics", "tokenizer", "checkpoints"],
     ["dropout", "positions", "losses", "optimization", "decoding", "text_inputs"],
     ["attention", "vocabularies"],
     ["layers"],
     ["model"],
-    ["heads", "generation", "checkpoints", "convert", "objectives"],
+    ["heads", "generation", "convert", "objectives"],
     ["encoders", "lora"],
     ["tasks", "callbacks", "evaluation", "visualization"],
     ["reports"],

@@ -180,3 +180,18 @@ def test_help_is_grouped_and_imports_nothing_heavy():
     text = run("train.py", "--help").stdout
     assert time.monotonic() - begun < 30 and "training:" in text and "--train_steps=10000" in text
     assert "pad_id" not in text
+
+
+def test_a_run_goes_on_on_other_data(reversed_run, tmp_path):
+    """With the weights and the tokenizer of another: on the same data it begins where that one ended."""
+    folder, _, _ = reversed_run
+    arguments = ["--corpus=reverse", "--corpus_size=3000", f"--initial_run={folder}", "--train_steps=2", "--eval_every=1",
+                 "--learning_rate=1e-9", "--warmup_steps=0"]  # fmt: skip
+    output = run("train.py", *arguments, f"--run={tmp_path / 'more'}").stdout
+    assert json.loads((tmp_path / "more" / "scores.json").read_text())["exact_match"] > 95, output
+    names = ["tokenizer/tokenizer.json", *(f"tokenizer/{path.name}" for path in (folder / "tokenizer").glob("*.model"))]
+    assert all((folder / name).read_bytes() == (tmp_path / "more" / name).read_bytes() for name in names) and len(names) > 1
+    replay = run("train.py", f"--flagfile={tmp_path / 'more' / 'flags.cfg'}", f"--run={tmp_path / 'again'}")
+    assert "exact_match" in replay.stdout
+    wrong = run("train.py", *arguments, "--d_model=24", f"--run={tmp_path / 'wrong'}", check=False)
+    assert wrong.returncode == 2 and "has its sizes and its tokenizers. Received: --d_model=24" in wrong.stderr

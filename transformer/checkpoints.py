@@ -103,6 +103,24 @@ def named_variables(model, optimizer=None):
     }
 
 
+def read_config(run):
+    """config.json of a finished run.
+
+    Raises:
+        ConfigError: the folder holds none.
+    """
+    run = pathlib.Path(run)
+    if not (run / "model.keras").exists():
+        raise ConfigError(
+            f"a run folder must hold model.keras, which train.py writes at its end. Received: {run}. "
+            "Name another run, or run its training command again."
+        )
+    try:
+        return json.loads((run / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"a run folder must be whole. Received: {run} ({error}). Run its training command again.") from None
+
+
 def save_checkpoint(path, variables, progress):
     """Writes the variables ({name: Keras variable}) and `progress` (a JSON-able dict) to one safetensors file."""
     from safetensors.numpy import save_file

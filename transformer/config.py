@@ -145,7 +145,7 @@ class TokenizerConfig:
     normalization: str = option("nfkc", "nfkc makes ﬁ fi and ？ ?; identity, for Chinese and code, changes nothing",
                                 choices=("nfkc", "identity"))
     user_symbols: tuple = option((), "comma-separated symbols that are never split")
-    source_tokenizer: str = option("", "a SentencePiece .model file to use instead of training one")
+    source_tokenizer: str = option("", "a SentencePiece .model file to use instead of training one, or a run's tokenizer folder")
     target_tokenizer: str = option("", "the same for the target; empty: the source's")
 
     def __post_init__(self):
@@ -167,6 +167,7 @@ class TokenizerConfig:
 class TrainingConfig:
     """How the weights are learnt. A step is one update of the weights."""
 
+    initial_run: str = option("", "run folder to go on from on other data: its weights, sizes and tokenizers; empty: from nothing")
     train_steps: int = option(10000, "updates of the weights", minimum=1)
     max_tokens: int = option(4096, "positions in a batch, on the source side and on the target side each", minimum=16)
     accumulate_steps: int = option(1, "batches whose gradients are summed into one update", minimum=1)
@@ -251,6 +252,7 @@ class FinetuningConfig(TrainingConfig):
     epochs: int = option(3, "how often every training text is seen", minimum=1)
     batch_size: int = option(32, "texts in a batch", minimum=1)
     warmup_share: float = option(0.1, "of the updates, until the learning rate's peak", minimum=0.0, maximum=1.0)
+    initial_run: str = option("", "not used", flag=False)
     train_steps: int = option(1, "from epochs", minimum=1, flag=False)
     warmup_steps: int = option(0, "from warmup_share", minimum=0, flag=False)
     max_tokens: int = option(4096, "not used", flag=False)

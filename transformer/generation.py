@@ -2,7 +2,6 @@
 
 import concurrent.futures
 import functools
-import json
 import os
 import pathlib
 import re
@@ -13,6 +12,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from transformer.checkpoints import read_config
 from transformer.config import ConfigError, DecodingConfig, ModelConfig
 from transformer.decoding import decode, make_search
 from transformer.tokenizer import load_tokenizers
@@ -65,16 +65,10 @@ class Generator:
         Raises:
             ConfigError: the folder holds no finished run.
         """
-        run = pathlib.Path(run)
-        if not (run / "model.keras").exists():
-            raise ConfigError(
-                f"a run folder must hold model.keras, which train.py writes at its end. Received: {run}. "
-                "Name another --run, or run its training command again."
-            )
+        run, config = pathlib.Path(run), read_config(run)
         from transformer.model import Transformer
 
         try:
-            config = json.loads((run / "config.json").read_text(encoding="utf-8"))
             limits = config["data"]["max_source_length"], config["data"]["lowercase"]
             # In float32, whatever it was trained in: the same text on every machine.
             model = Transformer.from_model_config(ModelConfig(**config["model"]), dtype="float32")
