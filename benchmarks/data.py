@@ -39,7 +39,7 @@ def run(config):
             batch_at(split, plan, step)
             seconds.append(time.perf_counter() - begun)
         rows, source, target = plan.shapes[0]
-        shape = {"rows": rows, "length": max(source, target)}
+        shape = {"rows": rows, "length": target, "source_length": source}
         step = bare_step("tiny", shape)
         before, whole, after = bare_step("small", shape), train_step("small", config, folder), bare_step("small", shape)
     batch = statistics.median(seconds)
@@ -70,11 +70,13 @@ def train_step(size, config, folder):
         "average_checkpoints": 1, "precision": "bfloat16", "jit": "off", "run": f"{folder}/run",
     }  # fmt: skip
     command = [sys.executable, "train.py", *(f"--{name}={value}" for name, value in flags.items())]
-    process, seen = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True), {}
+    process, seen = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True), {}
     for line in process.stdout:
         if line.startswith("step "):
             seen[int(line.split("/")[0].split()[1])] = time.perf_counter()
         if 120 in seen:
             process.terminate()
     process.wait()
+    if 120 not in seen:
+        raise ConfigError(f"train.py must run to its last step. Received: exit code {process.returncode}, see its message above.")
     return (seen[120] - seen[20]) / 100

@@ -1,4 +1,7 @@
-"""Sentences a second of a trained run on a file, greedy and with a beam: ours and CTranslate2's with the same weights."""
+"""Sentences a second of a trained run on a file, greedy and with a beam: ours and CTranslate2's with the same weights.
+
+No length penalty: there the two have the same score, elsewhere (GNMT's formula, a power of the length) not.
+"""
 
 import pathlib
 import shutil
@@ -29,9 +32,10 @@ def run(config):
     names, rows, source = chosen_peers(config, PEERS), [], str(pathlib.Path(config.source).resolve())
     folder = pathlib.Path(tempfile.mkdtemp())
     try:
-        longest = export(config.run, folder, sorted({PEERS[name]["compute_type"] for name in names})) if names else 0
+        kinds = sorted({PEERS[name]["compute_type"] for name in names})
+        longest = export(config.run, source, folder, kinds) if names else 0
         for beam_size in BEAMS:
-            task = {"beam_size": beam_size, "source": source, "longest": longest, "length_penalty": 1.0}
+            task = {"beam_size": beam_size, "source": source, "longest": longest, "length_penalty": 0.0}
             contestants = [
                 Contestant(
                     name, "decode_ctranslate2", {**task, **PEERS[name], "model": str(folder / PEERS[name]["compute_type"])},
@@ -51,8 +55,8 @@ def run(config):
     return rows
 
 
-def export(run, folder, kinds):
-    """Exports a run to a folder for each compute type; returns the most tokens that ours would write."""
+def export(run, source, folder, kinds):
+    """Exports a run to a folder for each compute type; returns the most tokens that ours would write for a line of `source`."""
     from transformer.flags import import_keras
 
     import_keras()
@@ -63,4 +67,5 @@ def export(run, folder, kinds):
     for kind in kinds:
         count, same = export_ctranslate2(generator, folder / kind, kind, texts)
         print(f"exported {kind}: {same} of {count} greedy outputs the same", flush=True)
-    return max(generator.longest_output(len(generator.source_ids(text))) for text in texts)
+    lines = pathlib.Path(source).read_text(encoding="utf-8").splitlines()
+    return max(generator.longest_output(len(generator.source_ids(line))) for line in lines)

@@ -30,9 +30,12 @@ class Contestant:
         self.log = tempfile.TemporaryFile("w+")
         command = [python or sys.executable, "-m", f"benchmarks.workers.{worker}", json.dumps(task)]
         environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "HF_HUB_OFFLINE": "1"}
-        self.process = subprocess.Popen(
-            command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True
-        )
+        try:
+            self.process = subprocess.Popen(
+                command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True
+            )
+        except OSError as error:
+            raise ConfigError(f"--peers_python must be a Python interpreter. Received: {python} ({error.strerror}).") from None
         try:
             self.facts = self._read()
         except BaseException:

@@ -1,6 +1,7 @@
 """Training steps a second, and what a step takes of memory: ours and the peers' on the same batch."""
 
 import math
+from functools import partial
 
 from benchmarks import work
 from benchmarks.rounds import Contestant, compete
@@ -42,8 +43,8 @@ def run(config):
     if wrong := sorted({*config.sizes} - {*work.SIZES}):
         raise ConfigError(f"sizes must be among {', '.join(work.SIZES)}. Received: {', '.join(wrong)}.")
     for size in config.sizes:
-        found = compete(contestants(config, names, {"size": size}), config.rounds, warm_up=3)
-        check_equal(size, found)
+        found = compete([contestant() for contestant in contestants(config, names, {"size": size})], config.rounds, warm_up=3)
+        check_equal(work.SIZES[size], found)
         flops = work.training_flops(work.SIZES[size])
         rows += [
             {"size": size, **row, "tokens_per_second": row["tokens"] / row["seconds"], "flops": flops / row["seconds"]}
@@ -53,14 +54,14 @@ def run(config):
 
 
 def contestants(config, names, task):
-    """The peers of these names, then ours, all with the same task."""
-    peers = [Contestant(name, PEERS[name][0], {**PEERS[name][1], **task}, config.peers_python) for name in names]
-    return peers + [Contestant(name, "train_ours", {**own, **task}) for name, own in OURS.items()]
+    """What starts the peers of these names, then ours, all with the same task."""
+    peers = [partial(Contestant, name, PEERS[name][0], {**PEERS[name][1], **task}, config.peers_python) for name in names]
+    return peers + [partial(Contestant, name, "train_ours", {**own, **task}) for name, own in OURS.items()]
 
 
 def check_equal(size, rows):
-    """Raises ConfigError unless all did the same work and learnt by it."""
-    expected = work.parameters(work.SIZES[size]), work.SIZES[size]["rows"] * work.SIZES[size]["length"]
+    """Raises ConfigError unless all did the same work and learnt by it; `size` as in work.SIZES."""
+    expected = work.parameters(size), size["rows"] * size["length"]
     for row in rows:
         if (row["parameters"], row["tokens"]) != expected:
             raise ConfigError(
@@ -68,5 +69,5 @@ def check_equal(size, rows):
                 f"{row['parameters']:,} and {row['tokens']:,}."
             )
         # A model that knows nothing of the batch has the entropy of a uniform choice.
-        if not row["loss"] < 0.97 * math.log(work.SIZES[size]["vocab_size"]):
+        if not row["loss"] < 0.97 * math.log(size["vocab_size"]):
             raise ConfigError(f"the loss must fall on the one batch. Received: {row['name']}, {row['loss']:.3f}.")

@@ -24,14 +24,15 @@ MULTI30K = {
 
 def model_options(size):
     """What of a size is the model's: fields of ModelConfig, dropout included."""
-    return {name: value for name, value in size.items() if name not in ("rows", "length")} | {"dropout": DROPOUT}
+    return {name: value for name, value in size.items() if name not in ("rows", "length", "source_length")} | {"dropout": DROPOUT}
 
 
 def batch(size, seed=0):
-    """Token ids without padding: source, target_in, target_out, each int32 (rows, length)."""
+    """Token ids without padding: source, target_in, target_out, each int32 (rows, length); of the source `source_length` if
+    the size has one."""
     generator = np.random.default_rng(seed)
     rows, length = size["rows"], size["length"]
-    source = generator.integers(4, size["vocab_size"], (rows, length), dtype=np.int32)
+    source = generator.integers(4, size["vocab_size"], (rows, size.get("source_length", length)), dtype=np.int32)
     target = generator.integers(4, size["vocab_size"], (rows, length + 1), dtype=np.int32)
     return source, target[:, :-1], target[:, 1:]
 

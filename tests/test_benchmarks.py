@@ -1,12 +1,14 @@
 """The benchmarks: their arithmetic, and that contestants take turns, do the same work, and are checked for it."""
 
+import importlib
 import json
+import subprocess
+import sys
 import types
 
-import numpy as np
 import pytest
 
-from benchmarks import __main__, report, rounds, train, work
+from benchmarks import __main__, data, decode, gpu, memory, report, rounds, train, work
 from benchmarks.config import BenchmarkConfig
 from transformer.config import ConfigError, ModelConfig
 from transformer.model import Transformer
@@ -52,16 +54,78 @@ def test_ours_runs_as_a_contestant():
     task = dict(size="tiny", precision="float32", jit="off", shape=dict(rows=2, length=5, vocab_size=50))
     row, = rounds.compete([rounds.Contestant("ours", "train_ours", task)], rounds=2, warm_up=1, seconds_a_round=0.1)
     assert row["parameters"] == work.parameters({**work.SIZES["tiny"], "vocab_size": 50}) and row["tokens"] == 10
-    assert row["loss"] < np.log(50) + 1 and row["seconds"] > 0 and row["peak_memory_gib"] > 0.1
+    assert row["loss"] > 0 and row["seconds"] > 0 and row["peak_memory_gib"] > 0.1
+
+
+TINY = dict(d_model=16, num_heads=2, num_layers=1, ffn_dim=32, vocab_size=50, rows=4, length=8)
+
+
+@pytest.mark.parametrize("name", train.PEERS)
+def test_a_peer_learns_the_same_batch_with_as_many_weights_and_as_little_dropout(name, monkeypatch):
+    torch = pytest.importorskip("torch")
+    monkeypatch.setitem(work.SIZES, "tiny", TINY)
+    worker, task = train.PEERS[name]
+    module = importlib.import_module(f"benchmarks.workers.{worker}")
+    model, _ = {"modules": module.modules, "marian": module.marian}[task.get("model", "modules")](TINY)
+    found = {name: rate for name, part in model.named_modules() for rate in [getattr(part, "p", getattr(part, "dropout", None))]
+             if isinstance(rate, float) and rate}  # fmt: skip
+    if worker == "train_torch" and task.get("model") != "marian":
+        # The embeddings' own, and one for each block: two an encoder layer, three a decoder layer.
+        assert len(found) == 1 + 2 + 3 and set(found.values()) == {work.DROPOUT}
+    torch.manual_seed(0)
+    facts, one_round = module.build({"size": "tiny", **task})
+    first = one_round(1)["loss"]
+    assert (facts["parameters"], facts["tokens"]) == (work.parameters(TINY), 32) and one_round(60)["loss"] < first
+
+
+def test_ours_learns_the_same_batch(monkeypatch):
+    monkeypatch.setitem(work.SIZES, "tiny", TINY)
+    _, one_round = importlib.import_module("benchmarks.workers.train_ours").build({"size": "tiny", "precision": "float32", "jit": "off"})
+    first = one_round(1)["loss"]
+    assert one_round(60)["loss"] < first
+
+
+def test_the_step_for_accelerators_runs_and_there_is_none_here():
+    assert gpu.step_seconds(TINY, steps=2) > 0
+    if not gpu.device_name("tensorflow"):
+        with pytest.raises(ConfigError, match="gpu needs an accelerator"):
+            gpu.run(BenchmarkConfig())
+
+
+def test_memory_measures_one_after_the_other(monkeypatch):
+    monkeypatch.setitem(work.SIZES, "tiny", TINY)
+    monkeypatch.setattr(memory, "TOKENS", (64,))
+    monkeypatch.setattr(train, "OURS", {"ours": dict(precision="float32", jit="off")})
+    monkeypatch.setattr(memory, "check_equal", lambda size, rows: [row["tokens"] for row in rows])
+    row, = memory.run(BenchmarkConfig(sizes=("tiny",), rounds=1))
+    assert row["tokens"] == 64 and row["peak_memory_gib"] > 0.1 and row["name"] == "ours"
+
+
+def test_help_is_fast_to_import():
+    """What `--help` waits for: no TensorFlow, no Keras."""
+    for program in (["-m", "transformer", "--help"], ["train.py", "--help"], ["finetune.py", "--help"]):
+        command = [sys.executable, "-X", "importtime", *program]
+        done = subprocess.run(command, cwd=rounds.ROOT, capture_output=True, text=True, check=True)
+        modules = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
+        assert not modules & {"keras", "tensorflow", "numpy", "sklearn", "matplotlib"}, program
+
+
+def test_what_is_missing_is_said():
+    with pytest.raises(ConfigError, match="decode needs --run and --source"):
+        decode.run(BenchmarkConfig())
+    with pytest.raises(ConfigError, match="data needs --data_dir"):
+        data.run(BenchmarkConfig())
+    with pytest.raises(ConfigError, match="--peers_python must be a Python interpreter"):
+        rounds.Contestant("peer", "train_torch", {}, "/no/such/python")
 
 
 def test_unequal_work_is_refused():
     size = work.SIZES["tiny"]
     good = {"name": "a", "parameters": work.parameters(size), "tokens": size["rows"] * size["length"], "loss": 7.0}
-    train.check_equal("tiny", [good])
+    train.check_equal(size, [good])
     for wrong, message in ((dict(parameters=5), "parameters"), (dict(tokens=5), "tokens"), (dict(loss=9.3), "must fall")):
         with pytest.raises(ConfigError, match=message):
-            train.check_equal("tiny", [good, {**good, **wrong}])
+            train.check_equal(size, [good, {**good, **wrong}])
 
 
 def test_a_peer_that_is_not_known_or_not_installed_is_named(capfd):

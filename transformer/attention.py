@@ -30,7 +30,7 @@ def causal_mask(length):
 
 
 def attention_weights(query, key, mask=None):
-    """softmax(Q K^T / sqrt(K)), the weights of equation 1, computed in float32 whatever the input's precision.
+    """softmax(Q K^T / sqrt(K)), the weights of equation 1: the product in the input's precision, the softmax in float32.
 
     Args:
         query: (B, H, T, K); key: (B, H, S, K); mask: bool (B, T, S), or broadcastable to it; True is visible.
@@ -90,22 +90,18 @@ class MultiHeadAttention(keras.layers.Layer):
             return [ops.reshape(part, (batch, shape[0], 1, shape[1])) for part in parts]
         return ops.unstack(ops.transpose(ops.reshape(x, (batch, length, count, *shape)), (2, 0, 3, 1, 4)), count)
 
-    def queries(self, x, positions=None):
+    def queries(self, x):
         """The queries (B, H, T, K) of x (B, T, D), in cross-attention."""
-        return self._turned(self._split(self.projections[0](x))[0], positions)
+        return self._split(self.projections[0](x))[0]
 
-    def keys_values(self, source, positions=None):
+    def keys_values(self, source):
         """Keys and values of source (B, S, D), in cross-attention: a pair of (B, H, S, K), the thing that a cache holds."""
-        key, value = self._split(self.projections[1](source))
-        return self._turned(key, positions), value
+        return tuple(self._split(self.projections[1](source)))
 
     def queries_keys_values(self, x, positions=None):
         """Queries, keys and values of x (B, L, D), in self-attention: three times (B, H, L, K)."""
         query, key, value = self._split(self.projections[0](x))
-        return self._turned(query, positions), self._turned(key, positions), value
-
-    def _turned(self, x, positions):
-        return rotate(x, positions) if self.rotary else x
+        return (rotate(query, positions), rotate(key, positions), value) if self.rotary else (query, key, value)
 
     def _project(self, x, source, positions):
         if self.cross == (source is None):

@@ -16,7 +16,7 @@ import numpy as np
 
 from transformer.config import ConfigError
 
-FORMAT = 1
+FORMAT = 2  # 1: queries, keys and values of self-attention were three matrices
 
 # What may differ between the runs of one command in one folder: how long training lasts (and with it the slope of a cosine
 # or linear schedule), what is kept and shown of it, and where it runs.

@@ -26,7 +26,8 @@ def decode(step, state, config, *, batch_size, max_lengths, length, bos_id, eos_
         step: step(ids int32 (N,), position int32 scalar, state) -> (logits float (N, V) of the next token, state).
             Position 0 holds bos. What is constant for a sentence belongs in the function, not in the state.
         state: nested structure of tensors with leading dimension B; a beam repeats them to N rows and, after each
-            step, reorders the rows of what `step` returned. `step` must keep structure, shapes and dtypes.
+            step, reorders the rows of what `step` returned. `step` must keep structure and dtypes, and shapes but where
+            `Search.advance` is given a loop that lets them grow.
         config: DecodingConfig.
         batch_size: B, an int (or a scalar tensor in a tf.function).
         max_lengths: int32 (B,), the most tokens of each output, eos included; at most `length`, at least 1.

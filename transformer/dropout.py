@@ -57,7 +57,8 @@ class Dropout(keras.layers.Layer):
     """Zeroes a share `rate` of the elements in training and divides the others by 1 - rate.
 
     Which ones is a function of the layer's seed, the number of calls before this one, and the element's place. Seed and
-    number are variables of the model, so that a checkpoint continues the series.
+    number are variables of the model, so that a checkpoint continues the series. The replicas of a strategy drop the same
+    places of their different rows. What is kept is divided in the dtype of x: by 0.9014 for 0.9 in bfloat16.
     """
 
     def __init__(self, rate, **kwargs):

@@ -66,9 +66,16 @@ def export_ctranslate2(generator, folder, quantization="float32", texts=()):
 
 
 def sources_of(run, count=1000):
-    """The first `count` source texts that a finished run was tested on."""
-    with open(pathlib.Path(run) / "predictions.jsonl", encoding="utf-8") as file:
-        return [json.loads(line)["source"] for line in itertools.islice(file, count)]
+    """The first `count` source texts that a finished run was tested on.
+
+    Raises:
+        ConfigError: it was stopped before its scores.
+    """
+    try:
+        with open(pathlib.Path(run) / "predictions.jsonl", encoding="utf-8") as file:
+            return [json.loads(line)["source"] for line in itertools.islice(file, count)]
+    except OSError as error:
+        raise ConfigError(f"an export is compared on a run's test sources. Received: {error}. Run its training command again.") from None
 
 
 def compare(generator, translator, texts):

@@ -1,6 +1,7 @@
 """From strings to strings: tokenizer, model and decoding put together."""
 
 import concurrent.futures
+import contextlib
 import functools
 import os
 import pathlib
@@ -28,12 +29,13 @@ BREAKS = (r"(?<=[.!?])\s+|(?<=[。！？])", r"(?<=[,;:])\s+|(?<=[，；：、])
 
 
 def one_core_a_batch():
-    """Makes TensorFlow compute an operation on one core, before it has begun: the batches of a file, which are decoded side by
+    """Makes TensorFlow compute an operation on one core, unless it has begun: the batches of a file, which are decoded side by
     side, are then half as fast again. Other cores are free for other batches, so a single text gains nothing."""
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
-        tf.config.threading.set_intra_op_parallelism_threads(1)
+        with contextlib.suppress(RuntimeError):  # it has begun, in a notebook for example
+            tf.config.threading.set_intra_op_parallelism_threads(1)
 
 
 class Generator:

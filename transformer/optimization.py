@@ -52,7 +52,7 @@ class OneKernel:
     """Mixed into Adam or AdamW: TensorFlow updates a weight and its two moments in one pass over memory, not ten."""
 
     def update_step(self, gradient, variable, learning_rate):
-        if keras.backend.backend() != "tensorflow":
+        if keras.backend.backend() != "tensorflow" or self.amsgrad:
             return super().update_step(gradient, variable, learning_rate)
         import tensorflow as tf
 
@@ -69,10 +69,12 @@ def _handle(variable):
     return (variable.value if isinstance(variable, keras.Variable) else variable).handle
 
 
+@keras.saving.register_keras_serializable("transformer")
 class Adam(OneKernel, keras.optimizers.Adam):
     """Adam (Kingma & Ba 2015)."""
 
 
+@keras.saving.register_keras_serializable("transformer")
 class AdamW(OneKernel, keras.optimizers.AdamW):
     """Adam with decoupled weight decay (Loshchilov & Hutter 2019)."""
 

@@ -218,9 +218,9 @@ def settle_jit(trainee, config, progress, make_dataset, num_shapes=1):
         return f"jit {'on' if progress.jit else 'off'}: as this run began"
     variables = checkpoints.named_variables(trainee.model, trainee.optimizer)
     before = {name: variable.numpy() for name, variable in variables.items()}
-    batches = make_dataset(progress.step).take(1).repeat()
+    batches = make_dataset(progress.step).take(1).cache().repeat()
     plain, _, plain_seconds = _timed(trainee, False, batches)
-    progress.jit, reason = False, f"{plain_seconds:.2f} s a step, {steps:,} to go: too short for a compilation to pay"
+    reason, compiled = f"{plain_seconds:.2f} s a step, {steps:,} to go: too short for a compilation to pay", None
     if plain_seconds * steps > SHORT_TRAINING:
         compiled, compilation, compiled_seconds = _timed(trainee, True, batches)
         progress.jit = (plain_seconds - compiled_seconds) * steps > compilation * num_shapes
@@ -228,7 +228,7 @@ def settle_jit(trainee, config, progress, make_dataset, num_shapes=1):
             f"{plain_seconds:.2f} s a step without XLA, {compiled_seconds:.2f} s with it after {compilation:.0f} s of "
             f"compilation, {steps:,} steps to go"
         )
-    trainee.train_function, trainee.jit_compile = compiled if progress.jit else plain, progress.jit
+    trainee.train_function, trainee.jit_compile = compiled if progress.jit else plain, bool(progress.jit)
     trainee.num_traces = 1
     checkpoints.restore(variables, before)
     return f"jit {'on' if progress.jit else 'off'}: {reason}"

@@ -10,10 +10,14 @@ def build(task):
     import ctranslate2
     import sentencepiece
 
+    tokenizer = pathlib.Path(task["model"]) / "tokenizer" / "joint.model"
+    if not tokenizer.exists():
+        raise SystemExit("decode compares runs with one SentencePiece vocabulary for both languages. Received: another.")
+
     # Either every core translates batches of its own, or all cores share each batch.
     threads = dict(inter_threads=os.cpu_count(), intra_threads=1) if task["workers"] else dict(intra_threads=os.cpu_count())
     translator = ctranslate2.Translator(task["model"], compute_type=task["compute_type"], **threads)
-    processor = sentencepiece.SentencePieceProcessor(model_file=f"{task['model']}/tokenizer/joint.model")
+    processor = sentencepiece.SentencePieceProcessor(model_file=str(tokenizer))
     texts = pathlib.Path(task["source"]).read_text(encoding="utf-8").splitlines()
 
     def one_round(count):

@@ -49,6 +49,13 @@ def modules(size):
         "encoder": nn.TransformerEncoder(nn.TransformerEncoderLayer(**options), size["num_layers"]),
         "decoder": nn.TransformerDecoder(nn.TransformerDecoderLayer(**options), size["num_layers"]),
     })  # fmt: skip
+    # Dropout on embeddings and blocks only, as ours and Marian have it; PyTorch's layers would drop attention weights and
+    # activations too, which costs them time.
+    for module in model.modules():
+        if isinstance(module, nn.MultiheadAttention):
+            module.dropout = 0.0
+        elif isinstance(module, (nn.TransformerEncoderLayer, nn.TransformerDecoderLayer)):
+            module.dropout.p = 0.0
     nn.init.normal_(model["embedding"].weight, std=width**-0.5)
     angle = torch.arange(length)[:, None] * torch.exp(-math.log(10000.0) * torch.arange(0, width, 2) / width)
     positions = torch.stack([angle.sin(), angle.cos()], -1).reshape(length, width)
