@@ -7,7 +7,6 @@ Rerunning a command continues where it stopped.
 """
 
 import dataclasses
-import functools
 import json
 import pathlib
 import sys
@@ -24,7 +23,9 @@ def define_flags(flag_values):
     from absl import flags
 
     flags.DEFINE_string("run", "", "folder of the run; empty: runs/NAME_OF_THE_FLAGFILE", flag_values=flag_values)
-    flags.DEFINE_list("seeds", [], "several seeds, comma-separated: a run each, and their mean and deviation", flag_values=flag_values)
+    flags.DEFINE_list(
+        "seeds", [], "several seeds, comma-separated: a run each, and their mean and deviation", flag_values=flag_values
+    )
 
 
 def run(task, training, data, model, tokenizer, flag_values):
@@ -40,6 +41,16 @@ def run(task, training, data, model, tokenizer, flag_values):
         runs = {seed: dataclasses.replace(training, seed=seed) for seed in seeds or [training.seed]}
     except ValueError as error:
         raise ConfigError(f"seeds must be whole numbers. Received: {','.join(flag_values['seeds'].value)} ({error}).") from None
+    if len(set(seeds)) < len(seeds):
+        raise ConfigError(f"seeds must differ. Received: {','.join(flag_values['seeds'].value)}. Name each once.")
+    if seeds and (folder / "config.json").exists():
+        raise ConfigError(
+            f"several seeds need a folder of their own. Received: {folder}, which holds one run. Use another --run."
+        )
+    if (data.labels or data.labels_file) and task.task not in ("classification", "multilabel"):
+        raise ConfigError(
+            f"labels have names in classification and multilabel alone. Received: task={task.task!r}. Leave them out."
+        )
     from data.labelled import load_labelled
     from data.report import format_report
 
@@ -59,19 +70,29 @@ def run(task, training, data, model, tokenizer, flag_values):
 
 def finetune(folder, configs, labelled):
     """One run: trains and reports; returns its scores, or the exit code where a signal stopped it."""
+    from transformer.checkpoints import write_json
     from transformer.encoders import new_encoder
     from transformer.pipelines import TextPipeline
 
     task, training, data, model, tokenizer = configs
-    texts = [text for example in labelled.splits["train"] for text in (example.text, example.pair) if text]
-    fresh = functools.partial(new_encoder, model, tokenizer, texts, task.max_length)
-    trained = TextPipeline(task, fresh if task.pretrained == "none" else None)
-    begun = {name: section for name, section in sections(data, model, tokenizer).items() if name == "labelleddata" or task.pretrained == "none"}
-    progress, stopped = trained.train(labelled, training, folder, begun)
+
+    def fresh():
+        texts = [text for example in labelled.splits["train"] for text in example.key if text]
+        return new_encoder(model, tokenizer, texts, task.max_length)
+
+    def claimed():
+        write_flagfile(
+            configs, folder / "flags.cfg", "Replays this run: python finetune.py --flagfile=THIS_FILE --run=NEW_FOLDER"
+        )
+        write_json(folder / "data_report.json", labelled.report)
+
+    new = task.pretrained == "none"
+    trained = TextPipeline(task, fresh if new else None)
+    begun = sections(data, *((model, tokenizer) if new else ()))
+    progress, stopped = trained.train(labelled, training, folder, begun, claimed)
     if stopped:
         print(f"{stopped.name}: saved at step {progress.step} in {folder}. The same command continues from there.")
         return 128 + stopped
-    write_flagfile(configs, folder / "flags.cfg", "Replays this run: python finetune.py --flagfile=THIS_FILE --run=NEW_FOLDER")
     trained.save(folder)
     return write_results(folder, trained, labelled, progress)
 
@@ -80,22 +101,36 @@ def write_results(folder, trained, labelled, progress):
     """Scores the test set and writes the report, with predictions.jsonl, scores.json and pictures; returns the scores."""
     from transformer.checkpoints import write_json, write_text
     from transformer.evaluation import peak_memory_gib
-    from transformer.reports import overfitting_remark, report_text, write_report
+    from transformer.reports import overfitting_remark, report_text, tensorboard_images, write_report
     from transformer.visualization import read_curves
 
     test = labelled.splits["test"]
     predictions, _ = trained.predict(test)
     report = trained.task.report(test, predictions, train=labelled.splits["train"], **trained.tuned)
-    answers = trained.task.answers(test, predictions, **trained.tuned)
-    rows = [json.dumps({**example._asdict(), "prediction": answer}, ensure_ascii=False) for example, answer in zip(test, answers)]
+    answers = trained.answers(test, predictions)
+    rows = [
+        json.dumps({**example._asdict(), "prediction": answer}, ensure_ascii=False) for example, answer in zip(test, answers)
+    ]
     write_text(folder / "predictions.jsonl", "\n".join(rows) + "\n")
-    points = [(step, name, value) for name, (steps, values) in read_curves(folder).items() for step, value in zip(steps, values)]
+    points = [
+        (step, name, value) for name, (steps, values) in read_curves(folder).items() for step, value in zip(steps, values)
+    ]
     write_report(folder, report, points)
+    write_images(folder, tensorboard_images(report), progress.step)
     scores = report["scores"] | {"parameters": trained.model.count_params(), "peak_memory_gib": peak_memory_gib()}
     scores |= progress.summary()
     write_json(folder / "scores.json", scores)
     print(f"\n{report_text(report)}\n{overfitting_remark(points)}\nreport in {folder}/report.md", flush=True)
     return scores
+
+
+def write_images(folder, images, step):
+    """Shows the pictures of a report in TensorBoard."""
+    import tensorflow as tf
+
+    with tf.summary.create_file_writer(str(folder / "tensorboard")).as_default(step=step):
+        for name, image in images.items():
+            tf.summary.image(name, image)
 
 
 def summarise(folder, found):

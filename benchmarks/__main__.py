@@ -49,7 +49,7 @@ def measure(command):
             facts["matmul_peak"] = machine.matmul_peak()
         print(f"{json.dumps(facts)}\n\n{table(rows)}")
         if config.json:
-            write_text(config.json, json.dumps({"benchmark": command, "machine": facts, "rows": rows}, indent=1) + "\n")
+            write_text(config.json, json.dumps({"benchmark": command, "rounds": config.rounds, "machine": facts, "rows": rows}, indent=1) + "\n")
 
     return run
 

@@ -9,10 +9,12 @@ RESULTS = pathlib.Path(__file__).parent / "results"
 def readme_table():
     """Markdown: each benchmark's contestants with their ratio to the first, and the machine below."""
     train, decode = (json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8")) for name in ("train", "decode"))
-    lines = ["| training step | parameters | tokens/s | against `torch` | peak memory |", "|---|---|---|---|---|"]
+    machine = train["machine"]
+    peaks = machine["matmul_peak"]
+    lines = ["| training step | parameters | tokens/s | against `torch` | of the matmul peak | peak memory |", "|---|---|---|---|---|---|"]
     lines += [
         f"| {row['size']}: {row['name']} | {row['parameters'] / 1e6:.1f} M | {row['tokens_per_second']:,.0f} | {row['ratio']:.2f} "
-        f"| {row['peak_memory_gib']:.2f} GiB |"
+        f"| {row['flops'] / peaks['bfloat16' if 'bfloat16' in row['name'] else 'float32']:.0%} | {row['peak_memory_gib']:.2f} GiB |"
         for row in train["rows"]
     ]
     lines += ["", "| decoding | sentences/s | against `ctranslate2` | same outputs |", "|---|---|---|---|"]
@@ -21,9 +23,8 @@ def readme_table():
         f"| {row['sentences_per_second']:,.0f} | {row['ratio']:.2f} | {row['same']:.1%} |"
         for row in decode["rows"]
     ]
-    machine = train["machine"]
-    peaks = ", ".join(f"{name} {peak / 1e9:,.0f} GFLOP/s" for name, peak in machine["matmul_peak"].items())
-    note = f"Machine: {machine['cores']} cores, {machine['memory_gib']:.0f} GiB, {', '.join(machine['units'])}; matrix products reach {peaks}."
+    reached = ", ".join(f"{name} {peak / 1e9:,.0f} GFLOP/s" for name, peak in peaks.items())
+    note = f"Machine: {machine['cores']} cores, {machine['memory_gib']:.0f} GiB, {', '.join(machine['units'])}; matrix products reach {reached}."
     return "\n".join([*lines, "", note])
 
 

@@ -161,10 +161,12 @@ def one_a_row(lengths, most_shapes=6):
         lengths: int (n,), n > 0.
 
     >>> one_a_row(np.array([3, 5, 9, 30])).shapes.tolist()
-    [[8, 1], [16, 1], [32, 1]]
+    [[8, 1], [16, 1], [30, 1]]
     """
     shares = np.linspace(0, 1, most_shapes + 1)[1:]
-    shapes = np.unique(-(-np.quantile(lengths, shares, method="higher") // 8) * 8).astype(np.int64)
+    multiples = -(-np.quantile(lengths, shares, method="higher") // 8) * 8
+    # No longer than the longest text: an encoder may have no position there.
+    shapes = np.unique(np.minimum(multiples, np.max(lengths))).astype(np.int64)
     ones = np.ones(len(shapes), np.int64), np.ones(len(lengths), np.int64)
     kinds = np.searchsorted(shapes, lengths)
     return Packing(np.stack([shapes, ones[0]], 1), kinds, np.arange(len(lengths) + 1), np.stack([lengths, ones[1]], 1))

@@ -6,6 +6,7 @@ file and line.
 
 import dataclasses
 import functools
+import hashlib
 import operator
 from typing import NamedTuple
 
@@ -66,7 +67,7 @@ def load_labelled(config: LabelledDataConfig, task):
     return _labelled(splits, names, task, config, problems, required=SPLITS)
 
 
-def labelled_from(task, train, validation=None, test=None, config=LabelledDataConfig()):
+def labelled_from(task, train=None, validation=None, test=None, config=LabelledDataConfig()):
     """The same from data in memory.
 
     >>> labelled_from("classification", (["so good", "so bad"], ["positive", "negative"])).splits["train"][0]
@@ -77,7 +78,8 @@ def labelled_from(task, train, validation=None, test=None, config=LabelledDataCo
         train: (texts, labels) or (texts, labels, second texts); a DataFrame or another mapping of columns, or a list of
             dicts, whose columns the configuration names; a tf.data.Dataset of (text, label), ((text, pair), label) or of
             dicts, batched or not. For spans these have id, question, context and answers, or there is a list of Question.
-        validation, test: the same; without `validation` it is a share of the training data, and may be empty.
+        validation, test: the same; without `validation` it is a share of the training data, and may be empty. A test alone
+            needs the names of its labels in the configuration.
         config: columns, labels, the share, lowercase; its files are not read.
 
     Returns:
@@ -93,6 +95,13 @@ def labelled_from(task, train, validation=None, test=None, config=LabelledDataCo
               for split, data in given.items()}  # fmt: skip
     required = [split for split, data in given.items() if data is not None]
     return _labelled(splits, (), task, dataclasses.replace(config, test_share=0.0), problems, required)
+
+
+def fingerprint(labelled):
+    """A hash of what training sees of Labelled, 16 hexadecimal digits: the same texts and labels in the same order."""
+    seen = [(*example.key, example.answers if isinstance(example, Question) else example.label)
+            for split in ("train", "validation") for example in labelled.splits[split]]  # fmt: skip
+    return hashlib.sha256(repr((labelled.labels, seen)).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def _check_task(task):
@@ -305,7 +314,7 @@ def _labelled(splits, names, task, config, problems, required):
         check = functools.partial(_check_examples, convert=converter(task, names))
     kept = {split: check(examples, split == "train", problems.logs[split]) for split, examples in splits.items()}
     problems.refuse(names)
-    if not kept["train"]:
+    if not kept["train"] and "train" in required:
         raise DataError("training needs examples that are not empty. Received: none. Look at the column flags.")
     _report_repeats(kept, problems.logs)
     report = {

@@ -96,12 +96,54 @@ def test_a_run_of_train_is_fine_tuned_with_lora_and_seeds(folder):
     assert "(2 seeds)" in done.stdout and (folder / "tuned" / "seed-2" / "report.md").exists()
 
 
+QUESTIONS = [
+    {"id": str(n), "question": "Who has it?", "context": f"The {thing} is with {name}.", "answers": [{"text": name, "answer_start": 13 + len(thing)}]}
+    for n, (thing, name) in enumerate([(thing, name) for thing in ("hat", "book", "pen", "cup") for name in ("Ann", "Bob", "Eve")] * 5)
+]  # fmt: skip
+SQUAD = {
+    "data": [
+        {
+            "paragraphs": [
+                {"context": q["context"], "qas": [{k: q[k] for k in ("id", "question", "answers")}]} for q in QUESTIONS
+            ]
+        }
+    ]
+}
+OTHER_TASKS = {
+    "spans": (json.dumps(SQUAD), "json", ["--stride=4"], "exact_match"),
+    "regression": ("".join(f"{'word ' * n}\t{n}\n" for n in (1, 2, 3, 4) * 12), "tsv", [], "pearson"),
+    "multilabel": ("".join(f"{text}\t{text.replace(' ', ',')}\n" for text in ("red", "blue", "red blue") * 16), "tsv", [], "f1_micro"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("task", OTHER_TASKS)
+def test_the_other_tasks_run_to_their_report(folder, task):
+    text, suffix, more, metric = OTHER_TASKS[task]
+    path = folder / f"{task}.{suffix}"
+    path.write_text(text, encoding="utf-8")
+    files = [f"--{split}_files={path.name}" for split in ("train", "validation", "test")]
+    done = run(*arguments(folder, task, f"--task={task}", "--epochs=1", "--precision=bfloat16", *files, *more))
+    assert metric in json.loads((folder / task / "scores.json").read_text()) and metric in done.stdout
+    assert {"report.md", "flags.cfg", "data_report.json"} <= {path.name for path in (folder / task).iterdir()}
+
+
+def test_other_data_in_the_same_folder_is_refused(folder, whole):
+    rows = (folder / "train.tsv").read_text(encoding="utf-8").splitlines(keepends=True)
+    (folder / "other.tsv").write_text("".join(rows[1:]), encoding="utf-8")
+    done = run(*arguments(folder, "whole", "--train_files=other.tsv"), check=False)
+    assert done.returncode == 2 and "training and validation texts" in done.stderr
+    assert run(*arguments(folder, "whole")).returncode == 0  # and a finished run says its scores again
+
+
 @pytest.mark.parametrize("more, message", [
     (["--pretrained=nowhere/model"], "a pretrained model must be a folder or a preset's name. Received: nowhere/model"),
     (["--task=regression"], "the label of a regression must be a number"),
     (["--keep_best_metric=bleu"], "keep_best_metric must be one of accuracy, f1"),
     (["--pretrained=/", "--d_model=64"], "the flags of model and tokenizer belong to --pretrained=none. Received: --"),
     (["--seeds=1,x"], "seeds must be whole numbers. Received: 1,x"),
+    (["--seeds=1,1"], "seeds must differ"),
+    (["--label_smoothing=0.1", "--task=multilabel"], "label_smoothing needs task='classification'"),
+    (["--encoder_dropout=0.2"], "encoder_dropout is of a pretrained encoder"),
     (["--text_column=9"], "a row must have"),
 ])  # fmt: skip
 def test_a_user_s_mistake_ends_in_a_sentence(folder, more, message):

@@ -104,7 +104,10 @@ def test_a_text_model_is_saved_whole(name, tmp_path):
 
 @pytest.mark.parametrize("name", HEADS)
 def test_the_objective_ignores_rows_that_fill_up(name):
-    model = text_model(type(HEADS[name][0]).from_config(HEADS[name][0].get_config()), config=CONFIG.__class__(**{**vars(CONFIG), "dropout": 0.0}))
+    model = text_model(
+        type(HEADS[name][0]).from_config(HEADS[name][0].get_config()),
+        config=CONFIG.__class__(**{**vars(CONFIG), "dropout": 0.0}),
+    )
     model.head.dropout.rate = 0.0
     targets = np.array(HEADS[name][1], "float32" if name == "regression" else "int32")
     empty = np.full_like(targets, np.nan if name == "regression" else -1)
@@ -125,7 +128,9 @@ def test_lora_changes_nothing_at_first_learns_little_and_is_merged_when_saved(tm
     added = [variable for variable in model.trainable_variables if variable.name in ADDED]
     # Two matrices for each of query_key_value, output, inner and outer, in two layers: rank * (in + out).
     assert sum(v.numpy().size for v in added) == 2 * 2 * (16 + 48 + 16 + 16 + 16 + 32 + 32 + 16)
-    assert trained == sum(v.numpy().size for v in added) + 16 * 16 + 16 + 16 * 3 + 3 and total == trained + sum(f.size for f in frozen)
+    assert trained == sum(v.numpy().size for v in added) + 16 * 16 + 16 + 16 * 3 + 3 and total == trained + sum(
+        f.size for f in frozen
+    )
     for variable in added:
         variable.assign(np.random.default_rng(1).normal(size=variable.shape) * 0.1)
     changed = model((IDS, TYPES)).numpy()
@@ -136,7 +141,9 @@ def test_lora_changes_nothing_at_first_learns_little_and_is_merged_when_saved(tm
     assert not [v for v in again.weights if v.name in ADDED]
 
 
-@pytest.mark.parametrize("targets, names", [(("attention",), {"query_key_value", "output"}), (("feed_forward",), {"inner", "outer"})])
+@pytest.mark.parametrize(
+    "targets, names", [(("attention",), {"query_key_value", "output"}), (("feed_forward",), {"inner", "outer"})]
+)
 def test_lora_is_put_where_it_is_wanted(targets, names):
     model = text_model(ClassificationHead(3))
     choose_trainable(model, TaskConfig(tuning="lora", lora_targets=targets))

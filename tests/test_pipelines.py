@@ -1,11 +1,17 @@
 """pipeline(...): called, taught, evaluated, saved; with shapes as Hugging Face's have them."""
 
+import pathlib
+import signal
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from data.config import DataError, LabelledDataConfig
 from data.squad import Question
+from transformer import pipelines
 from transformer.config import ConfigError, ModelConfig, TaskConfig, TokenizerConfig
 from transformer.encoders import new_encoder
 from transformer.pipelines import GenerationPipeline, TextPipeline, pipeline
@@ -13,7 +19,12 @@ from transformer.text_inputs import Window
 from transformer.text_tasks import Features, Spans, _place
 
 GOOD, BAD = ("good", "great", "fine", "lovely"), ("bad", "awful", "dull", "poor")
-WORDS = [f"{start} {word} {end}" for start in ("so", "a", "very", "this was") for end in ("film", "book", "") for word in (*GOOD, *BAD)]
+WORDS = [
+    f"{start} {word} {end}"
+    for start in ("so", "a", "very", "this was")
+    for end in ("film", "book", "")
+    for word in (*GOOD, *BAD)
+]
 LABELS = ["positive" if any(word in text.split() for word in GOOD) else "negative" for text in WORDS]
 SIZES = ModelConfig(d_model=16, num_heads=2, num_layers=1, ffn_dim=32, norm="pre")
 FAST = dict(epochs=12, batch_size=16, learning_rate=1e-2, checkpoint_every=1000, log_every=1000)
@@ -73,12 +84,67 @@ def test_what_fit_takes(kind):
     assert taught.task.labels == ("negative", "positive") and len(taught("so good")) == 1
 
 
-def test_fit_again_goes_on_learning(classifier):
-    again = fresh().fit(WORDS, LABELS, **{**FAST, "epochs": 1})
-    first = again.evaluate(WORDS, LABELS)["scores"]["log_loss"]
+@pytest.mark.parametrize("tuning", ["full", "lora"])
+def test_fit_again_goes_on_with_the_same_encoder(tuning):
+    again = fresh(tuning=tuning).fit(WORDS, LABELS, **{**FAST, "epochs": 1})
     encoder = again.model.encoder
-    again.fit(WORDS, LABELS, **FAST)
-    assert again.model.encoder is encoder and again.evaluate(WORDS, LABELS)["scores"]["log_loss"] < first
+    again.fit(WORDS, LABELS, **{**FAST, "epochs": 1})
+    assert again.model.encoder is encoder
+
+
+def test_a_run_continues_in_one_process_and_refuses_other_data(tmp_path):
+    options = dict(run=tmp_path / "run", **{**FAST, "epochs": 2})
+    first, second = fresh().fit(WORDS, LABELS, **options), fresh().fit(WORDS, LABELS, **options)
+    assert first(WORDS) == second(WORDS)  # it was over: nothing was learnt again
+    with pytest.raises(ConfigError, match="training and validation texts"):
+        fresh().fit(WORDS, LABELS[::-1], **options)
+
+
+def test_a_fit_that_fails_leaves_the_pipeline_as_it_was():
+    taught = fresh().fit(WORDS, LABELS, **{**FAST, "epochs": 1})
+    before = taught(WORDS)
+    with pytest.raises(ConfigError, match="keep_best_metric"):
+        taught.fit(WORDS, list("wxyz") * 24, keep_best_metric="nothing")
+    assert taught(WORDS) == before
+
+
+def test_label_smoothing_reaches_the_head():
+    assert fresh().fit(WORDS, LABELS, label_smoothing=0.3, **{**FAST, "epochs": 1}).model.head.label_smoothing == 0.3
+    with pytest.raises(ConfigError, match="label_smoothing needs task='classification'"):
+        fresh("regression").fit(["a", "b"], [1.0, 2.0], label_smoothing=0.3)
+
+
+def test_a_signal_ends_fit(tmp_path, monkeypatch):
+    handlers = []
+    monkeypatch.setattr(pipelines, "choose_weights", lambda *arguments: pytest.fail("it was stopped"))
+    make = pipelines.training_dataset
+
+    def stopping(*arguments):
+        return make(*arguments).map(
+            lambda *element: (tf.py_function(lambda: signal.raise_signal(signal.SIGINT), [], []), element)[1]
+        )
+
+    monkeypatch.setattr(pipelines, "training_dataset", stopping)
+    with pytest.raises(KeyboardInterrupt, match="saved in"):
+        fresh().fit(WORDS, LABELS, run=tmp_path / "run", **FAST)
+    assert not handlers
+
+
+MIRRORED = """
+import tensorflow as tf
+tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2)
+from tests.test_pipelines import FAST, LABELS, WORDS, fresh
+taught = fresh().fit(WORDS, LABELS, distribution="mirrored", **{**FAST, "epochs": 6})
+print("accuracy", taught.evaluate(WORDS, LABELS)["scores"]["accuracy"])
+"""
+
+
+def test_two_replicas():
+    done = subprocess.run(
+        [sys.executable, "-c", MIRRORED], cwd=pathlib.Path(__file__).parents[1], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert float(done.stdout.split("accuracy")[-1]) > 0.8
 
 
 def test_pairs_and_regression():
@@ -96,6 +162,8 @@ def test_several_labels():
     data = [text.split() for text in texts if text]
     taught = fresh("multilabel", texts).fit([text for text in texts if text], data, **FAST)
     assert taught.task.labels == ("blue", "green", "red") and 0 < taught.tuned["threshold"] < 1
+    assert all(row["score"] >= taught.tuned["threshold"] for row in taught("red blue"))
+    assert taught(["red", "blue"]) == [taught("red"), taught("blue")]
     found = {row["label"]: row["score"] for row in taught("red blue", top_k=None)}
     assert min(found["red"], found["blue"]) > found["green"]
 
@@ -110,6 +178,8 @@ def test_questions():
     answer = taught(question="what?", context="bob has jam.")[0]
     assert answer["answer"] == "jam" and (answer["start"], answer["end"]) == (8, 11) and 0 < answer["score"] <= 1
     assert taught.evaluate(questions)["scores"]["exact_match"] > 80
+    # In a test nothing is dropped: neither an answer that is not there nor an empty context.
+    assert taught.evaluate([questions[0]._replace(answers=((0, "zzz"),)), questions[1]._replace(context="  ")])["examples"] == 2
 
 
 def test_a_place_by_hand():
@@ -124,8 +194,14 @@ def test_a_place_by_hand():
 
 def test_the_best_span_over_windows_by_hand():
     question = Question("1", "q", "aa bb cc", ((3, "bb"),))
-    windows = (Window(0, [1, 2, 5, 6], [0] * 4, [None, None, (0, 2), (3, 5)]), Window(0, [1, 2, 6, 7], [0] * 4, [None, None, (3, 5), (6, 8)]))
-    outputs = [np.log([[0.1, 0.2], [0.1, 0.1], [0.5, 0.1], [0.3, 0.6]]), np.log([[0.5, 0.4], [0.1, 0.1], [0.3, 0.2], [0.1, 0.3]])]
+    windows = (
+        Window(0, [1, 2, 5, 6], [0] * 4, [None, None, (0, 2), (3, 5)]),
+        Window(0, [1, 2, 6, 7], [0] * 4, [None, None, (3, 5), (6, 8)]),
+    )
+    outputs = [
+        np.log([[0.1, 0.2], [0.1, 0.1], [0.5, 0.1], [0.3, 0.6]]),
+        np.log([[0.5, 0.4], [0.1, 0.1], [0.3, 0.2], [0.1, 0.3]]),
+    ]
     features = Features([], [], np.zeros((2, 2)), [4, 4], windows)
     (best,) = Spans((), TaskConfig(task="spans")).predictions([question], features, outputs)
     # aa bb: 0.5 * 0.6 in the first window; none: the smaller of 0.1 * 0.2 and 0.5 * 0.4.
@@ -140,12 +216,16 @@ def test_an_untaught_model_says_so_and_wrong_input_too(classifier):
         pipeline("poetry", model="x")
     with pytest.raises(ConfigError, match="an input must have text"):
         classifier([{"txt": "a"}])
+    with pytest.raises(ConfigError, match="texts must be all alone or all in pairs"):
+        classifier(["a", {"text": "b", "text_pair": "c"}])
     with pytest.raises(ConfigError, match="keep_best_metric must be one of accuracy"):
         fresh().fit(WORDS, LABELS, keep_best_metric="bleu")
 
 
 def test_generation_has_the_names_of_its_task():
-    assert GenerationPipeline(lambda texts: [text.upper() for text in texts], "translation_text")("a b") == [{"translation_text": "A B"}]
+    assert GenerationPipeline(lambda texts: [text.upper() for text in texts], "translation_text")("a b") == [
+        {"translation_text": "A B"}
+    ]
 
 
 def test_columns_have_names():

@@ -241,6 +241,13 @@ class TaskConfig:
             raise ConfigError(
                 f"lora_targets must be attention, feed_forward or both. Received: {','.join(self.lora_targets) or 'none'}."
             )
+        if self.task == "spans" and self.stride >= self.max_length - 8:
+            raise ConfigError(
+                f"stride must leave room for new text in a window. Received: stride={self.stride}, max_length={self.max_length}. "
+                "Use a smaller --stride."
+            )
+        if self.encoder_dropout >= 0 and self.pretrained == "none":
+            raise ConfigError("encoder_dropout is of a pretrained encoder. Received: pretrained='none'. Use --dropout.")
         if self.class_weights != "none" and self.task != "classification":
             raise ConfigError(f"class_weights={self.class_weights!r} needs task='classification'. Received: task={self.task!r}.")
 
@@ -266,6 +273,7 @@ class FinetuningConfig(TrainingConfig):
     weight_decay: float = option(0.01, "decoupled, with --optimizer=adamw", minimum=0.0)
     clip_norm: float = option(1.0, "largest global norm of the gradient; 0: no limit", minimum=0.0)
     label_smoothing: float = option(0.0, "probability mass spread over the classes", minimum=0.0, maximum=0.99)
+    log_every: int = option(20, "steps between lines of the log", minimum=1)
     eval_every: int = option(0, "steps between validations; 0: after each epoch", minimum=0)
     checkpoint_every: int = option(200, "steps between checkpoints", minimum=1)
     keep_checkpoints: int = option(1, "newest checkpoints to keep, besides the best", minimum=1)

@@ -22,7 +22,8 @@ def choose_trainable(model, config):
     """
     if config.tuning == "lora":
         for layer in projections(model.encoder, config.lora_targets):
-            layer.enable_lora(config.lora_rank, lora_alpha=config.lora_alpha)
+            if not layer.lora_enabled:  # a second training goes on with the changes of the first
+                layer.enable_lora(config.lora_rank, lora_alpha=config.lora_alpha)
     if config.tuning != "full":
         for variable in model.encoder.weights:
             if variable.name not in ADDED:

@@ -11,14 +11,16 @@ Where text becomes batches it is data/ that makes them: like the programs, this 
 import dataclasses
 import json
 import pathlib
+import sys
 import tempfile
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from data.batches import Plan, Texts, batch_at, training_dataset
 from data.config import LabelledDataConfig
-from data.labelled import labelled_from
+from data.labelled import fingerprint, labelled_from
 from data.report import format_lengths, length_report
 from transformer import checkpoints, lora
 from transformer.config import ConfigError, FinetuningConfig, TaskConfig
@@ -28,7 +30,7 @@ from transformer.heads import TextModel
 from transformer.objectives import HeadObjective
 from transformer.text_inputs import load_text_inputs
 from transformer.text_tasks import TASKS
-from transformer.training import choose_weights, make_strategy, make_trainee, set_precision, start_training
+from transformer.training import choose_weights, make_strategy, make_trainee, precision_warning, set_precision, start_training
 
 # Tasks by the names that users of Hugging Face know, on an encoder and on an encoder-decoder.
 TEXT_PIPELINES = {"text-classification": "classification", "text-regression": "regression", "question-answering": "spans"}
@@ -88,7 +90,7 @@ class TextPipeline:
         self.config = config
         dropout = None if config.encoder_dropout < 0 else config.encoder_dropout
         self.make_encoder = make_encoder or (lambda: load_encoder(config.pretrained, dropout))
-        self.task = self.model = self.tokenizer = None
+        self.task = self.model = self.tokenizer = self._forward = None
         self.tuned = {}
 
     @classmethod
@@ -104,11 +106,19 @@ class TextPipeline:
             config = TaskConfig(**{name: tuple(value) if isinstance(value, list) else value
                                    for name, value in state["config"].items()})  # fmt: skip
             new = cls(config)
-            new.model = keras.models.load_model(folder / "model.keras", safe_mode=True, compile=False)
+            new._set_model(keras.models.load_model(folder / "model.keras", safe_mode=True, compile=False))
+            new.task, new.tuned = TASKS[config.task](state["labels"], config), state["tuned"]
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ConfigError(f"a fine-tuned model's folder must be whole. Received: {folder} ({error}). Run it again.") from None
-        new.task, new.tuned, new.tokenizer = TASKS[config.task](state["labels"], config), state["tuned"], load_text_inputs(folder / "tokenizer")
+            raise ConfigError(
+                f"a fine-tuned model's folder must be whole. Received: {folder} ({error}). Run it again."
+            ) from None
+        new.tokenizer = load_text_inputs(folder / "tokenizer")
         return new
+
+    def _set_model(self, model):
+        self.model = model
+        # Not `predict`, which under a strategy with several replicas gives each of them the whole batch.
+        self._forward = tf.function(lambda ids, types: model((ids, types), training=False), reduce_retracing=True)
 
     def save(self, folder):
         """Writes model.keras, tokenizer/ and task.json into a folder; `pipeline(task, model=folder)` reads them."""
@@ -126,32 +136,38 @@ class TextPipeline:
         Args:
             inputs: a text, a pair {"text": str, "text_pair": str}, for question answering {"question": str, "context": str};
                 or a list of such. `pair`: the parts of one pair as keywords instead.
-            top_k: how many labels a text gets, the likeliest first; None: all.
+            top_k: how many labels a text gets, the likeliest first; None: all. 1, where a text can have several labels: those
+                that apply.
 
         Returns:
             For one input a list of dicts: {"label", "score"}, {"score"} for a regression, {"answer", "start", "end", "score"}
-            for a question. For a list of inputs one such dict for each; with another top_k than 1 a list of dicts for each.
+            for a question. For a list of inputs one such dict for each; a list of dicts for each where there can be several.
         """
         self._check_taught()
         inputs = pair if inputs is None else inputs
         several = isinstance(inputs, (list, tuple))
         examples = [_example(one, self.config.task) for one in (inputs if several else [inputs])]
-        answers = self.task.answers(examples, self.predict(examples)[0], **self.tuned) if examples else []
-        answers = [rows[:top_k] for rows in answers]
-        return ([rows[0] for rows in answers] if top_k == 1 else answers) if several else answers[0]
+        answers = self.answers(examples, self.predict(examples)[0], top_k) if examples else []
+        single = top_k == 1 and self.config.task != "multilabel"
+        return ([rows[0] for rows in answers] if single else answers) if several else answers[0]
+
+    def answers(self, examples, predictions, top_k=1):
+        """The answers to predictions of examples, a list of dicts for each; see `__call__`."""
+        rows = self.task.answers(examples, predictions, **self.tuned)
+        return [self.task.chosen(row, **self.tuned) if top_k == 1 else row[:top_k] for row in rows]
 
     def predict(self, examples, batch_size=BATCH):
-        """The task's predictions for examples, and the mean loss (nats, or squared error; NaN without labels)."""
+        """The task's predictions for examples, and the mean loss (nats, or squared error); without labels it means nothing."""
         return self._predict(examples, self.task.features(self.tokenizer, examples), batch_size)
 
     def _predict(self, examples, features, batch_size):
         texts = self._texts(features)
-        plan = Plan(texts, max(map(len, features.ids)) + 8, seed=0, rows=min(batch_size, len(features.ids)))
+        plan = Plan(texts, max(map(len, features.ids)), seed=0, rows=min(batch_size, len(features.ids)))
         outputs, losses, counts, head = [None] * len(texts), 0.0, 0.0, self.model.head
         for step in range(plan.steps_per_epoch):
             _, _, numbers = plan.batch(step)
             inputs, targets = batch_at(texts, plan, step)
-            found = self.model.predict_on_batch(inputs)
+            found = self._forward(*inputs)
             loss, count = head.loss(targets, found)
             losses, counts = losses + float(loss), counts + float(count)
             for (number,), row in zip(numbers, np.asarray(head.predictions(found))):
@@ -164,6 +180,9 @@ class TextPipeline:
     def _summary(self, learnt, features, plan, jit):
         trained, total = learnt
         lengths = format_lengths(length_report(features.lengths, self.config.max_length))
+        if features.windows:
+            questions = len({window.example for window in features.windows})
+            lengths = f"{len(features.windows):,} windows of {questions:,} questions; {lengths}"
         return (
             f"{lengths}\n{total:,} parameters, {trained:,} of them learnt ({trained / total:.2%}); {len(features.ids):,} inputs in "
             f"{plan.steps_per_epoch:,} batches; shapes {plan.shapes}; padding {plan.padding_share:.1%}; {jit}"
@@ -172,7 +191,8 @@ class TextPipeline:
     def _check_taught(self):
         if self.model is None:
             raise ConfigError(
-                f"a pretrained model must be taught its task. Received: {self.config.pretrained}, which was not. Call fit first."
+                "a pretrained model must be taught its task. Received: "
+                f"{self.config.pretrained}, which was not. Call fit first."
             )
 
     def fit(self, texts, labels=None, pairs=None, validation_data=None, run=None, data=LabelledDataConfig(), **options):
@@ -195,33 +215,52 @@ class TextPipeline:
         train = texts if labels is None else (texts, labels, *([] if pairs is None else [pairs]))
         labelled = labelled_from(self.config.task, train, validation=validation_data, config=data)
         with tempfile.TemporaryDirectory() as temporary:
-            self.train(labelled, FinetuningConfig(**options), pathlib.Path(run or temporary))
+            _, stopped = self.train(labelled, FinetuningConfig(**options), pathlib.Path(run or temporary))
+        if stopped:
+            raise KeyboardInterrupt(f"{stopped.name}: the training was stopped" + (f" and is saved in {run}" if run else ""))
         return self
 
     def evaluate(self, texts, labels=None, pairs=None, data=LabelledDataConfig()):
         """The report on labelled texts: see transformer.reports. Arguments: as for `fit`."""
         self._check_taught()
         given = texts if labels is None else (texts, labels, *([] if pairs is None else [pairs]))
-        data = dataclasses.replace(data, labels=self.task.labels, labels_file="", validation_share=0.0)
-        examples = labelled_from(self.config.task, given, config=data).splits["train"]
-        return self.report(examples)
+        data = dataclasses.replace(data, labels=self.task.labels, labels_file="")
+        return self.report(labelled_from(self.config.task, test=given, config=data).splits["test"])
 
     def report(self, examples, train=()):
         """The report on examples; `train`: those that were learnt from, for the baselines."""
         return self.task.report(examples, self.predict(examples)[0], train=train, **self.tuned)
 
-    def train(self, labelled, config, folder, sections=None):
-        """Fine-tunes on a data.labelled.Labelled in a run folder, or continues to; leaves the best weights in the model.
+    def train(self, labelled, config, folder, sections=None, claimed=lambda: None):
+        """Fine-tunes on a data.labelled.Labelled in a run folder, or continues to; leaves the best weights in the model, or after
+        a signal the last ones. Where it fails, the pipeline is as it was.
 
         Args:
             labelled: its splits "train" and "validation" count.
             config: FinetuningConfig.
             folder: the run folder.
             sections: of config.json, besides those of task and training.
+            claimed: called once the folder is this run's, to write more into it.
 
         Returns:
             The Progress, and the signal that stopped the training or None.
         """
+        before, policy = (self.task, self.model, self._forward, self.tokenizer, self.tuned), keras.config.dtype_policy()
+        try:
+            return self._train(labelled, config, pathlib.Path(folder), sections or {}, claimed)
+        except BaseException:
+            self.task, self.model, self._forward, self.tokenizer, self.tuned = before
+            raise
+        finally:
+            keras.config.set_dtype_policy(policy)
+
+    def _train(self, labelled, config, folder, sections, claimed):
+        if config.label_smoothing and self.config.task != "classification":
+            raise ConfigError(
+                f"label_smoothing needs task='classification'. Received: task={self.config.task!r}. Leave it out."
+            )
+        if warning := precision_warning(config.precision):
+            print(f"warning: {warning}", file=sys.stderr, flush=True)
         set_precision(config.precision)
         keras.utils.set_random_seed(config.seed)
         strategy = make_strategy(config.distribution)
@@ -230,31 +269,40 @@ class TextPipeline:
         with strategy.scope():
             encoder, self.tokenizer = (self.model.encoder, self.tokenizer) if self.model else self.make_encoder()
         self.task, train = task, labelled.splits["train"]
-        validation = labelled.splits["validation"] or train  # what is too little to be shared
+        validation = labelled.splits["validation"]
+        if not validation:
+            print("there is no validation data: the best weights are those that are best on the training data", flush=True)
+            validation = train
         features = {"train": task.features(self.tokenizer, train), "validation": task.features(self.tokenizer, validation)}
         texts = self._texts(features["train"])
         replicas = strategy.num_replicas_in_sync
-        plan = Plan(texts, self.config.max_length + 8, config.seed, config.accumulate_steps, replicas, rows=config.batch_size)
+        plan = Plan(texts, self.config.max_length, config.seed, config.accumulate_steps, replicas, rows=config.batch_size)
         config = config.counted(plan.steps_per_epoch)
-        sections = (sections or {}) | {"task": dataclasses.asdict(self.config), "finetuning": dataclasses.asdict(config)}
-        checkpoints.claim_run(folder, sections | {"labels": {"names": labelled.labels}})
+        sections = sections | {"task": dataclasses.asdict(self.config), "finetuning": dataclasses.asdict(config)}
+        data = {"labels": labelled.labels, "training and validation texts": fingerprint(labelled)}
+        if checkpoints.claim_run(folder, sections | {"labelled": data}):
+            print(f"continuing the run in {folder}", flush=True)
+        claimed()
         learnt = []
 
         def make_model():
-            model = TextModel(encoder, task.head(train), name="text_model")
+            model = TextModel(encoder, task.head(train, config.label_smoothing), name="text_model")
             model.build()
             learnt.append(lora.choose_trainable(model, self.config))
             return model
 
         trainee, jit = make_trainee(make_model, config, HeadObjective, strategy)
-        self.model = trainee.model
+        self._set_model(trainee.model)
         print(self._summary(learnt[0], features["train"], plan, jit), flush=True)
 
         def evaluate():
             predictions, loss = self._predict(validation, features["validation"], config.batch_size)
-            scores = task.scores(validation, predictions, **task.tuned(validation, predictions))
-            answers = task.answers(validation[:10], predictions[:10])
-            rows = [(_shown(example), str(example.label), str(rows[0])) for example, rows in zip(validation, answers)]
+            self.tuned = task.tuned(validation, predictions)
+            scores, answers = (
+                task.scores(validation, predictions, **self.tuned),
+                self.answers(validation[:10], predictions[:10]),
+            )
+            rows = [(_shown(example), task.shown_label(example), str(row)) for example, row in zip(validation, answers)]
             return {"loss": loss, **{name: scores[name] for name in task.metrics if name in scores}}, rows
 
         progress, stopped = start_training(
@@ -265,7 +313,7 @@ class TextPipeline:
         )  # fmt: skip
         if not stopped:
             choose_weights(trainee, config, folder, evaluate)
-            self.tuned = task.tuned(validation, self._predict(validation, features["validation"], config.batch_size)[0])
+            evaluate()  # what is tuned is tuned for these weights
         return progress, stopped
 
 
@@ -293,4 +341,6 @@ def _example(one, task):
     if not isinstance(one, dict) or not all(isinstance(value, str) for value in one.values()) or set(one) != names:
         wanted = " and ".join(sorted(names)) if task == "spans" else "text, or a dict of text and text_pair"
         raise ConfigError(f"an input must have {wanted}, as str. Received: {str(one)[:100]}.")
-    return _Input(question=one["question"], context=one["context"]) if task == "spans" else _Input(one["text"], one["text_pair"])
+    return (
+        _Input(question=one["question"], context=one["context"]) if task == "spans" else _Input(one["text"], one["text_pair"])
+    )

@@ -13,6 +13,7 @@ import pathlib
 import re
 import typing
 
+from transformer.checkpoints import write_json, write_text
 from transformer.config import ConfigError
 from transformer.tokenizer import load_tokenizers, save_tokenizers
 
@@ -149,7 +150,7 @@ class TextInputs:
         folder.mkdir(parents=True, exist_ok=True)
         state = {"kind": self.kind, "frame": dataclasses.asdict(self.frame), "pad_id": self.pad_id,
                  "vocab_size": self.vocab_size, "max_length": self.max_length, **self._save(folder)}  # fmt: skip
-        (folder / "text_inputs.json").write_text(json.dumps(state, indent=2) + "\n", encoding="utf-8")
+        write_json(folder / "text_inputs.json", state)
 
     def _check_length(self, max_length, pair):
         least = self.frame.specials(pair) + 1 + pair
@@ -192,7 +193,7 @@ class HuggingFaceInputs(TextInputs):
         return [(piece.ids, piece.offsets) for piece in self.tokenizer.encode_batch(texts, add_special_tokens=False)]
 
     def _save(self, folder):
-        self.tokenizer.save(str(folder / "tokenizer.json"))
+        write_text(folder / "tokenizer.json", self.tokenizer.to_str())
         return {}
 
     @classmethod

@@ -15,6 +15,10 @@ from transformer.config import ConfigError
 from transformer.heads import ClassificationHead, RegressionHead, SpanHead
 
 
+# The log-probability of a span where there is none: finite, so that differences of it stay numbers.
+IMPOSSIBLE = -1e9
+
+
 @dataclasses.dataclass(frozen=True)
 class Features:
     """Examples as a model takes them, one row each; or several, where a long context is read in windows."""
@@ -22,7 +26,7 @@ class Features:
     ids: list  # of lists of int
     types: list
     targets: np.ndarray  # (rows, K)
-    lengths: list  # of the examples in tokens when nothing is cut
+    lengths: list  # of the rows in tokens when nothing is cut
     windows: tuple = ()  # of spans
 
 
@@ -36,24 +40,36 @@ class TextTask:
         self.labels, self.config = tuple(labels), config
 
     def checked_metric(self, name):
-        """The name of the metric that chooses the best weights.
+        """The name of the metric that chooses the best weights; one that every data set has.
 
         Raises:
             ConfigError: the task has none of that name.
         """
-        if name and name not in (*self.metrics, "loss"):
+        known = [*(metric for metric in self.metrics if metric != "roc_auc"), "loss"]
+        if name and name not in known:
             raise ConfigError(
-                f"keep_best_metric must be one of {', '.join(self.metrics)}, loss for task={self.config.task!r}. Received: {name!r}."
+                f"keep_best_metric must be one of {', '.join(known)} for task={self.config.task!r}. Received: {name!r}."
             )
         return name or self.metrics[0]
 
     def _options(self):
-        return {"pooling": self.config.pooling, "dropout": self.config.head_dropout}
+        # The name is part of a checkpoint's names: without it, it would count the heads that the process has made.
+        return {"pooling": self.config.pooling, "dropout": self.config.head_dropout, "name": "head"}
+
+    def shown_label(self, example):
+        """The label of an example for people to read."""
+        return str(example.label)
+
+    def chosen(self, answers, **tuned):
+        """Of the answers for one text those that are given when no number of them is asked for."""
+        return answers[:1]
 
     def features(self, tokenizer, examples):
         """Features of a list of examples; `tokenizer`: a transformer.text_inputs.TextInputs."""
         pairs = [example.pair for example in examples]
         texts = [example.text for example in examples]
+        if any(pair is None for pair in pairs) and any(pair is not None for pair in pairs):
+            raise ConfigError("texts must be all alone or all in pairs. Received: some of each. Ask in two calls.")
         encoded = tokenizer.encode(texts, pairs if any(pair is not None for pair in pairs) else None, self.config.max_length)
         ids, types, lengths = (list(column) for column in zip(*encoded))
         return Features(ids, types, self.targets(examples), lengths)
@@ -72,13 +88,17 @@ class Classification(TextTask):
 
     metrics = ("accuracy", "f1", "f1_micro", "matthews", "roc_auc")
 
-    def head(self, train):
+    def head(self, train, label_smoothing=0.0):
         """A head for these training examples."""
         weights = ()
         if self.config.class_weights == "balanced":
             counts = np.bincount([example.label for example in train], minlength=len(self.labels))
             weights = [len(train) / (len(self.labels) * max(count, 1)) for count in counts]
-        return ClassificationHead(len(self.labels), class_weights=weights, **self._options())
+        options = dict(class_weights=weights, label_smoothing=label_smoothing)
+        return ClassificationHead(len(self.labels), **options, **self._options())
+
+    def shown_label(self, example):
+        return self.labels[example.label]
 
     def targets(self, examples):
         return np.array([[-1 if example.label is None else example.label] for example in examples], np.int32)
@@ -105,8 +125,14 @@ class Multilabel(Classification):
 
     metrics = ("f1_micro", "f1_macro", "exact_match_ratio", "roc_auc")
 
-    def head(self, train):
+    def head(self, train, label_smoothing=0.0):
         return ClassificationHead(len(self.labels), multilabel=True, **self._options())
+
+    def shown_label(self, example):
+        return ", ".join(self.labels[number] for number in example.label)
+
+    def chosen(self, answers, threshold=0.5):
+        return [row for row in answers if row["score"] >= threshold]
 
     def targets(self, examples):
         targets = np.zeros((len(examples), len(self.labels)), np.int32)
@@ -130,7 +156,7 @@ class Regression(TextTask):
 
     metrics, empty = ("spearman", "pearson", "r2"), np.nan
 
-    def head(self, train):
+    def head(self, train, label_smoothing=0.0):
         labels = [example.label for example in train]
         return RegressionHead(np.mean(labels), max(np.std(labels), 1e-6), **self._options())
 
@@ -159,8 +185,8 @@ class Spans(TextTask):
     metrics = ("f1", "exact_match")
     longest_answer, best = 30, 20  # tokens of an answer; starts and ends that are tried with each other
 
-    def head(self, train):
-        return SpanHead(self.config.head_dropout)
+    def head(self, train, label_smoothing=0.0):
+        return SpanHead(self.config.head_dropout, name="head")
 
     def features(self, tokenizer, examples):
         """One row a window."""
@@ -172,7 +198,7 @@ class Spans(TextTask):
 
     def predictions(self, examples, features, outputs):
         """The best span over all windows of a question; see the class. `outputs`: a list of (S, 2), a window each."""
-        spans, nothing = [(0, 0, -np.inf)] * len(examples), [np.inf] * len(examples)
+        spans, nothing = [(0, 0, IMPOSSIBLE)] * len(examples), [-IMPOSSIBLE] * len(examples)
         for window, output in zip(features.windows, outputs):
             spans[window.example] = max(spans[window.example], self._best_span(window, output), key=lambda span: span[2])
             # There is no answer anywhere: as sure as the window that is least sure of it.
@@ -185,7 +211,7 @@ class Spans(TextTask):
     def _best_span(self, window, output):
         """(first character, last, log-probability) of the likeliest span of at most `longest_answer` tokens."""
         inside = [place for place, offset in enumerate(window.offsets) if offset is not None]
-        best = (0, 0, -np.inf)
+        best = (0, 0, IMPOSSIBLE)
         if not inside:
             return best
         starts, ends = (sorted(inside, key=lambda place: -output[place, side])[: self.best] for side in (0, 1))

@@ -30,15 +30,17 @@ def from_hugging_face(folder, pad_id=None, two_types=True, max_length=None):
         tokenizer = read_tokenizer(folder / "tokenizer.json")
     elif "vocab.txt" in has:
         # A line may hold U+2028 or U+0085, which splitlines would split.
-        words = (folder / "vocab.txt").read_text(encoding="utf-8").removesuffix("\n").split("\n")
+        words = _read_text(folder / "vocab.txt").removesuffix("\n").split("\n")
         lowercase = options.get("do_lower_case", True)
         tokenizer = word_piece(
             words, lowercase, options.get("strip_accents"), options.get("tokenize_chinese_chars", True), _special_names(options)
         )
     elif {"vocab.json", "merges.txt"} <= has:
         vocabulary = _read_json(folder / "vocab.json")
-        lines = (folder / "merges.txt").read_text(encoding="utf-8").split("\n")
+        lines = _read_text(folder / "merges.txt").split("\n")
         merges = [tuple(line.split()) for line in lines if line.strip() and not line.startswith("#version")]
+        if wrong := [" ".join(merge) for merge in merges if len(merge) != 2]:
+            raise ConfigError(f"a line of merges.txt must be two pieces. Received: {wrong[0]!r} in {folder}. Get the file again.")
         tokenizer = byte_level_bpe(vocabulary, merges, options.get("add_prefix_space", False))
     elif "sentencepiece.bpe.model" in has:
         return _xlm_roberta((folder / "sentencepiece.bpe.model").read_bytes(), max_length)
@@ -50,6 +52,13 @@ def from_hugging_face(folder, pad_id=None, two_types=True, max_length=None):
     if pad_id is None:
         pad_id = _first_id(tokenizer, _name(options.get("pad_token")), "[PAD]", "<pad>")
     return HuggingFaceInputs(tokenizer, pad_id, max_length, two_types=two_types)
+
+
+def _read_text(path):
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"a tokenizer's file must be readable UTF-8. Received: {path} ({error}). Get it again.") from None
 
 
 def from_keras_hub(tokenizer, two_types=False, max_length=None):
