@@ -136,8 +136,7 @@ def test_other_data_in_the_same_folder_is_refused(folder, whole):
 
 
 @pytest.mark.parametrize("more, message", [
-    (["--pretrained=nowhere/model"], "a pretrained model must be a folder or a preset's name. Received: nowhere/model"),
-    (["--task=regression"], "the label of a regression must be a number"),
+        (["--task=regression"], "the label of a regression must be a number"),
     (["--keep_best_metric=bleu"], "keep_best_metric must be one of accuracy, f1"),
     (["--pretrained=/", "--d_model=64"], "the flags of model and tokenizer belong to --pretrained=none. Received: --"),
     (["--seeds=1,x"], "seeds must be whole numbers. Received: 1,x"),
@@ -150,3 +149,9 @@ def test_a_user_s_mistake_ends_in_a_sentence(folder, more, message):
     done = run(*arguments(folder, "wrong", *more), check=False)
     assert done.returncode == 2 and "Traceback" not in done.stderr
     assert done.stderr.startswith("error: ") and message in done.stderr
+
+
+def test_a_pretrained_model_that_is_not_there(folder):
+    data = f"--train_files={folder / 'train.tsv'}", "--text_column=1", "--label_column=2"
+    done = run(*data, "--pretrained=nowhere/model", f"--run={folder / 'wrong'}", check=False)
+    assert done.returncode == 2 and done.stderr.startswith("error: a pretrained model must be a folder or a preset's name. Received: ")

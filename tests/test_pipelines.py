@@ -17,6 +17,7 @@ from transformer.encoders import new_encoder
 from transformer.pipelines import GenerationPipeline, TextPipeline, pipeline
 from transformer.text_inputs import Window
 from transformer.text_tasks import Features, Spans, _place
+from transformer.training import Progress
 
 GOOD, BAD = ("good", "great", "fine", "lovely"), ("bad", "awful", "dull", "poor")
 WORDS = [
@@ -115,19 +116,10 @@ def test_label_smoothing_reaches_the_head():
 
 
 def test_a_signal_ends_fit(tmp_path, monkeypatch):
-    handlers = []
     monkeypatch.setattr(pipelines, "choose_weights", lambda *arguments: pytest.fail("it was stopped"))
-    make = pipelines.training_dataset
-
-    def stopping(*arguments):
-        return make(*arguments).map(
-            lambda *element: (tf.py_function(lambda: signal.raise_signal(signal.SIGINT), [], []), element)[1]
-        )
-
-    monkeypatch.setattr(pipelines, "training_dataset", stopping)
-    with pytest.raises(KeyboardInterrupt, match="saved in"):
+    monkeypatch.setattr(pipelines, "start_training", lambda *arguments, **options: (Progress(), signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt, match="SIGINT: the training was stopped and is saved in"):
         fresh().fit(WORDS, LABELS, run=tmp_path / "run", **FAST)
-    assert not handlers
 
 
 MIRRORED = """
@@ -174,7 +166,7 @@ def test_questions():
         Question(str(n), "what?", context, ((context.index("has") + 4, context[context.index("has") + 4 : -1]),))
         for n, context in enumerate(contexts * 4)
     ]
-    taught = fresh("spans", ["what?", *contexts]).fit(questions, validation_data=questions[:12], **{**FAST, "epochs": 25})
+    taught = fresh("spans", ["what?", *contexts], stride=4).fit(questions, validation_data=questions[:12], **{**FAST, "epochs": 25})
     answer = taught(question="what?", context="bob has jam.")[0]
     assert answer["answer"] == "jam" and (answer["start"], answer["end"]) == (8, 11) and 0 < answer["score"] <= 1
     assert taught.evaluate(questions)["scores"]["exact_match"] > 80

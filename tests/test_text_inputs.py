@@ -24,15 +24,15 @@ class TestLiteral:
         inputs = words_inputs(tmp_path)
         assert (inputs.pad_id, inputs.vocab_size, inputs.max_length) == (0, 16, None)
         assert inputs.encode(["The cats sat", ""]) == [
-            Encoded([2, 5, 6, 7, 8, 3], [0] * 6, False), Encoded([2, 3], [0, 0], False),
+            Encoded([2, 5, 6, 7, 8, 3], [0] * 6, 6), Encoded([2, 3], [0, 0], 2),
         ]  # fmt: skip
 
     def test_the_end_of_a_long_text_is_cut(self, tmp_path):
-        assert words_inputs(tmp_path).encode(["the cats sat"], max_length=5) == [Encoded([2, 5, 6, 7, 3], [0] * 5, True)]
+        assert words_inputs(tmp_path).encode(["the cats sat"], max_length=5) == [Encoded([2, 5, 6, 7, 3], [0] * 5, 6)]
 
     def test_a_pair(self, tmp_path):
         inputs = words_inputs(tmp_path)
-        assert inputs.encode(["the cat"], ["a b"]) == [Encoded([2, 5, 6, 3, 9, 10, 3], [0, 0, 0, 0, 1, 1, 1], False)]
+        assert inputs.encode(["the cat"], ["a b"]) == [Encoded([2, 5, 6, 3, 9, 10, 3], [0, 0, 0, 0, 1, 1, 1], 7)]
         # 9 - 3 = 6 places: of 6 and 2 tokens 4 and 2 stay, of 4 and 5 three and three.
         found = inputs.encode(["a b c d e a", "a b c d"], ["the cat", "a b c d e"], max_length=9)
         assert [row.ids for row in found] == [[2, 9, 10, 11, 12, 3, 5, 6, 3], [2, 9, 10, 11, 3, 9, 10, 11, 3]]
@@ -81,8 +81,8 @@ class TestRun:
     def test_characters(self):
         inputs = from_run(CharacterTokenizer("abc "), max_length=9)
         assert (inputs.pad_id, inputs.vocab_size, inputs.max_length) == (0, 8, 9)
-        assert inputs.encode([" ab ", ""], max_length=9) == [Encoded([4, 5, 3], [0] * 3, False), Encoded([3], [0], False)]
-        assert inputs.encode(["ab"], ["c"], max_length=9) == [Encoded([4, 5, 3, 6, 3], [0] * 5, False)]
+        assert inputs.encode([" ab ", ""], max_length=9) == [Encoded([4, 5, 3], [0] * 3, 3), Encoded([3], [0], 1)]
+        assert inputs.encode(["ab"], ["c"], max_length=9) == [Encoded([4, 5, 3, 6, 3], [0] * 5, 5)]
         assert inputs.windows(["a"], [" b\U0001f389c "], max_length=9)[0].offsets == [None, None, (1, 2), (2, 3), (3, 4), None]
 
     def test_bytes(self):
