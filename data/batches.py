@@ -155,7 +155,7 @@ def pack(source_lengths, target_lengths):
 
 
 def one_a_row(lengths, most_shapes=6):
-    """The Packing of texts without a target, each in a row of its own: rows of a few lengths, about as many texts in each.
+    """The Packing of texts without a target, each in a row of its own: rows of a few lengths, chosen so that least is padding.
 
     Args:
         lengths: int (n,), n > 0.
@@ -163,10 +163,20 @@ def one_a_row(lengths, most_shapes=6):
     >>> one_a_row(np.array([3, 5, 9, 30])).shapes.tolist()
     [[8, 1], [16, 1], [30, 1]]
     """
-    shares = np.linspace(0, 1, most_shapes + 1)[1:]
-    multiples = -(-np.quantile(lengths, shares, method="higher") // 8) * 8
     # No longer than the longest text: an encoder may have no position there.
-    shapes = np.unique(np.minimum(multiples, np.max(lengths))).astype(np.int64)
+    kinds, counts = np.unique(np.minimum(-(-lengths // 8) * 8, lengths.max()), return_counts=True)
+    sums, size = np.concatenate([[0], np.cumsum(counts)]), len(kinds) + 1
+    # cost[i, j]: positions of the texts of kinds i to j - 1 in rows of the longest of them; 0 where there are none.
+    cost = np.concatenate([[0], kinds])[None] * (sums[None] - sums[:, None]).astype(float)
+    cost[np.tril_indices(size, -1)] = np.inf
+    least, before = cost[0], []
+    for _ in range(most_shapes - 1):
+        ways = least[:, None] + cost
+        least, before = ways.min(axis=0), [*before, ways.argmin(axis=0)]
+    ends = [size - 1]
+    for starts in reversed(before):
+        ends.append(int(starts[ends[-1]]))
+    shapes = kinds[sorted({end - 1 for end in ends if end})]
     ones = np.ones(len(shapes), np.int64), np.ones(len(lengths), np.int64)
     kinds = np.searchsorted(shapes, lengths)
     return Packing(np.stack([shapes, ones[0]], 1), kinds, np.arange(len(lengths) + 1), np.stack([lengths, ones[1]], 1))

@@ -1,9 +1,11 @@
 """The plan of batches: nothing lost, nothing doubled, little padding, any step found alone, and what a row holds."""
 
+import itertools
+
 import numpy as np
 import pytest
 
-from data.batches import Plan, Texts, batch_at, evaluation_batches, gather, pack, row_shapes, training_dataset
+from data.batches import Plan, Texts, batch_at, evaluation_batches, gather, one_a_row, pack, row_shapes, training_dataset
 from data.config import DataConfig, DataError
 from data.prepare import prepare
 from transformer.config import TokenizerConfig
@@ -153,4 +155,18 @@ def test_every_text_once_an_epoch_in_batches_of_so_many_rows():
     batches = [array for (array, _), array in training_dataset(texts, plan, 0, plan.steps_per_epoch).as_numpy_iterator()]
     seen = np.concatenate(batches)[:, 0]
     assert sorted(seen[seen >= 0]) == list(range(203)) and {len(batch) for batch in batches} == {16}
-    assert len(plan.shapes) == 6
+    assert len(plan.shapes) == 6 and plan.padding_share < 0.35
+
+
+@pytest.mark.parametrize("most", [1, 2, 3])
+def test_rows_of_a_few_lengths_leave_the_least_padding(most):
+    """Against all ways to choose the lengths."""
+    generator = np.random.default_rng(most)
+    for _ in range(10):
+        lengths = generator.integers(1, 80, 30)
+        packing = one_a_row(lengths, most)
+        rows = packing.shapes[packing.kinds, 0]
+        assert (rows >= lengths).all() and len(packing.shapes) <= most
+        known = {min(-(-length // 8) * 8, lengths.max()) for length in lengths}
+        ways = [way for size in range(1, most + 1) for way in itertools.combinations(known, size) if max(way) >= lengths.max()]
+        assert rows.sum() == min(sum(min(end for end in way if end >= length) for length in lengths) for way in ways)

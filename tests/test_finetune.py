@@ -136,7 +136,7 @@ def test_other_data_in_the_same_folder_is_refused(folder, whole):
 
 
 @pytest.mark.parametrize("more, message", [
-        (["--task=regression"], "the label of a regression must be a number"),
+    (["--task=regression"], "the label of a regression must be a number"),
     (["--keep_best_metric=bleu"], "keep_best_metric must be one of accuracy, f1"),
     (["--pretrained=/", "--d_model=64"], "the flags of model and tokenizer belong to --pretrained=none. Received: --"),
     (["--seeds=1,x"], "seeds must be whole numbers. Received: 1,x"),
