@@ -1,7 +1,5 @@
 """Which weights of a TextModel are learnt: all, the head alone, or low-rank changes of projections (Hu et al. 2022, LoRA)."""
 
-import math
-
 import keras
 
 # The variables that Keras adds to a layer for LoRA.
@@ -16,9 +14,6 @@ def choose_trainable(model, config):
 
     Args:
         model: a built TextModel, changed in place. config: TaskConfig.
-
-    Returns:
-        How many numbers are learnt, and how many there are.
     """
     if config.tuning == "lora":
         for layer in projections(model.encoder, config.lora_targets):
@@ -28,7 +23,6 @@ def choose_trainable(model, config):
         for variable in model.encoder.weights:
             if variable.name not in ADDED:
                 variable.trainable = False
-    return sum(math.prod(variable.shape) for variable in model.trainable_variables), model.count_params()
 
 
 def projections(encoder, targets):

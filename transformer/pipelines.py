@@ -10,6 +10,7 @@ Where text becomes batches it is data/ that makes them: like the programs, this 
 
 import dataclasses
 import json
+import math
 import pathlib
 import sys
 import tempfile
@@ -90,7 +91,7 @@ class TextPipeline:
         self.config = config
         dropout = None if config.encoder_dropout < 0 else config.encoder_dropout
         self.make_encoder = make_encoder or (lambda: load_encoder(config.pretrained, dropout))
-        self.task = self.model = self.tokenizer = self._forward = None
+        self.task = self.encoder = self.tokenizer = self.model = self._forward = None
         self.tuned = {}
 
     @classmethod
@@ -116,7 +117,7 @@ class TextPipeline:
         return new
 
     def _set_model(self, model):
-        self.model = model
+        self.model, self.encoder = model, model.encoder
         # Not `predict`, which under a strategy with several replicas gives each of them the whole batch.
         self._forward = tf.function(lambda ids, types: model((ids, types), training=False), reduce_retracing=True)
 
@@ -177,15 +178,16 @@ class TextPipeline:
     def _texts(self, features):
         return Texts(features.ids, features.types, features.targets, self.tokenizer.pad_id, self.task.empty)
 
-    def _summary(self, learnt, features, plan, jit):
-        trained, total = learnt
+    def _summary(self, features, plan, jit):
+        total = self.model.count_params()
+        trained = sum(math.prod(variable.shape) for variable in self.model.trainable_variables)
         lengths = format_lengths(length_report(features.lengths, self.config.max_length))
         if features.windows:
             questions = len({window.example for window in features.windows})
             lengths = f"{len(features.windows):,} windows of {questions:,} questions; {lengths}"
         return (
-            f"{lengths}\n{total:,} parameters, {trained:,} of them learnt ({trained / total:.2%}); {len(features.ids):,} inputs in "
-            f"{plan.steps_per_epoch:,} batches; shapes {plan.shapes}; padding {plan.padding_share:.1%}; {jit}"
+            f"{lengths}\n{total:,} parameters, {trained:,} of them learnt ({trained / total:.2%}); {len(features.ids):,} inputs "
+            f"in {plan.steps_per_epoch:,} batches; shapes {plan.shapes}; padding {plan.padding_share:.1%}; {jit}"
         )
 
     def _check_taught(self):
@@ -196,7 +198,7 @@ class TextPipeline:
             )
 
     def fit(self, texts, labels=None, pairs=None, validation_data=None, run=None, data=LabelledDataConfig(), **options):
-        """Fine-tunes on labelled texts.
+        """Fine-tunes on labelled texts. The task's head is new, also where `fit` was called before; the encoder goes on.
 
         Args:
             texts: list of str, with `labels` (names, numbers, or lists of names) and perhaps `pairs`, the second texts; or
@@ -232,8 +234,8 @@ class TextPipeline:
         return self.task.report(examples, self.predict(examples)[0], train=train, **self.tuned)
 
     def train(self, labelled, config, folder, sections=None, claimed=lambda: None):
-        """Fine-tunes on a data.labelled.Labelled in a run folder, or continues to; leaves the best weights in the model, or after
-        a signal the last ones. Where it fails, the pipeline is as it was.
+        """Fine-tunes on a data.labelled.Labelled in a run folder, or continues to; leaves the best weights in the model, or
+        after a signal the last ones. Where it fails, the pipeline is as it was, but for what the encoder has learnt.
 
         Args:
             labelled: its splits "train" and "validation" count.
@@ -245,66 +247,33 @@ class TextPipeline:
         Returns:
             The Progress, and the signal that stopped the training or None.
         """
-        before, policy = (self.task, self.model, self._forward, self.tokenizer, self.tuned), keras.config.dtype_policy()
+        before, policy = dict(vars(self)), keras.config.dtype_policy()
         try:
             return self._train(labelled, config, pathlib.Path(folder), sections or {}, claimed)
         except BaseException:
-            self.task, self.model, self._forward, self.tokenizer, self.tuned = before
+            vars(self).update(before)
             raise
         finally:
             keras.config.set_dtype_policy(policy)
 
     def _train(self, labelled, config, folder, sections, claimed):
-        if config.label_smoothing and self.config.task != "classification":
-            raise ConfigError(
-                f"label_smoothing needs task='classification'. Received: task={self.config.task!r}. Leave it out."
-            )
-        if warning := precision_warning(config.precision):
-            print(f"warning: {warning}", file=sys.stderr, flush=True)
-        set_precision(config.precision)
-        keras.utils.set_random_seed(config.seed)
-        strategy = make_strategy(config.distribution)
-        task = TASKS[self.config.task](labelled.labels, self.config)
-        config = dataclasses.replace(config, keep_best_metric=task.checked_metric(config.keep_best_metric))
-        with strategy.scope():
-            encoder, self.tokenizer = (self.model.encoder, self.tokenizer) if self.model else self.make_encoder()
-        self.task, train = task, labelled.splits["train"]
-        validation = labelled.splits["validation"]
+        config, strategy = self._begin(labelled, config)
+        train, validation = labelled.splits["train"], labelled.splits["validation"]
         if not validation:
             print("there is no validation data: the best weights are those that are best on the training data", flush=True)
-            validation = train
-        features = {"train": task.features(self.tokenizer, train), "validation": task.features(self.tokenizer, validation)}
-        texts = self._texts(features["train"])
-        replicas = strategy.num_replicas_in_sync
+        evaluate = self._validation(validation or train, config.batch_size)
+        features = self.task.features(self.tokenizer, train)
+        texts, replicas = self._texts(features), strategy.num_replicas_in_sync
         plan = Plan(texts, self.config.max_length, config.seed, config.accumulate_steps, replicas, rows=config.batch_size)
         config = config.counted(plan.steps_per_epoch)
-        sections = sections | {"task": dataclasses.asdict(self.config), "finetuning": dataclasses.asdict(config)}
         data = {"labels": labelled.labels, "training and validation texts": fingerprint(labelled)}
-        if checkpoints.claim_run(folder, sections | {"labelled": data}):
+        sections = sections | {"task": dataclasses.asdict(self.config), "finetuning": dataclasses.asdict(config), "labelled": data}
+        if checkpoints.claim_run(folder, sections):
             print(f"continuing the run in {folder}", flush=True)
         claimed()
-        learnt = []
-
-        def make_model():
-            model = TextModel(encoder, task.head(train, config.label_smoothing), name="text_model")
-            model.build()
-            learnt.append(lora.choose_trainable(model, self.config))
-            return model
-
-        trainee, jit = make_trainee(make_model, config, HeadObjective, strategy)
-        self._set_model(trainee.model)
-        print(self._summary(learnt[0], features["train"], plan, jit), flush=True)
-
-        def evaluate():
-            predictions, loss = self._predict(validation, features["validation"], config.batch_size)
-            self.tuned = task.tuned(validation, predictions)
-            scores, answers = (
-                task.scores(validation, predictions, **self.tuned),
-                self.answers(validation[:10], predictions[:10]),
-            )
-            rows = [(_shown(example), task.shown_label(example), str(row)) for example, row in zip(validation, answers)]
-            return {"loss": loss, **{name: scores[name] for name in task.metrics if name in scores}}, rows
-
+        head = self.task.head(train, config.label_smoothing)
+        trainee, jit = make_trainee(lambda: self._new_model(head), config, HeadObjective, strategy)
+        print(self._summary(features, plan, jit), flush=True)
         progress, stopped = start_training(
             trainee, config, folder,
             make_dataset=lambda step: training_dataset(texts, plan, step, config.train_steps - step),
@@ -315,6 +284,44 @@ class TextPipeline:
             choose_weights(trainee, config, folder, evaluate)
             evaluate()  # what is tuned is tuned for these weights
         return progress, stopped
+
+    def _begin(self, labelled, config):
+        """Checks the options, makes task, encoder and tokenizer; returns the configuration and the strategy."""
+        if config.label_smoothing and self.config.task != "classification":
+            raise ConfigError(f"label_smoothing needs task='classification'. Received: {self.config.task!r}. Leave it out.")
+        task = TASKS[self.config.task](labelled.labels, self.config)
+        config = dataclasses.replace(config, keep_best_metric=task.checked_metric(config.keep_best_metric))
+        if warning := precision_warning(config.precision):
+            print(f"warning: {warning}", file=sys.stderr, flush=True)
+        set_precision(config.precision)
+        keras.utils.set_random_seed(config.seed)
+        strategy = make_strategy(config.distribution)
+        with strategy.scope():
+            self.encoder, self.tokenizer = (self.encoder, self.tokenizer) if self.encoder else self.make_encoder()
+        self.task = task
+        return config, strategy
+
+    def _new_model(self, head):
+        """The encoder with a new head, of which that is trainable which the configuration says."""
+        model = TextModel(self.encoder, head, name="text_model")
+        model.build()
+        lora.choose_trainable(model, self.config)
+        self._set_model(model)
+        return model
+
+    def _validation(self, examples, batch_size):
+        """() -> the scores of the model as it is, {name: number}, and ten of its answers: (text, label, answer)."""
+        features = self.task.features(self.tokenizer, examples)
+
+        def evaluate():
+            predictions, loss = self._predict(examples, features, batch_size)
+            self.tuned = self.task.tuned(examples, predictions)
+            scores = self.task.scores(examples, predictions, **self.tuned)
+            answers = self.answers(examples[:10], predictions[:10])
+            rows = [(_shown(example), self.task.shown_label(example), str(row)) for example, row in zip(examples, answers)]
+            return {"loss": loss, **{name: scores[name] for name in self.task.metrics if name in scores}}, rows
+
+        return evaluate
 
 
 def _shown(example):
