@@ -8,7 +8,8 @@ RESULTS = pathlib.Path(__file__).parent / "results"
 
 def readme_table():
     """Markdown: each benchmark's contestants with their ratio to the first, and the machine below."""
-    train, decode = (json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8")) for name in ("train", "decode"))
+    names = ("train", "decode", "learn")
+    train, decode, learn = (json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8")) for name in names)
     machine = train["machine"]
     peaks = machine["matmul_peak"]
     lines = ["| training step | parameters | tokens/s | against `torch` | of the matmul peak | peak memory |", "|---|---|---|---|---|---|"]
@@ -23,6 +24,8 @@ def readme_table():
         f"| {row['sentences_per_second']:,.0f} | {row['ratio']:.2f} | {row['same']:.1%} |"
         for row in decode["rows"]
     ]
+    lines += ["", "| validation loss after 1,000 updates | mean of three seeds | deviation |", "|---|---|---|"]
+    lines += [f"| {row['name']} | {row['loss']:.4f} | {row['deviation']:.4f} |" for row in learn["rows"]]
     reached = ", ".join(f"{name} {peak / 1e9:,.0f} GFLOP/s" for name, peak in peaks.items())
     note = f"Machine: {machine['cores']} cores, {machine['memory_gib']:.0f} GiB, {', '.join(machine['units'])}; matrix products reach {reached}."
     return "\n".join([*lines, "", note])

@@ -123,9 +123,12 @@ def test_unequal_work_is_refused():
     size = work.SIZES["tiny"]
     good = {"name": "a", "parameters": work.parameters(size), "tokens": size["rows"] * size["length"], "loss": 7.0}
     train.check_equal(size, [good])
-    for wrong, message in ((dict(parameters=5), "parameters"), (dict(tokens=5), "tokens"), (dict(loss=9.3), "must fall")):
+    for wrong, message in ((dict(parameters=5), "parameters"), (dict(tokens=5), "tokens")):
         with pytest.raises(ConfigError, match=message):
             train.check_equal(size, [good, {**good, **wrong}])
+    train.check_learning(size, [good])
+    with pytest.raises(ConfigError, match="must fall"):
+        train.check_learning(size, [good, {**good, "loss": 9.3}])
 
 
 def test_a_peer_that_is_not_known_or_not_installed_is_named(capfd):
