@@ -8,8 +8,8 @@ RESULTS = pathlib.Path(__file__).parent / "results"
 
 def readme_table():
     """Markdown: each benchmark's contestants with their ratio to the first, and the machine below."""
-    names = ("train", "decode", "learn")
-    train, decode, learn = (json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8")) for name in names)
+    names = ("train", "decode", "learn", "memory")
+    train, decode, learn, memory = (json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8")) for name in names)
     machine = train["machine"]
     peaks = machine["matmul_peak"]
     lines = ["| training step | parameters | tokens/s | against `torch` | of the matmul peak | peak memory |", "|---|---|---|---|---|---|"]
@@ -24,11 +24,22 @@ def readme_table():
         f"| {row['sentences_per_second']:,.0f} | {row['ratio']:.2f} | {row['same']:.1%} |"
         for row in decode["rows"]
     ]
+    lines += ["", *memory_table(memory["rows"])]
     lines += ["", "| validation loss after 1,000 updates | mean of three seeds | deviation |", "|---|---|---|"]
     lines += [f"| {row['name']} | {row['loss']:.4f} | {row['deviation']:.4f} |" for row in learn["rows"]]
     reached = ", ".join(f"{name} {peak / 1e9:,.0f} GFLOP/s" for name, peak in peaks.items())
     note = f"Machine: {machine['cores']} cores, {machine['memory_gib']:.0f} GiB, {', '.join(machine['units'])}; matrix products reach {reached}."
     return "\n".join([*lines, "", note])
+
+
+def memory_table(rows):
+    """Lines: for each number of tokens in a batch the peak memory and the time of all contestants."""
+    names = list(dict.fromkeys(row["name"] for row in rows))
+    lines = [f"| tokens in a step ({rows[0]['size']}) | {' | '.join(names)} |", "|" + "---|" * (len(names) + 1)]
+    for tokens in dict.fromkeys(row["tokens"] for row in rows):
+        cells = {row["name"]: f"{row['peak_memory_gib']:.2f} GiB, {row['seconds']:.2f} s" for row in rows if row["tokens"] == tokens}
+        lines.append(f"| {tokens:,} | {' | '.join(cells[name] for name in names)} |")
+    return lines
 
 
 if __name__ == "__main__":
