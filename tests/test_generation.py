@@ -117,6 +117,24 @@ def test_company_and_leaving_change_nothing(generator, monkeypatch):
         assert many(texts) == [outputs[0][0] for outputs in together]
 
 
+@pytest.mark.parametrize("options", [dict(beam_size=3, n_best=2), dict(beam_size=1), dict(temperature=1.0)])
+def test_the_first_texts_need_no_graph_and_come_out_as_with_one(generator, options):
+    def fresh():
+        return Generator(generator.model, ByteTokenizer(), ByteTokenizer(), DecodingConfig(max_length=6, **options), 32)
+
+    alone, together, texts = fresh(), fresh(), [f"text {n}" for n in range(generation.FEW + 1)]
+    expected = together.n_best(texts)
+    for number, text in enumerate(texts):
+        assert bool(alone._functions) == (number > generation.FEW)
+        (outputs,) = alone.n_best([text], first=number)
+        assert [words for words, _ in outputs] == [words for words, _ in expected[number]]
+        assert [score for _, score in outputs] == pytest.approx([score for _, score in expected[number]], abs=1e-4)
+    assert alone._functions  # the next was one too many
+    long = Generator(generator.model, ByteTokenizer(), ByteTokenizer(), DecodingConfig(max_length=generation.SHORT + 1), 32)
+    long(["abc"])
+    assert long._functions
+
+
 def test_a_run_folder_without_a_model_is_refused(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({}))
     with pytest.raises(ConfigError, match="must hold model.keras"):

@@ -24,6 +24,9 @@ ROWS = 192
 TOKENS = 4096
 # The finished sentences leave when this share of a batch is left.
 LEFT = 0.5
+# A text that is asked for alone and writes at most so many tokens needs no graph, which takes seconds to make; if it is not among
+# the first few.
+SHORT, FEW = 64, 8
 # Where a line too long for the model may be cut, the best place first: after a sentence, a clause, a word.
 BREAKS = (r"(?<=[.!?])\s+|(?<=[。！？])", r"(?<=[,;:])\s+|(?<=[，；：、])", r"\s+")
 
@@ -58,7 +61,7 @@ class Generator:
     ):
         self.model, self.config, self.max_source_length, self.lowercase = model, config, max_source_length, lowercase
         self.source_tokenizer, self.target_tokenizer = source_tokenizer, target_tokenizer
-        self._functions, self._lock = {}, threading.Lock()
+        self._functions, self._alone, self._lock = {}, 0, threading.Lock()
 
     @classmethod
     def from_run(cls, run, **decoding):
@@ -143,11 +146,13 @@ class Generator:
         source = self._padded(sources)
         limits = np.asarray([self.longest_output(len(ids)) for ids in sources], "int32")
         arguments = source, limits, self._draws(names, self.longest_output(source.shape[1]))
+        decode = functools.partial(self._decode, scored=scored)
         if keras.backend.backend() == "jax":
             import jax
 
-            self._functions[scored] = self._functions.get(scored) or jax.jit(functools.partial(self._decode, scored=scored))
-            return list(map(self._outputs, *map(ops.convert_to_numpy, self._functions[scored](*arguments))))
+            decode = self._functions[scored] = self._functions.get(scored) or jax.jit(decode)
+        if keras.backend.backend() == "jax" or self._without_graph(limits, scored):
+            return list(map(self._outputs, *map(ops.convert_to_numpy, decode(*arguments))))
         with self._lock:
             self._functions[scored] = self._functions.get(scored) or Pieces(self, scored)
         outputs = [None] * len(sources)
@@ -155,6 +160,13 @@ class Generator:
             for row, *result in zip(rows, ids, scores):
                 outputs[row] = self._outputs(*result)
         return outputs
+
+    def _without_graph(self, limits, scored):
+        """Whether this is one of the first few texts, alone and short, and there is no graph yet."""
+        if len(limits) > 1 or limits[0] > SHORT or scored in self._functions or self._alone == FEW:
+            return False
+        self._alone += 1
+        return True
 
     def _padded(self, sources):
         """Lists of ids as int32 (B, S). For JAX, which compiles each shape, S is a power of two."""
