@@ -161,7 +161,7 @@ class TestRun:
         expected = ops.convert_to_numpy(model.encode(ops.convert_to_tensor(ids)))
         np.testing.assert_allclose(states(encoder, ids), expected, atol=1e-6)
         assert isinstance(encoder, TextEncoder) and isinstance(tokenizer, RunInputs)
-        assert tokenizer.encode(["Ab "], ["c"], max_length=9)[0] == ([4, 5, 3, 6, 3], [0] * 5, False)
+        assert tokenizer.encode(["Ab "], ["c"], max_length=9)[0] == ([4, 5, 3, 6, 3], [0] * 5, 5)
         assert encoder.max_length == tokenizer.max_length == (40 if options.get("positions") == "learned" else None)
         rates = [(config.dropout, config.attention_dropout) for config in (encoder.config, model.config)]
         assert rates[0] == rates[1]

@@ -184,7 +184,7 @@ class TestKerasHub:
         ours = from_keras_hub(theirs, two_types=True, max_length=8)
         assert (ours.pad_id, ours.vocab_size, ours.max_length) == (0, 16, 8)
         assert ours.encode(["The cats sat 猫"], max_length=8)[0].ids == [2, *list(map(int, theirs("The cats sat 猫"))), 3]
-        assert ours.encode(["a"], ["b"], max_length=8)[0] == Encoded([2, 9, 3, 10, 3], [0, 0, 0, 1, 1], False)
+        assert ours.encode(["a"], ["b"], max_length=8)[0] == Encoded([2, 9, 3, 10, 3], [0, 0, 0, 1, 1], 5)
 
     def test_byte_pairs(self):
         import keras_hub
