@@ -117,6 +117,7 @@ def test_company_and_leaving_change_nothing(generator, monkeypatch):
         assert many(texts) == [outputs[0][0] for outputs in together]
 
 
+@pytest.mark.skipif(keras.backend.backend() == "jax", reason="JAX compiles each shape, and has no graph for all of them")
 @pytest.mark.parametrize("options", [dict(beam_size=3, n_best=2), dict(beam_size=1), dict(temperature=1.0)])
 def test_the_first_texts_need_no_graph_and_come_out_as_with_one(generator, options):
     def fresh():
