@@ -7,7 +7,6 @@ Rerunning a command continues where it stopped.
 """
 
 import dataclasses
-import json
 import pathlib
 import sys
 
@@ -99,7 +98,7 @@ def finetune(folder, configs, labelled):
 
 def write_results(folder, trained, labelled, progress):
     """Scores the test set and writes the report, with predictions.jsonl, scores.json and pictures; returns the scores."""
-    from transformer.checkpoints import write_json, write_text
+    from transformer.checkpoints import write_json, write_json_lines
     from transformer.evaluation import peak_memory_gib
     from transformer.reports import overfitting_remark, report_text, tensorboard_images, write_report
     from transformer.visualization import read_curves
@@ -108,10 +107,8 @@ def write_results(folder, trained, labelled, progress):
     predictions, _ = trained.predict(test)
     report = trained.task.report(test, predictions, train=labelled.splits["train"], **trained.tuned)
     answers = trained.answers(test, predictions)
-    rows = [
-        json.dumps({**example._asdict(), "prediction": answer}, ensure_ascii=False) for example, answer in zip(test, answers)
-    ]
-    write_text(folder / "predictions.jsonl", "\n".join(rows) + "\n")
+    rows = [{**example._asdict(), "prediction": answer} for example, answer in zip(test, answers)]
+    write_json_lines(folder / "predictions.jsonl", rows)
     points = [
         (step, name, value) for name, (steps, values) in read_curves(folder).items() for step, value in zip(steps, values)
     ]

@@ -30,6 +30,11 @@ def write_json(path, value):
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
+def write_json_lines(path, rows):
+    """Writes rows as JSON, one a line, in one step."""
+    write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+
+
 def write_text(path, text):
     """Writes text in one step: a reader sees the old file or the new one."""
     temporary = f"{path}.tmp"

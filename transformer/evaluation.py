@@ -6,7 +6,7 @@ import resource
 import time
 
 from transformer import __version__
-from transformer.checkpoints import write_json, write_text
+from transformer.checkpoints import write_json, write_json_lines, write_text
 from transformer.config import ModelConfig
 from transformer.losses import MAX_LOGITS, correct_tokens, cross_entropy
 from transformer.metrics import perplexity, translation_scores
@@ -108,11 +108,8 @@ def peak_memory_gib():
 def write_results(folder, scores, sources, references, outputs):
     """Writes predictions.jsonl and scores.json into a run folder, and its model card from them."""
     folder = pathlib.Path(folder)
-    rows = [
-        json.dumps({"source": source, "reference": reference, "prediction": output}, ensure_ascii=False)
-        for source, reference, output in zip(sources, references, outputs)
-    ]
-    write_text(folder / "predictions.jsonl", "\n".join(rows) + "\n")
+    rows = [dict(zip(("source", "reference", "prediction"), row)) for row in zip(sources, references, outputs)]
+    write_json_lines(folder / "predictions.jsonl", rows)
     write_json(folder / "scores.json", scores)
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     write_text(folder / "model_card.md", model_card(folder.name, config, scores, samples_text(sources, references, outputs)))

@@ -282,7 +282,8 @@ class TextPipeline:
         )  # fmt: skip
         if not stopped:
             choose_weights(trainee, config, folder, evaluate)
-            evaluate()  # what is tuned is tuned for these weights
+            if self.tuned:  # for the weights that were tried last
+                evaluate()
         return progress, stopped
 
     def _begin(self, labelled, config):

@@ -66,11 +66,10 @@ class TextTask:
 
     def features(self, tokenizer, examples):
         """Features of a list of examples; `tokenizer`: a transformer.text_inputs.TextInputs."""
-        pairs = [example.pair for example in examples]
-        texts = [example.text for example in examples]
-        if any(pair is None for pair in pairs) and any(pair is not None for pair in pairs):
+        texts, pairs = _texts(examples)
+        if pairs and None in pairs:
             raise ConfigError("texts must be all alone or all in pairs. Received: some of each. Ask in two calls.")
-        encoded = tokenizer.encode(texts, pairs if any(pair is not None for pair in pairs) else None, self.config.max_length)
+        encoded = tokenizer.encode(texts, pairs, self.config.max_length)
         ids, types, lengths = (list(column) for column in zip(*encoded))
         return Features(ids, types, self.targets(examples), lengths)
 
