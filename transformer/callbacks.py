@@ -23,7 +23,7 @@ class Count(keras.callbacks.Callback):
     Args:
         progress: transformer.training.Progress, changed in place.
         folder: the run folder. batch_at: step -> the (inputs, targets) that update `step` was made from.
-        precision: of TrainingConfig. In float16 a gradient that overflows is skipped, and no error.
+        precision: of LearningConfig. In float16 a gradient that overflows is skipped, and no error.
     """
 
     def __init__(self, progress, folder, batch_at, precision="float32"):
@@ -54,7 +54,7 @@ class Validate(keras.callbacks.Callback):
     """Validates every `eval_every` steps and at the last; remembers the best weights.
 
     Args:
-        config: TrainingConfig. progress: Progress. folder: the run folder.
+        config: LearningConfig. progress: Progress. folder: the run folder.
         evaluate: () -> results {name: number}, among them `keep_best_metric`, and a list of (source, reference, output).
         report: called with step, results and that list after each validation.
     """

@@ -164,12 +164,10 @@ class TokenizerConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class TrainingConfig:
-    """How the weights are learnt. A step is one update of the weights."""
+class LearningConfig:
+    """How weights are learnt, from nothing or not. A step is one update of the weights."""
 
-    initial_run: str = option("", "run folder to go on from on other data: its weights, sizes and tokenizers; empty: from nothing")
     train_steps: int = option(10000, "updates of the weights", minimum=1)
-    max_tokens: int = option(4096, "positions in a batch, on the source side and on the target side each", minimum=16)
     accumulate_steps: int = option(1, "batches whose gradients are summed into one update", minimum=1)
     seed: int = option(1, "of weights, dropout and the order of the data", minimum=0, maximum=2**32 - 1)
     precision: str = option("float32", "of the computation; weights stay float32",
@@ -190,11 +188,10 @@ class TrainingConfig:
     label_smoothing: float = option(0.1, "probability mass spread over the vocabulary", minimum=0.0, maximum=0.99)
     log_every: int = option(50, "steps between lines of the log", minimum=1)
     eval_every: int = option(1000, "steps between validations", minimum=1)
-    eval_decode: int = option(200, "validation examples decoded for BLEU at each validation; 0: none", minimum=0)
     checkpoint_every: int = option(1000, "steps between checkpoints", minimum=1)
     keep_checkpoints: int = option(5, "newest checkpoints to keep, besides the best", minimum=1)
     average_checkpoints: int = option(5, "newest checkpoints to average at the end; 1: no average", minimum=1)
-    keep_best_metric: str = option("bleu", "what the best checkpoint is best at", choices=("bleu", "loss", "accuracy"))
+    keep_best_metric: str = option("loss", "what the best checkpoint is best at")
     early_stopping: int = option(0, "validations without improvement before training stops; 0: never", minimum=0)
 
     def __post_init__(self):
@@ -207,6 +204,19 @@ class TrainingConfig:
             )
         if self.weight_decay and self.optimizer != "adamw":
             raise ConfigError(f"weight_decay needs optimizer='adamw'. Received: optimizer={self.optimizer!r}.")
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingConfig(LearningConfig):
+    """How an encoder-decoder is trained."""
+
+    initial_run: str = option("", "run folder to go on from on other data: its weights, sizes and tokenizers; empty: from nothing")
+    max_tokens: int = option(4096, "positions in a batch, on the source side and on the target side each", minimum=16)
+    eval_decode: int = option(200, "validation examples decoded for BLEU at each validation; 0: none", minimum=0)
+    keep_best_metric: str = option("bleu", "what the best checkpoint is best at", choices=("bleu", "loss", "accuracy"))
+
+    def __post_init__(self):
+        super().__post_init__()
         if self.keep_best_metric == "bleu" and not self.eval_decode:
             raise ConfigError(
                 "keep_best_metric='bleu' needs decoded validation examples. Received: eval_decode=0. "
@@ -253,17 +263,14 @@ class TaskConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class FinetuningConfig(TrainingConfig):
-    """How weights are fine-tuned: a TrainingConfig that counts in epochs and in texts."""
+class FinetuningConfig(LearningConfig):
+    """How a pretrained model is fine-tuned: counted in epochs and in texts."""
 
     epochs: int = option(3, "how often every training text is seen", minimum=1)
     batch_size: int = option(32, "texts in a batch", minimum=1)
     warmup_share: float = option(0.1, "of the updates, until the learning rate's peak", minimum=0.0, maximum=1.0)
-    initial_run: str = option("", "not used", flag=False)
     train_steps: int = option(1, "from epochs", minimum=1, flag=False)
     warmup_steps: int = option(0, "from warmup_share", minimum=0, flag=False)
-    max_tokens: int = option(4096, "not used", flag=False)
-    eval_decode: int = option(1, "not used", flag=False)
     optimizer: str = option("adamw", "the update rule", choices=("adam", "adamw"))
     learning_rate: float = option(5e-5, "the peak of the schedule", minimum=0.0)
     schedule: str = option("linear", "of the learning rate after warm-up",

@@ -13,7 +13,7 @@ class TokenObjective:
     """Label-smoothed cross-entropy of the next token, over the tokens of the target that are not padding.
 
     Args:
-        model: a Transformer. config: a TrainingConfig.
+        model: a Transformer. config: a LearningConfig.
     """
 
     def __init__(self, model, config):
@@ -36,7 +36,7 @@ class HeadObjective:
     """The loss of a TextModel's head, over the examples.
 
     Args:
-        model: a TextModel. config: ignored; a TrainingConfig, as for TokenObjective.
+        model: a TextModel. config: ignored; a LearningConfig, as for TokenObjective.
     """
 
     def __init__(self, model, config):

@@ -80,7 +80,7 @@ class AdamW(OneKernel, keras.optimizers.AdamW):
 
 
 def make_optimizer(config, d_model):
-    """Adam (Kingma & Ba 2015) or AdamW (Loshchilov & Hutter 2019) as a TrainingConfig says; with loss scaling for
+    """Adam (Kingma & Ba 2015) or AdamW (Loshchilov & Hutter 2019) as a LearningConfig says; with loss scaling for
     float16. Weight decay leaves biases, normalisations and embeddings alone."""
     schedule = WarmupSchedule(config.learning_rate, config.schedule, config.warmup_steps, config.train_steps, d_model)
     options = dict(beta_1=config.adam_beta_1, beta_2=config.adam_beta_2, epsilon=config.adam_epsilon, name=config.optimizer)

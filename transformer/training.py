@@ -89,7 +89,7 @@ class Progress:
     jit: bool | None = None  # what --jit=auto chose by measurement; kept, since the two ways round differently
 
     def is_over(self, config):
-        """Whether a TrainingConfig asks for no further step."""
+        """Whether a LearningConfig asks for no further step."""
         return self.step >= config.train_steps or 0 < config.early_stopping <= self.without_gain
 
     def summary(self):
@@ -102,7 +102,7 @@ class Trainee(keras.Model):
     """A model with its update step, for `compile` and `fit`.
 
     Args:
-        model: a built model. config: a TrainingConfig. objective: what is minimised; see transformer.objectives.
+        model: a built model. config: a LearningConfig. objective: what is minimised; see transformer.objectives.
 
     An element of the data is (inputs, targets): inputs a tuple of arrays (R, L), targets (R, L'), where R is
     accumulate_steps times the rows of a micro-batch. `fit` counts such elements, so that a step is an update.
@@ -189,7 +189,7 @@ def make_trainee(model_factory, config, make_objective=TokenObjective, strategy=
 
     Args:
         model_factory: called without arguments, within the strategy's scope; returns a built model.
-        config: a TrainingConfig.
+        config: a LearningConfig.
         make_objective: called with model and config; returns an objective.
         strategy: where the encoder was made in its scope already; None: a new one.
     """
@@ -250,7 +250,7 @@ def start_training(trainee, config, folder, make_dataset, batch_at, evaluate, pa
     """Fits from the newest checkpoint of the run folder to `config.train_steps`, or until a signal.
 
     Args:
-        trainee: from make_trainee. config: TrainingConfig. folder: the run folder.
+        trainee: from make_trainee. config: LearningConfig. folder: the run folder.
         make_dataset: step -> a tf.data.Dataset that begins with the batch of that step.
         batch_at: step -> that batch alone, for inspection.
         evaluate: () -> what validation finds; see callbacks.Validate.
