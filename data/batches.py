@@ -281,10 +281,12 @@ class Texts:
     Args:
         ids, types: lists of lists of int, as long as each other. targets: array (n, K); one row an example.
         pad_id: fills up the ids. empty: fills up the targets, where a batch has fewer examples than rows.
+        num_texts: equal parts of a row of ids, each of which is filled up by itself.
     """
 
-    def __init__(self, ids, types, targets, pad_id, empty):
+    def __init__(self, ids, types, targets, pad_id, empty, num_texts=1):
         self.ids, self.types, self.targets, self.pad_id, self.empty = ids, types, targets, pad_id, empty
+        self.num_texts = num_texts
         self.source_lengths, self.target_lengths = np.array([len(row) for row in ids]), np.ones(len(ids), np.int64)
         self.packing = one_a_row(self.source_lengths)
 
@@ -296,8 +298,10 @@ class Texts:
         ids, types = np.full((rows, shape[0]), self.pad_id, np.int32), np.zeros((rows, shape[0]), np.int32)
         targets = np.full((rows, self.targets.shape[1]), self.empty, self.targets.dtype)
         for row, (number,) in enumerate(examples):
-            ids[row, : len(self.ids[number])] = self.ids[number]
-            types[row, : len(self.ids[number])] = self.types[number]
+            length = len(self.ids[number]) // self.num_texts
+            for batch, own in ((ids, self.ids), (types, self.types)):
+                parts = batch[row].reshape(self.num_texts, -1)  # a view
+                parts[:, :length] = np.reshape(own[number], (self.num_texts, length))
             targets[row] = self.targets[number]
         return (ids, types), targets
 

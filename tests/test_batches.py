@@ -147,6 +147,13 @@ def test_texts_stand_one_a_row_and_batches_are_filled_up():
     assert targets[:, 0].tolist() == [1 if row[0] == 7 else 2 for row in order] + [-1, -1]
 
 
+def test_two_texts_of_a_row_fill_a_half_each():
+    texts = Texts([[7, 8], [1, 2, 3, 4]], [[0, 0], [0, 0, 1, 1]], np.array([[1], [2]]), pad_id=5, empty=-1, num_texts=2)
+    (ids, types), _ = texts.gather(3, (6, 1), [[0], [1]])
+    assert ids.tolist() == [[7, 5, 5, 8, 5, 5], [1, 2, 5, 3, 4, 5], [5] * 6]
+    assert types.tolist() == [[0] * 6, [0, 0, 0, 1, 1, 0], [0] * 6]
+
+
 def test_every_text_once_an_epoch_in_batches_of_so_many_rows():
     lengths = np.random.default_rng(1).integers(1, 60, 203)
     texts = Texts([[number + 1] * length for number, length in enumerate(lengths)], [[0] * length for length in lengths],

@@ -7,7 +7,7 @@ from scipy.special import log_softmax
 
 from transformer.config import ModelConfig, TaskConfig
 from transformer.encoders import TextEncoder
-from transformer.heads import ClassificationHead, RegressionHead, SpanHead, TextModel, pool
+from transformer.heads import ClassificationHead, RegressionHead, SimilarityHead, SpanHead, TextModel, pool
 from transformer.lora import ADDED, choose_trainable
 from transformer.objectives import HeadObjective
 
@@ -73,6 +73,26 @@ def test_regression_begins_at_the_mean_and_skips_what_is_missing():
     assert head(HIDDEN, REAL).numpy().tolist() == [[3.0]]
 
 
+def test_two_texts_read_apart_are_compared():
+    """Against the two read in calls of their own: (u, v, |u - v|) before the dense layers, or the cosine."""
+    ids = np.array([[5, 6, 7, 0, 8, 9, 0, 0], [3, 4, 0, 0, 3, 4, 0, 0]], "int32")
+    for head in (ClassificationHead(3, num_texts=2), SimilarityHead(1.0, 4.0)):
+        model = text_model(head)
+        first, second = (
+            pool(model.encoder((half, np.zeros_like(half))), half > 0, "mean").numpy() for half in (ids[:, :4], ids[:, 4:])
+        )
+        outputs = model((ids, np.zeros_like(ids))).numpy()
+        if isinstance(head, SimilarityHead):
+            cosines = np.sum(first * second, -1) / np.linalg.norm(first, axis=-1) / np.linalg.norm(second, axis=-1)
+            expected = 1.0 + 4.0 * cosines[:, None]
+            assert outputs[1, 0] == pytest.approx(5.0, abs=1e-5) and outputs[0, 0] < 4.99
+        else:
+            x = np.concatenate([first, second, abs(first - second)], -1)
+            inner = np.tanh(x @ head.inner.kernel.numpy() + head.inner.bias.numpy())
+            expected = inner @ head.outer.kernel.numpy() + head.outer.bias.numpy()
+        np.testing.assert_allclose(outputs, expected, atol=1e-5)
+
+
 def test_spans_never_stand_on_padding():
     head = SpanHead()
     head.build((None, None, 2))
@@ -80,12 +100,13 @@ def test_spans_never_stand_on_padding():
     assert outputs.shape == (1, 3, 2) and (outputs.numpy()[0, 2] == -1e9).all()
     chances = log_softmax(outputs.numpy()[0], axis=0)
     loss, count = head.loss(np.array([[0, 1]], "int32"), outputs)
-    assert float(loss) == pytest.approx(-(chances[0, 0] + chances[1, 1]) / 2, rel=1e-5) and float(count) == 1.0
+    assert float(loss) == pytest.approx(-(chances[0, 0] + chances[1, 1]) / 2, rel=1e-5, abs=1e-6) and float(count) == 1.0
     np.testing.assert_allclose(head.predictions(outputs)[0, :2], chances[:2], atol=1e-6)
     assert float(head.loss(np.array([[-1, -1]], "int32"), outputs)[0]) == 0.0
 
 
 HEADS = {
+    "similarity": (SimilarityHead(1.0, 4.0, pooling="first"), [[2.0], [np.nan]]),
     "classification": (ClassificationHead(3, class_weights=(1.0, 2.0, 3.0), pooling="max"), [[1], [2]]),
     "multilabel": (ClassificationHead(3, multilabel=True), [[1, 0, 1], [0, 0, 0]]),
     "regression": (RegressionHead(1.0, 2.0), [[1.5], [0.5]]),
@@ -109,8 +130,8 @@ def test_the_objective_ignores_rows_that_fill_up(name):
         config=CONFIG.__class__(**{**vars(CONFIG), "dropout": 0.0}),
     )
     model.head.dropout.rate = 0.0
-    targets = np.array(HEADS[name][1], "float32" if name == "regression" else "int32")
-    empty = np.full_like(targets, np.nan if name == "regression" else -1)
+    targets = np.array(HEADS[name][1], "float32" if isinstance(model.head, RegressionHead) else "int32")
+    empty = np.full_like(targets, np.nan if targets.dtype == "float32" else -1)
     objective = HeadObjective(model, None)
     filled = (np.concatenate([IDS, np.zeros_like(IDS)]), np.concatenate([TYPES, TYPES])), np.concatenate([targets, empty])
     assert float(objective.count(filled[1])) == float(objective.count(targets)) > 0

@@ -36,7 +36,13 @@ class TestLiteral:
         # 9 - 3 = 6 places: of 6 and 2 tokens 4 and 2 stay, of 4 and 5 three and three.
         found = inputs.encode(["a b c d e a", "a b c d"], ["the cat", "a b c d e"], max_length=9)
         assert [row.ids for row in found] == [[2, 9, 10, 11, 12, 3, 5, 6, 3], [2, 9, 10, 11, 3, 9, 10, 11, 3]]
-        assert all(row.truncated for row in found)
+        assert all(row.length > len(row.ids) for row in found)
+
+    def test_texts_apart_stand_in_halves_of_one_length(self, tmp_path):
+        inputs = words_inputs(tmp_path)
+        assert inputs.encode_apart(["the cat", "a"], ["b", "a b c d"], max_length=5) == [
+            Encoded([2, 5, 6, 3, 2, 10, 3, 0], [0] * 8, 4), Encoded([2, 9, 3, 0, 0, 2, 9, 10, 11, 3], [0] * 10, 6),
+        ]  # fmt: skip
 
     def test_no_second_type(self, tmp_path):
         words_inputs(tmp_path)

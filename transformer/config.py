@@ -232,7 +232,9 @@ class TaskConfig:
                        choices=("classification", "multilabel", "regression", "spans"))
     pretrained: str = option("none", "run folder, Hugging Face folder, hf://owner/name, KerasHub preset; none: from nothing, "
                              "with the model and tokenizer flags")
-    max_length: int = option(128, "longest input in tokens; what is longer is cut, or for spans read in windows", minimum=8)
+    max_length: int = option(128, "longest input in tokens, with pair_encoding=bi of each text; what is longer is cut, or for spans read in windows", minimum=8)
+    pair_encoding: str = option("cross", "how an encoder reads a pair: cross, both texts at once; bi, each alone, to be compared",
+                                choices=("cross", "bi"))
     stride: int = option(64, "tokens that two windows share, for spans", minimum=0)
     language: str = option("", "code such as en or zh: whose rules score spans; empty: SQuAD's")
     pooling: str = option("mean", "from tokens to one vector a text", choices=("mean", "first", "max"))
@@ -256,6 +258,8 @@ class TaskConfig:
                 f"stride must leave room for new text in a window. Received: stride={self.stride}, max_length={self.max_length}. "
                 "Use a smaller --stride."
             )
+        if self.pair_encoding == "bi" and self.task == "spans":
+            raise ConfigError("pair_encoding='bi' does not go with task='spans', where question meets context. Use 'cross'.")
         if self.encoder_dropout >= 0 and self.pretrained == "none":
             raise ConfigError("encoder_dropout is of a pretrained encoder. Received: pretrained='none'. Use --dropout.")
         if self.class_weights != "none" and self.task != "classification":

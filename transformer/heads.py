@@ -2,7 +2,8 @@
 
 A head is called as head(hidden, real, training=...), hidden (B, S, D), real bool (B, S), True where there is a token, and
 returns float32 outputs. `loss(targets, outputs)` gives the summed loss and what it is summed over; `count(targets)` the latter
-alone. Targets are arrays of rank 2, a row an example; a row that fills a batch up holds -1 or NaN.
+alone. Targets are arrays of rank 2, a row an example; a row that fills a batch up holds -1 or NaN. Where `num_texts` is 2, the
+rows 2 i and 2 i + 1 of `hidden` are the two texts of example i, each read alone.
 
 Shapes: B batch, S length, D width of the encoder, C classes.
 """
@@ -32,30 +33,35 @@ class PooledHead(keras.layers.Layer):
 
     Args:
         units: numbers that come out. pooling: "mean", "first" or "max". dropout: rate.
+        num_texts: 2: two texts u and v, read apart, are seen as (u, v, |u - v|) (Reimers & Gurevych 2019, section 3).
     """
 
-    def __init__(self, units, pooling="mean", dropout=0.1, **kwargs):
+    def __init__(self, units, pooling="mean", dropout=0.1, num_texts=1, **kwargs):
         super().__init__(**kwargs)
-        self.units, self.pooling, self.rate = units, pooling, dropout
+        self.units, self.pooling, self.rate, self.num_texts = units, pooling, dropout, num_texts
         self.dropout, self.inner, self.outer = Dropout(dropout, dtype="float32"), None, None
 
     def build(self, hidden_shape, real_shape=None):
         width = hidden_shape[-1]
         self.inner = keras.layers.Dense(width, "tanh", dtype="float32", name="inner")
         self.outer = keras.layers.Dense(self.units, dtype="float32", name="outer")
-        for dense in (self.inner, self.outer):
-            dense.build((None, width))
+        self.inner.build((None, width * (3 if self.num_texts == 2 else 1)))
+        self.outer.build((None, width))
 
     def call(self, hidden, real, training=False):
         """float32 (B, units)"""
-        x = self.dropout(pool(hidden, real, self.pooling), training=training)
+        x = pool(hidden, real, self.pooling)
+        if self.num_texts == 2:
+            first, second = x[::2], x[1::2]
+            x = ops.concatenate([first, second, ops.abs(first - second)], axis=-1)
+        x = self.dropout(x, training=training)
         return self.outer(self.dropout(self.inner(x), training=training))
 
     def count(self, targets):
         return self.loss(targets, ops.zeros((ops.shape(targets)[0], self.units)))[1]
 
     def get_config(self):
-        return {**super().get_config(), "pooling": self.pooling, "dropout": self.rate}
+        return {**super().get_config(), "pooling": self.pooling, "dropout": self.rate, "num_texts": self.num_texts}
 
 
 @keras.saving.register_keras_serializable("transformer")
@@ -118,9 +124,33 @@ class RegressionHead(PooledHead):
 
 
 @keras.saving.register_keras_serializable("transformer")
+class SimilarityHead(RegressionHead):
+    """A number from the cosine of two texts that were read apart (Reimers & Gurevych 2019, section 3, the regression objective):
+    outputs float32 (B, 1), shift + scale * cosine, where both are learnt. Targets: float32 (B, 1).
+
+    Args:
+        shift, scale: where learning begins: lowest training target, and highest less lowest. options: of PooledHead.
+    """
+
+    def __init__(self, shift=0.0, scale=1.0, num_texts=2, **options):
+        super().__init__(shift, scale, num_texts=num_texts, **options)
+
+    def build(self, hidden_shape, real_shape=None):
+        begin = keras.initializers.Constant([self.shift, self.scale])
+        self.line = self.add_weight((2,), begin, dtype="float32", name="line")
+
+    def call(self, hidden, real, training=False):
+        """float32 (B, 1)"""
+        x = ops.normalize(pool(hidden, real, self.pooling), axis=-1)
+        return self.line[0] + self.line[1] * ops.sum(x[::2] * x[1::2], axis=-1, keepdims=True)
+
+
+@keras.saving.register_keras_serializable("transformer")
 class SpanHead(keras.layers.Layer):
     """Where an answer begins and ends (Devlin et al. 2019, section 4.2): outputs float32 (B, S, 2), logits of start and end;
     position 0 stands for "no answer". Targets: int32 (B, 2), the first and the last token."""
+
+    num_texts = 1
 
     def __init__(self, dropout=0.1, **kwargs):
         super().__init__(**kwargs)
@@ -153,6 +183,8 @@ class SpanHead(keras.layers.Layer):
 class TextModel(keras.Model):
     """An encoder and a head: (ids, types), each int32 (B, S), -> the head's outputs.
 
+    Where the head takes two texts, each stands in its half of a row.
+
     Args:
         encoder: called as encoder((ids, types), training=...) -> (B, S, D), with attributes d_model and pad_id; see
             transformer.encoders.
@@ -172,6 +204,8 @@ class TextModel(keras.Model):
         self.built = True
 
     def call(self, inputs, training=False):
+        if self.head.num_texts > 1:
+            inputs = [ops.reshape(x, (-1, ops.shape(x)[1] // self.head.num_texts)) for x in inputs]
         real = ops.not_equal(inputs[0], self.encoder.pad_id)
         return self.head(self.encoder(inputs, training=training), real, training=training)
 

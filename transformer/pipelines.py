@@ -176,7 +176,7 @@ class TextPipeline:
         return self.task.predictions(examples, features, outputs), losses / counts if counts else float("nan")
 
     def _texts(self, features):
-        return Texts(features.ids, features.types, features.targets, self.tokenizer.pad_id, self.task.empty)
+        return Texts(features.ids, features.types, features.targets, self.tokenizer.pad_id, self.task.empty, features.num_texts)
 
     def _summary(self, features, plan, jit):
         total = self.model.count_params()
@@ -264,7 +264,7 @@ class TextPipeline:
         evaluate = self._validation(validation or train, config.batch_size)
         features = self.task.features(self.tokenizer, train)
         texts, replicas = self._texts(features), strategy.num_replicas_in_sync
-        plan = Plan(texts, self.config.max_length, config.seed, config.accumulate_steps, replicas, rows=config.batch_size)
+        plan = Plan(texts, max(map(len, features.ids)), config.seed, config.accumulate_steps, replicas, rows=config.batch_size)
         config = config.counted(plan.steps_per_epoch)
         data = {"labels": labelled.labels, "training and validation texts": fingerprint(labelled)}
         sections = sections | {"task": dataclasses.asdict(self.config), "finetuning": dataclasses.asdict(config), "labelled": data}

@@ -28,11 +28,6 @@ class Encoded(typing.NamedTuple):
     types: list
     length: int
 
-    @property
-    def truncated(self):
-        """Whether something was cut off."""
-        return self.length > len(self.ids)
-
 
 class Window(typing.NamedTuple):
     """A question and a part of its context: ids and types as in `Encoded`, the number of the pair, and for every token the
@@ -109,6 +104,18 @@ class TextInputs:
             lengths = longest_first(len(one), len(other), max_length - around)
             joined = self.frame.join(one[: lengths[0]], other[: lengths[1]])
             found.append(Encoded(*joined, len(one) + len(other) + around))
+        return found
+
+    def encode_apart(self, texts, pairs, max_length=128):
+        """Inputs of texts and their pairs, each text alone as `encode` makes it, side by side in one: two halves of the same
+        length, the shorter filled up with padding. Arguments, result and errors as for `encode`; `length` is the longer
+        text's.
+        """
+        found = []
+        for both in zip(self.encode(texts, None, max_length), self.encode(pairs, None, max_length), strict=True):
+            half = max(len(one.ids) for one in both)
+            ids = [id for one in both for id in one.ids + [self.pad_id] * (half - len(one.ids))]
+            found.append(Encoded(ids, [0] * len(ids), max(one.length for one in both)))
         return found
 
     def windows(self, questions, contexts, max_length=384, stride=128):

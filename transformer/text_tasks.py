@@ -12,7 +12,7 @@ import numpy as np
 
 from transformer import metrics, reports
 from transformer.config import ConfigError
-from transformer.heads import ClassificationHead, RegressionHead, SpanHead
+from transformer.heads import ClassificationHead, RegressionHead, SimilarityHead, SpanHead
 
 
 # The log-probability of a span where there is none: finite, so that differences of it stay numbers.
@@ -28,6 +28,7 @@ class Features:
     targets: np.ndarray  # (rows, K)
     lengths: list  # of the rows in tokens when nothing is cut
     windows: tuple = ()  # of spans
+    num_texts: int = 1  # in a row, each in a part of its own
 
 
 class TextTask:
@@ -54,7 +55,8 @@ class TextTask:
 
     def _options(self):
         # The name is part of a checkpoint's names: without it, it would count the heads that the process has made.
-        return {"pooling": self.config.pooling, "dropout": self.config.head_dropout, "name": "head"}
+        num_texts = 2 if self.config.pair_encoding == "bi" else 1
+        return {"pooling": self.config.pooling, "dropout": self.config.head_dropout, "num_texts": num_texts, "name": "head"}
 
     def shown_label(self, example):
         """The label of an example for people to read."""
@@ -69,9 +71,14 @@ class TextTask:
         texts, pairs = _texts(examples)
         if pairs and None in pairs:
             raise ConfigError("texts must be all alone or all in pairs. Received: some of each. Ask in two calls.")
-        encoded = tokenizer.encode(texts, pairs, self.config.max_length)
+        if bi := self.config.pair_encoding == "bi":
+            if not pairs:
+                raise ConfigError("pair_encoding='bi' needs pairs of texts. Received: texts alone. Use pair_encoding='cross'.")
+            encoded = tokenizer.encode_apart(texts, pairs, self.config.max_length)
+        else:
+            encoded = tokenizer.encode(texts, pairs, self.config.max_length)
         ids, types, lengths = (list(column) for column in zip(*encoded))
-        return Features(ids, types, self.targets(examples), lengths)
+        return Features(ids, types, self.targets(examples), lengths, num_texts=1 + bi)
 
     def predictions(self, examples, features, outputs):
         """One prediction an example of what the head predicts for each row: an array or a list."""
@@ -157,6 +164,8 @@ class Regression(TextTask):
 
     def head(self, train, label_smoothing=0.0):
         labels = [example.label for example in train]
+        if self.config.pair_encoding == "bi":
+            return SimilarityHead(min(labels), max(np.ptp(labels), 1e-6), **self._options())
         return RegressionHead(np.mean(labels), max(np.std(labels), 1e-6), **self._options())
 
     def targets(self, examples):
