@@ -115,6 +115,14 @@ HEADS = {
 
 
 @pytest.mark.parametrize("name", HEADS)
+def test_outputs_are_float32_in_every_precision(name):
+    head = type(HEADS[name][0]).from_config({**HEADS[name][0].get_config(), "dtype": "mixed_bfloat16"})
+    hidden, real = np.ones((4, 3, 8), "float32"), np.ones((4, 3), bool)
+    head.build((None, None, 8))
+    assert head(keras.ops.cast(hidden, "bfloat16"), real, training=True).dtype == "float32"
+
+
+@pytest.mark.parametrize("name", HEADS)
 def test_a_text_model_is_saved_whole(name, tmp_path):
     model = text_model(type(HEADS[name][0]).from_config(HEADS[name][0].get_config()))
     model.save(tmp_path / "model.keras")

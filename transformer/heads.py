@@ -137,7 +137,7 @@ class SimilarityHead(RegressionHead):
 
     def build(self, hidden_shape, real_shape=None):
         begin = keras.initializers.Constant([self.shift, self.scale])
-        self.line = self.add_weight((2,), begin, dtype="float32", name="line")
+        self.line = self.add_weight((2,), begin, dtype="float32", autocast=False, name="line")
 
     def call(self, hidden, real, training=False):
         """float32 (B, 1)"""
