@@ -1,7 +1,8 @@
-"""Fine-tunes a pretrained model on labelled texts: flags -> data -> encoder and task head -> fit -> report.
+"""Fine-tunes a pretrained model on labelled texts: flags -> data -> model, with a task's head -> fit -> report.
 
     python finetune.py --flagfile=configs/sst2.cfg --data_dir=DIR --pretrained=FOLDER
     python finetune.py --train_files=train.tsv --pretrained=bert_base_en --tuning=lora --run=runs/mine
+    python finetune.py --task=text2text --train_files=pairs.tsv --text_column=source --label_column=target --pretrained=RUN
 
 Rerunning a command continues where it stopped.
 """
@@ -52,7 +53,10 @@ def run(task, training, data, model, tokenizer, flag_values):
         )
     from data.labelled import load_labelled
     from data.report import format_report
+    from transformer.checkpoints import read_config
 
+    if task.task == "text2text":
+        read_config(task.pretrained)  # says so if it is no run
     labelled = load_labelled(data, task.task)
     print(format_report(labelled.report), flush=True)
     import_keras()
@@ -71,13 +75,13 @@ def finetune(folder, configs, labelled):
     """One run: trains and reports; returns its scores, or the exit code where a signal stopped it."""
     from transformer.checkpoints import write_json
     from transformer.encoders import new_encoder
-    from transformer.pipelines import TextPipeline
+    from transformer.pipelines import GenerationPipeline, TextPipeline
 
     task, training, data, model, tokenizer = configs
 
     def fresh():
         texts = [text for example in labelled.splits["train"] for text in example.key if text]
-        return new_encoder(model, tokenizer, texts, task.max_length)
+        return new_encoder(model, tokenizer, texts, task.input_length)
 
     def claimed():
         write_flagfile(
@@ -86,7 +90,10 @@ def finetune(folder, configs, labelled):
         write_json(folder / "data_report.json", labelled.report)
 
     new = task.pretrained == "none"
-    trained = TextPipeline(task, fresh if new else None)
+    if task.task == "text2text":
+        trained = GenerationPipeline.from_run(task.pretrained, config=task)
+    else:
+        trained = TextPipeline(task, fresh if new else None)
     begun = sections(data, *((model, tokenizer) if new else ()))
     progress, stopped = trained.train(labelled, training, folder, begun, claimed)
     if stopped:
@@ -103,11 +110,7 @@ def write_results(folder, trained, labelled, progress):
     from transformer.reports import overfitting_remark, report_text, tensorboard_images, write_report
     from transformer.visualization import read_curves
 
-    test = labelled.splits["test"]
-    predictions, _ = trained.predict(test)
-    report = trained.task.report(test, predictions, train=labelled.splits["train"], **trained.tuned)
-    answers = trained.answers(test, predictions)
-    rows = [{**example._asdict(), "prediction": answer} for example, answer in zip(test, answers)]
+    report, rows = trained.results(labelled.splits["test"], labelled.splits["train"])
     write_json_lines(folder / "predictions.jsonl", rows)
     points = [
         (step, name, value) for name, (steps, values) in read_curves(folder).items() for step, value in zip(steps, values)

@@ -165,14 +165,13 @@ def train(folder, configs, prepared, trainee, plan, validation):
 
     _, _, training, decoding, _ = configs
     split = prepared.splits["train"]
-    greedy = dataclasses.replace(decoding, beam_size=1, n_best=1, temperature=0.0)
     progress, stopped = start_training(
         trainee,
         training,
         folder,
         make_dataset=lambda step: training_dataset(split, plan, step, training.train_steps - step),
         batch_at=lambda step: batch_at(split, plan, step),
-        evaluate=validation(greedy),
+        evaluate=validation(decoding.greedy),
         padding_share=plan.padding_share,
         num_shapes=len(plan.shapes),
     )

@@ -275,6 +275,39 @@ def gather(split, rows, shape, examples):
     return (source, target_in, source_segments, target_segments), target_out
 
 
+class Pairs:
+    """Tokenised pairs as Plan and `batch_at` take them: several share a row. A subclass has the attributes that `gather` names.
+
+    Pair n has the ids source_ids[source_offsets[n]:source_offsets[n + 1]], the end token last, and so for the target.
+    """
+
+    @property
+    def source_lengths(self):
+        """int64 (n,), the end token included."""
+        return np.diff(self.source_offsets)
+
+    @property
+    def target_lengths(self):
+        """int64 (n,)."""
+        return np.diff(self.target_offsets)
+
+    def __len__(self):
+        return len(self.source_offsets) - 1
+
+    @functools.cached_property
+    def packing(self):
+        """See `pack`."""
+        return pack(self.source_lengths, self.target_lengths)
+
+    gather = gather
+
+
+def positions_of(split, texts):
+    """The max_tokens of a Plan of pairs whose micro-batches hold about so many of them, on average."""
+    lengths = split.packing.shapes.max(axis=1)
+    return max(round(texts * lengths[split.packing.kinds].sum() / len(split)), int(lengths.max()))
+
+
 class Texts:
     """Texts with targets that are no text, as Plan and `batch_at` take them: one a row.
 

@@ -60,7 +60,7 @@ class LabelledDataConfig:
     tfds_data_dir: str = option("", "folder of prepared TFDS data; empty: TFDS's own")
     text_column: str = option("text", "name of the text's column, or its number from 1 in a file without header")
     pair_column: str = option("", "the same for a second text; empty: one text")
-    label_column: str = option("label", "the same for the label; several labels are comma-separated")
+    label_column: str = option("label", "the same for the label, or the target text; several labels are comma-separated")
     labels: tuple = option((), "names of the labels in their order; empty: those in the training data, sorted")
     labels_file: str = option("", "file of these names, one a line; labels that are numbers count its lines from 0")
     validation_share: float = option(0.02, "of the training data, where no validation data is given", minimum=0.0,

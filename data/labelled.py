@@ -17,12 +17,13 @@ from data.report import Log
 from data.sources import SPLITS, complete_splits, source_kind, tfds_builder, tfds_rows
 from data.squad import Question, check_questions, lowercase, question_of, read_squad
 
-TASKS = ("classification", "multilabel", "regression", "spans")
+TASKS = ("classification", "multilabel", "regression", "spans", "text2text")
 KINDS = {"train_files": tuple(f"{split}_files" for split in SPLITS), "tfds": ("tfds",)}
 
 
 class Example(NamedTuple):
-    """A text, or a pair of texts, and its label: the label's index, a tuple of indices (multilabel), a float (regression)."""
+    """A text, or a pair of texts, and its label: an index, a tuple of indices (multilabel), a float (regression), or the target
+    text (text2text)."""
 
     text: str
     pair: str | None
@@ -40,7 +41,7 @@ class Labelled:
     """What training needs of the data."""
 
     splits: dict  # "train", "validation", "test" -> list of Example, or of Question for spans
-    labels: tuple  # the names that a label's index counts; empty for regression and spans
+    labels: tuple  # the names that a label's index counts; empty where labels are none
     report: dict  # {split: {"examples_in", "examples_out", "labels": {name: number}, "reasons": as data.report.Log}}
 
 
@@ -58,7 +59,7 @@ def load_labelled(config: LabelledDataConfig, task):
         DataError: no source or several are named, or the data cannot be used; the message has a line for each kind of
             mistake in each split, with the number of rows and the first of them. ConfigError: the task is unknown.
     """
-    _check_task(task)
+    _check_task(task, config)
     problems = _Problems()
     if source_kind(config, KINDS) == "tfds":
         splits, names = _load_tfds(config, task, problems)
@@ -88,7 +89,7 @@ def labelled_from(task, train=None, validation=None, test=None, config=LabelledD
     Raises:
         DataError, ConfigError: as `load_labelled`; for a line stands the number of the example in its split.
     """
-    _check_task(task)
+    _check_task(task, config)
     problems, given = _Problems(), {"train": train, "validation": validation, "test": test}
     read = _questions_in_memory if task == "spans" else _examples_in_memory
     splits = {split: [] if data is None else problems.attempt(read, data, split, config, problems.logs[split])
@@ -104,9 +105,13 @@ def fingerprint(labelled):
     return hashlib.sha256(repr((labelled.labels, seen)).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
-def _check_task(task):
+def _check_task(task, config):
     if task not in TASKS:
         raise ConfigError(f"task must be one of {', '.join(map(repr, TASKS))}. Received: {task!r}.")
+    if task == "text2text" and (config.lowercase or config.pair_column):
+        wrong = "lowercase=True" if config.lowercase else f"pair_column={config.pair_column!r}"
+        raise ConfigError("text2text has one text for a target, in lower case if the pretrained run has all text so. "
+                          f"Received: {wrong}. Leave it out.")  # fmt: skip
 
 
 # The reasons for which data is refused: what to say of them.

@@ -1,7 +1,9 @@
-"""Labels: what stands in a file or a column -> an index among the names, several of them, or a number."""
+"""Labels: what stands in a file or a column -> an index among the names, several of them, a number, or a text."""
 
 import collections
 import math
+
+from data.files import is_text
 
 
 class WrongLabel(ValueError):
@@ -50,7 +52,7 @@ def _parts(label):
 
 
 def converter(task, names):
-    """A function from a label as it was read to an index, a tuple of indices or a float; it raises WrongLabel.
+    """A function from a label as it was read to an index, a tuple of indices, a float or a str; it raises WrongLabel.
 
     >>> converter("classification", ("bad", "good"))("1"), converter("multilabel", ("a", "b", "c"))("c, a")
     (1, (0, 2))
@@ -73,12 +75,21 @@ def converter(task, names):
             raise WrongLabel("no number", repr(label))
         return float(label)
 
-    return {"classification": one, "multilabel": several, "regression": number}[task]
+    def text(label):
+        if not is_text(label):
+            raise WrongLabel("no text", repr(label))
+        if not label.strip():
+            raise WrongLabel("no label", repr(label))
+        return label
+
+    return {"classification": one, "multilabel": several, "regression": number, "text2text": text}[task]
 
 
 def count_labels(labels, task, names):
     """{name: how many labels have it}; for a regression {"lowest", "mean", "highest"}; for spans, whose
-    labels are the answers, how many questions have any."""
+    labels are the answers, how many questions have any; for texts nothing."""
+    if task == "text2text":
+        return {}
     if task == "regression":
         return {"lowest": min(labels), "mean": sum(labels) / len(labels), "highest": max(labels)} if labels else {}
     if task == "spans":

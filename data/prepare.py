@@ -20,7 +20,7 @@ import numpy as np
 
 import transformer.config
 import transformer.tokenizer
-from data.batches import Packing, gather, pack
+from data.batches import Packing, Pairs, pack
 from data.cleaning import clean
 from data.config import DataConfig, DataError
 from data.sources import SPLITS, input_files, load_examples, source_kind
@@ -32,8 +32,8 @@ GROUP = 10_000
 
 
 @dataclasses.dataclass(frozen=True)
-class Split:
-    """Tokenised pairs: pair n has the ids source_ids[source_offsets[n]:source_offsets[n + 1]], the end token last.
+class Split(Pairs):
+    """Tokenised pairs in files.
 
     Pairs that are too long have no ids. Their texts are there in validation and test, where no text may be missing.
     """
@@ -64,19 +64,6 @@ class Split:
         """int64 (n + 1,)."""
         return np.asarray(self._load("target_offsets"))
 
-    @property
-    def source_lengths(self):
-        """int64 (n,), the end token included."""
-        return np.diff(self.source_offsets)
-
-    @property
-    def target_lengths(self):
-        """int64 (n,)."""
-        return np.diff(self.target_offsets)
-
-    def __len__(self):
-        return len(self.source_offsets) - 1
-
     @functools.cached_property
     def packing(self):
         """See data.batches.pack; kept for the training data, of which there may be much."""
@@ -85,8 +72,6 @@ class Split:
             return pack(self.source_lengths, self.target_lengths)
         with np.load(path) as arrays:
             return Packing(**arrays)
-
-    gather = gather
 
     def texts(self, count=None):
         """The texts in their original order: a list of sources and a list of targets; `count` pairs spread evenly."""
@@ -98,6 +83,19 @@ class Split:
 
     def _load(self, name):
         return np.load(self.folder / f"{self.name}.{name}.npy", mmap_mode="r")
+
+
+@dataclasses.dataclass(frozen=True)
+class EncodedPairs(Pairs):
+    """Tokenised pairs in memory."""
+
+    source_ids: np.ndarray
+    source_offsets: np.ndarray
+    target_ids: np.ndarray
+    target_offsets: np.ndarray
+    source_pad_id: int
+    target_pad_id: int
+    bos_id: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -205,17 +203,16 @@ def make_tokenizers(pairs, config):
 def _write_split(folder, name, pairs, source, target, data, report):
     """Tokenises pairs and writes texts and ids. Pairs that are too long are left out and reported, but for the texts of
     validation and test."""
-    ids = [_encode(tokenizer, [pair[side] for pair in pairs]) for side, tokenizer in enumerate((source, target))]
-    fits = np.ones(len(pairs), dtype=bool)
-    limits = {"source": data.max_source_length, "target": data.max_target_length}
-    for (side, limit), (_, offsets) in zip(limits.items(), ids):
-        long = np.diff(offsets) > limit
+    limits = data.max_source_length, data.max_target_length
+    encoded, lengths = encode_pairs(pairs, source, target, *limits)
+    too_long = lengths > limits
+    fits = ~too_long.any(axis=1)
+    for side, long in zip(("source", "target"), too_long.T):
         if long.any():
             examples = [f"{n + 1}: {' ||| '.join(pairs[n])[:160]}" for n in np.nonzero(long)[0][:5]]
             action = {"train": "dropped", "validation": "no loss", "test": "kept"}[name]
             found = {"action": action, "count": int(long.sum()), "examples": examples}
             report["reasons"][f"{side} too long (tokens)"] = found
-            fits &= ~long
     if name != "test" and not fits.any():
         raise DataError(f"every split needs pairs. Received: none for {name} after cleaning. Use a larger --max_source_length.")
     if name == "train":
@@ -225,21 +222,41 @@ def _write_split(folder, name, pairs, source, target, data, report):
         _report_changed(pairs, target, report)
     with open(folder / f"{name}.jsonl", "w", encoding="utf-8") as file:
         file.writelines(json.dumps(pair, ensure_ascii=False) + "\n" for pair in pairs)
-    for side, (flat, offsets) in zip(limits, ids):
-        lengths = np.diff(offsets)
-        np.save(folder / f"{name}.{side}_ids.npy", flat[np.repeat(fits, lengths)])
-        np.save(folder / f"{name}.{side}_offsets.npy", np.concatenate([[0], np.cumsum(lengths[fits])]))
+    for array in ("source_ids", "source_offsets", "target_ids", "target_offsets"):
+        np.save(folder / f"{name}.{array}.npy", getattr(encoded, array))
 
 
-def _report_changed(pairs, tokenizer, report):
-    """Reports references that the tokenizer cannot write: NFKC, for one, makes the full-width marks of Chinese ASCII."""
-    texts = [target for _, target in pairs]
-    changed = [
+def encode_pairs(pairs, source, target, max_source_length, max_target_length):
+    """Pairs of texts as ids, without those that are too long.
+
+    Args:
+        pairs: list of (source, target) texts. source, target: tokenizers. max_source_length, max_target_length: in tokens,
+            the end token included.
+
+    Returns:
+        EncodedPairs of those that fit, and the lengths of all: int64 (n, 2), source and target.
+    """
+    ids = [_encode(tokenizer, [pair[side] for pair in pairs]) for side, tokenizer in enumerate((source, target))]
+    lengths = np.stack([np.diff(offsets) for _, offsets in ids], axis=1)
+    fits = (lengths <= (max_source_length, max_target_length)).all(axis=1)
+    arrays = []
+    for (flat, _), counts in zip(ids, lengths.T):
+        arrays += [flat[np.repeat(fits, counts)], np.concatenate([[0], np.cumsum(counts[fits])])]
+    return EncodedPairs(*arrays, source.pad_id, target.pad_id, target.bos_id), lengths
+
+
+def changed_texts(texts, tokenizer):
+    """Texts that a tokenizer cannot write, NUMBER: TEXT -> WHAT IT WRITES: NFKC, for one, makes the full-width marks of Chinese
+    ASCII."""
+    return [
         f"{number}: {text[:80]} -> {back[:80]}"
         for number, (text, back) in enumerate(zip(texts, tokenizer.decode(tokenizer.encode(texts))), 1)
         if back.split() != text.split()
     ]
-    if changed:
+
+
+def _report_changed(pairs, tokenizer, report):
+    if changed := changed_texts([target for _, target in pairs], tokenizer):
         reason = "target that the tokenizer cannot write (see --normalization)"
         report["reasons"][reason] = {"action": "kept", "count": len(changed), "examples": changed[:5]}
 

@@ -35,7 +35,8 @@ def test_a_validation_finds_loss_perplexity_accuracy_and_bleu():
     loss, count = map(float, cross_entropy(ids, model([ids, ids])))
     right = np.sum((np.argmax(model([ids, ids]), -1) == ids) & (ids > 0))
     assert results == pytest.approx(
-        {"loss": loss / count, "accuracy": right / 27, "perplexity": np.exp(loss / count), "bleu": 100}, rel=1e-5
+        {"loss": loss / count, "accuracy": right / 27, "perplexity": np.exp(loss / count), "bleu": 100, "chrf": 100,
+         "exact_match": 100}, rel=1e-5
     )
     assert sample == [(text[0], text[0], text[0])]
     assert "bleu" not in validation_of(([], []))[0]()[0]

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from data.config import DataError, LabelledDataConfig
 from data.squad import Question
-from transformer import pipelines
+from transformer import fine_tuning
 from transformer.config import ConfigError, ModelConfig, TaskConfig, TokenizerConfig
 from transformer.encoders import new_encoder
 from transformer.pipelines import GenerationPipeline, TextPipeline, pipeline
@@ -116,8 +116,8 @@ def test_label_smoothing_reaches_the_head():
 
 
 def test_a_signal_ends_fit(tmp_path, monkeypatch):
-    monkeypatch.setattr(pipelines, "choose_weights", lambda *arguments: pytest.fail("it was stopped"))
-    monkeypatch.setattr(pipelines, "start_training", lambda *arguments, **options: (Progress(), signal.SIGINT))
+    monkeypatch.setattr(fine_tuning, "choose_weights", lambda *arguments: pytest.fail("it was stopped"))
+    monkeypatch.setattr(fine_tuning, "start_training", lambda *arguments, **options: (Progress(), signal.SIGINT))
     with pytest.raises(KeyboardInterrupt, match="SIGINT: the training was stopped and is saved in"):
         fresh().fit(WORDS, LABELS, run=tmp_path / "run", **FAST)
 

@@ -226,8 +226,7 @@ def test_images_for_tensorboard():
 def test_overfitting_is_remarked():
     assert overfitting_remark(CURVES) == (
         "The model overfits: validation loss rose from 0.600 at step 200 to 0.900 at step 300 while training loss fell from "
-        "0.500 to 0.100. Try --early_stopping, fewer --epochs, more --head_dropout, "
-        "--encoder_dropout or --weight_decay, or --tuning=lora."
+        "0.500 to 0.100. Try --early_stopping, fewer --epochs, more dropout or --weight_decay, or --tuning=lora."
     )
     metrics = [(300, "train/accuracy", 0.99), (200, "validation/accuracy", 0.85), (300, "validation/accuracy", 0.8)]
     assert "0.100; accuracy is 0.990 on training and 0.800 on validation data. Try" in overfitting_remark(CURVES + metrics)

@@ -109,7 +109,7 @@ def named_variables(model, optimizer=None):
 
 
 def read_config(run):
-    """config.json of a finished run.
+    """config.json of a finished run of an encoder-decoder.
 
     Raises:
         ConfigError: the folder holds none.
@@ -121,9 +121,15 @@ def read_config(run):
             "Name another run, or run its training command again."
         )
     try:
-        return json.loads((run / "config.json").read_text(encoding="utf-8"))
+        config = json.loads((run / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ConfigError(f"a run folder must be whole. Received: {run} ({error}). Run its training command again.") from None
+    if not {"model", "decoding", "data"} <= {*config}:
+        raise ConfigError(
+            "a run must be of an encoder-decoder, as train.py and finetune.py --task=text2text make them. Received: "
+            f"{run}, whose config.json has {', '.join(config)}. Name another run."
+        )
+    return config
 
 
 def save_checkpoint(path, variables, progress):

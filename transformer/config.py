@@ -98,12 +98,13 @@ class ModelConfig:
                 f"source_vocab_size={self.source_vocab_size}, vocab_size={self.vocab_size}. Use tie_embeddings=False."
             )
 
-    def check_lengths(self, *lengths):
+    def check_lengths(self, *lengths, cure=None):
         """Raises ConfigError if learned positions end before the longest of these sequences."""
         if self.positions == "learned" and max(lengths) > self.max_positions:
             raise ConfigError(
                 "max_positions must hold the longest sequence. Received: "
-                f"max_positions={self.max_positions}, a length of {max(lengths)}. Use --max_positions={max(lengths)} or more."
+                f"max_positions={self.max_positions}, a length of {max(lengths)}. "
+                f"{cure or f'Use --max_positions={max(lengths)} or more.'}"
             )
 
     @property
@@ -228,20 +229,22 @@ class TrainingConfig(LearningConfig):
 class TaskConfig:
     """What a pretrained model is fine-tuned to do, and how much of it changes."""
 
-    task: str = option("classification", "one label a text, several, a number, or the answer's place in a context",
-                       choices=("classification", "multilabel", "regression", "spans"))
-    pretrained: str = option("none", "run folder, Hugging Face folder, hf://owner/name, KerasHub preset; none: from nothing, "
-                             "with the model and tokenizer flags")
-    max_length: int = option(128, "longest input in tokens, with pair_encoding=bi of each text; what is longer is cut, or for spans read in windows", minimum=8)
+    task: str = option("classification", "one label a text, several, a number, the answer's place in a context, or a text",
+                       choices=("classification", "multilabel", "regression", "spans", "text2text"))
+    pretrained: str = option("none", "run folder, for text2text the only choice; Hugging Face folder, hf://owner/name, KerasHub "
+                             "preset; none: from nothing, with the model and tokenizer flags")
+    max_length: int = option(0, "longest input in tokens, with pair_encoding=bi of each text; what is longer is cut, for spans read in windows, and pairs of text2text "
+                             "with a longer side are dropped; 0: 128, or for text2text the run's own", minimum=0)
     pair_encoding: str = option("cross", "how an encoder reads a pair: cross, both texts at once; bi, each alone, to be compared",
                                 choices=("cross", "bi"))
     stride: int = option(64, "tokens that two windows share, for spans", minimum=0)
-    language: str = option("", "code such as en or zh: whose rules score spans; empty: SQuAD's")
+    language: str = option("", "code such as en or zh: whose rules score spans (empty: SQuAD's) and split text2text for BLEU "
+                           "(empty: of the run's target)")
     pooling: str = option("mean", "from tokens to one vector a text", choices=("mean", "first", "max"))
     head_dropout: float = option(0.1, "in the task's head", minimum=0.0, maximum=0.99)
-    encoder_dropout: float = option(-1.0, "of a pretrained encoder; -1: its own", minimum=-1.0, maximum=0.99)
+    encoder_dropout: float = option(-1.0, "of what is pretrained; -1: its own", minimum=-1.0, maximum=0.99)
     class_weights: str = option("none", "balanced: rare classes count as much as frequent ones", choices=("none", "balanced"))
-    tuning: str = option("full", "what is learnt: all weights, the head, or low-rank changes (Hu et al. 2022) and the head",
+    tuning: str = option("full", "what is learnt: all weights, the head, or low-rank changes (Hu et al. 2022) and the head, if any",
                          choices=("full", "head", "lora"))
     lora_rank: int = option(8, "rank of the changes", minimum=1)
     lora_alpha: float = option(16.0, "the changes are scaled by alpha / rank", minimum=0.0)
@@ -253,17 +256,38 @@ class TaskConfig:
             raise ConfigError(
                 f"lora_targets must be attention, feed_forward or both. Received: {','.join(self.lora_targets) or 'none'}."
             )
-        if self.task == "spans" and self.stride >= self.max_length - 8:
+        if 0 < self.max_length < 8:
+            raise ConfigError(f"max_length must be at least 8. Received: {self.max_length}.")
+        if self.task == "spans" and self.stride >= self.input_length - 8:
             raise ConfigError(
-                f"stride must leave room for new text in a window. Received: stride={self.stride}, max_length={self.max_length}. "
+                f"stride must leave room for new text in a window. Received: stride={self.stride}, max_length={self.input_length}. "
                 "Use a smaller --stride."
             )
         if self.pair_encoding == "bi" and self.task == "spans":
             raise ConfigError("pair_encoding='bi' does not go with task='spans', where question meets context. Use 'cross'.")
-        if self.encoder_dropout >= 0 and self.pretrained == "none":
+        if self.encoder_dropout >= 0 and self.pretrained == "none" and self.task != "text2text":
             raise ConfigError("encoder_dropout is of a pretrained encoder. Received: pretrained='none'. Use --dropout.")
         if self.class_weights != "none" and self.task != "classification":
             raise ConfigError(f"class_weights={self.class_weights!r} needs task='classification'. Received: task={self.task!r}.")
+        if self.task == "text2text":
+            self._check_text2text()
+
+    def _check_text2text(self):
+        options = ("pair_encoding", "stride", "pooling", "head_dropout")
+        given = [f"{name}={value}" for name in options if (value := getattr(self, name)) != getattr(TaskConfig, name)]
+        given += ["tuning=head"] if self.tuning == "head" else []
+        if given:
+            raise ConfigError(f"text2text has no windows and no head. Received: {', '.join(given)}. Leave it out.")
+
+    @property
+    def pretrained_dropout(self):
+        """The rate that replaces that of what is pretrained, or None."""
+        return None if self.encoder_dropout < 0 else self.encoder_dropout
+
+    @property
+    def input_length(self):
+        """Longest input of an encoder, in tokens."""
+        return self.max_length or 128
 
 
 @dataclasses.dataclass(frozen=True)
@@ -271,7 +295,8 @@ class FinetuningConfig(LearningConfig):
     """How a pretrained model is fine-tuned: counted in epochs and in texts."""
 
     epochs: int = option(3, "how often every training text is seen", minimum=1)
-    batch_size: int = option(32, "texts in a batch", minimum=1)
+    batch_size: int = option(32, "texts in a batch; for text2text on average, since a row holds several pairs", minimum=1)
+    eval_decode: int = option(200, "validation texts that text2text writes at each validation, greedily; 0: none", minimum=0)
     warmup_share: float = option(0.1, "of the updates, until the learning rate's peak", minimum=0.0, maximum=1.0)
     train_steps: int = option(1, "from epochs", minimum=1, flag=False)
     warmup_steps: int = option(0, "from warmup_share", minimum=0, flag=False)
@@ -283,13 +308,25 @@ class FinetuningConfig(LearningConfig):
     adam_epsilon: float = option(1e-8, "added to the root of the square", minimum=0.0)
     weight_decay: float = option(0.01, "decoupled, with --optimizer=adamw", minimum=0.0)
     clip_norm: float = option(1.0, "largest global norm of the gradient; 0: no limit", minimum=0.0)
-    label_smoothing: float = option(0.0, "probability mass spread over the classes", minimum=0.0, maximum=0.99)
+    label_smoothing: float = option(0.0, "probability mass spread over the classes, for text2text over the vocabulary", minimum=0.0, maximum=0.99)
     log_every: int = option(20, "steps between lines of the log", minimum=1)
     eval_every: int = option(0, "steps between validations; 0: after each epoch", minimum=0)
     checkpoint_every: int = option(200, "steps between checkpoints", minimum=1)
     keep_checkpoints: int = option(1, "newest checkpoints to keep, besides the best", minimum=1)
     average_checkpoints: int = option(1, "newest checkpoints to average at the end; 1: no average", minimum=1)
-    keep_best_metric: str = option("", "what the best checkpoint is best at; empty: accuracy, f1_micro, spearman or f1 by the task")
+    keep_best_metric: str = option("", "what the best checkpoint is best at; empty: accuracy, f1_micro, spearman, f1 or bleu by the task")
+
+    def judged_by(self, metrics, task):
+        """The same with a keep_best_metric that a task has: the first of its metrics, unless told.
+
+        Raises:
+            ConfigError: it has none of that name.
+        """
+        if self.keep_best_metric and self.keep_best_metric not in metrics:
+            raise ConfigError(
+                f"keep_best_metric must be one of {', '.join(metrics)} for task={task!r}. Received: {self.keep_best_metric!r}."
+            )
+        return dataclasses.replace(self, keep_best_metric=self.keep_best_metric or metrics[0])
 
     def counted(self, steps_per_epoch):
         """The same with the numbers of steps that these epochs have."""
@@ -328,3 +365,8 @@ class DecodingConfig:
                 f"min_length must be less than max_length. Received: min_length={self.min_length}, "
                 f"max_length={self.max_length}. Use a smaller --min_length."
             )
+
+    @property
+    def greedy(self):
+        """The same with one hypothesis, the likeliest token each time."""
+        return dataclasses.replace(self, beam_size=1, n_best=1, temperature=0.0)

@@ -261,12 +261,16 @@ def _from_keras_hub(preset, dropout, exact_gelu=False):
 
 def _filled(config, token_types, arrays, dropout):
     """The TextEncoder of a configuration with these weights: {path: array}; `dropout`: see load_encoder."""
-    if dropout is not None:
-        others = {name: dropout for name in ("attention_dropout", "activation_dropout") if getattr(config, name)}
-        config = dataclasses.replace(config, dropout=dropout, **others)
-    encoder = TextEncoder(config, token_types, name="text_encoder")
+    encoder = TextEncoder(with_dropout(config, dropout), token_types, name="text_encoder")
     encoder.build()
     for variable in encoder.weights:
         variable.assign(arrays[variable.path.split("/", 1)[1]])
     return encoder
 
+
+def with_dropout(config, dropout):
+    """The ModelConfig with another rate wherever it has any, and on embeddings and blocks in any case; None: as it is."""
+    if dropout is None:
+        return config
+    others = {name: dropout for name in ("attention_dropout", "activation_dropout") if getattr(config, name)}
+    return dataclasses.replace(config, dropout=dropout, **others)

@@ -13,12 +13,12 @@ from transformer.metrics import perplexity, translation_scores
 
 
 class Validation:
-    """What is found of a Transformer between updates: loss, perplexity, accuracy, and BLEU of decoded text.
+    """What is found of a Transformer between updates: loss, perplexity, accuracy, and the scores of decoded text.
 
     Args:
         model: a Transformer.
         batches: list of (inputs, targets), as in training.
-        translate: list of str -> list of str. texts: (sources, references) to be decoded; empty: no BLEU.
+        translate: list of str -> list of str. texts: (sources, references) to be decoded; empty: no scores.
         language: of the target, for the tokenizer of BLEU.
     """
 
@@ -29,13 +29,14 @@ class Validation:
         self._sums = tf.function(self._sums_of, reduce_retracing=True)
 
     def __call__(self):
-        """Results {"loss", "accuracy", "perplexity", "bleu"} and a list of (source, reference, output)."""
+        """Results {"loss", "accuracy", "perplexity", "bleu", "chrf", "exact_match"} and a list of (source, reference, output)."""
         results = self.token_scores()
         results["perplexity"] = perplexity(results["loss"])
         sources, references = self.texts
         outputs = self.translate(sources) if sources else []
         if outputs:
-            results["bleu"] = translation_scores(references, outputs, self.language, confidence=False)["bleu"]
+            scores = translation_scores(references, outputs, self.language, confidence=False)
+            results |= {name: scores[name] for name in ("bleu", "chrf", "exact_match")}
         return results, list(zip(sources, references, outputs))
 
     def token_scores(self):

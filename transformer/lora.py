@@ -1,4 +1,4 @@
-"""Which weights of a TextModel are learnt: all, the head alone, or low-rank changes of projections (Hu et al. 2022, LoRA)."""
+"""Which of the pretrained weights are learnt: all, none, or low-rank changes of projections (Hu et al. 2022, LoRA)."""
 
 import keras
 
@@ -6,27 +6,27 @@ import keras
 ADDED = ("lora_kernel_a", "lora_kernel_b")
 
 
-def choose_trainable(model, config):
+def choose_trainable(pretrained, config):
     """Freezes what a TaskConfig does not tune, and adds the low-rank changes.
 
     With tuning="lora" a projection W becomes W + alpha / rank * A B, A random and B zero at first; a saved model holds the
     sum. The projections are Dense and EinsumDense layers of attention or feed-forward, ours or KerasHub's.
 
     Args:
-        model: a built TextModel, changed in place. config: TaskConfig.
+        pretrained: a built encoder or Transformer, changed in place. config: TaskConfig.
     """
     if config.tuning == "lora":
-        for layer in projections(model.encoder, config.lora_targets):
+        for layer in projections(pretrained, config.lora_targets):
             if not layer.lora_enabled:  # a second training goes on with the changes of the first
                 layer.enable_lora(config.lora_rank, lora_alpha=config.lora_alpha)
     if config.tuning != "full":
-        for variable in model.encoder.weights:
+        for variable in pretrained.weights:
             if variable.name not in ADDED:
                 variable.trainable = False
 
 
-def projections(encoder, targets):
-    """The Dense and EinsumDense layers of an encoder that belong to "attention" or "feed_forward"."""
-    dense = [layer for layer in encoder._flatten_layers() if isinstance(layer, (keras.layers.Dense, keras.layers.EinsumDense))]
+def projections(pretrained, targets):
+    """The Dense and EinsumDense layers of a model that belong to "attention" or "feed_forward"."""
+    dense = [layer for layer in pretrained._flatten_layers() if isinstance(layer, (keras.layers.Dense, keras.layers.EinsumDense))]
     kinds = {"attention": lambda path: "attention" in path, "feed_forward": lambda path: "feed" in path}
     return [layer for layer in dense if any(kinds[target](layer.path) for target in targets)]

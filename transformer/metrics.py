@@ -73,6 +73,14 @@ def translation_scores(references, predictions, language="", confidence=True):
     return scores
 
 
+def sentence_chrf(references, predictions):
+    """chrF of each pair of texts, a list of float, percent. Arguments: as for `translation_scores`."""
+    from sacrebleu.metrics import CHRF
+
+    chrf = CHRF()
+    return [chrf.sentence_score(prediction, [reference]).score for reference, prediction in zip(references, predictions)]
+
+
 def perplexity(loss):
     """exp(loss) of a mean loss in nats; infinite where that overflows."""
     return math.exp(loss) if loss < 700 else math.inf

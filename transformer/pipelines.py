@@ -5,33 +5,29 @@
     classifier("not bad at all")                                          # [{"label": "positive", "score": 0.98}]
     classifier.save("runs/mine")                                          # pipeline("text-classification", model="runs/mine")
 
-Where text becomes batches it is data/ that makes them: like the programs, this module joins the two packages.
+    translator = pipeline("translation", model="runs/multi30k_en_de")     # a run of train.py; its `fit` goes on from there
 """
 
 import dataclasses
 import json
-import math
 import pathlib
-import sys
-import tempfile
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from data.batches import Plan, Texts, batch_at, training_dataset
+from data.batches import Plan, Texts, batch_at
 from data.config import LabelledDataConfig
-from data.labelled import fingerprint, labelled_from
 from data.report import format_lengths, length_report
 from transformer import checkpoints, lora
-from transformer.config import ConfigError, FinetuningConfig, TaskConfig
+from transformer.config import ConfigError, TaskConfig
 from transformer.encoders import load_encoder
-from transformer.generation import Generator
+from transformer.fine_tuning import FineTunable
+from transformer.generation_pipeline import GenerationPipeline
 from transformer.heads import TextModel
 from transformer.objectives import HeadObjective
 from transformer.text_inputs import load_text_inputs
 from transformer.text_tasks import TASKS
-from transformer.training import choose_weights, make_strategy, make_trainee, precision_warning, set_precision, start_training
 
 # Tasks by the names that users of Hugging Face know, on an encoder and on an encoder-decoder.
 TEXT_PIPELINES = {"text-classification": "classification", "text-regression": "regression", "question-answering": "spans"}
@@ -46,16 +42,16 @@ def pipeline(task, model, **options):
     Args:
         task: "text-classification", "text-regression", "question-answering", "translation", "summarization" or
             "text2text-generation".
-        model: for the last three a run folder of train.py. For the others a folder that finetune.py or `save` wrote; or a
+        model: for the last three a run folder of train.py, or of finetune.py --task=text2text. For the others a folder that finetune.py or `save` wrote; or a
             pretrained model that is yet to be taught by `fit`: see transformer.encoders.load_encoder.
         options: fields of TaskConfig, such as tuning="lora" or task="multilabel", for a model yet to be taught; fields of
-            DecodingConfig for a run of train.py.
+            DecodingConfig for such a run.
 
     Raises:
         ConfigError: there is no such task or model.
     """
     if task in OUTPUTS:
-        return GenerationPipeline(Generator.from_run(model, **options), OUTPUTS[task])
+        return GenerationPipeline.from_run(model, OUTPUTS[task], **options)
     if task not in TEXT_PIPELINES:
         raise ConfigError(f"task must be one of {', '.join([*TEXT_PIPELINES, *OUTPUTS])}. Received: {task!r}.")
     if not (pathlib.Path(model) / "task.json").exists():
@@ -68,18 +64,7 @@ def pipeline(task, model, **options):
     return loaded
 
 
-class GenerationPipeline:
-    """Texts from texts, by a run of train.py. Arguments: a Generator, and the name of the output."""
-
-    def __init__(self, generator, name):
-        self.generator, self.name = generator, name
-
-    def __call__(self, texts):
-        """str or list of str -> [{name: str}], one for each text."""
-        return [{self.name: text} for text in self.generator([texts] if isinstance(texts, str) else list(texts))]
-
-
-class TextPipeline:
+class TextPipeline(FineTunable):
     """A task on texts, with an encoder that `fit` or `train` teaches it.
 
     Args:
@@ -87,10 +72,11 @@ class TextPipeline:
         make_encoder: () -> (encoder, TextInputs); default: load_encoder of the configuration.
     """
 
+    objective = HeadObjective
+
     def __init__(self, config, make_encoder=None):
         self.config = config
-        dropout = None if config.encoder_dropout < 0 else config.encoder_dropout
-        self.make_encoder = make_encoder or (lambda: load_encoder(config.pretrained, dropout))
+        self.make_encoder = make_encoder or (lambda: load_encoder(config.pretrained, config.pretrained_dropout))
         self.task = self.encoder = self.tokenizer = self.model = self._forward = None
         self.tuned = {}
 
@@ -162,7 +148,7 @@ class TextPipeline:
         return self._predict(examples, self.task.features(self.tokenizer, examples), batch_size)
 
     def _predict(self, examples, features, batch_size):
-        texts = self._texts(features)
+        texts = self._rows(features)
         plan = Plan(texts, max(map(len, features.ids)), seed=0, rows=min(batch_size, len(features.ids)))
         outputs, losses, counts, head = [None] * len(texts), 0.0, 0.0, self.model.head
         for step in range(plan.steps_per_epoch):
@@ -175,20 +161,8 @@ class TextPipeline:
                 outputs[number] = row[: len(features.ids[number])] if row.ndim == 2 else row
         return self.task.predictions(examples, features, outputs), losses / counts if counts else float("nan")
 
-    def _texts(self, features):
+    def _rows(self, features):
         return Texts(features.ids, features.types, features.targets, self.tokenizer.pad_id, self.task.empty, features.num_texts)
-
-    def _summary(self, features, plan, jit):
-        total = self.model.count_params()
-        trained = sum(math.prod(variable.shape) for variable in self.model.trainable_variables)
-        lengths = format_lengths(length_report(features.lengths, self.config.max_length))
-        if features.windows:
-            questions = len({window.example for window in features.windows})
-            lengths = f"{len(features.windows):,} windows of {questions:,} questions; {lengths}"
-        return (
-            f"{lengths}\n{total:,} parameters, {trained:,} of them learnt ({trained / total:.2%}); {len(features.ids):,} inputs "
-            f"in {plan.steps_per_epoch:,} batches; shapes {plan.shapes}; padding {plan.padding_share:.1%}; {jit}"
-        )
 
     def _check_taught(self):
         if self.model is None:
@@ -197,125 +171,53 @@ class TextPipeline:
                 f"{self.config.pretrained}, which was not. Call fit first."
             )
 
-    def fit(self, texts, labels=None, pairs=None, validation_data=None, run=None, data=LabelledDataConfig(), **options):
-        """Fine-tunes on labelled texts. The task's head is new, also where `fit` was called before; the encoder goes on.
-
-        Args:
-            texts: list of str, with `labels` (names, numbers, or lists of names) and perhaps `pairs`, the second texts; or
-                without labels a tf.data.Dataset, a pandas DataFrame, a list of dicts: see data.labelled.labelled_from.
-            validation_data: (texts, labels[, pairs]) or as `texts`; without it a share of the training data.
-            run: folder for checkpoints and TensorBoard, where the same call continues; None: nothing is kept.
-            data: a LabelledDataConfig, whose columns, labels and shares count.
-            options: fields of FinetuningConfig, such as epochs=3, batch_size=32, learning_rate=5e-5, seed=1.
-
-        Returns:
-            The pipeline itself.
-
-        Raises:
-            ConfigError, DataError: options or data that cannot be used.
-        """
-        train = texts if labels is None else (texts, labels, *([] if pairs is None else [pairs]))
-        labelled = labelled_from(self.config.task, train, validation=validation_data, config=data)
-        with tempfile.TemporaryDirectory() as temporary:
-            _, stopped = self.train(labelled, FinetuningConfig(**options), pathlib.Path(run or temporary))
-        if stopped:
-            raise KeyboardInterrupt(f"{stopped.name}: the training was stopped" + (f" and is saved in {run}" if run else ""))
-        return self
-
     def evaluate(self, texts, labels=None, pairs=None, data=LabelledDataConfig()):
         """The report on labelled texts: see transformer.reports. Arguments: as for `fit`."""
         self._check_taught()
-        given = texts if labels is None else (texts, labels, *([] if pairs is None else [pairs]))
         data = dataclasses.replace(data, labels=self.task.labels, labels_file="")
-        return self.report(labelled_from(self.config.task, test=given, config=data).splits["test"])
+        return self.results(self._examples(texts, labels, pairs, data))[0]
 
-    def report(self, examples, train=()):
-        """The report on examples; `train`: those that were learnt from, for the baselines."""
-        return self.task.report(examples, self.predict(examples)[0], train=train, **self.tuned)
-
-    def train(self, labelled, config, folder, sections=None, claimed=lambda: None):
-        """Fine-tunes on a data.labelled.Labelled in a run folder, or continues to; leaves the best weights in the model, or
-        after a signal the last ones. Where it fails, the pipeline is as it was, but for what the encoder has learnt.
-
-        Args:
-            labelled: its splits "train" and "validation" count.
-            config: FinetuningConfig.
-            folder: the run folder.
-            sections: of config.json, besides those of task and training.
-            claimed: called once the folder is this run's, to write more into it.
-
-        Returns:
-            The Progress, and the signal that stopped the training or None.
-        """
-        before, policy = dict(vars(self)), keras.config.dtype_policy()
-        try:
-            return self._train(labelled, config, pathlib.Path(folder), sections or {}, claimed)
-        except BaseException:
-            vars(self).update(before)
-            raise
-        finally:
-            keras.config.set_dtype_policy(policy)
-
-    def _train(self, labelled, config, folder, sections, claimed):
-        config, strategy = self._begin(labelled, config)
-        train, validation = labelled.splits["train"], labelled.splits["validation"]
-        if not validation:
-            print("there is no validation data: the best weights are those that are best on the training data", flush=True)
-        evaluate = self._validation(validation or train, config.batch_size)
-        features = self.task.features(self.tokenizer, train)
-        texts, replicas = self._texts(features), strategy.num_replicas_in_sync
-        plan = Plan(texts, max(map(len, features.ids)), config.seed, config.accumulate_steps, replicas, rows=config.batch_size)
-        config = config.counted(plan.steps_per_epoch)
-        data = {"labels": labelled.labels, "training and validation texts": fingerprint(labelled)}
-        sections = sections | {"task": dataclasses.asdict(self.config), "finetuning": dataclasses.asdict(config), "labelled": data}
-        if checkpoints.claim_run(folder, sections):
-            print(f"continuing the run in {folder}", flush=True)
-        claimed()
-        head = self.task.head(train, config.label_smoothing)
-        trainee, jit = make_trainee(lambda: self._new_model(head), config, HeadObjective, strategy)
-        print(self._summary(features, plan, jit), flush=True)
-        progress, stopped = start_training(
-            trainee, config, folder,
-            make_dataset=lambda step: training_dataset(texts, plan, step, config.train_steps - step),
-            batch_at=lambda step: batch_at(texts, plan, step),
-            evaluate=evaluate, padding_share=plan.padding_share, num_shapes=len(plan.shapes),
-        )  # fmt: skip
-        if not stopped:
-            choose_weights(trainee, config, folder, evaluate)
-            if self.tuned:  # for the weights that were tried last
-                evaluate()
-        return progress, stopped
+    def results(self, examples, train=()):
+        """The report on examples, and what predictions.jsonl has of each; `train`: those learnt from, for the baselines."""
+        predictions, _ = self.predict(examples)
+        report = self.task.report(examples, predictions, train=train, **self.tuned)
+        answers = self.answers(examples, predictions)
+        return report, [{**example._asdict(), "prediction": answer} for example, answer in zip(examples, answers)]
 
     def _begin(self, labelled, config):
-        """Checks the options, makes task, encoder and tokenizer; returns the configuration and the strategy."""
         if config.label_smoothing and self.config.task != "classification":
             raise ConfigError(f"label_smoothing needs task='classification'. Received: {self.config.task!r}. Leave it out.")
-        task = TASKS[self.config.task](labelled.labels, self.config)
-        config = dataclasses.replace(config, keep_best_metric=task.checked_metric(config.keep_best_metric))
-        if warning := precision_warning(config.precision):
-            print(f"warning: {warning}", file=sys.stderr, flush=True)
-        set_precision(config.precision)
-        keras.utils.set_random_seed(config.seed)
-        strategy = make_strategy(config.distribution)
-        with strategy.scope():
-            self.encoder, self.tokenizer = (self.encoder, self.tokenizer) if self.encoder else self.make_encoder()
-        self.task = task
-        return config, strategy
+        self.task = TASKS[self.config.task](labelled.labels, self.config)
+        return config.judged_by(self.task.best_metrics, self.config.task)
 
-    def _new_model(self, head):
-        """The encoder with a new head, of which that is trainable which the configuration says."""
-        model = TextModel(self.encoder, head, name="text_model")
+    def _load(self):
+        if not self.encoder:
+            self.encoder, self.tokenizer = self.make_encoder()
+
+    def _split(self, examples):
+        features = self.task.features(self.tokenizer, examples)
+        lengths = format_lengths(length_report(features.lengths, self.config.input_length))
+        if features.windows:
+            questions = len({window.example for window in features.windows})
+            lengths = f"{len(features.windows):,} windows of {questions:,} questions; {lengths}"
+        return self._rows(features), lengths
+
+    def _plan(self, split, config, replicas):
+        longest = int(split.source_lengths.max())
+        return Plan(split, longest, config.seed, config.accumulate_steps, replicas, rows=config.batch_size)
+
+    def _new_model(self, examples, config):
+        model = TextModel(self.encoder, self.task.head(examples, config.label_smoothing), name="text_model")
         model.build()
-        lora.choose_trainable(model, self.config)
+        lora.choose_trainable(model.encoder, self.config)
         self._set_model(model)
         return model
 
-    def _validation(self, examples, batch_size):
-        """() -> the scores of the model as it is, {name: number}, and ten of its answers: (text, label, answer)."""
+    def _validation(self, model, examples, config):
         features = self.task.features(self.tokenizer, examples)
 
         def evaluate():
-            predictions, loss = self._predict(examples, features, batch_size)
+            predictions, loss = self._predict(examples, features, config.batch_size)
             self.tuned = self.task.tuned(examples, predictions)
             scores = self.task.scores(examples, predictions, **self.tuned)
             answers = self.answers(examples[:10], predictions[:10])
@@ -323,6 +225,10 @@ class TextPipeline:
             return {"loss": loss, **{name: scores[name] for name in self.task.metrics if name in scores}}, rows
 
         return evaluate
+
+    def _learnt(self, model, evaluate, folder):
+        if self.tuned:  # for the weights that were tried last
+            evaluate()
 
 
 def _shown(example):

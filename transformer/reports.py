@@ -1,6 +1,6 @@
 """What a fine-tuned model does well and badly: reports as JSON-able dicts, as text, as files with pictures.
 
-    classification_report, multilabel_report, regression_report, span_report   a test set -> a report
+    classification_report, multilabel_report, regression_report, span_report, text_report   a test set -> a report
     report_text, report_markdown, write_report, tensorboard_images             a report -> text, files, images
     overfitting_remark, seeds_summary, seeds_text                              what curves and several runs say
 
@@ -24,8 +24,10 @@ from transformer.metrics import (
     multilabel_scores,
     per_class_scores,
     regression_scores,
+    sentence_chrf,
     span_matches,
     span_scores,
+    translation_scores,
 )
 
 # How many mistakes a report shows, and how many points of a regression it keeps for the picture.
@@ -180,6 +182,35 @@ def span_report(questions, contexts, references, predictions, language=""):
     }  # fmt: skip
 
 
+def text_report(sources, references, predictions, language=""):
+    """A test set of texts that are answered with texts.
+
+    Args:
+        sources, references, predictions: lists of N str. language: of the target, for BLEU.
+
+    Returns:
+        {"kind": "text2text", "examples", "scores": transformer.metrics.translation_scores, "mistakes": the 20 of the lowest chrF,
+        none of exact ones, {"source", "reference", "predicted", "chrf": percent}}.
+
+    Raises:
+        ValueError: lengths disagree.
+    """
+    _checked_texts(sources, sources, references)
+    scores = translation_scores(references, predictions, language)
+    wrong = sorted(
+        (chrf, i) for i, chrf in enumerate(sentence_chrf(references, predictions)) if references[i].strip() != predictions[i].strip()
+    )
+    return {
+        "kind": "text2text",
+        "examples": len(sources),
+        "scores": scores,
+        "mistakes": [
+            {"source": sources[i], "reference": references[i], "predicted": predictions[i], "chrf": chrf}
+            for chrf, i in wrong[:WORST]
+        ],
+    }  # fmt: skip
+
+
 def overfitting_remark(points):
     """A sentence on curves of training and validation that show overfitting or underfitting, and the flags that help.
 
@@ -208,12 +239,12 @@ def overfitting_remark(points):
         return (
             f"The model overfits: validation loss rose from {best:.3f} at step {best_step} to {last:.3f} at step {last_step} "
             f"while training loss fell from {then:.3f} to {now:.3f}{_metrics_remark(curves)}. "
-            "Try --early_stopping, fewer --epochs, more --head_dropout, --encoder_dropout or --weight_decay, or --tuning=lora."
+            "Try --early_stopping, fewer --epochs, more dropout or --weight_decay, or --tuning=lora."
         )
     if now > 0.9 * train[0][1]:
         return (
             f"The model underfits: training loss went only from {train[0][1]:.3f} to {now:.3f}{_metrics_remark(curves)}. "
-            "Try a higher --learning_rate, more --epochs, or less of --head_dropout and --weight_decay."
+            "Try a higher --learning_rate, more --epochs, or less dropout and --weight_decay."
         )
     if last < before - 0.02 * abs(before):
         return f"The model is not done: validation loss still fell at last, from {before:.3f} to {last:.3f}. Try more --epochs."
@@ -385,7 +416,10 @@ def _metrics_remark(curves):
 
 def _sections(report):
     """(title, header, rows) of each table of a report, all cells str."""
-    yield "Scores", ["score", "value"], [[name, _number(value)] for name, value in report["scores"].items()]
+    numbers, signatures = ([pair for pair in report["scores"].items() if isinstance(pair[1], str) == text] for text in (False, True))
+    yield "Scores", ["score", "value"], [[name, _number(value)] for name, value in numbers]
+    if signatures:
+        yield "Signatures", ["score", "signature"], [list(pair) for pair in signatures]
     if "per_class" in report:
         header = ["name", "precision", "recall", "f1", "support"]
         yield "Classes", header, [[_cell(row[column]) for column in header] for row in report["per_class"]]
@@ -402,6 +436,7 @@ _MISTAKE_COLUMNS = {
     "multilabel": ["wrong", "true", "predicted", "text", "pair"],
     "regression": ["error", "true", "predicted", "text", "pair"],
     "spans": ["f1", "answers", "predicted", "question"],
+    "text2text": ["chrf", "reference", "predicted", "source"],
 }
 
 

@@ -40,18 +40,10 @@ class TextTask:
     def __init__(self, labels, config):
         self.labels, self.config = tuple(labels), config
 
-    def checked_metric(self, name):
-        """The name of the metric that chooses the best weights; one that every data set has.
-
-        Raises:
-            ConfigError: the task has none of that name.
-        """
-        known = [*(metric for metric in self.metrics if metric != "roc_auc"), "loss"]
-        if name and name not in known:
-            raise ConfigError(
-                f"keep_best_metric must be one of {', '.join(known)} for task={self.config.task!r}. Received: {name!r}."
-            )
-        return name or self.metrics[0]
+    @property
+    def best_metrics(self):
+        """The metrics that can choose the best weights: those that every data set has."""
+        return [*(metric for metric in self.metrics if metric != "roc_auc"), "loss"]
 
     def _options(self):
         # The name is part of a checkpoint's names: without it, it would count the heads that the process has made.
@@ -74,9 +66,9 @@ class TextTask:
         if bi := self.config.pair_encoding == "bi":
             if not pairs:
                 raise ConfigError("pair_encoding='bi' needs pairs of texts. Received: texts alone. Use pair_encoding='cross'.")
-            encoded = tokenizer.encode_apart(texts, pairs, self.config.max_length)
+            encoded = tokenizer.encode_apart(texts, pairs, self.config.input_length)
         else:
-            encoded = tokenizer.encode(texts, pairs, self.config.max_length)
+            encoded = tokenizer.encode(texts, pairs, self.config.input_length)
         ids, types, lengths = (list(column) for column in zip(*encoded))
         return Features(ids, types, self.targets(examples), lengths, num_texts=1 + bi)
 
@@ -199,7 +191,7 @@ class Spans(TextTask):
     def features(self, tokenizer, examples):
         """One row a window."""
         questions, contexts = ([getattr(example, name) for example in examples] for name in ("question", "context"))
-        windows = tokenizer.windows(questions, contexts, self.config.max_length, self.config.stride)
+        windows = tokenizer.windows(questions, contexts, self.config.input_length, self.config.stride)
         targets = np.array([_place(window, examples[window.example]) for window in windows], np.int32)
         lengths = [len(window.ids) for window in windows]
         return Features([w.ids for w in windows], [w.types for w in windows], targets, lengths, tuple(windows))

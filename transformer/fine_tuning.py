@@ -1,0 +1,143 @@
+"""How a pretrained model learns from labelled texts, in a run folder that the same call continues: what is so for every task.
+
+Where text becomes batches it is data/ that makes them: like the programs, this module and the pipelines join the two packages.
+"""
+
+import dataclasses
+import math
+import pathlib
+import sys
+import tempfile
+
+import keras
+
+from data.batches import batch_at, training_dataset
+from data.config import LabelledDataConfig
+from data.labelled import fingerprint, labelled_from
+from transformer import checkpoints
+from transformer.config import FinetuningConfig
+from transformer.training import choose_weights, make_strategy, make_trainee, precision_warning, set_precision, start_training
+
+
+class FineTunable:
+    """A pipeline that `fit` or `train` teaches. A subclass has `config`, a TaskConfig, and
+
+    objective                            what is minimised; see transformer.objectives
+    _begin(labelled, config)             checks the options and returns them, a FinetuningConfig
+    _split(examples)                     the examples as a Plan takes them, and a line about their lengths
+    _plan(split, config, replicas)       the data.batches.Plan of them
+    _new_model(examples, config)         the model that learns
+    _validation(model, examples, config) () -> its scores, {name: number}, and some of its answers; see callbacks.Validate
+    _learnt(model, evaluate, folder)     keeps the model with its best weights; `evaluate`: of `_validation`
+    """
+
+    def fit(self, texts, labels=None, pairs=None, validation_data=None, run=None, data=LabelledDataConfig(), **options):
+        """Fine-tunes on labelled texts. A task's head is new, also where `fit` was called before; what was pretrained goes on.
+
+        Args:
+            texts: list of str, with `labels` (names, numbers, lists of names, or texts) and perhaps `pairs`, the second texts; or
+                without labels a tf.data.Dataset, a pandas DataFrame, a list of dicts: see data.labelled.labelled_from.
+            validation_data: (texts, labels[, pairs]) or as `texts`; without it a share of the training data.
+            run: folder for checkpoints and TensorBoard, where the same call continues; None: nothing is kept.
+            data: a LabelledDataConfig, whose columns, labels and shares count.
+            options: fields of FinetuningConfig, such as epochs=3, batch_size=32, learning_rate=5e-5, seed=1.
+
+        Returns:
+            The pipeline itself.
+
+        Raises:
+            ConfigError, DataError: options or data that cannot be used.
+        """
+        labelled = labelled_from(self.config.task, _given(texts, labels, pairs), validation=validation_data, config=data)
+        with tempfile.TemporaryDirectory() as temporary:
+            _, stopped = self.train(labelled, FinetuningConfig(**options), pathlib.Path(run or temporary))
+        if stopped:
+            raise KeyboardInterrupt(f"{stopped.name}: the training was stopped" + (f" and is saved in {run}" if run else ""))
+        return self
+
+    def train(self, labelled, config, folder, sections=None, claimed=lambda: None):
+        """Fine-tunes on a data.labelled.Labelled in a run folder, or continues to; leaves the best weights in the pipeline, unless a
+        signal stopped it. Where it fails, the pipeline is as it was, but for what an encoder has learnt.
+
+        Args:
+            labelled: its splits "train" and "validation" count.
+            config: FinetuningConfig.
+            folder: the run folder.
+            sections: of config.json, besides those that the pipeline knows of.
+            claimed: called once the folder is this run's, to write more into it.
+
+        Returns:
+            The Progress, and the signal that stopped the training or None.
+        """
+        before, policy = dict(vars(self)), keras.config.dtype_policy()
+        try:
+            return self._train(labelled, config, pathlib.Path(folder), sections or {}, claimed)
+        except BaseException:
+            vars(self).update(before)
+            raise
+        finally:
+            keras.config.set_dtype_policy(policy)
+
+    def _train(self, labelled, config, folder, sections, claimed):
+        config = self._begin(labelled, config)
+        strategy = _prepare(config)
+        with strategy.scope():
+            self._load()
+        train, validation = labelled.splits["train"], labelled.splits["validation"]
+        if not validation:
+            print("there is no validation data: the best weights are those that are best on the training data", flush=True)
+        split, lengths = self._split(train)
+        plan = self._plan(split, config, strategy.num_replicas_in_sync)
+        config = config.counted(plan.steps_per_epoch)
+        data = {"labels": labelled.labels, "training and validation texts": fingerprint(labelled)}
+        sections |= {"task": dataclasses.asdict(self.config), "finetuning": dataclasses.asdict(config), "labelled": data}
+        if checkpoints.claim_run(folder, self._sections() | sections):
+            print(f"continuing the run in {folder}", flush=True)
+        claimed()
+        trainee, jit = make_trainee(lambda: self._new_model(train, config), config, self.objective, strategy)
+        evaluate = self._validation(trainee.model, validation or train, config)
+        print(f"{lengths}\n{_summary(trainee.model, split, plan)}; {jit}", flush=True)
+        progress, stopped = start_training(
+            trainee, config, folder,
+            make_dataset=lambda step: training_dataset(split, plan, step, config.train_steps - step),
+            batch_at=lambda step: batch_at(split, plan, step),
+            evaluate=evaluate, padding_share=plan.padding_share, num_shapes=len(plan.shapes),
+        )  # fmt: skip
+        if not stopped:
+            choose_weights(trainee, config, folder, evaluate)
+            self._learnt(trainee.model, evaluate, folder)
+        return progress, stopped
+
+    def _load(self):
+        """Loads what is pretrained, where that is not done yet."""
+
+    def _sections(self):
+        """Of config.json, besides those of data, task and training."""
+        return {}
+
+    def _examples(self, texts, labels, pairs, data):
+        """Labelled texts in memory, as for `fit`, as a list of examples for a test."""
+        return labelled_from(self.config.task, test=_given(texts, labels, pairs), config=data).splits["test"]
+
+
+def _given(texts, labels, pairs):
+    """The arguments of `fit` as labelled_from takes them."""
+    return texts if labels is None else (texts, labels, *([] if pairs is None else [pairs]))
+
+
+def _prepare(config):
+    """Sets precision and seed; returns the strategy."""
+    if warning := precision_warning(config.precision):
+        print(f"warning: {warning}", file=sys.stderr, flush=True)
+    set_precision(config.precision)
+    keras.utils.set_random_seed(config.seed)
+    return make_strategy(config.distribution)
+
+
+def _summary(model, split, plan):
+    total = model.count_params()
+    trained = sum(math.prod(variable.shape) for variable in model.trainable_variables)
+    return (
+        f"{total:,} parameters, {trained:,} of them learnt ({trained / total:.2%}); {len(split):,} inputs in "
+        f"{plan.steps_per_epoch:,} batches; shapes {plan.shapes}; padding {plan.padding_share:.1%}"
+    )

@@ -1,0 +1,166 @@
+"""Texts from texts by a run of an encoder-decoder: asked, fine-tuned on new pairs, evaluated, saved as a run again."""
+
+import dataclasses
+import pathlib
+
+from data.batches import Plan, evaluation_batches, positions_of
+from data.config import DataConfig, DataError, LabelledDataConfig
+from data.prepare import changed_texts, encode_pairs
+from data.report import format_lengths, length_report
+from transformer import checkpoints, lora
+from transformer.config import TaskConfig
+from transformer.encoders import with_dropout
+from transformer.evaluation import Validation
+from transformer.fine_tuning import FineTunable
+from transformer.generation import Generator
+from transformer.metrics import bleu_metric
+from transformer.model import Transformer
+from transformer.objectives import TokenObjective
+from transformer.reports import text_report
+from transformer.tokenizer import save_tokenizers
+
+# What a fine-tuned run has of its pretrained run's data: how texts are read and written, not where they came from.
+KEPT = ("source_language", "target_language", "lowercase", "max_source_length", "max_target_length")
+# Fields of TaskConfig that `fit` takes; the others are of tasks with a head.
+OPTIONS = ("max_length", "language", "encoder_dropout", "tuning", "lora_rank", "lora_alpha", "lora_targets")
+
+
+class GenerationPipeline(FineTunable):
+    """Texts from texts, by an encoder-decoder.
+
+        translator = GenerationPipeline.from_run("runs/multi30k_en_de", "translation_text")
+        translator("A dog runs.")                           # [{"translation_text": "Ein Hund rennt."}]
+        translator.fit(texts, targets, epochs=3, tuning="lora").save("runs/mine")
+
+    Args:
+        generator: a Generator. name: of the output.
+        config: a TaskConfig of task="text2text".
+        data: a DataConfig, of which the fields KEPT count: they are those of the texts that the model was trained on.
+    """
+
+    objective = TokenObjective
+
+    def __init__(self, generator, name="generated_text", config=TaskConfig(task="text2text"), data=DataConfig()):
+        self.generator, self.name, self.config, self.data = generator, name, config, data
+        self._history = {}  # sections of config.json that tell how it was fine-tuned
+
+    @classmethod
+    def from_run(cls, run, name="generated_text", config=None, **decoding):
+        """The pipeline of a run folder of train.py, finetune.py or `save`; `decoding`: see Generator.from_run.
+
+        Raises:
+            ConfigError: the folder holds no finished run of an encoder-decoder.
+        """
+        generator, data = Generator.from_run(run, **decoding), checkpoints.read_config(run)["data"]
+        config = config or TaskConfig(task="text2text", pretrained=str(run))
+        return cls(generator, name, config, DataConfig(**{field: data[field] for field in KEPT}))
+
+    @property
+    def model(self):
+        """The Transformer."""
+        return self.generator.model
+
+    def __call__(self, texts):
+        """str or list of str -> [{name: str}], one for each text."""
+        return [{self.name: text} for text in self.generator([texts] if isinstance(texts, str) else list(texts))]
+
+    def fit(self, texts, targets=None, validation_data=None, run=None, data=LabelledDataConfig(), **options):
+        """Fine-tunes on pairs of texts, from the weights that are there, with their vocabulary.
+
+        Args:
+            options: fields of FinetuningConfig, and of TaskConfig those of OPTIONS: fit(..., epochs=3, tuning="lora").
+            others, returns, raises: as for FineTunable.fit; the labels are the target texts.
+        """
+        before = self.config
+        self.config = dataclasses.replace(before, **{name: options.pop(name) for name in OPTIONS if name in options})
+        try:
+            return super().fit(texts, targets, validation_data=validation_data, run=run, data=data, **options)
+        except BaseException:
+            self.config = before
+            raise
+
+    def evaluate(self, texts, targets=None, data=LabelledDataConfig()):
+        """BLEU, chrF and exact match on pairs of texts: transformer.metrics.translation_scores. Arguments: as for `fit`."""
+        return self.results(self._examples(texts, targets, None, data))[0]["scores"]
+
+    def results(self, examples, train=()):
+        """The report on examples (transformer.reports.text_report), and what predictions.jsonl has of each."""
+        sources, references = map(list, zip(*map(self._texts, examples)))
+        outputs = self.generator(sources)
+        rows = [dict(zip(("source", "reference", "prediction"), row)) for row in zip(sources, references, outputs)]
+        return text_report(sources, references, outputs, self.data.target_language), rows
+
+    def save(self, folder):
+        """Writes model.keras, tokenizer/ and config.json into a folder, as train.py does: a run for all that takes one."""
+        folder, generator = pathlib.Path(folder), self.generator
+        folder.mkdir(parents=True, exist_ok=True)
+        checkpoints.save_model(self.model, folder)
+        save_tokenizers(folder / "tokenizer", generator.source_tokenizer, generator.target_tokenizer)
+        checkpoints.write_json(folder / "config.json", self._history | self._sections())
+
+    def _sections(self):
+        configs = {"model": self.model.config, "decoding": self.generator.config, "data": self.data}
+        return {name: dataclasses.asdict(config) for name, config in configs.items()}
+
+    def _begin(self, labelled, config):
+        limit = self.config.max_length
+        limits = {"max_source_length": limit, "max_target_length": limit} if limit else {}
+        language = {"target_language": self.config.language} if self.config.language else {}
+        self.data = dataclasses.replace(self.data, **limits, **language)
+        bleu_metric(self.data.target_language)  # says so if a package is missing
+        written = ("bleu", "chrf", "exact_match") if config.eval_decode else ()
+        return config.judged_by([*written, "loss", "accuracy"], self.config.task)
+
+    def _split(self, examples):
+        generator, pairs = self.generator, list(map(self._texts, examples))
+        limits = self.data.max_source_length, self.data.max_target_length
+        split, lengths = encode_pairs(pairs, generator.source_tokenizer, generator.target_tokenizer, *limits)
+        if not len(split):
+            raise DataError(
+                f"some pairs must be short enough. Received: none of {len(pairs):,} within {limits[0]} tokens of source and "
+                f"{limits[1]} of target. Use a larger --max_length."
+            )
+        lines = [
+            f"{side} {format_lengths(length_report(column, limit), 'dropped')}"
+            for side, column, limit in zip(("source", "target"), lengths.T, limits)
+        ]
+        if changed := changed_texts([target for _, target in pairs], generator.target_tokenizer):
+            lines.append(f"{len(changed):,} targets cannot be written with this vocabulary, such as {changed[0]}")
+        return split, "\n".join(lines)
+
+    def _plan(self, split, config, replicas):
+        plan = Plan(split, positions_of(split, config.batch_size), config.seed, config.accumulate_steps, replicas)
+        longest = (length for _, *lengths in plan.shapes for length in lengths)
+        self.model.config.check_lengths(*longest, cure="Use a smaller --max_length.")
+        return plan
+
+    def _new_model(self, examples, config):
+        model = Transformer.from_model_config(with_dropout(self.model.config, self.config.pretrained_dropout))
+        model.set_weights(self.model.get_weights())
+        lora.choose_trainable(model, self.config)
+        return model
+
+    def _validation(self, model, examples, config):
+        split, _ = self._split(examples)
+        count = min(config.eval_decode, len(examples))
+        pairs = [self._texts(examples[n * len(examples) // count]) for n in range(count)]
+        texts = tuple(map(list, zip(*pairs))) if pairs else ([], [])
+        generator = self._generator(model, self.generator.config.greedy)
+        batches = evaluation_batches(split, positions_of(split, config.batch_size))
+        return Validation(model, batches, generator, texts, self.data.target_language)
+
+    def _learnt(self, model, evaluate, folder):
+        # As whoever loads the run will have it: in float32, low-rank changes merged.
+        checkpoints.save_model(model, folder)
+        learnt = Transformer.from_model_config(self.model.config, dtype="float32")
+        learnt.load_weights(folder / "model.keras")
+        self.generator, self._history = self._generator(learnt, self.generator.config), checkpoints.read_config(folder)
+
+    def _generator(self, model, decoding):
+        tokenizers = self.generator.source_tokenizer, self.generator.target_tokenizer
+        return Generator(model, *tokenizers, decoding, self.data.max_source_length, self.data.lowercase)
+
+    def _texts(self, example):
+        """Source and target of an example, as the model knows them."""
+        pair = example.text.strip(), example.label.strip()
+        return tuple(map(str.lower, pair)) if self.data.lowercase else pair
