@@ -305,7 +305,7 @@ class Pairs:
 def positions_of(split, texts):
     """The max_tokens of a Plan of pairs whose micro-batches hold about so many of them, on average."""
     lengths = split.packing.shapes.max(axis=1)
-    return max(round(texts * lengths[split.packing.kinds].sum() / len(split)), int(lengths.max()))
+    return max(round(texts * lengths[split.packing.kinds].sum() / len(split.source_lengths)), int(lengths.max()))
 
 
 class Texts:

@@ -66,6 +66,19 @@ def test_pairs_and_a_number(tmp_path):
     assert loaded.labels == () and loaded.report["train"]["labels"] == {"lowest": -10.0, "mean": -3.75, "highest": 2.5}
 
 
+def test_the_label_of_text2text_is_a_text(tmp_path):
+    loaded = load_labelled(files(tmp_path, lines(["source\ttarget", "A dog.\t 1", "b\tEin B"]), text_column="source",
+                                 label_column="target"), "text2text")  # fmt: skip
+    assert [example[:3] for example in loaded.splits["train"]] == [("A dog.", None, " 1"), ("b", None, "Ein B")]
+    assert loaded.labels == () and loaded.report["train"]["labels"] == {}
+    with pytest.raises(DataError) as error:
+        labelled_from("text2text", (["a", "b", "c", "d"], ["x", " ", 3, "\ud800"]))
+    assert "a row must have a label. Received: 1 wrong in train: train:2: ' '." in str(error.value)
+    assert "a text must be a string that can be read. Received: 2 wrong in train: train:3: 3; " in str(error.value)
+    with pytest.raises(ConfigError, match="text2text has one text for a target.* Received: lowercase=True"):
+        labelled_from("text2text", (["a"], ["b"]), config=LabelledDataConfig(lowercase=True))
+
+
 def test_several_labels_or_none(tmp_path):
     write(tmp_path / "names.txt", "joy\nfear\nawe\n")
     text = lines(["text\tlabel", "a\t2,0", "b\t", "c\tfear", "d\tawe, awe"])

@@ -8,8 +8,9 @@ import pytest
 
 from data import prepare as module
 from data.config import DataConfig, DataError
-from data.prepare import cache_key, make_tokenizers, prepare
+from data.prepare import cache_key, encode_pairs, make_tokenizers, prepare
 from transformer.config import TokenizerConfig
+from transformer.tokenizer import CharacterTokenizer
 
 DATA = DataConfig(corpus="reverse", corpus_size=60)
 CHARACTERS = TokenizerConfig(tokenizer="character")
@@ -109,6 +110,15 @@ def test_references_that_the_tokenizer_cannot_write_are_reported(tmp_path, norma
 def write_train(folder):
     (folder / "train.tsv").write_text("".join(f"line {n}\t第{n}行？\n" for n in range(50)), encoding="utf-8")
     return str(folder / "train.tsv")
+
+
+def test_pairs_in_memory_without_those_that_are_too_long():
+    letters, numbers = CharacterTokenizer("abc"), CharacterTokenizer("12")
+    pairs, lengths = encode_pairs([("ab", "1"), ("abc", "1"), ("c", "212"), ("b", "")], letters, numbers, 3, 3)
+    assert lengths.tolist() == [[3, 2], [4, 2], [2, 4], [2, 1]] and len(pairs) == 2
+    assert pairs.source_ids.tolist() == [4, 5, 3, 5, 3] and pairs.source_offsets.tolist() == [0, 3, 5]
+    assert pairs.target_ids.tolist() == [4, 3, 3] and pairs.target_lengths.tolist() == [2, 1]
+    assert pairs.gather(1, (6, 4), [[1, 0]])[1].tolist() == [[3, 4, 3, 0]]
 
 
 def test_no_pair_left_is_an_error_not_an_empty_run(tmp_path):

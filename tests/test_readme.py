@@ -33,6 +33,8 @@ def folder(tmp_path_factory):
         (folder / f"{split}.de").write_text("".join(f"Satz {n} von {split} ist kurz.\n" for n in range(30)), encoding="utf-8")
     rows = "".join(f"this is {word} number {n}\t{word}\n" for n in range(40) for word in ("good", "bad"))
     (folder / "labelled.tsv").write_text(f"text\tlabel\n{rows}", encoding="utf-8")
+    pairs = "".join(f"word {n}\tWort {n}\n" for n in range(40))
+    (folder / "pairs.tsv").write_text(f"source\ttarget\n{pairs}", encoding="utf-8")
     return folder
 
 
@@ -64,6 +66,7 @@ def test_the_python_examples_run(folder, monkeypatch):
     assert names["logits"].shape == (1, 3, 1000)
     assert isinstance(names["generator"](["Two dogs."])[0], str)
     assert set(names["classifier"]("a good book")[0]) == {"label", "score"}
+    assert set(names["translator"]("a dog")[0]) == {"translation_text"} and (folder / "runs" / "pets" / "model.keras").exists()
 
 
 def test_what_the_readme_names_exists():

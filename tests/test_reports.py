@@ -20,6 +20,7 @@ from transformer.reports import (
     seeds_text,
     span_report,
     tensorboard_images,
+    text_report,
     write_report,
 )
 
@@ -88,6 +89,17 @@ def test_span_report():
     ]
     assert found["scores"]["exact_match"] == pytest.approx(100 / 3)
     assert "0.000  (none)     owl        q3" in report_text(found)
+
+
+def test_text_report():
+    found = text_report(["s1", "s2", "s3"], ["a cat", "a dog", "the owl"], ["a cat ", "a dig", "xyz"])
+    assert [(row["source"], row["predicted"], row["reference"]) for row in found["mistakes"]] == [("s3", "xyz", "the owl"), ("s2", "a dig", "a dog")]
+    assert found["mistakes"][0]["chrf"] == 0.0 < found["mistakes"][1]["chrf"] < 100
+    assert found["scores"]["exact_match"] == pytest.approx(100 / 3)
+    text = report_text(found)
+    assert "  exact_match    33.333" in text and "bleu_signature  nrefs:1|" in text and "0.000  the owl    xyz        s3" in text
+    with pytest.raises(ValueError, match="Received: 1 texts, 1 pairs, 2 labels"):
+        text_report(["s"], ["a", "b"], ["a", "b"])
 
 
 def test_what_does_not_fit_is_refused():
@@ -170,6 +182,7 @@ def test_reports_of_every_kind_become_files(tmp_path):
         "regression": regression_report(["a"], None, [1.0], [1.0]),
         "multilabel": multilabel_report(["a"], None, [[0, 0]], [[0.1, 0.2]], NAMES),
         "spans": span_report(["q"], ["c"], [["a"]], ["a"]),
+        "text2text": text_report(["s"], ["a"], ["a"]),
     }
     for name, found in reports.items():
         assert found["mistakes"] == [] and "mistakes" not in report_text(found)

@@ -75,9 +75,8 @@ class GenerationPipeline(FineTunable):
         self.config = dataclasses.replace(before, **{name: options.pop(name) for name in OPTIONS if name in options})
         try:
             return super().fit(texts, targets, validation_data=validation_data, run=run, data=data, **options)
-        except BaseException:
+        finally:
             self.config = before
-            raise
 
     def evaluate(self, texts, targets=None, data=LabelledDataConfig()):
         """BLEU, chrF and exact match on pairs of texts: transformer.metrics.translation_scores. Arguments: as for `fit`."""

@@ -1,0 +1,191 @@
+"""An encoder-decoder fine-tuned: a run that has learnt to copy letters learns to write the next letter of the alphabet."""
+
+import json
+import random
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import finetune
+import train
+from data.config import DataConfig, DataError, LabelledDataConfig
+from transformer.__main__ import command_line
+from transformer.checkpoints import list_checkpoints, read_checkpoint
+from transformer.config import ConfigError, ModelConfig, TaskConfig
+from transformer.encoders import load_encoder
+from transformer.flags import main
+from transformer.generation import Generator
+from transformer.generation_pipeline import GenerationPipeline
+from transformer.model import Transformer
+from transformer.pipelines import pipeline
+from transformer.tokenizer import CharacterTokenizer
+
+LETTERS = "abcdefgh"
+NEXT = str.maketrans(LETTERS, LETTERS[1:] + LETTERS[0])
+TEXTS = sorted({" ".join(random.Random(n).choices(LETTERS, k=3 + n % 4)) for n in range(1500)}, key=lambda text: text[::-1])
+random.Random(1).shuffle(TEXTS)
+TARGETS = [text.translate(NEXT) for text in TEXTS]
+TRAIN, VALIDATION, TEST = (slice(0, 400), slice(400, 450), slice(1000, 1100))
+FAST = dict(epochs=6, batch_size=16, learning_rate=1e-2, checkpoint_every=10, log_every=1)
+ENCODER_DECODER = ["--tokenizer=character", "--d_model=32", "--num_heads=2", "--num_layers=1", "--norm=pre", "--dropout=0"]
+TRAINING = ["--max_tokens=1024", "--train_steps=250", "--learning_rate=1e-2", "--warmup_steps=30", "--eval_every=250",
+            "--eval_decode=20", "--average_checkpoints=1", "--label_smoothing=0", "--beam_size=2", "--max_length=16"]  # fmt: skip
+
+
+def program(module, *arguments):
+    """The exit code of train.py or finetune.py in this process, whose handler of SIGTERM stays."""
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        argv = [module.__file__, *map(str, arguments)]
+        return main(module.run, module.CONFIGS, "", module.define_flags, (ConfigError, DataError), argv)
+    finally:
+        signal.signal(signal.SIGTERM, handler)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """train.tsv, validation.tsv and test.tsv of the new task, and `copy`, the run that knows the old one."""
+    folder = tmp_path_factory.mktemp("letters")
+    for name, part in (("train", TRAIN), ("validation", VALIDATION), ("test", TEST)):
+        rows = "".join(f"{text}\t{target}\n" for text, target in zip(TEXTS[part], TARGETS[part]))
+        (folder / f"{name}.tsv").write_text(f"source\ttarget\n{rows}", encoding="utf-8")
+    (folder / "copy.tsv").write_text("".join(f"{text}\t{text}\n" for text in TEXTS[:1000]), encoding="utf-8")
+    data = [f"--examples_train={folder}/copy.tsv", "--source_column=1", "--target_column=2", "--max_source_length=40"]
+    assert not program(train, *data, *ENCODER_DECODER, *TRAINING, f"--run={folder}/copy")
+    return folder
+
+
+def arguments(folder, name, *more):
+    files = [f"--{split}_files={folder}/{split}.tsv" for split in ("train", "validation", "test")]
+    options = [f"--{option}={value}" for option, value in FAST.items()]
+    return ["--task=text2text", f"--pretrained={folder}/copy", *files, "--text_column=source", "--label_column=target", *options,
+            f"--run={folder / name}", *more]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def whole(folder):
+    """A run of finetune.py."""
+    assert not program(finetune, *arguments(folder, "whole"))
+    return folder / "whole"
+
+
+def exact(translator, part=TEST):
+    return translator.evaluate(TEXTS[part], TARGETS[part])["exact_match"]
+
+
+def test_a_run_of_finetune_is_a_run(folder, whole, capsys):
+    scores, config = (json.loads((whole / name).read_text()) for name in ("scores.json", "config.json"))
+    assert scores["exact_match"] > 90 and {"bleu", "chrf", "bleu_signature", "steps"} <= {*scores}
+    old = json.loads((folder / "copy" / "config.json").read_text())
+    assert config["model"] == old["model"] and config["decoding"] == old["decoding"] and config["data"]["max_source_length"] == 40
+    assert config["finetuning"]["keep_best_metric"] == "bleu" and config["task"]["pretrained"] == str(folder / "copy")
+    assert {"flags.cfg", "report.md", "data_report.json", "tokenizer", "tensorboard"} <= {path.name for path in whole.iterdir()}
+    rows = [json.loads(line) for line in (whole / "predictions.jsonl").read_text().splitlines()]
+    assert [row["source"] for row in rows] == TEXTS[TEST]
+    assert sum(row["prediction"] == row["reference"] for row in rows) == round(scores["exact_match"])
+    (folder / "in.txt").write_text("".join(f"{text}\n" for text in TEXTS[TEST]), encoding="utf-8")
+    assert not command_line(["", "generate", f"--run={whole}", f"--input={folder}/in.txt", f"--output={folder}/out.txt"])
+    written = (folder / "out.txt").read_text().splitlines()
+    assert written == [row["prediction"] for row in rows] == [row["translation_text"] for row in pipeline("translation", whole)(TEXTS[TEST])]
+    assert load_encoder(whole)[0].d_model == 32
+
+
+def test_killed_and_run_again_it_ends_in_the_same_weights(folder, whole, capsys):
+    command = [sys.executable, finetune.__file__, *arguments(folder, "cut")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    for line in process.stdout:
+        if line.startswith("step     57/"):
+            process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert not program(finetune, *command[2:])
+    assert "continuing from step " in capsys.readouterr().out
+    ours, theirs = (read_checkpoint(list_checkpoints(folder / name)[-1])[0] for name in ("cut", "whole"))
+    assert all(ours[name].tobytes() == array.tobytes() for name, array in theirs.items()) and len(ours) == len(theirs)
+
+
+def test_it_is_fine_tuned_again_with_lora_and_a_seed_s_folder(folder, whole, capsys):
+    more = f"--pretrained={whole}", "--tuning=lora", "--epochs=1", "--seeds=2"
+    assert not program(finetune, *arguments(folder, "again", *more))
+    summary = json.loads((folder / "again" / "scores.json").read_text())
+    assert summary["seeds"] == 1 and summary["scores"]["exact_match"]["mean"] > 90
+    assert "of them learnt (" in capsys.readouterr().out and (folder / "again" / "seed-2" / "model.keras").exists()
+
+
+def test_fit_evaluate_save_and_load(folder, tmp_path):
+    translator = pipeline("text2text-generation", model=folder / "copy", beam_size=3)
+    assert translator("a b c d") == [{"generated_text": "a b c d"}]
+    translator.fit(TEXTS[TRAIN], TARGETS[TRAIN], validation_data=(TEXTS[VALIDATION], TARGETS[VALIDATION]), **FAST)
+    assert exact(translator) > 90
+    translator.save(tmp_path / "saved")
+    again = pipeline("text2text-generation", model=tmp_path / "saved")
+    assert again(TEXTS[TEST]) == translator(TEXTS[TEST]) and again.generator.config.beam_size == 3
+    assert translator("a b c d") == [{"generated_text": "b c d e"}]
+    with pytest.raises(ConfigError, match="keep_best_metric must be one of loss, accuracy for task='text2text'"):
+        again.fit(TEXTS[TRAIN], TARGETS[TRAIN], eval_decode=0, keep_best_metric="bleu", tuning="lora")
+    assert again.config.tuning == "full" and again(TEXTS[TEST]) == translator(TEXTS[TEST])
+
+
+def test_lora_learns_little_and_is_merged(folder, monkeypatch):
+    learnt = []
+    keep = GenerationPipeline._learnt
+    monkeypatch.setattr(GenerationPipeline, "_learnt", lambda self, model, *more: (learnt.append(model), keep(self, model, *more)))
+    translator = pipeline("summarization", model=folder / "copy")
+    before = translator.model.target_embedding.embeddings.numpy()
+    pairs = tf.data.Dataset.from_tensor_slices({"source": TEXTS[TRAIN], "target": TARGETS[TRAIN]})
+    columns = LabelledDataConfig(text_column="source", label_column="target", validation_share=0.1)
+    translator.fit(pairs, data=columns, tuning="lora", lora_rank=4, **FAST)
+    assert exact(translator) > 50 and translator("a b c d")[0].keys() == {"summary_text"}
+    (trained,) = learnt
+    shares = {variable.path.rpartition("/")[2] for variable in trained.trainable_variables}
+    assert shares == {"lora_kernel_a", "lora_kernel_b"} and len(trained.trainable_variables) == 2 * (4 + 7)
+    assert not any("lora" in variable.path for variable in translator.model.variables)
+    assert np.array_equal(translator.model.target_embedding.embeddings.numpy(), before)
+    ids = np.random.default_rng(1).integers(4, 13, (5, 8)).astype("int32")
+    assert np.allclose(trained([ids, ids]), translator.model([ids, ids]), atol=1e-4)
+
+
+@pytest.mark.parametrize("more, message", [
+    (["--tuning=head"], "text2text has no windows and no head. Received: tuning=head"),
+    (["--pooling=max", "--stride=3"], "Received: stride=3, pooling=max. Leave it out."),
+    (["--class_weights=balanced"], "class_weights='balanced' needs task='classification'"),
+    (["--pretrained=none"], "a run folder must hold model.keras, which train.py writes at its end. Received: none"),
+    (["--d_model=64"], "the flags of model and tokenizer belong to --pretrained=none"),
+    (["--lowercase"], "in lower case if the pretrained run has all text so. Received: lowercase=True"),
+    (["--pair_column=source"], "text2text has one text for a target"),
+    (["--labels=a,b"], "labels have names in classification and multilabel alone"),
+    (["--keep_best_metric=f1"], "keep_best_metric must be one of bleu, chrf, exact_match, loss, accuracy"),
+    (["--label_column=label"], "label_column"),
+    (["--max_length=8", "--train_files=long.tsv"], "Received: none of 1 within 8 tokens of source and 8 of target"),
+])  # fmt: skip
+def test_a_user_s_mistake_ends_in_a_sentence(folder, more, message, capsys, monkeypatch):
+    monkeypatch.chdir(folder)
+    (folder / "long.tsv").write_text("source\ttarget\na b c d e f g\ta b\n", encoding="utf-8")
+    assert program(finetune, *arguments(folder, "wrong", *more)) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and message in error and not (folder / "wrong").exists()
+
+
+def test_another_model_is_no_run(folder, capsys):
+    (folder / "classifier").mkdir()
+    (folder / "classifier" / "model.keras").write_bytes(b"")
+    (folder / "classifier" / "config.json").write_text('{"task": {}, "finetuning": {}}')
+    assert program(finetune, *arguments(folder, "wrong", f"--pretrained={folder / 'classifier'}")) == 2
+    assert "a run must be of an encoder-decoder" in capsys.readouterr().err
+
+
+def test_a_generator_in_memory_and_a_row_too_long_for_learned_positions():
+    config = ModelConfig(d_model=8, num_heads=1, num_layers=1, vocab_size=8, positions="learned", max_positions=8)
+    tokenizer = CharacterTokenizer("abcd")
+    translator = GenerationPipeline(Generator(Transformer.from_model_config(config), tokenizer, tokenizer))
+    with pytest.raises(ConfigError, match="max_positions must hold .* a length of 32. Use a smaller --max_length."):
+        translator.fit(["abcdabc"] * 9, ["abcd"] * 9)
+
+
+def test_a_run_in_lower_case_is_asked_and_judged_in_lower_case():
+    copy = GenerationPipeline(lambda texts: texts, data=DataConfig(lowercase=True))
+    assert copy.evaluate(["A b ", "c"], ["a B", "D"])["exact_match"] == 50
+    assert TaskConfig(task="text2text", encoder_dropout=0.3).pretrained_dropout == 0.3
