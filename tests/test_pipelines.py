@@ -206,6 +206,8 @@ def test_an_untaught_model_says_so_and_wrong_input_too(classifier):
         fresh()("text")
     with pytest.raises(ConfigError, match="task must be one of text-classification"):
         pipeline("poetry", model="x")
+    with pytest.raises(ConfigError, match="an encoder's task must be one of classification"):
+        pipeline("text-classification", model="x", task="text2text")
     with pytest.raises(ConfigError, match="an input must have text"):
         classifier([{"txt": "a"}])
     with pytest.raises(ConfigError, match="texts must be all alone or all in pairs"):

@@ -231,10 +231,11 @@ class TaskConfig:
 
     task: str = option("classification", "one label a text, several, a number, the answer's place in a context, or a text",
                        choices=("classification", "multilabel", "regression", "spans", "text2text"))
-    pretrained: str = option("none", "run folder, for text2text the only choice; Hugging Face folder, hf://owner/name, KerasHub "
-                             "preset; none: from nothing, with the model and tokenizer flags")
-    max_length: int = option(0, "longest input in tokens, with pair_encoding=bi of each text; what is longer is cut, for spans read in windows, and pairs of text2text "
-                             "with a longer side are dropped; 0: 128, or for text2text the run's own", minimum=0)
+    pretrained: str = option("none", "run folder (text2text: no other), Hugging Face folder, hf://owner/name, KerasHub preset; "
+                             "none: from nothing, with the model and tokenizer flags")
+    max_length: int = option(0, "longest input in tokens, with pair_encoding=bi of each text; what is longer is cut, for spans read "
+                             "in windows, for text2text dropped if either side is; 0: 128, or for text2text the run's own",
+                      minimum=0)
     pair_encoding: str = option("cross", "how an encoder reads a pair: cross, both texts at once; bi, each alone, to be compared",
                                 choices=("cross", "bi"))
     stride: int = option(64, "tokens that two windows share, for spans", minimum=0)
@@ -244,7 +245,7 @@ class TaskConfig:
     head_dropout: float = option(0.1, "in the task's head", minimum=0.0, maximum=0.99)
     encoder_dropout: float = option(-1.0, "of what is pretrained; -1: its own", minimum=-1.0, maximum=0.99)
     class_weights: str = option("none", "balanced: rare classes count as much as frequent ones", choices=("none", "balanced"))
-    tuning: str = option("full", "what is learnt: all weights, the head, or low-rank changes (Hu et al. 2022) and the head, if any",
+    tuning: str = option("full", "what is learnt: all weights, the head, or low-rank changes (Hu et al. 2022) and any head",
                          choices=("full", "head", "lora"))
     lora_rank: int = option(8, "rank of the changes", minimum=1)
     lora_alpha: float = option(16.0, "the changes are scaled by alpha / rank", minimum=0.0)
@@ -260,8 +261,8 @@ class TaskConfig:
             raise ConfigError(f"max_length must be at least 8. Received: {self.max_length}.")
         if self.task == "spans" and self.stride >= self.input_length - 8:
             raise ConfigError(
-                f"stride must leave room for new text in a window. Received: stride={self.stride}, max_length={self.input_length}. "
-                "Use a smaller --stride."
+                "stride must leave room for new text in a window. Received: "
+                f"stride={self.stride}, max_length={self.input_length}. Use a smaller --stride."
             )
         if self.pair_encoding == "bi" and self.task == "spans":
             raise ConfigError("pair_encoding='bi' does not go with task='spans', where question meets context. Use 'cross'.")
@@ -308,13 +309,15 @@ class FinetuningConfig(LearningConfig):
     adam_epsilon: float = option(1e-8, "added to the root of the square", minimum=0.0)
     weight_decay: float = option(0.01, "decoupled, with --optimizer=adamw", minimum=0.0)
     clip_norm: float = option(1.0, "largest global norm of the gradient; 0: no limit", minimum=0.0)
-    label_smoothing: float = option(0.0, "probability mass spread over the classes, for text2text over the vocabulary", minimum=0.0, maximum=0.99)
+    label_smoothing: float = option(0.0, "probability mass spread over the classes, for text2text over the vocabulary",
+                                    minimum=0.0, maximum=0.99)
     log_every: int = option(20, "steps between lines of the log", minimum=1)
     eval_every: int = option(0, "steps between validations; 0: after each epoch", minimum=0)
     checkpoint_every: int = option(200, "steps between checkpoints", minimum=1)
     keep_checkpoints: int = option(1, "newest checkpoints to keep, besides the best", minimum=1)
     average_checkpoints: int = option(1, "newest checkpoints to average at the end; 1: no average", minimum=1)
-    keep_best_metric: str = option("", "what the best checkpoint is best at; empty: accuracy, f1_micro, spearman, f1 or bleu by the task")
+    keep_best_metric: str = option("", "what the best checkpoint is best at; empty, by the task: accuracy, f1_micro, "
+                                   "spearman, f1 or bleu")
 
     def judged_by(self, metrics, task):
         """The same with a keep_best_metric that a task has: the first of its metrics, unless told.

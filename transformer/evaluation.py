@@ -29,7 +29,8 @@ class Validation:
         self._sums = tf.function(self._sums_of, reduce_retracing=True)
 
     def __call__(self):
-        """Results {"loss", "accuracy", "perplexity", "bleu", "chrf", "exact_match"} and a list of (source, reference, output)."""
+        """Results {"loss", "accuracy", "perplexity", and "bleu", "chrf", "exact_match" of decoded text} and a list of (source,
+        reference, output)."""
         results = self.token_scores()
         results["perplexity"] = perplexity(results["loss"])
         sources, references = self.texts

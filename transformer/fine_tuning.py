@@ -35,7 +35,7 @@ class FineTunable:
         """Fine-tunes on labelled texts. A task's head is new, also where `fit` was called before; what was pretrained goes on.
 
         Args:
-            texts: list of str, with `labels` (names, numbers, lists of names, or texts) and perhaps `pairs`, the second texts; or
+            texts: list of str, with `labels` (names, numbers, lists of names, texts) and perhaps `pairs`, the second texts; or
                 without labels a tf.data.Dataset, a pandas DataFrame, a list of dicts: see data.labelled.labelled_from.
             validation_data: (texts, labels[, pairs]) or as `texts`; without it a share of the training data.
             run: folder for checkpoints and TensorBoard, where the same call continues; None: nothing is kept.
@@ -56,8 +56,8 @@ class FineTunable:
         return self
 
     def train(self, labelled, config, folder, sections=None, claimed=lambda: None):
-        """Fine-tunes on a data.labelled.Labelled in a run folder, or continues to; leaves the best weights in the pipeline, unless a
-        signal stopped it. Where it fails, the pipeline is as it was, but for what an encoder has learnt.
+        """Fine-tunes on a data.labelled.Labelled in a run folder, or continues to; leaves the best weights in the pipeline,
+        unless a signal stopped it. Where it fails, the pipeline is as it was, but for what an encoder has learnt.
 
         Args:
             labelled: its splits "train" and "validation" count.

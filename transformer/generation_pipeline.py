@@ -161,5 +161,5 @@ class GenerationPipeline(FineTunable):
 
     def _texts(self, example):
         """Source and target of an example, as the model knows them."""
-        pair = example.text.strip(), example.label.strip()
+        pair = example.text.strip(), " ".join(example.label.strip().split("\n"))  # a Generator writes one line
         return tuple(map(str.lower, pair)) if self.data.lowercase else pair

@@ -42,10 +42,11 @@ def pipeline(task, model, **options):
     Args:
         task: "text-classification", "text-regression", "question-answering", "translation", "summarization" or
             "text2text-generation".
-        model: for the last three a run folder of train.py, or of finetune.py --task=text2text. For the others a folder that finetune.py or `save` wrote; or a
-            pretrained model that is yet to be taught by `fit`: see transformer.encoders.load_encoder.
-        options: fields of TaskConfig, such as tuning="lora" or task="multilabel", for a model yet to be taught; fields of
-            DecodingConfig for such a run.
+        model: for the last three a run folder of train.py, or of finetune.py --task=text2text. For the others a folder that
+            finetune.py or `save` wrote; or a pretrained model that is yet to be taught by `fit`: see
+            transformer.encoders.load_encoder.
+        options: for a model yet to be taught fields of TaskConfig, such as tuning="lora" or task="multilabel"; for the last three
+            tasks fields of DecodingConfig, and `fit` takes the others.
 
     Raises:
         ConfigError: there is no such task or model.
@@ -75,6 +76,8 @@ class TextPipeline(FineTunable):
     objective = HeadObjective
 
     def __init__(self, config, make_encoder=None):
+        if config.task not in TASKS:
+            raise ConfigError(f"an encoder's task must be one of {', '.join(TASKS)}. Received: {config.task!r}.")
         self.config = config
         self.make_encoder = make_encoder or (lambda: load_encoder(config.pretrained, config.pretrained_dropout))
         self.task = self.encoder = self.tokenizer = self.model = self._forward = None

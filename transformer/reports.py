@@ -189,17 +189,16 @@ def text_report(sources, references, predictions, language=""):
         sources, references, predictions: lists of N str. language: of the target, for BLEU.
 
     Returns:
-        {"kind": "text2text", "examples", "scores": transformer.metrics.translation_scores, "mistakes": the 20 of the lowest chrF,
-        none of exact ones, {"source", "reference", "predicted", "chrf": percent}}.
+        {"kind": "text2text", "examples", "scores": transformer.metrics.translation_scores, "mistakes": the first 20 of the
+        lowest chrF, none of exact ones, {"source", "reference", "predicted", "chrf": percent}}.
 
     Raises:
         ValueError: lengths disagree.
     """
     _checked_texts(sources, sources, references)
     scores = translation_scores(references, predictions, language)
-    wrong = sorted(
-        (chrf, i) for i, chrf in enumerate(sentence_chrf(references, predictions)) if references[i].strip() != predictions[i].strip()
-    )
+    pairs = zip(sentence_chrf(references, predictions), references, predictions)
+    wrong = sorted((chrf, i) for i, (chrf, ours, theirs) in enumerate(pairs) if ours.strip() != theirs.strip())
     return {
         "kind": "text2text",
         "examples": len(sources),
@@ -416,10 +415,11 @@ def _metrics_remark(curves):
 
 def _sections(report):
     """(title, header, rows) of each table of a report, all cells str."""
-    numbers, signatures = ([pair for pair in report["scores"].items() if isinstance(pair[1], str) == text] for text in (False, True))
-    yield "Scores", ["score", "value"], [[name, _number(value)] for name, value in numbers]
+    signatures = {name: value for name, value in report["scores"].items() if isinstance(value, str)}
+    numbers = [[name, _number(value)] for name, value in report["scores"].items() if name not in signatures]
+    yield "Scores", ["score", "value"], numbers
     if signatures:
-        yield "Signatures", ["score", "signature"], [list(pair) for pair in signatures]
+        yield "Signatures", ["score", "signature"], [*map(list, signatures.items())]
     if "per_class" in report:
         header = ["name", "precision", "recall", "f1", "support"]
         yield "Classes", header, [[_cell(row[column]) for column in header] for row in report["per_class"]]
