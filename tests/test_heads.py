@@ -152,7 +152,7 @@ def test_the_objective_ignores_rows_that_fill_up(name):
 def test_lora_changes_nothing_at_first_learns_little_and_is_merged_when_saved(tmp_path):
     model = text_model(ClassificationHead(3))
     before, frozen = model((IDS, TYPES)).numpy(), [v.numpy() for v in model.encoder.weights]
-    choose_trainable(model, TaskConfig(tuning="lora", lora_rank=2))
+    choose_trainable(model.encoder, TaskConfig(tuning="lora", lora_rank=2))
     np.testing.assert_array_equal(model((IDS, TYPES)), before)
     added = [variable for variable in model.trainable_variables if variable.name in ADDED]
     # Two matrices for each of query_key_value, output, inner and outer, in two layers: rank * (in + out).
@@ -175,13 +175,13 @@ def test_lora_changes_nothing_at_first_learns_little_and_is_merged_when_saved(tm
 )
 def test_lora_is_put_where_it_is_wanted(targets, names):
     model = text_model(ClassificationHead(3))
-    choose_trainable(model, TaskConfig(tuning="lora", lora_targets=targets))
+    choose_trainable(model.encoder, TaskConfig(tuning="lora", lora_targets=targets))
     assert {v.path.split("/")[-2] for v in model.encoder.trainable_variables} == names
 
 
 def test_head_only_leaves_the_encoder_alone():
     model = text_model(ClassificationHead(3))
-    choose_trainable(model, TaskConfig(tuning="head"))
+    choose_trainable(model.encoder, TaskConfig(tuning="head"))
     assert not model.encoder.trainable_variables and len(model.trainable_variables) == 4
 
 

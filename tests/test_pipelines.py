@@ -207,7 +207,7 @@ def test_an_untaught_model_says_so_and_wrong_input_too(classifier):
     with pytest.raises(ConfigError, match="task must be one of text-classification"):
         pipeline("poetry", model="x")
     with pytest.raises(ConfigError, match="an encoder's task must be one of classification"):
-        pipeline("text-classification", model="x", task="text2text")
+        TextPipeline(TaskConfig(task="text2text", pretrained="x"))
     with pytest.raises(ConfigError, match="an input must have text"):
         classifier([{"txt": "a"}])
     with pytest.raises(ConfigError, match="texts must be all alone or all in pairs"):
