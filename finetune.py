@@ -107,7 +107,8 @@ def write_results(folder, trained, labelled, progress):
     """Scores the test set and writes the report, with predictions.jsonl, scores.json and pictures; returns the scores."""
     from transformer.checkpoints import write_json, write_json_lines
     from transformer.evaluation import peak_memory_gib
-    from transformer.reports import overfitting_remark, report_text, tensorboard_images, write_report
+    from transformer.remarks import overfitting_remark
+    from transformer.reports import report_text, tensorboard_images, write_report
     from transformer.visualization import read_curves
 
     report, rows = trained.results(labelled.splits["test"], labelled.splits["train"])

@@ -11,6 +11,7 @@ import pytest
 
 from data.corpora import CORPORA
 from transformer.checkpoints import list_checkpoints, read_checkpoint
+from transformer.visualization import read_curves
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -62,6 +63,14 @@ def test_the_run_folder_is_complete(whole):
     labels = json.loads((whole[0] / "task.json").read_text())["labels"]
     right = sum(labels[row["label"]] == row["prediction"][0]["label"] for row in rows) / len(rows)
     assert len(rows) == 200 and right == pytest.approx(json.loads((whole[0] / "scores.json").read_text())["accuracy"])
+
+
+def test_metrics_of_training_and_of_validation_are_beside_each_other(whole):
+    curves = read_curves(whole[0])
+    steps, values = curves["train/accuracy"]
+    assert steps == curves["validation/accuracy"][0] and len(steps) == 3 and values[-1] > 0.9
+    reported = {name for _, name, _ in json.loads((whole[0] / "report.json").read_text())["curves"]}
+    assert "train/accuracy" in reported and f"train/accuracy {values[-1]:.4g}" in whole[1]
 
 
 def test_the_output_tells_the_data_the_lengths_and_the_share_learnt(whole):

@@ -15,7 +15,7 @@ LEVELS = [
     ["model"],
     ["heads", "generation", "convert", "objectives"],
     ["encoders", "lora"],
-    ["tasks", "callbacks", "evaluation", "visualization"],
+    ["tasks", "callbacks", "evaluation", "visualization", "remarks"],
     ["reports"],
     ["text_tasks"],
     ["training", "export"],

@@ -23,6 +23,7 @@ from transformer.generation_pipeline import GenerationPipeline
 from transformer.model import Transformer
 from transformer.pipelines import pipeline
 from transformer.tokenizer import CharacterTokenizer
+from transformer.visualization import read_curves
 
 LETTERS = "abcdefgh"
 NEXT = str.maketrans(LETTERS, LETTERS[1:] + LETTERS[0])
@@ -94,6 +95,8 @@ def test_a_run_of_finetune_is_a_run(folder, whole, capsys):
     assert written == [row["prediction"] for row in rows]
     assert pipeline("translation", whole)(TEXTS[TEST]) == [{"translation_text": text} for text in written]
     assert load_encoder(whole)[0].d_model == 32
+    curves = read_curves(whole)
+    assert curves["train/accuracy"][0] == curves["validation/accuracy"][0] and curves["train/accuracy"][1][-1] > 0.9
 
 
 def test_killed_and_run_again_it_ends_in_the_same_weights(folder, whole, capsys):

@@ -55,7 +55,8 @@ class Validate(keras.callbacks.Callback):
 
     Args:
         config: LearningConfig. progress: Progress. folder: the run folder.
-        evaluate: () -> results {name: number}, among them `keep_best_metric`, and a list of (source, reference, output).
+        evaluate: () -> results {name: number}, among them `keep_best_metric`, and a list of (source, reference, output). A
+            result of other data has them before its name: "train/accuracy".
         report: called with step, results and that list after each validation.
     """
 
@@ -199,7 +200,7 @@ class Log(keras.callbacks.Callback):
         """Shows the results of a validation and a few of its decoded texts."""
         line = "  ".join(f"{name} {value:.4g}" for name, value in results.items() if name != "seconds")
         (self.bar.console.print if self.bar else print)(f"validation at step {step}: {line}")
-        self._scalars({f"validation/{name}": value for name, value in results.items()})
+        self._scalars({name if "/" in name else f"validation/{name}": value for name, value in results.items()})
         rows = [f"| {' | '.join(text.replace('|', '/') for text in row)} |" for row in sample[:10]]
         with self.writer.as_default(step=step):
             tf.summary.text("samples", "\n".join(["| source | reference | output |", "|---|---|---|", *rows]))

@@ -18,6 +18,9 @@ from transformer import checkpoints
 from transformer.config import FinetuningConfig
 from transformer.training import choose_weights, make_strategy, make_trainee, precision_warning, set_precision, start_training
 
+# Most training examples that a validation scores: a forward pass each, a third of what learning from them takes.
+WATCHED = 1000
+
 
 class FineTunable:
     """A pipeline that `fit` or `train` teaches. A subclass has `config`, a TaskConfig, and
@@ -28,6 +31,7 @@ class FineTunable:
     _plan(split, config, replicas)       the data.batches.Plan of them
     _new_model(examples, config)         the model that learns
     _validation(model, examples, config) () -> its scores, {name: number}, and some of its answers; see callbacks.Validate
+    _sampled(model, examples, split, count, config) () -> {name: number}, its scores on about `count` training examples
     _learnt(model, evaluate, folder)     keeps the model with its best weights; `evaluate`: of `_validation`
     """
 
@@ -95,13 +99,15 @@ class FineTunable:
             print(f"continuing the run in {folder}", flush=True)
         claimed()
         trainee, jit = make_trainee(lambda: self._new_model(train, config), config, self.objective, strategy)
-        evaluate = self._validation(trainee.model, validation or train, config)
+        evaluate = watch = self._validation(trainee.model, validation or train, config)
+        if validation:
+            watch = _beside(evaluate, self._sampled(trainee.model, train, split, min(len(validation), WATCHED), config))
         print(f"{lengths}\n{_summary(trainee.model, split, plan)}; {jit}", flush=True)
         progress, stopped = start_training(
             trainee, config, folder,
             make_dataset=lambda step: training_dataset(split, plan, step, config.train_steps - step),
             batch_at=lambda step: batch_at(split, plan, step),
-            evaluate=evaluate, padding_share=plan.padding_share, num_shapes=len(plan.shapes),
+            evaluate=watch, padding_share=plan.padding_share, num_shapes=len(plan.shapes),
         )  # fmt: skip
         if not stopped:
             choose_weights(trainee, config, folder, evaluate)
@@ -118,6 +124,16 @@ class FineTunable:
     def _examples(self, texts, labels, pairs, data):
         """Labelled texts in memory, as for `fit`, as a list of examples for a test."""
         return labelled_from(self.config.task, test=_given(texts, labels, pairs), config=data).splits["test"]
+
+
+def _beside(evaluate, sampled):
+    """`evaluate` with the scores of training examples beside its own, named "train/NAME"."""
+
+    def both():
+        results, sample = evaluate()  # first: it tunes what the scores need
+        return results | {f"train/{name}": value for name, value in sampled().items()}, sample
+
+    return both
 
 
 def _given(texts, labels, pairs):

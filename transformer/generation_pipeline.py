@@ -1,9 +1,10 @@
 """Texts from texts by a run of an encoder-decoder: asked, fine-tuned on new pairs, evaluated, saved as a run again."""
 
 import dataclasses
+import math
 import pathlib
 
-from data.batches import Plan, evaluation_batches, positions_of
+from data.batches import Plan, batch_at, evaluation_batches, positions_of
 from data.config import DataConfig, DataError, LabelledDataConfig
 from data.prepare import changed_texts, encode_pairs
 from data.report import format_lengths, length_report
@@ -147,6 +148,13 @@ class GenerationPipeline(FineTunable):
         generator = self._generator(model, self.generator.config.greedy)
         batches = evaluation_batches(split, positions_of(split, config.batch_size))
         return Validation(model, batches, generator, texts, self.data.target_language)
+
+    def _sampled(self, model, examples, split, count, config):
+        plan = Plan(split, positions_of(split, config.batch_size), seed=0)
+        steps = min(plan.steps_per_epoch, math.ceil(count / config.batch_size))
+        # No text is decoded: that takes many times what a forward pass does.
+        validation = Validation(model, [batch_at(split, plan, step) for step in range(steps)], None, ([], []), "")
+        return lambda: {"accuracy": validation.token_scores()["accuracy"]}
 
     def _learnt(self, model, evaluate, folder):
         # As whoever loads the run will have it: in float32, low-rank changes merged.

@@ -11,6 +11,7 @@
 import dataclasses
 import json
 import pathlib
+import random
 
 import keras
 import numpy as np
@@ -226,6 +227,16 @@ class TextPipeline(FineTunable):
             answers = self.answers(examples[:10], predictions[:10])
             rows = [(_shown(example), self.task.shown_label(example), str(row)) for example, row in zip(examples, answers)]
             return {"loss": loss, **{name: scores[name] for name in self.task.metrics if name in scores}}, rows
+
+        return evaluate
+
+    def _sampled(self, model, examples, split, count, config):
+        sample = random.Random(0).sample(examples, min(len(examples), count))
+        features = self.task.features(self.tokenizer, sample)
+
+        def evaluate():
+            scores = self.task.scores(sample, self._predict(sample, features, config.batch_size)[0], **self.tuned)
+            return {name: scores[name] for name in self.task.metrics if name in scores}
 
         return evaluate
 

@@ -2,12 +2,11 @@
 
     classification_report, multilabel_report, regression_report, span_report, text_report   a test set -> a report
     report_text, report_markdown, write_report, tensorboard_images             a report -> text, files, images
-    overfitting_remark, seeds_summary, seeds_text                              what curves and several runs say
+    seeds_summary, seeds_text                                                  what several runs say
 
 A report is {"kind", "examples", "scores", "mistakes", ...}; every number in it is finite.
 """
 
-import collections
 import math
 import os
 import pathlib
@@ -29,11 +28,10 @@ from transformer.metrics import (
     span_scores,
     translation_scores,
 )
+from transformer.remarks import overfitting_remark
 
 # How many mistakes a report shows, and how many points of a regression it keeps for the picture.
 WORST, POINTS = 20, 2000
-
-_SMALLER_IS_BETTER = {"loss", "log_loss", "perplexity", "mse", "rmse", "mae", "calibration_error"}
 
 
 def classification_report(texts, pairs, labels, probabilities, names, train_labels=None):
@@ -210,46 +208,6 @@ def text_report(sources, references, predictions, language=""):
     }  # fmt: skip
 
 
-def overfitting_remark(points):
-    """A sentence on curves of training and validation that show overfitting or underfitting, and the flags that help.
-
-    - Overfits: the last validation loss is above the lowest by more than 5 % of the lowest and 1 % of the first, while the
-      training loss fell from there to the end.
-    - Underfits: else, the training loss ended above 90 % of its first value.
-    - Not done: else, the last validation loss is below the one before it by more than 2 %.
-
-    The training loss "at" a step is the mean of the last points up to it, 5 or half of all if that is fewer: a batch's
-    loss is noise. A validation metric with a curve "train/NAME" beside it is quoted from both.
-
-    Args:
-        points: list of (step, name, value), among them "train/loss" and "validation/loss", in any order.
-
-    Returns:
-        str; "" where none holds, or either curve has less than two points.
-    """
-    curves = _curves(points)
-    train, validation = curves.get("train/loss", []), curves.get("validation/loss", [])
-    if min(len(train), len(validation)) < 2:
-        return ""
-    best_step, best = min(validation, key=lambda point: (point[1], point[0]))
-    (last_step, last), before, first = validation[-1], validation[-2][1], validation[0][1]
-    then, now = _level(train, best_step), _level(train, math.inf)
-    if last - best > max(0.05 * abs(best), 0.01 * abs(first)) and now < then:
-        return (
-            f"The model overfits: validation loss rose from {best:.3f} at step {best_step} to {last:.3f} at step {last_step} "
-            f"while training loss fell from {then:.3f} to {now:.3f}{_metrics_remark(curves)}. "
-            "Try --early_stopping, fewer --epochs, more dropout or --weight_decay, or --tuning=lora."
-        )
-    if now > 0.9 * train[0][1]:
-        return (
-            f"The model underfits: training loss went only from {train[0][1]:.3f} to {now:.3f}{_metrics_remark(curves)}. "
-            "Try a higher --learning_rate, more --epochs, or less dropout and --weight_decay."
-        )
-    if last < before - 0.02 * abs(before):
-        return f"The model is not done: validation loss still fell at last, from {before:.3f} to {last:.3f}. Try more --epochs."
-    return ""
-
-
 def seeds_summary(runs):
     """Mean and spread of the scores of one recipe run with several seeds.
 
@@ -380,37 +338,6 @@ def _checked_texts(texts, pairs, labels, names=None, probabilities=None):
             f"Received: shape {np.shape(probabilities)} for {len(names)} names. Name all classes."
         )
     return pairs
-
-
-def _curves(points):
-    """{name: [(step, value)] in order of steps} of the points that are finite; of a step written twice, the last."""
-    curves = collections.defaultdict(dict)
-    for step, name, value in points:
-        if math.isfinite(value):
-            curves[name][step] = value
-    return {name: sorted(curve.items()) for name, curve in curves.items()}
-
-
-def _level(curve, step):
-    """The mean of a curve's last points up to a step; its first point if none is so early."""
-    count = min(5, len(curve) // 2)
-    values = [value for at, value in curve if at <= step][-count:] or [curve[0][1]]
-    return statistics.fmean(values)
-
-
-def _metrics_remark(curves):
-    """What the last values of metrics say: "; accuracy is 0.99 on training and 0.81 on validation data"."""
-    remarks = []
-    for name, curve in curves.items():
-        part, _, metric = name.partition("/")
-        if part != "validation" or metric in _SMALLER_IS_BETTER or f"train/{metric}" not in curves:
-            continue
-        values = [value for _, value in curve]
-        remark = f"; {metric} is {curves[f'train/{metric}'][-1][1]:.3f} on training and {values[-1]:.3f} on validation data"
-        if len(values) > 1 and values[-1] == max(values):
-            remark += ", where it is at its best: the model is too sure of itself rather than worse"
-        remarks.append(remark)
-    return "".join(remarks)
 
 
 def _sections(report):

@@ -4,6 +4,7 @@ Each function `plot_...` returns a matplotlib Figure that no pyplot knows of: no
 are: a dollar begins no formula.
 """
 
+import math
 import pathlib
 
 import numpy as np
@@ -187,7 +188,7 @@ def plot_regression(labels, predictions):
 
 
 def plot_points(points):
-    """Training against validation: a panel for each quantity, a line for each part that has it.
+    """Training against validation: a panel for each quantity, four in a row, a line for each part that has it.
 
     Args:
         points: list of (step, name, value), such as (100, "validation/loss", 0.3); what follows the last "/" is the
@@ -200,8 +201,14 @@ def plot_points(points):
         if np.isfinite(value):
             part, _, quantity = name.rpartition("/")
             panels.setdefault(quantity, {}).setdefault(part, {})[step] = value
-    figure = Figure(figsize=(4 * max(len(panels), 1), 3), layout="constrained")
-    for axes, (quantity, parts) in zip(figure.subplots(1, max(len(panels), 1), squeeze=False)[0], panels.items()):
+    ordered = sorted(panels.items(), key=lambda panel: -len(panel[1]))  # what there is to compare stands first
+    columns = min(max(len(panels), 1), 4)
+    rows = max(math.ceil(len(panels) / columns), 1)
+    figure = Figure(figsize=(4 * columns, 3 * rows), layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes in grid[len(panels) :]:
+        axes.remove()
+    for axes, (quantity, parts) in zip(grid, ordered):
         for part, line in parts.items():
             axes.plot(*zip(*sorted(line.items())), label=part or quantity, marker="o" if len(line) < 20 else None)
         axes.set_title(quantity)
