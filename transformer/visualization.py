@@ -209,7 +209,7 @@ def plot_points(points):
     for axes in grid[len(panels) :]:
         axes.remove()
     for axes, (quantity, parts) in zip(grid, ordered):
-        for part, line in parts.items():
+        for part, line in sorted(parts.items()):  # train in one colour everywhere
             axes.plot(*zip(*sorted(line.items())), label=part or quantity, marker="o" if len(line) < 20 else None)
         axes.set_title(quantity)
         axes.set_xlabel("update")
