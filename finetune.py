@@ -83,11 +83,12 @@ def finetune(folder, configs, labelled):
         texts = [text for example in labelled.splits["train"] for text in example.key if text]
         return new_encoder(model, tokenizer, texts, task.input_length)
 
-    def claimed():
+    def claimed(lengths):
         write_flagfile(
             configs, folder / "flags.cfg", "Replays this run: python finetune.py --flagfile=THIS_FILE --run=NEW_FOLDER"
         )
-        write_json(folder / "data_report.json", labelled.report)
+        report = {split: entry | {"lengths": lengths[split]} for split, entry in labelled.report.items()}
+        write_json(folder / "data_report.json", report)
 
     new = task.pretrained == "none"
     if task.task == "text2text":

@@ -60,13 +60,13 @@ def length_report(lengths, max_length):
     }  # fmt: skip
 
 
-def format_lengths(report, fate="cut"):
-    """A length report in a line; `fate`: what happens to those that are too long.
+def format_lengths(report, beyond="cut at"):
+    """A length report in a line; `beyond`: what is so of those that exceed the longest, before its length.
 
     >>> format_lengths(length_report([2, 4, 4, 30], max_length=16))
     'tokens: mean 10, median 4, 95 % up to 26.1, longest 30; 25 % of 4 are cut at 16'
     """
     return (
         f"tokens: mean {report['mean']:g}, median {report['median']:g}, 95 % up to {report['percentile_95']:g}, longest "
-        f"{report['longest']:,}; {100 * report['truncated']:.3g} % of {report['count']:,} are {fate} at {report['max_length']}"
+        f"{report['longest']:,}; {100 * report['truncated']:.3g} % of {report['count']:,} are {beyond} {report['max_length']}"
     )

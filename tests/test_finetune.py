@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from data.corpora import CORPORA
+from data.report import format_lengths
 from transformer.checkpoints import list_checkpoints, read_checkpoint
 from transformer.visualization import read_curves
 
@@ -74,7 +75,12 @@ def test_metrics_of_training_and_of_validation_are_beside_each_other(whole):
 
 
 def test_the_output_tells_the_data_the_lengths_and_the_share_learnt(whole):
-    assert "question 300, statement 300" in whole[1] and "(100.00%)" in whole[1] and "are cut at 32" in whole[1]
+    assert "question 300, statement 300" in whole[1] and "(100.00%)" in whole[1]
+    report = json.loads((whole[0] / "data_report.json").read_text())
+    for split, count in (("train", 600), ("validation", 100), ("test", 200)):
+        lengths = report[split]["lengths"]["text"]
+        assert (lengths["count"], lengths["max_length"]) == (count, 32) and 2 < lengths["median"] < lengths["longest"]
+        assert f"{split:<12}text {format_lengths(lengths)}\n" in whole[1]
 
 
 def test_killed_and_run_again_it_ends_in_the_same_numbers(folder, whole):

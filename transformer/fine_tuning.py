@@ -14,6 +14,7 @@ import keras
 from data.batches import batch_at, training_dataset
 from data.config import LabelledDataConfig
 from data.labelled import fingerprint, labelled_from
+from data.report import format_lengths
 from transformer import checkpoints
 from transformer.config import FinetuningConfig
 from transformer.training import choose_weights, make_strategy, make_trainee, precision_warning, set_precision, start_training
@@ -27,13 +28,16 @@ class FineTunable:
 
     objective                            what is minimised; see transformer.objectives
     _begin(labelled, config)             checks the options and returns them, a FinetuningConfig
-    _split(examples)                     the examples as a Plan takes them, and a line about their lengths
+    _encoded(examples)                   the examples as a Plan takes them, and {part of an example: data.report.length_report}
+    _remarks(examples, split)            lines on the training examples, for the console
     _plan(split, config, replicas)       the data.batches.Plan of them
     _new_model(examples, config)         the model that learns
     _validation(model, examples, config) () -> its scores, {name: number}, and some of its answers; see callbacks.Validate
     _sampled(model, examples, split, count, config) () -> {name: number}, its scores on about `count` training examples
     _learnt(model, evaluate, folder)     keeps the model with its best weights; `evaluate`: of `_validation`
     """
+
+    beyond = "cut at"  # what becomes of examples that exceed the longest
 
     def fit(self, texts, labels=None, pairs=None, validation_data=None, run=None, data=LabelledDataConfig(), **options):
         """Fine-tunes on labelled texts. A task's head is new, also where `fit` was called before; what was pretrained goes on.
@@ -59,7 +63,7 @@ class FineTunable:
             raise KeyboardInterrupt(f"{stopped.name}: the training was stopped" + (f" and is saved in {run}" if run else ""))
         return self
 
-    def train(self, labelled, config, folder, sections=None, claimed=lambda: None):
+    def train(self, labelled, config, folder, sections=None, claimed=lambda lengths: None):
         """Fine-tunes on a data.labelled.Labelled in a run folder, or continues to; leaves the best weights in the pipeline,
         unless a signal stopped it. Where it fails, the pipeline is as it was, but for what an encoder has learnt.
 
@@ -68,7 +72,7 @@ class FineTunable:
             config: FinetuningConfig.
             folder: the run folder.
             sections: of config.json, besides those that the pipeline knows of.
-            claimed: called once the folder is this run's, to write more into it.
+            claimed: called once the folder is this run's, to write more into it, with {split: lengths, as of `_encoded`}.
 
         Returns:
             The Progress, and the signal that stopped the training or None.
@@ -90,19 +94,20 @@ class FineTunable:
         train, validation = labelled.splits["train"], labelled.splits["validation"]
         if not validation:
             print("there is no validation data: the best weights are those that are best on the training data", flush=True)
-        split, lengths = self._split(train)
+        split, lengths = self._measured(labelled.splits)
         plan = self._plan(split, config, strategy.num_replicas_in_sync)
         config = config.counted(plan.steps_per_epoch)
         data = {"labels": labelled.labels, "training and validation texts": fingerprint(labelled)}
         sections |= {"task": dataclasses.asdict(self.config), "finetuning": dataclasses.asdict(config), "labelled": data}
         if checkpoints.claim_run(folder, self._sections() | sections):
             print(f"continuing the run in {folder}", flush=True)
-        claimed()
+        claimed(lengths)
         trainee, jit = make_trainee(lambda: self._new_model(train, config), config, self.objective, strategy)
         evaluate = watch = self._validation(trainee.model, validation or train, config)
         if validation:
             watch = _beside(evaluate, self._sampled(trainee.model, train, split, min(len(validation), WATCHED), config))
-        print(f"{lengths}\n{_summary(trainee.model, split, plan)}; {jit}", flush=True)
+        remarks = self._told(lengths) + self._remarks(train, split)
+        print(*remarks, f"{_summary(trainee.model, split, plan)}; {jit}", sep="\n", flush=True)
         progress, stopped = start_training(
             trainee, config, folder,
             make_dataset=lambda step: training_dataset(split, plan, step, config.train_steps - step),
@@ -113,6 +118,17 @@ class FineTunable:
             choose_weights(trainee, config, folder, evaluate)
             self._learnt(trainee.model, evaluate, folder)
         return progress, stopped
+
+    def _measured(self, splits):
+        """The training examples as a Plan takes them, and {split: the lengths in it, as of `_encoded`}."""
+        encoded = {name: self._encoded(examples) for name, examples in splits.items() if examples}
+        return encoded["train"][0], {name: lengths for name, (_, lengths) in encoded.items()}
+
+    def _told(self, lengths):
+        return [
+            f"{name:<12}{part} {format_lengths(report, self.beyond)}" for name, parts in lengths.items()
+            for part, report in parts.items()
+        ]  # fmt: skip
 
     def _load(self):
         """Loads what is pretrained, where that is not done yet."""

@@ -7,7 +7,7 @@ import pathlib
 from data.batches import Plan, batch_at, evaluation_batches, positions_of
 from data.config import DataConfig, DataError, LabelledDataConfig
 from data.prepare import changed_texts, encode_pairs
-from data.report import format_lengths, length_report
+from data.report import length_report
 from transformer import checkpoints, lora
 from transformer.config import TaskConfig
 from transformer.encoders import with_dropout
@@ -39,7 +39,7 @@ class GenerationPipeline(FineTunable):
         data: a DataConfig, of which the fields KEPT count: they are those of the texts that the model was trained on.
     """
 
-    objective = TokenObjective
+    objective, beyond = TokenObjective, "longer than"
 
     def __init__(self, generator, name="generated_text", config=TaskConfig(task="text2text"), data=DataConfig()):
         self.generator, self.name, self.config, self.data = generator, name, config, data
@@ -111,24 +111,28 @@ class GenerationPipeline(FineTunable):
         written = ("bleu", "chrf", "exact_match") if config.eval_decode else ()
         return config.judged_by([*written, "loss", "accuracy"], self.config.task)
 
-    def _split(self, examples):
-        generator, pairs = self.generator, list(map(self._texts, examples))
-        limits = self.data.max_source_length, self.data.max_target_length
+    def _encoded(self, examples):
+        generator, limits = self.generator, (self.data.max_source_length, self.data.max_target_length)
+        pairs = list(map(self._texts, examples))
         split, lengths = encode_pairs(pairs, generator.source_tokenizer, generator.target_tokenizer, *limits)
+        return split, dict(zip(("source", "target"), map(length_report, lengths.T, limits)))
+
+    def _remarks(self, examples, split):
+        lines = [f"{len(examples) - len(split):,} pairs are too long to be learnt from"] if len(split) < len(examples) else []
+        changed = changed_texts([self._texts(example)[1] for example in examples], self.generator.target_tokenizer)
+        if changed:
+            lines.append(f"{len(changed):,} targets cannot be written with this vocabulary, such as {changed[0]}")
+        return lines
+
+    def _check_some(self, split):
         if not len(split):
             raise DataError(
-                f"some pairs must be short enough. Received: none of {len(pairs):,} within {limits[0]} tokens of source and "
-                f"{limits[1]} of target. Use a larger --max_length."
+                f"some pairs must be short enough. Received: none within {self.data.max_source_length} tokens of source and "
+                f"{self.data.max_target_length} of target. Use a larger --max_length."
             )
-        lines = [
-            f"{side} {format_lengths(length_report(column, limit), 'dropped')}"
-            for side, column, limit in zip(("source", "target"), lengths.T, limits)
-        ]
-        if changed := changed_texts([target for _, target in pairs], generator.target_tokenizer):
-            lines.append(f"{len(changed):,} targets cannot be written with this vocabulary, such as {changed[0]}")
-        return split, "\n".join(lines)
 
     def _plan(self, split, config, replicas):
+        self._check_some(split)
         plan = Plan(split, positions_of(split, config.batch_size), config.seed, config.accumulate_steps, replicas)
         longest = (length for _, *lengths in plan.shapes for length in lengths)
         self.model.config.check_lengths(*longest, cure="Use a smaller --max_length.")
@@ -141,7 +145,8 @@ class GenerationPipeline(FineTunable):
         return model
 
     def _validation(self, model, examples, config):
-        split, _ = self._split(examples)
+        split, _ = self._encoded(examples)
+        self._check_some(split)
         count = min(config.eval_decode, len(examples))
         pairs = [self._texts(examples[n * len(examples) // count]) for n in range(count)]
         texts = tuple(map(list, zip(*pairs))) if pairs else ([], [])

@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from data.batches import Plan, Texts, batch_at
 from data.config import LabelledDataConfig
-from data.report import format_lengths, length_report
+from data.report import length_report
 from transformer import checkpoints, lora
 from transformer.config import ConfigError, TaskConfig
 from transformer.encoders import load_encoder
@@ -198,13 +198,13 @@ class TextPipeline(FineTunable):
         if not self.encoder:
             self.encoder, self.tokenizer = self.make_encoder()
 
-    def _split(self, examples):
+    def _encoded(self, examples):
         features = self.task.features(self.tokenizer, examples)
-        lengths = format_lengths(length_report(features.lengths, self.config.input_length))
-        if features.windows:
-            questions = len({window.example for window in features.windows})
-            lengths = f"{len(features.windows):,} windows of {questions:,} questions; {lengths}"
-        return self._rows(features), lengths
+        part = "window" if features.windows else "text"
+        return self._rows(features), {part: length_report(features.lengths, self.config.input_length)}
+
+    def _remarks(self, examples, split):
+        return [f"{len(split):,} windows of {len(examples):,} questions"] if self.config.task == "spans" else []
 
     def _plan(self, split, config, replicas):
         longest = int(split.source_lengths.max())
