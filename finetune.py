@@ -8,6 +8,7 @@ Rerunning a command continues where it stopped.
 """
 
 import dataclasses
+import json
 import pathlib
 import sys
 
@@ -105,11 +106,13 @@ def finetune(folder, configs, labelled):
 
 
 def write_results(folder, trained, labelled, progress):
-    """Scores the test set and writes the report, with predictions.jsonl, scores.json and pictures; returns the scores."""
-    from transformer.checkpoints import write_json, write_json_lines
+    """Scores the test set and writes the report with its pictures, predictions.jsonl, scores.json and the model card; returns
+    the scores."""
+    from transformer.checkpoints import write_json, write_json_lines, write_text
     from transformer.evaluation import peak_memory_gib
+    from transformer.model_cards import finetuning_card
     from transformer.remarks import overfitting_remark
-    from transformer.reports import report_text, tensorboard_images, write_report
+    from transformer.reports import report_text, scores_markdown, tensorboard_images, write_report
     from transformer.visualization import read_curves
 
     report, rows = trained.results(labelled.splits["test"], labelled.splits["train"])
@@ -122,6 +125,9 @@ def write_results(folder, trained, labelled, progress):
     scores = report["scores"] | {"parameters": trained.model.count_params(), "peak_memory_gib": peak_memory_gib()}
     scores |= progress.summary()
     write_json(folder / "scores.json", scores)
+    config, data = (json.loads((folder / name).read_text(encoding="utf-8")) for name in ("config.json", "data_report.json"))
+    card = finetuning_card(folder.name, config, data, report, scores_markdown(report), scores)
+    write_text(folder / "model_card.md", card)
     print(f"\n{report_text(report)}\n{overfitting_remark(points)}\nreport in {folder}/report.md", flush=True)
     return scores
 

@@ -83,7 +83,7 @@ def test_predictions_scores_and_card_of_a_run(tmp_path):
     rows = [json.loads(line) for line in (run / "predictions.jsonl").read_text(encoding="utf-8").splitlines()]
     assert rows[1] == {"source": "“Yes”", "reference": "„Ja“", "prediction": "Nein"}
     card = (run / "model_card.md").read_text(encoding="utf-8")
-    for part in ("# my_run", "en to de", "['train.en']", "3 + 3 layers", "5,490,688 parameters", "3,500 updates, 31.5 minutes", "12.35", "Ein Hund."):
+    for part in ("# my_run", "en to de", "Training data: train.en\n", "3 + 3 layers", "5,490,688 parameters", "3,500 updates, 31.5 minutes", "12.35", "Ein Hund."):
         assert part in card, part
 
 

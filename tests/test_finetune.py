@@ -58,7 +58,7 @@ def test_the_run_folder_is_complete(whole):
     names = {path.name for path in whole[0].iterdir()}
     assert names >= {
         "config.json", "flags.cfg", "task.json", "tokenizer", "checkpoints", "tensorboard", "model.keras", "predictions.jsonl",
-        "scores.json", "report.json", "report.md",
+        "scores.json", "report.json", "report.md", "model_card.md",
     }  # fmt: skip
     rows = [json.loads(line) for line in (whole[0] / "predictions.jsonl").read_text().splitlines()]
     labels = json.loads((whole[0] / "task.json").read_text())["labels"]

@@ -8,7 +8,7 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 LEVELS = [
     ["config"],
-    ["metrics", "tokenizer", "checkpoints"],
+    ["metrics", "model_cards", "tokenizer", "checkpoints"],
     ["dropout", "positions", "losses", "optimization", "decoding", "text_inputs"],
     ["attention", "vocabularies"],
     ["layers"],

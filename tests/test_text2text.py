@@ -85,7 +85,7 @@ def test_a_run_of_finetune_is_a_run(folder, whole, capsys):
     assert config["model"] == old["model"] and config["decoding"] == old["decoding"]
     assert config["data"]["max_source_length"] == 40
     assert config["finetuning"]["keep_best_metric"] == "bleu" and config["task"]["pretrained"] == str(folder / "copy")
-    assert {"flags.cfg", "report.md", "data_report.json", "tokenizer", "tensorboard"} <= {path.name for path in whole.iterdir()}
+    assert {"flags.cfg", "report.md", "model_card.md", "data_report.json", "tokenizer", "tensorboard"} <= {path.name for path in whole.iterdir()}
     rows = [json.loads(line) for line in (whole / "predictions.jsonl").read_text().splitlines()]
     assert [row["source"] for row in rows] == TEXTS[TEST]
     assert sum(row["prediction"] == row["reference"] for row in rows) == round(scores["exact_match"])

@@ -5,11 +5,10 @@ import pathlib
 import resource
 import time
 
-from transformer import __version__
 from transformer.checkpoints import write_json, write_json_lines, write_text
-from transformer.config import ModelConfig
 from transformer.losses import MAX_LOGITS, correct_tokens, cross_entropy
 from transformer.metrics import perplexity, translation_scores
+from transformer.model_cards import training_card
 
 
 class Validation:
@@ -114,39 +113,5 @@ def write_results(folder, scores, sources, references, outputs):
     write_json_lines(folder / "predictions.jsonl", rows)
     write_json(folder / "scores.json", scores)
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    write_text(folder / "model_card.md", model_card(folder.name, config, scores, samples_text(sources, references, outputs)))
-
-
-def model_card(name, config, scores, samples):
-    """The model card (Mitchell et al. 2019) of a run, Markdown."""
-    data, model = config["data"], config["model"]
-    pair = f"{data['source_language'] or 'source'} to {data['target_language'] or 'target'}"
-    origin = next((str(data[key]) for key in ("corpus", "tfds", "source_train", "examples_train") if data.get(key)), "?")
-    return f"""# {name}
-
-An encoder-decoder Transformer trained from nothing, {pair}, by transformer-keras {__version__}.
-
-- Training data: {origin}
-- Model: {model["num_layers"]} + {model["num_layers"]} layers, width {model["d_model"]}, \
-feed-forward {ModelConfig(**model).inner_dim}, {model["num_heads"]} heads, {scores.get("parameters", 0):,} parameters
-- Training: {scores.get("steps", 0):,} updates, {scores.get("minutes", 0):.1f} minutes, \
-{scores.get("tokens_per_second", 0):,.0f} target tokens a second
-- Replay: `python train.py --flagfile=flags.cfg --run=NEW_FOLDER`
-
-## Scores on {scores["sentences"]:,} test sentences
-
-```
-{scores_table(scores)}
-```
-
-## Samples
-
-```
-{samples}
-```
-
-## Limits
-
-The model knows what its training data shows, and no more: other kinds of text, names and long sentences come out worse
-than the scores say. Its output is not checked for truth or offence.
-"""
+    samples = samples_text(sources, references, outputs)
+    write_text(folder / "model_card.md", training_card(folder.name, config, scores, scores_table(scores), samples))

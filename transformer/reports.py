@@ -1,7 +1,9 @@
 """What a fine-tuned model does well and badly: reports as JSON-able dicts, as text, as files with pictures.
 
     classification_report, multilabel_report, regression_report, span_report, text_report   a test set -> a report
-    report_text, report_markdown, write_report, tensorboard_images             a report -> text, files, images
+    report_text, report_markdown, scores_markdown                                           a report -> text
+    write_report, tensorboard_images                                                        a report -> files, images
+    seeds_summary, seeds_text                                                               what several runs say
     seeds_summary, seeds_text                                                  what several runs say
 
 A report is {"kind", "examples", "scores", "mistakes", ...}; every number in it is finite.
@@ -263,11 +265,15 @@ def report_markdown(report, pictures=()):
     parts = [f"# {report['kind'].capitalize()}, {report['examples']:,} examples"]
     if report.get("remark"):
         parts.append(report["remark"])
-    for title, header, rows in _sections(report):
-        lines = [f"| {' | '.join(map(_escaped, row))} |" for row in (header, *rows)]
-        parts.append("\n".join([f"## {title}\n", lines[0], "|---" * len(header) + "|", *lines[1:]]))
+    parts += [f"## {title}\n\n{_markdown_table(header, rows)}" for title, header, rows in _sections(report)]
     parts += [f"![{name}]({name}.png)" for name in pictures]
     return "\n\n".join(parts) + "\n"
+
+
+def scores_markdown(report):
+    """The scores of a report as a table in Markdown."""
+    _, header, rows = next(_sections(report))
+    return _markdown_table(header, rows)
 
 
 def report_figures(report):
@@ -404,6 +410,11 @@ def _text_table(rows):
             space = " " * (width - cell_len(cell))
             lines[number] += "  " + (space + cell if right else cell + space)
     return [line.rstrip() for line in lines]
+
+
+def _markdown_table(header, rows):
+    lines = [f"| {' | '.join(map(_escaped, row))} |" for row in (header, *rows)]
+    return "\n".join([lines[0], "|---" * len(header) + "|", *lines[1:]])
 
 
 def _escaped(cell):
