@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -83,20 +84,37 @@ def test_the_output_tells_the_data_the_lengths_and_the_share_learnt(whole):
         assert f"{split:<12}text {format_lengths(lengths)}\n" in whole[1]
 
 
-def test_killed_and_run_again_it_ends_in_the_same_numbers(folder, whole):
-    command = [sys.executable, "finetune.py", *arguments(folder, "cut", "--log_every=1")]
+@pytest.fixture(params=["full", "lora"])
+def uninterrupted(request, folder, whole):
+    """A run's folder and the flags that it has besides those of `whole`."""
+    if request.param == "full":
+        return whole[0], ()
+    flags = ("--tuning=lora", "--epochs=1")
+    run(*arguments(folder, "lora", *flags))
+    return folder / "lora", flags
+
+
+def test_killed_at_a_random_step_and_run_again_it_ends_in_the_same_numbers(folder, uninterrupted):
+    theirs, flags = uninterrupted
+    ours, steps = folder / f"cut-{theirs.name}", json.loads((theirs / "config.json").read_text())["finetuning"]["train_steps"]
+    seed = time.time_ns()
+    step = random.Random(seed).randrange(1, steps)
+    print(f"killed at step {step} of {steps}, which seed {seed} chose")
+    command = [sys.executable, "finetune.py", *arguments(folder, ours.name, "--log_every=1", *flags)]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     for line in process.stdout:
-        if line.startswith("step     57/"):
+        if line.startswith(f"step {step:>6}/"):
             process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
-    again = run(*command[2:]).stdout
-    assert "continuing from step 50\n" in again or "continuing from step 60\n" in again
-    ours, theirs = (read_checkpoint(list_checkpoints(folder / name)[-1])[0] for name in ("cut", "whole"))
-    assert all(ours[name].tobytes() == array.tobytes() for name, array in theirs.items()) and len(ours) == len(theirs)
-    numbers = [json.loads((folder / name / "scores.json").read_text()) for name in ("cut", "whole")]
-    changing = {"minutes", "tokens_per_second", "peak_memory_gib"}
-    assert {**numbers[0], **dict.fromkeys(changing)} == {**numbers[1], **dict.fromkeys(changing)}
+    continued = "continuing from step " in run(*command[2:]).stdout
+    assert continued or step <= 10  # the first checkpoint
+    arrays = [read_checkpoint(list_checkpoints(place)[-1])[0] for place in (ours, theirs)]
+    bits = [{name: array.tobytes() for name, array in found.items()} for found in arrays]
+    assert bits[0] == bits[1]
+    assert (ours / "predictions.jsonl").read_bytes() == (theirs / "predictions.jsonl").read_bytes()
+    changing = dict.fromkeys(("minutes", "tokens_per_second", "peak_memory_gib"))
+    numbers = [json.loads((place / "scores.json").read_text()) | changing for place in (ours, theirs)]
+    assert numbers[0] == numbers[1]
 
 
 def test_a_run_of_train_is_fine_tuned_with_lora_and_seeds(folder):
