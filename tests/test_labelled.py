@@ -5,6 +5,7 @@ import gzip
 import json
 
 import numpy as np
+import pandas
 import pytest
 from absl import flags as absl_flags
 from test_sources import lines, tfds_directory, write
@@ -311,16 +312,6 @@ def test_tfds_as_squad_has_it(tmp_path):
     assert loaded.report["test"]["reasons"].keys() == {"no labelled test data: the validation data is it"}
 
 
-class Frame:
-    """What is used of a pandas.DataFrame."""
-
-    def __init__(self, **columns):
-        self.columns, self.values = list(columns), columns
-
-    def __getitem__(self, name):
-        return np.array(self.values[name], dtype=object)
-
-
 def in_memory():
     """The same three examples in each form."""
     import tensorflow as tf
@@ -331,7 +322,7 @@ def in_memory():
     return {
         "lists": ((texts, labels), LabelledDataConfig()),
         "arrays": ((np.array(texts), np.array(labels, float)), LabelledDataConfig()),
-        "frame": (Frame(id=[7, 8, 9], review=texts, stars=labels), config),
+        "frame": (pandas.DataFrame({"id": [7, 8, 9], "review": texts, "stars": labels}), config),
         "columns": ({"review": texts, "stars": labels}, config),
         "rows": ([{"review": text, "stars": label} for text, label in zip(texts, labels)], config),
         "dataset": (tf.data.Dataset.from_tensor_slices((texts, labels)), LabelledDataConfig()),

@@ -6,14 +6,16 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas
 import pytest
 import tensorflow as tf
 
 from data.config import DataError, LabelledDataConfig
 from data.squad import Question
+from tests.test_encoders import preset, write_run
 from transformer import fine_tuning
 from transformer.config import ConfigError, ModelConfig, TaskConfig, TokenizerConfig
-from transformer.encoders import new_encoder
+from transformer.encoders import KerasHubEncoder, new_encoder
 from transformer.pipelines import GenerationPipeline, TextPipeline, pipeline
 from transformer.text_inputs import Window
 from transformer.text_tasks import Features, Spans, _place
@@ -27,6 +29,8 @@ WORDS = [
     for word in (*GOOD, *BAD)
 ]
 LABELS = ["positive" if any(word in text.split() for word in GOOD) else "negative" for text in WORDS]
+# Texts of words that tests.test_encoders.preset knows.
+KNOWN = ["the cat", "the cats", "cat the", "cats sat", "sat", "the sat", "sat sat", "the the", "cat sat the", "the the sat"]
 SIZES = ModelConfig(d_model=16, num_heads=2, num_layers=1, ffn_dim=32, norm="pre")
 FAST = dict(epochs=12, batch_size=16, learning_rate=1e-2, checkpoint_every=1000, log_every=1000)
 
@@ -73,16 +77,67 @@ def test_an_evaluation_is_a_report(classifier):
         classifier.evaluate(["x"], ["neutral"])
 
 
-@pytest.mark.parametrize("kind", ["dataset", "batched", "frame", "dicts"])
+def test_the_code_of_the_article(tmp_path):
+    """Word for word, but for the import and the model's place."""
+    write_run(tmp_path)
+    train_texts, train_labels = ["a bed", "a cab", "dead", "a bee", "fade", "decade"] * 10, ["noun", "noun", "other"] * 20
+
+    classifier = pipeline("text-classification", model=str(tmp_path))
+    classifier.fit(train_texts, train_labels, epochs=3, batch_size=16)
+
+    (answer,) = classifier("a bad cab")
+    assert list(answer) == ["label", "score"] and answer["label"] in ("noun", "other") and 0.5 <= answer["score"] <= 1
+
+
+QUESTIONS = [
+    Question(f"{n}", "the", context, ((context.index("sat"), "sat"),))
+    for n, context in enumerate(["cat sat", "sat cat", "cats sat", "sat", "the sat", "cat the sat"])
+]
+ON_KERAS_HUB = {
+    "classification": (KNOWN, ["cat" if "cat" in text else "other" for text in KNOWN], "accuracy"),
+    "multilabel": (KNOWN, [[word for word in ("cat", "sat") if word in text] for text in KNOWN], "f1_micro"),
+    "regression": (KNOWN, [float(text.count("the")) for text in KNOWN], "pearson"),
+    "spans": (QUESTIONS, None, "exact_match"),
+}
+
+
+@pytest.mark.parametrize("task, tuning", [*((task, "full") for task in ON_KERAS_HUB), ("classification", "lora")])
+def test_every_head_learns_on_a_keras_hub_backbone(task, tuning, tmp_path):
+    preset(tmp_path / "bert", "Bert")
+    data, labels, metric = ON_KERAS_HUB[task]
+    options = TaskConfig(task=task, tuning=tuning, pretrained=str(tmp_path / "bert"), max_length=12, stride=2)
+    taught = TextPipeline(options)
+    taught.fit(data, labels, validation_data=data if labels is None else (data, labels), **{**FAST, "epochs": 60})
+    assert isinstance(taught.encoder, KerasHubEncoder)
+    assert taught.evaluate(data, labels)["scores"][metric] > (90 if task == "spans" else 0.9)
+    taught.save(tmp_path / "run")
+    again = TextPipeline.load(tmp_path / "run")
+    inputs = [{"question": one.question, "context": one.context} for one in data] if task == "spans" else data
+    assert again(inputs) == taught(inputs)
+
+
+@pytest.mark.parametrize("kind", ["dataset", "batched", "columns", "dicts"])
 def test_what_fit_takes(kind):
     data = {
         "dataset": tf.data.Dataset.from_tensor_slices((WORDS, LABELS)),
         "batched": tf.data.Dataset.from_tensor_slices({"text": WORDS, "label": LABELS}).batch(7),
-        "frame": {"text": WORDS, "label": LABELS},
+        "columns": {"text": WORDS, "label": LABELS},
         "dicts": [{"text": text, "label": label} for text, label in zip(WORDS, LABELS)],
     }[kind]
     taught = fresh().fit(data, **{**FAST, "epochs": 1})
     assert taught.task.labels == ("negative", "positive") and len(taught("so good")) == 1
+
+
+def test_a_data_frame(classifier):
+    frame = pandas.DataFrame({"mood": pandas.Categorical(LABELS), "text": WORDS})
+    taught = fresh().fit(frame, data=LabelledDataConfig(label_column="mood"), **{**FAST, "epochs": 1})
+    assert taught.task.labels == ("negative", "positive")
+    chosen = frame[frame.text.str.contains("film")].rename(columns={"mood": "label"})  # its index has gaps
+    films, moods = zip(*((text, label) for text, label in zip(WORDS, LABELS) if "film" in text))
+    assert classifier.evaluate(chosen) == classifier.evaluate(films, moods)
+    frame.loc[3, "text"] = None
+    with pytest.raises(DataError, match="Received: 1 wrong in train: train:4"):
+        fresh().fit(frame.rename(columns={"mood": "label"}))
 
 
 @pytest.mark.parametrize("tuning", ["full", "lora"])
