@@ -1,63 +1,31 @@
 """Labelled texts in every form a user has them, and an error with file and line for each way in which they can be wrong."""
 
 import dataclasses
-import gzip
-import json
 
 import numpy as np
 import pandas
 import pytest
 from absl import flags as absl_flags
-from test_sources import lines, tfds_directory, write
 
 from data.config import DataError, LabelledDataConfig
 from data.labelled import Example, Labelled, labelled_from, load_labelled, repeats
-from data.report import format_report
 from data.squad import Question
+from tests.test_files import lines, write
+from tests.test_sources import tfds_directory
+from tests.test_squad import CONTEXT, asked, squad
 from transformer import flags
 from transformer.config import ConfigError
-
-ROWS = [("so good", "good"), ("so bad", "bad"), ("fine, really", "good")]
 
 
 def files(folder, text, name="a.tsv", **options):
     """A configuration whose splits are all one file; `NAME_files` replaces one of them."""
-    write(folder / name, text, gzip.open if name.endswith(".gz") else open)
+    write(folder / name, text)
     names = {f"{split}_files": (name,) for split in ("train", "validation", "test")}
     return LabelledDataConfig(**{"data_dir": str(folder), **names, **options})
 
 
 def texts_and_labels(loaded, split="train"):
     return [(example.text, loaded.labels[example.label]) for example in loaded.splits[split]]
-
-
-@pytest.mark.parametrize(
-    "name, text, options",
-    [
-        ("a.tsv", lines(["id\tlabel\ttext", *(f"1\t{label}\t{text}" for text, label in ROWS)]), {}),
-        ("a.tsv.gz", lines(f"{text}\t{label}\t7" for text, label in ROWS), {"text_column": "1", "label_column": "2"}),
-        ("a.csv", 'text,label\nso good,good\n"so bad",bad\n"fine, really",good\n', {}),
-        ("a.jsonl", lines(json.dumps({"text": text, "n": 1, "label": label}) for text, label in ROWS), {}),
-        ("a.json.gz", lines(json.dumps({"text": text, "label": label}) for text, label in ROWS), {}),
-        ("a.txt", lines(f"{label} {text}" for text, label in ROWS),
-         {"text_column": "2", "label_column": "1", "delimiter": "space"}),
-        ("a.data", lines(["label text", *(f"{label} {text}" for text, label in ROWS)]), {"delimiter": "space"}),
-        ("a.txt", lines(f"{label}\t{text}" for text, label in ROWS),
-         {"text_column": "2", "label_column": "1", "delimiter": "tab"}),
-    ],
-)  # fmt: skip
-def test_every_format_gives_the_same(tmp_path, name, text, options):
-    loaded = load_labelled(files(tmp_path, text, name, **options), "classification")
-    assert loaded.labels == ("bad", "good")
-    assert texts_and_labels(loaded) == texts_and_labels(loaded, "test") == ROWS
-    assert loaded.report["test"]["labels"] == {"bad": 1, "good": 2}
-
-
-def test_a_quoted_cell_may_have_several_lines_and_the_line_is_where_it_begins(tmp_path):
-    loaded = load_labelled(files(tmp_path, 'text,label\n"so\n""good""",1\n\nbad,0\n', "a.csv"), "classification")
-    assert loaded.splits["train"] == [
-        Example('so\n"good"', None, 1, f"{tmp_path}/a.csv:2"), Example("bad", None, 0, f"{tmp_path}/a.csv:5")
-    ]  # fmt: skip
 
 
 def test_pairs_and_a_number(tmp_path):
@@ -89,21 +57,6 @@ def test_several_labels_or_none(tmp_path):
     listed = lines(['{"text": "a", "label": ["x", "y"]}', '{"text": "b", "label": []}', '{"text": "c", "label": "y,z"}'])
     loaded = load_labelled(files(tmp_path, listed, "a.jsonl"), "multilabel")
     assert loaded.labels == ("x", "y", "z") and [example.label for example in loaded.splits["train"]] == [(0, 1), (), (1, 2)]
-
-
-@pytest.mark.parametrize(
-    "found, options, labels, indices",
-    [
-        (["10", "9", "2"], {}, ("2", "9", "10"), [2, 1, 0]),
-        (["b", "10", "9"], {}, ("10", "9", "b"), [2, 0, 1]),
-        (["0", "1", "0"], {"labels": ("negative", "positive")}, ("negative", "positive"), [0, 1, 0]),
-        (["b", "a", "b"], {"labels": ("b", "a", "c")}, ("b", "a", "c"), [0, 1, 0]),
-    ],
-)
-def test_labels_are_sorted_or_as_named(tmp_path, found, options, labels, indices):
-    text = lines(["text\tlabel", *(f"t{number}\t{label}" for number, label in enumerate(found))])
-    loaded = load_labelled(files(tmp_path, text, **options), "classification")
-    assert (loaded.labels, [example.label for example in loaded.splits["train"]]) == (labels, indices)
 
 
 def test_all_mistakes_are_said_at_once_with_file_and_line(tmp_path):
@@ -153,6 +106,7 @@ def test_whole_files_that_are_wrong_are_named_together(tmp_path):
         ("classification", "a\tx\n", {"text_column": "0", "label_column": "2"},
          "--text_column and --label_column count from 1"),
         ("spans", "a\tx\n", {}, "a file must be JSON. Received: .*a.tsv"),
+        ("spans", squad([asked("q7"), asked("q7")]), {}, "id must be its own. Received: 1 wrong in train: .*a.tsv:q7: who q7"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_used(tmp_path, task, text, options, message):
@@ -195,9 +149,6 @@ def test_empty_texts_repeated_texts_and_contradictions_are_reported(tmp_path):
     assert loaded.report["test"]["reasons"]["empty text"]["action"] == "kept" and len(loaded.splits["test"]) == 4
     assert loaded.report["test"]["reasons"]["text stands in train too"]["count"] == 2
     assert repeats(loaded.splits)["test"] == {"train": [0, 3], "validation": [0, 3]}
-    table = format_report(json.loads(json.dumps(loaded.report)))
-    assert "train                4         3\n             x 1, y 2\n           1 dropped   empty text" in table
-    assert "2 kept      text stands in train too" in table
 
 
 def test_a_text_never_stands_in_two_splits(tmp_path):
@@ -210,18 +161,6 @@ def test_a_text_never_stands_in_two_splits(tmp_path):
     assert 60 <= len(loaded.splits["validation"]) <= 190 and 150 <= len(loaded.splits["test"]) <= 340
 
 
-CONTEXT = "The Panthers lost; the Broncos won."
-
-
-def squad(questions, context=CONTEXT):
-    articles = [{"title": "x", "paragraphs": [{"context": context, "qas": questions}]}]
-    return json.dumps({"version": "v2.0", "data": articles}, indent=1)
-
-
-def asked(name, *answers, **more):
-    return {"id": name, "question": f"who {name}?", "answers": [{"text": t, "answer_start": s} for s, t in answers], **more}
-
-
 def test_squad_with_and_without_answers(tmp_path):
     text = squad([asked("won", (19, "the Broncos"), (23, "Broncos")),
                   asked("drew", is_impossible=True, plausible_answers=[{"text": "lost", "answer_start": 13}])])  # fmt: skip
@@ -230,38 +169,6 @@ def test_squad_with_and_without_answers(tmp_path):
     assert loaded.splits["test"][0] == Question("won", "who won?", context, ((19, "the broncos"), (23, "broncos")), line)
     assert loaded.splits["test"][1].answers == ()
     assert loaded.report["train"]["labels"] == {"with answer": 1, "without": 1} and loaded.labels == ()
-
-
-def test_offsets_are_repaired_and_answers_that_stand_nowhere_are_dropped_from_training(tmp_path):
-    text = squad([asked("won", (30, "the Broncos")), asked("lost", (0, "Lions")), asked("e", (31, "e"), (0, "")), asked("x")])
-    loaded = load_labelled(files(tmp_path, text, "a.json"), "spans")
-    kept = {question.id: question.answers for question in loaded.splits["train"]}
-    assert kept == {"won": ((19, "the Broncos"),), "e": ((21, "e"),), "x": ()}
-    assert [q.answers for q in loaded.splits["test"]] == [
-        ((19, "the Broncos"),), ((-1, "Lions"),), ((21, "e"), (-1, "")), ()
-    ]  # fmt: skip
-    reasons = loaded.report["train"]["reasons"]
-    assert reasons["answer at another place than given"] == {"action": "repaired", "count": 2, "examples": [
-        f"{tmp_path}/a.json:won: 'the Broncos', 30 is now 19", f"{tmp_path}/a.json:e: 'e', 31 is now 21"]}  # fmt: skip
-    assert reasons["answer that is not in its context"]["action"] == "dropped"
-    assert loaded.report["test"]["reasons"]["answer that is not in its context"]["action"] == "kept"
-
-
-@pytest.mark.parametrize(
-    "text, message",
-    [
-        ('{"data": [', "a file must be JSON. Received: .*a.json"),
-        ('{"data": [{"paragraphs": [{"qas": [{}]}]}]}', r"must have SQuAD's form.*a.json \(KeyError: 'context'"),
-        ("[1]", "must have SQuAD's form.*TypeError"),
-        (squad([{"id": "q7", "answers": []}]), r"a question must have id, question.*a.json:q7 \(KeyError: 'question'"),
-        (squad([asked("q7", ("here", "x"))]), "a question must have id, question.*a.json:q7"),
-        (squad([asked("q7", (0, 5))]), "must be text. Received: .*a.json:q7"),
-        (squad([asked("q7"), asked("q7")]), "id must be its own. Received: 1 wrong in train: .*a.json:q7: who q7"),
-    ],
-)
-def test_broken_squad(tmp_path, text, message):
-    with pytest.raises(DataError, match=message):
-        load_labelled(files(tmp_path, text, "a.json"), "spans")
 
 
 def test_tfds_as_glue_has_it(tmp_path):
