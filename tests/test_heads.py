@@ -5,11 +5,9 @@ import numpy as np
 import pytest
 from scipy.special import log_softmax
 
-from transformer.config import ModelConfig, TaskConfig
+from transformer.config import ModelConfig
 from transformer.encoders import TextEncoder
 from transformer.heads import ClassificationHead, RegressionHead, SimilarityHead, SpanHead, TextModel, pool
-from transformer.lora import ADDED, choose_trainable
-from transformer.objectives import HeadObjective
 
 CONFIG = ModelConfig(d_model=16, num_heads=2, num_layers=2, ffn_dim=32, vocab_size=20, dropout=0.1)
 IDS = np.array([[5, 6, 7, 0], [8, 9, 0, 0]], "int32")
@@ -129,60 +127,6 @@ def test_a_text_model_is_saved_whole(name, tmp_path):
     again = keras.models.load_model(tmp_path / "model.keras", safe_mode=True, compile=False)
     np.testing.assert_array_equal(model((IDS, TYPES)), again((IDS, TYPES)))
     assert again.head.get_config() == {**model.head.get_config(), "dtype": again.head.get_config()["dtype"]}
-
-
-@pytest.mark.parametrize("name", HEADS)
-def test_the_objective_ignores_rows_that_fill_up(name):
-    model = text_model(
-        type(HEADS[name][0]).from_config(HEADS[name][0].get_config()),
-        config=CONFIG.__class__(**{**vars(CONFIG), "dropout": 0.0}),
-    )
-    model.head.dropout.rate = 0.0
-    targets = np.array(HEADS[name][1], "float32" if isinstance(model.head, RegressionHead) else "int32")
-    empty = np.full_like(targets, np.nan if targets.dtype == "float32" else -1)
-    objective = HeadObjective(model, None)
-    filled = (np.concatenate([IDS, np.zeros_like(IDS)]), np.concatenate([TYPES, TYPES])), np.concatenate([targets, empty])
-    assert float(objective.count(filled[1])) == float(objective.count(targets)) > 0
-    assert float(objective.tokens(*filled)) == 5.0
-    one = float(objective.loss(model, (IDS, TYPES), targets, 0.5))
-    assert float(objective.loss(model, *filled, 0.5)) == pytest.approx(one, rel=1e-5)
-    assert one == pytest.approx(0.5 * float(model.head.loss(targets, model((IDS, TYPES)))[0]), rel=1e-5)
-
-
-def test_lora_changes_nothing_at_first_learns_little_and_is_merged_when_saved(tmp_path):
-    model = text_model(ClassificationHead(3))
-    before, frozen = model((IDS, TYPES)).numpy(), [v.numpy() for v in model.encoder.weights]
-    choose_trainable(model.encoder, TaskConfig(tuning="lora", lora_rank=2))
-    np.testing.assert_array_equal(model((IDS, TYPES)), before)
-    added = [variable for variable in model.trainable_variables if variable.name in ADDED]
-    # Two matrices for each of query_key_value, output, inner and outer, in two layers: rank * (in + out).
-    assert sum(v.numpy().size for v in added) == 2 * 2 * (16 + 48 + 16 + 16 + 16 + 32 + 32 + 16)
-    trained = sum(v.numpy().size for v in model.trainable_variables)
-    assert trained == sum(v.numpy().size for v in added) + 16 * 16 + 16 + 16 * 3 + 3
-    assert model.count_params() == trained + sum(array.size for array in frozen)
-    for variable in added:
-        variable.assign(np.random.default_rng(1).normal(size=variable.shape) * 0.1)
-    changed = model((IDS, TYPES)).numpy()
-    assert np.abs(changed - before).max() > 1e-3
-    model.save(tmp_path / "model.keras")
-    again = keras.models.load_model(tmp_path / "model.keras", safe_mode=True, compile=False)
-    np.testing.assert_allclose(again((IDS, TYPES)), changed, atol=1e-6)
-    assert not [v for v in again.weights if v.name in ADDED]
-
-
-@pytest.mark.parametrize(
-    "targets, names", [(("attention",), {"query_key_value", "output"}), (("feed_forward",), {"inner", "outer"})]
-)
-def test_lora_is_put_where_it_is_wanted(targets, names):
-    model = text_model(ClassificationHead(3))
-    choose_trainable(model.encoder, TaskConfig(tuning="lora", lora_targets=targets))
-    assert {v.path.split("/")[-2] for v in model.encoder.trainable_variables} == names
-
-
-def test_head_only_leaves_the_encoder_alone():
-    model = text_model(ClassificationHead(3))
-    choose_trainable(model.encoder, TaskConfig(tuning="head"))
-    assert not model.encoder.trainable_variables and len(model.trainable_variables) == 4
 
 
 def test_the_fused_projections_can_be_int8():

@@ -40,12 +40,17 @@ def test_several_labels():
     ("classification", " ", "no label", "' '"), ("classification", None, "no label", "None"),
     ("classification", math.nan, "no label", "nan"), ("multilabel", "yes,maybe", "unknown label", "maybe"),
     ("multilabel", ["yes", None], "no label", "None"), ("regression", "high", "no number", "'high'"),
-    ("regression", "nan", "no number", "'nan'"), ("regression", math.inf, "no number", "inf"), ("regression", True, "no number", "True"),
+    ("regression", "nan", "no number", "'nan'"), ("regression", math.inf, "no number", "inf"),
+    ("regression", True, "no number", "True"), ("text2text", " ", "no label", "' '"), ("text2text", 3, "no text", "3"),
 ])  # fmt: skip
 def test_what_is_no_label(task, label, reason, found):
     with pytest.raises(WrongLabel) as wrong:
         converter(task, ("no", "yes"))(label)
     assert wrong.value.args == (reason, found)
+
+
+def test_a_text_stays_as_it_is():
+    assert converter("text2text", ())(" so: 3,1 ") == " so: 3,1 " and count_labels(["a"], "text2text", ()) == {}
 
 
 def test_numbers():

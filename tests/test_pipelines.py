@@ -17,8 +17,6 @@ from transformer import fine_tuning
 from transformer.config import ConfigError, ModelConfig, TaskConfig, TokenizerConfig
 from transformer.encoders import KerasHubEncoder, new_encoder
 from transformer.pipelines import GenerationPipeline, TextPipeline, pipeline
-from transformer.text_inputs import Window
-from transformer.text_tasks import Features, Spans, _place
 from transformer.training import Progress
 
 GOOD, BAD = ("good", "great", "fine", "lovely"), ("bad", "awful", "dull", "poor")
@@ -227,33 +225,6 @@ def test_questions():
     assert taught.evaluate(questions)["scores"]["exact_match"] > 80
     # In a test nothing is dropped: neither an answer that is not there nor an empty context.
     assert taught.evaluate([questions[0]._replace(answers=((0, "zzz"),)), questions[1]._replace(context="  ")])["examples"] == 2
-
-
-def test_a_place_by_hand():
-    """Context "aa bb cc" in two windows: the answer "bb cc" is whole in the second alone."""
-    question = Question("1", "q", "aa bb cc", ((3, "bb cc"),))
-    first = Window(0, [1, 9, 2, 5, 6, 2], [0] * 6, [None, None, None, (0, 2), (3, 5), None])
-    second = Window(0, [1, 9, 2, 6, 7, 2], [0] * 6, [None, None, None, (3, 5), (6, 8), None])
-    assert _place(first, question) == (0, 0) and _place(second, question) == (3, 4)
-    assert _place(second, question._replace(answers=())) == (0, 0)
-    assert _place(second, question._replace(answers=((-1, "zz"),))) == (-1, -1)
-
-
-def test_the_best_span_over_windows_by_hand():
-    question = Question("1", "q", "aa bb cc", ((3, "bb"),))
-    windows = (
-        Window(0, [1, 2, 5, 6], [0] * 4, [None, None, (0, 2), (3, 5)]),
-        Window(0, [1, 2, 6, 7], [0] * 4, [None, None, (3, 5), (6, 8)]),
-    )
-    outputs = [
-        np.log([[0.1, 0.2], [0.1, 0.1], [0.5, 0.1], [0.3, 0.6]]),
-        np.log([[0.5, 0.4], [0.1, 0.1], [0.3, 0.2], [0.1, 0.3]]),
-    ]
-    features = Features([], [], np.zeros((2, 2)), [4, 4], windows)
-    (best,) = Spans((), TaskConfig(task="spans")).predictions([question], features, outputs)
-    # aa bb: 0.5 * 0.6 in the first window; none: the smaller of 0.1 * 0.2 and 0.5 * 0.4.
-    assert (best["answer"], best["start"], best["end"]) == ("aa bb", 0, 5)
-    assert best["score"] == pytest.approx(np.log(0.3)) and best["no_answer"] == pytest.approx(np.log(0.02) - np.log(0.3))
 
 
 def test_an_untaught_model_says_so_and_wrong_input_too(classifier):

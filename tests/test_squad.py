@@ -38,10 +38,8 @@ def test_answers_as_tfds_has_them():
 
 @pytest.mark.parametrize("training", [True, False])
 def test_starts_are_put_right_and_training_loses_answers_that_stand_nowhere(training):
-    questions = [
-        Question(name, name, CONTEXT, answers, f"a:{name}")
-        for name, answers in {"won": ((30, "the Broncos"),), "lost": ((0, "Lions"),), "e": ((31, "e"), (0, "")), "x": ()}.items()
-    ]
+    given = {"won": ((30, "the Broncos"),), "lost": ((0, "Lions"),), "e": ((31, "e"), (0, "")), "x": ()}
+    questions = [Question(name, name, CONTEXT, answers, f"a:{name}") for name, answers in given.items()]
     log = Log()
     found = {question.id: question.answers for question in check_questions(questions, training, log)}
     kept = {"won": ((19, "the Broncos"),), "e": ((21, "e"),), "x": ()}

@@ -1,0 +1,67 @@
+"""What of a model is learnt: low-rank changes where they are wanted, that are none at first and merged when saved."""
+
+import keras
+import numpy as np
+import pytest
+
+from tests.test_heads import IDS, TYPES, text_model
+from transformer.config import TaskConfig
+from transformer.heads import ClassificationHead
+from transformer.lora import ADDED, choose_trainable, projections
+
+
+def test_lora_changes_nothing_at_first_learns_little_and_is_merged_when_saved(tmp_path):
+    model = text_model(ClassificationHead(3))
+    before, frozen = model((IDS, TYPES)).numpy(), [v.numpy() for v in model.encoder.weights]
+    choose_trainable(model.encoder, TaskConfig(tuning="lora", lora_rank=2))
+    np.testing.assert_array_equal(model((IDS, TYPES)), before)
+    added = [variable for variable in model.trainable_variables if variable.name in ADDED]
+    # Two matrices for each of query_key_value, output, inner and outer, in two layers: rank * (in + out).
+    assert sum(v.numpy().size for v in added) == 2 * 2 * (16 + 48 + 16 + 16 + 16 + 32 + 32 + 16)
+    trained = sum(v.numpy().size for v in model.trainable_variables)
+    assert trained == sum(v.numpy().size for v in added) + 16 * 16 + 16 + 16 * 3 + 3
+    assert model.count_params() == trained + sum(array.size for array in frozen)
+    for variable in added:
+        variable.assign(np.random.default_rng(1).normal(size=variable.shape) * 0.1)
+    changed = model((IDS, TYPES)).numpy()
+    assert np.abs(changed - before).max() > 1e-3
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras", safe_mode=True, compile=False)
+    np.testing.assert_allclose(again((IDS, TYPES)), changed, atol=1e-6)
+    assert not [v for v in again.weights if v.name in ADDED]
+
+
+@pytest.mark.parametrize(
+    "targets, names", [(("attention",), {"query_key_value", "output"}), (("feed_forward",), {"inner", "outer"})]
+)
+def test_lora_is_put_where_it_is_wanted(targets, names):
+    model = text_model(ClassificationHead(3))
+    choose_trainable(model.encoder, TaskConfig(tuning="lora", lora_targets=targets))
+    assert {v.path.split("/")[-2] for v in model.encoder.trainable_variables} == names
+
+
+def test_head_only_leaves_the_encoder_alone():
+    model = text_model(ClassificationHead(3))
+    choose_trainable(model.encoder, TaskConfig(tuning="head"))
+    assert not model.encoder.trainable_variables and len(model.trainable_variables) == 4
+
+
+def test_the_change_is_scaled_by_alpha_over_rank():
+    model = text_model(ClassificationHead(3))
+    choose_trainable(model.encoder, TaskConfig(tuning="lora", lora_rank=4, lora_alpha=8.0))
+    layer = projections(model.encoder, ("attention",))[0]
+    rng = np.random.default_rng(1)
+    a, b = (rng.normal(size=variable.shape) for variable in (layer.lora_kernel_a, layer.lora_kernel_b))
+    layer.lora_kernel_a.assign(a)
+    layer.lora_kernel_b.assign(b)
+    x = rng.normal(size=(1, a.shape[0])).astype("float32")
+    change = (layer(x) - x @ layer._kernel - layer.bias).numpy()
+    np.testing.assert_allclose(change, 2.0 * (x @ a @ b), rtol=1e-4, atol=1e-4)
+
+
+def test_a_second_choice_goes_on_with_the_changes_of_the_first():
+    model = text_model(ClassificationHead(3))
+    choose_trainable(model.encoder, TaskConfig(tuning="lora"))
+    first = model.encoder.trainable_variables
+    choose_trainable(model.encoder, TaskConfig(tuning="lora"))
+    assert list(map(id, model.encoder.trainable_variables)) == list(map(id, first))
