@@ -66,7 +66,7 @@ def read_hugging_face(folder):
         ConfigError: the model is of another architecture, or a file or a weight is missing or has another shape.
     """
     folder = pathlib.Path(folder)
-    theirs = read_config(folder)
+    theirs = read_folder_config(folder)
     config = model_config(theirs)
     token_types = 0 if theirs["model_type"] == "distilbert" else theirs.get("type_vocab_size", 2)
     with contextlib.ExitStack() as stack:
@@ -78,7 +78,7 @@ def read_hugging_face(folder):
     return config, token_types, arrays
 
 
-def read_config(folder):
+def read_folder_config(folder):
     """config.json of a folder.
 
     Raises:

@@ -13,7 +13,7 @@ import keras
 from keras import ops
 
 from transformer.config import ConfigError
-from transformer.convert import FAMILIES, read_config, read_hugging_face
+from transformer.convert import FAMILIES, read_folder_config, read_hugging_face
 from transformer.generation import Generator
 from transformer.layers import as_config
 from transformer.model import Encoder
@@ -192,7 +192,7 @@ def new_encoder(model, tokenizer, texts, max_length):
 
 
 def _from_folder(folder, dropout):
-    config = read_config(folder)
+    config = read_folder_config(folder)
     if config.get("model_type") in FAMILIES:
         return _from_hugging_face(folder, dropout)
     if {"model", "data"} <= set(config):
@@ -225,7 +225,7 @@ def _from_hub(name, dropout):
 
     repository = name.removeprefix("hf://")
     try:
-        config = read_config(pathlib.Path(hf_hub_download(repository, "config.json")).parent)
+        config = read_folder_config(pathlib.Path(hf_hub_download(repository, "config.json")).parent)
         if config.get("model_type") in FAMILIES:
             folder = snapshot_download(repository, allow_patterns=list(HUB_FILES))
     except ConfigError:

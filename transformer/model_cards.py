@@ -31,8 +31,8 @@ def training_card(name, config, scores, table, samples):
     sections = {
         f"Scores on {scores['sentences']:,} test sentences": f"```\n{table}\n```",
         "Samples": f"```\n{samples}\n```",
-        "Limits": "The model knows what its training data shows, and no more: other kinds of text, names and long sentences come "
-        "out\nworse than the scores say. Its output is not checked for truth or offence.",
+        "Limits": "The model knows what its training data shows, and no more: other kinds of text, names and long sentences\n"
+        "come out worse than the scores say. Its output is not checked for truth or offence.",
     }
     return _card(name, f"An encoder-decoder Transformer trained from nothing, {pair}", facts, sections)
 
