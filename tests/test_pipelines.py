@@ -63,8 +63,9 @@ def test_it_is_saved_and_loaded(classifier, tmp_path):
     classifier.save(tmp_path / "run")
     again = pipeline("text-classification", model=tmp_path / "run")
     assert again(WORDS) == classifier(WORDS)
-    with pytest.raises(ConfigError, match="was made for task='classification'"):
-        pipeline("text-regression", model=tmp_path / "run")
+    for other in ("text-regression", "multilabel-classification"):
+        with pytest.raises(ConfigError, match="was made for task='classification'"):
+            pipeline(other, model=tmp_path / "run")
 
 
 def test_an_evaluation_is_a_report(classifier):
@@ -202,7 +203,7 @@ def test_pairs_and_regression():
     assert taught(text="aa", text_pair="bb")[0]["score"] == pytest.approx(rows[1]["score"], abs=1e-4)
 
 
-def test_several_labels():
+def test_several_labels(tmp_path):
     texts = ["red", "blue", "red blue", "green", ""] * 12
     data = [text.split() for text in texts if text]
     taught = fresh("multilabel", texts).fit([text for text in texts if text], data, **FAST)
@@ -211,6 +212,8 @@ def test_several_labels():
     assert taught(["red", "blue"]) == [taught("red"), taught("blue")]
     found = {row["label"]: row["score"] for row in taught("red blue", top_k=None)}
     assert min(found["red"], found["blue"]) > found["green"]
+    taught.save(tmp_path)
+    assert pipeline("multilabel-classification", tmp_path)(texts[:3]) == taught(texts[:3])
 
 
 def test_questions():

@@ -75,7 +75,7 @@ def whole(folder):
 
 
 def exact(translator, part=TEST):
-    return translator.evaluate(TEXTS[part], TARGETS[part])["exact_match"]
+    return translator.evaluate(TEXTS[part], TARGETS[part])["scores"]["exact_match"]
 
 
 def test_a_run_of_finetune_is_a_run(folder, whole, capsys):
@@ -194,6 +194,6 @@ def test_a_generator_in_memory_and_a_row_too_long_for_learned_positions():
 
 def test_a_run_in_lower_case_is_judged_in_lower_case_and_on_one_line():
     copy = GenerationPipeline(lambda texts: texts, data=DataConfig(lowercase=True))
-    assert copy.evaluate(["A b ", "c d"], ["a B", "C\nd"])["exact_match"] == 100
-    assert copy.evaluate(["A b "], ["a C"])["exact_match"] == 0
+    assert copy.evaluate(["A b ", "c d"], ["a B", "C\nd"])["scores"]["exact_match"] == 100
+    assert copy.evaluate(["A b "], ["a C"])["scores"]["exact_match"] == 0
     assert TaskConfig(task="text2text", encoder_dropout=0.3).pretrained_dropout == 0.3

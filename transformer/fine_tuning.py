@@ -35,6 +35,7 @@ class FineTunable:
     _validation(model, examples, config) () -> its scores, {name: number}, and some of its answers; see callbacks.Validate
     _sampled(model, examples, split, count, config) () -> {name: number}, its scores on about `count` training examples
     _learnt(model, evaluate, folder)     keeps the model with its best weights; `evaluate`: of `_validation`
+    results(examples, train)             the report on a test set, and what predictions.jsonl has of each example
     """
 
     beyond = "cut at"  # what becomes of examples that exceed the longest
@@ -62,6 +63,11 @@ class FineTunable:
         if stopped:
             raise KeyboardInterrupt(f"{stopped.name}: the training was stopped" + (f" and is saved in {run}" if run else ""))
         return self
+
+    def evaluate(self, texts, labels=None, pairs=None, data=LabelledDataConfig()):
+        """The report on labelled texts: see transformer.reports. Arguments: as for `fit`."""
+        test = labelled_from(self.config.task, test=_given(texts, labels, pairs), config=data).splits["test"]
+        return self.results(test)[0]
 
     def train(self, labelled, config, folder, sections=None, claimed=lambda lengths: None):
         """Fine-tunes on a data.labelled.Labelled in a run folder, or continues to; leaves the best weights in the pipeline,
@@ -136,10 +142,6 @@ class FineTunable:
     def _sections(self):
         """Of config.json, besides those of data, task and training."""
         return {}
-
-    def _examples(self, texts, labels, pairs, data):
-        """Labelled texts in memory, as for `fit`, as a list of examples for a test."""
-        return labelled_from(self.config.task, test=_given(texts, labels, pairs), config=data).splits["test"]
 
 
 def _beside(evaluate, sampled):

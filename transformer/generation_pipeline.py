@@ -79,12 +79,8 @@ class GenerationPipeline(FineTunable):
         finally:
             self.config = before
 
-    def evaluate(self, texts, targets=None, data=LabelledDataConfig()):
-        """BLEU, chrF and exact match on pairs of texts: transformer.metrics.translation_scores. Arguments: as for `fit`."""
-        return self.results(self._examples(texts, targets, None, data))[0]["scores"]
-
     def results(self, examples, train=()):
-        """The report on examples (transformer.reports.text_report), and what predictions.jsonl has of each."""
+        """The report on examples (transformer.reports.text_report: BLEU, chrF, exact match), and what predictions.jsonl has of each."""
         sources, references = map(list, zip(*map(self._texts, examples)))
         outputs = self.generator(sources)
         rows = [dict(zip(("source", "reference", "prediction"), row)) for row in zip(sources, references, outputs)]

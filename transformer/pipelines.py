@@ -31,7 +31,10 @@ from transformer.text_inputs import load_text_inputs
 from transformer.text_tasks import TASKS
 
 # Tasks by the names that users of Hugging Face know, on an encoder and on an encoder-decoder.
-TEXT_PIPELINES = {"text-classification": "classification", "text-regression": "regression", "question-answering": "spans"}
+TEXT_PIPELINES = {
+    "text-classification": "classification", "multilabel-classification": "multilabel", "text-regression": "regression",
+    "question-answering": "spans",
+}  # fmt: skip
 OUTPUTS = {"translation": "translation_text", "summarization": "summary_text", "text2text-generation": "generated_text"}
 # Texts that are answered at once.
 BATCH = 32
@@ -41,13 +44,13 @@ def pipeline(task, model, **options):
     """A ready pipeline.
 
     Args:
-        task: "text-classification", "text-regression", "question-answering", "translation", "summarization" or
-            "text2text-generation".
+        task: "text-classification", "multilabel-classification" (any number of labels a text), "text-regression",
+            "question-answering", "translation", "summarization" or "text2text-generation".
         model: for the last three a run folder of train.py, or of finetune.py --task=text2text. For the others a folder that
             finetune.py or `save` wrote; or a pretrained model that is yet to be taught by `fit`: see
             transformer.encoders.load_encoder.
-        options: for a model yet to be taught fields of TaskConfig, such as tuning="lora" or task="multilabel"; for the last three
-            tasks fields of DecodingConfig, and `fit` takes the others.
+        options: for a model yet to be taught fields of TaskConfig, such as tuning="lora"; for the last three tasks fields of
+            DecodingConfig, and `fit` takes the others.
 
     Raises:
         ConfigError: there is no such task or model.
@@ -59,7 +62,7 @@ def pipeline(task, model, **options):
     if not (pathlib.Path(model) / "task.json").exists():
         return TextPipeline(TaskConfig(**{"task": TEXT_PIPELINES[task], **options, "pretrained": str(model)}))
     loaded = TextPipeline.load(model)
-    if options or loaded.config.task not in (TEXT_PIPELINES[task], *(["multilabel"] if task == "text-classification" else [])):
+    if options or loaded.config.task != TEXT_PIPELINES[task]:
         raise ConfigError(
             f"{model} was made for task={loaded.config.task!r}, and keeps its options. Received: {task!r}, {options or 'none'}."
         )
@@ -176,10 +179,9 @@ class TextPipeline(FineTunable):
             )
 
     def evaluate(self, texts, labels=None, pairs=None, data=LabelledDataConfig()):
-        """The report on labelled texts: see transformer.reports. Arguments: as for `fit`."""
+        """As FineTunable.evaluate; the labels are those that were learnt."""
         self._check_taught()
-        data = dataclasses.replace(data, labels=self.task.labels, labels_file="")
-        return self.results(self._examples(texts, labels, pairs, data))[0]
+        return super().evaluate(texts, labels, pairs, dataclasses.replace(data, labels=self.task.labels, labels_file=""))
 
     def results(self, examples, train=()):
         """The report on examples, and what predictions.jsonl has of each; `train`: those learnt from, for the baselines."""
