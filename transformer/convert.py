@@ -128,7 +128,9 @@ def model_config(theirs):
             **values, norm="post", embedding_norm=True, positions="learned", scale_embeddings=False, pad_id=_pad_id(theirs)
         )
     except TypeError as error:
-        raise ConfigError(f"config.json must have numbers for sizes and rates. Received: {values} ({error}). Get it again.") from None
+        raise ConfigError(
+            f"config.json must have numbers for sizes and rates. Received: {values} ({error}). Get it again."
+        ) from None
 
 
 def _pad_id(theirs):
@@ -190,7 +192,9 @@ def _safetensors(folder):
         try:
             names = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
         except (OSError, ValueError, KeyError, AttributeError) as error:
-            raise ConfigError(f"{index} must name the weights' files. Received: {error}. Get it from where the model came from.") from None
+            raise ConfigError(
+                f"{index} must name the weights' files. Received: {error}. Get it from where the model came from."
+            ) from None
         return sorted({folder / pathlib.PurePath(name).name for name in names})
     others = [name for name in ("pytorch_model.bin", "tf_model.h5", "flax_model.msgpack") if (folder / name).exists()]
     received = f"{folder} with {', '.join(others) or 'no weights'}"

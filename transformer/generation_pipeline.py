@@ -80,7 +80,8 @@ class GenerationPipeline(FineTunable):
             self.config = before
 
     def results(self, examples, train=()):
-        """The report on examples (transformer.reports.text_report: BLEU, chrF, exact match), and what predictions.jsonl has of each."""
+        """The report on examples (transformer.reports.text_report: BLEU, chrF, exact match), and what predictions.jsonl has of
+        each."""
         sources, references = map(list, zip(*map(self._texts, examples)))
         outputs = self.generator(sources)
         rows = [dict(zip(("source", "reference", "prediction"), row)) for row in zip(sources, references, outputs)]

@@ -125,8 +125,8 @@ class RegressionHead(PooledHead):
 
 @keras.saving.register_keras_serializable("transformer")
 class SimilarityHead(RegressionHead):
-    """A number from the cosine of two texts that were read apart (Reimers & Gurevych 2019, section 3, the regression objective):
-    outputs float32 (B, 1), shift + scale * cosine, where both are learnt. Targets: float32 (B, 1).
+    """A number from the cosine of two texts that were read apart (Reimers & Gurevych 2019, section 3, the regression
+    objective): outputs float32 (B, 1), shift + scale * cosine, where both are learnt. Targets: float32 (B, 1).
 
     Args:
         shift, scale: where learning begins: lowest training target, and highest less lowest. options: of PooledHead.

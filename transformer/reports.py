@@ -4,7 +4,6 @@
     report_text, report_markdown, scores_markdown                                           a report -> text
     write_report, tensorboard_images                                                        a report -> files, images
     seeds_summary, seeds_text                                                               what several runs say
-    seeds_summary, seeds_text                                                  what several runs say
 
 A report is {"kind", "examples", "scores", "mistakes", ...}; every number in it is finite.
 """
