@@ -109,14 +109,14 @@ def test_no_answer_is_said_where_it_is_likelier_by_more_than_the_threshold():
     questions = [Question("1", "q", "aa bb", ((0, "aa"),)), Question("2", "q", "cc", ())]
     predictions = [
         {"answer": "aa", "start": 0, "end": 2, "score": np.log(0.5), "no_answer": -1.0},
-        {"answer": "cc", "start": 0, "end": 2, "score": np.log(0.25), "no_answer": 2.0},
+        {"answer": "cc", "start": 0, "end": 2, "score": np.log(0.25), "no_answer": -0.5},
     ]
     spans = task("spans")
     tuned = spans.tuned(questions, predictions)
-    assert -1.0 <= tuned["no_answer_threshold"] < 2.0 and spans.tuned(questions[:1], predictions[:1]) == {}
+    assert -1.0 <= tuned["no_answer_threshold"] < -0.5 and spans.tuned(questions[:1], predictions[:1]) == {}
     assert spans.scores(questions, predictions, **tuned)["exact_match"] == 100.0
     assert spans.answers(questions, predictions, **tuned) == [
         [{"score": pytest.approx(0.5), "answer": "aa", "start": 0, "end": 2}],
-        [{"score": pytest.approx(0.25), "answer": "", "start": 0, "end": 0}],
+        [{"score": pytest.approx(0.25 * np.exp(-0.5)), "answer": "", "start": 0, "end": 0}],
     ]
     assert spans.answers(questions, predictions)[1][0]["answer"] == "cc"

@@ -242,12 +242,12 @@ class Spans(TextTask):
 
     def answers(self, examples, predictions, no_answer_threshold=None):
         """For each question [{"answer": str, "start", "end": its characters in the context, "score": probability}]; an answer
-        that is not there is "" at 0, 0."""
-        none = {"answer": "", "start": 0, "end": 0}
-        return [
-            [{"score": float(np.exp(row["score"])), **({name: row[name] for name in none} if text else none)}]
-            for row, text in zip(predictions, _said(predictions, no_answer_threshold))
-        ]
+        that is not there is "" at 0, 0, its score the probability of that."""
+        none, found = {"answer": "", "start": 0, "end": 0}, []
+        for row, text in zip(predictions, _said(predictions, no_answer_threshold)):
+            score = row["score"] if text else row["score"] + row["no_answer"]
+            found.append([{"score": float(np.exp(score)), **({name: row[name] for name in none} if text else none)}])
+        return found
 
     @staticmethod
     def _references(examples):
@@ -272,7 +272,8 @@ def _said(predictions, no_answer_threshold):
 
 
 def _place(window, question):
-    """The first and the last token of the first answer in a window; (0, 0) where it is not there, (-1, -1) where nobody knows."""
+    """The first and the last token of the first answer in a window; (0, 0) where it is not there, (-1, -1) where nobody
+    knows."""
     if not question.answers:
         return 0, 0
     begin, text = question.answers[0]
