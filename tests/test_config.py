@@ -32,7 +32,8 @@ MESSAGES = [
     (TrainingConfig, dict(average_checkpoints=9, keep_checkpoints=5),
      "average_checkpoints must not exceed keep_checkpoints. Received: average_checkpoints=9, keep_checkpoints=5. "
      "Use --keep_checkpoints=9."),
-    (TrainingConfig, dict(weight_decay=0.1), "weight_decay needs optimizer='adamw'. Received: optimizer='adam'."),
+    (TrainingConfig, dict(weight_decay=0.1), "weight_decay needs optimizer='adamw'. "
+     "Received: optimizer='adam', weight_decay=0.1. Use --weight_decay=0 or --optimizer=adamw."),
     (TrainingConfig, dict(eval_decode=0),
      "keep_best_metric='bleu' needs decoded validation examples. Received: eval_decode=0. "
      "Use --eval_decode=200 or --keep_best_metric=loss."),

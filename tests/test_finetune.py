@@ -177,6 +177,8 @@ def test_other_data_in_the_same_folder_is_refused(folder, whole):
     (["--label_smoothing=0.1", "--task=multilabel"], "label_smoothing needs task='classification'"),
     (["--encoder_dropout=0.2"], "encoder_dropout is of a pretrained encoder"),
     (["--text_column=9"], "a row must have"),
+    (["--pretrained="], "pretrained must name a model, or be none for one from nothing. Received: ''"),
+    (["--optimizer=adam"], "Received: optimizer='adam', weight_decay=0.01. Use --weight_decay=0 or"),
 ])  # fmt: skip
 def test_a_user_s_mistake_ends_in_a_sentence(folder, more, message):
     done = run(*arguments(folder, "wrong", *more), check=False)

@@ -204,7 +204,10 @@ class LearningConfig:
                 f"Use --keep_checkpoints={self.average_checkpoints}."
             )
         if self.weight_decay and self.optimizer != "adamw":
-            raise ConfigError(f"weight_decay needs optimizer='adamw'. Received: optimizer={self.optimizer!r}.")
+            raise ConfigError(
+                f"weight_decay needs optimizer='adamw'. Received: optimizer={self.optimizer!r}, weight_decay={self.weight_decay}. "
+                "Use --weight_decay=0 or --optimizer=adamw."
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -231,8 +234,8 @@ class TaskConfig:
 
     task: str = option("classification", "one label a text, several, a number, the answer's place in a context, or a text",
                        choices=("classification", "multilabel", "regression", "spans", "text2text"))
-    pretrained: str = option("none", "run folder (text2text: no other), Hugging Face folder, hf://owner/name, KerasHub preset; "
-                             "none: from nothing, with the model and tokenizer flags")
+    pretrained: str = option("none", "run folder of train.py or finetune.py (text2text: no other), Hugging Face folder, hf://owner/name, "
+                             "KerasHub preset; none: from nothing, with the model and tokenizer flags")
     max_length: int = option(0, "longest input in tokens, with pair_encoding=bi of each text; what is longer is cut, for spans read "
                              "in windows, for text2text dropped if either side is; 0: 128, or for text2text the run's own",
                       minimum=0)
@@ -268,6 +271,8 @@ class TaskConfig:
             raise ConfigError("pair_encoding='bi' does not go with task='spans', where question meets context. Use 'cross'.")
         if self.encoder_dropout >= 0 and self.pretrained == "none" and self.task != "text2text":
             raise ConfigError("encoder_dropout is of a pretrained encoder. Received: pretrained='none'. Use --dropout.")
+        if not self.pretrained:
+            raise ConfigError("pretrained must name a model, or be none for one from nothing. Received: ''. Use --pretrained=none.")
         if self.class_weights != "none" and self.task != "classification":
             raise ConfigError(f"class_weights={self.class_weights!r} needs task='classification'. Received: task={self.task!r}.")
         if self.task == "text2text":
