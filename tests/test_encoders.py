@@ -13,8 +13,10 @@ from keras import ops
 from tests.numpy_transformer import Reference
 from tests.test_vocabularies import sentencepiece_model
 from transformer.checkpoints import save_model, write_json
-from transformer.config import ConfigError, DecodingConfig, ModelConfig
+from transformer.config import ConfigError, DecodingConfig, ModelConfig, TaskConfig
 from transformer.encoders import BACKBONES, KerasHubEncoder, TextEncoder, load_encoder
+from transformer.heads import ClassificationHead, TextModel
+from transformer.lora import choose_trainable
 from transformer.model import Transformer
 from transformer.text_inputs import RunInputs
 from transformer.tokenizer import CharacterTokenizer, save_tokenizers
@@ -373,3 +375,28 @@ def test_a_real_model_has_pytorchs_states_and_knows_what_is_alike():
     means = [row[: np.sum(one)].mean(axis=0) for row, one in zip(found, real)]
     cosines = np.corrcoef(means)
     assert min(cosines[0, 1], cosines[2, 3]) > 0.4 > 0.2 > cosines[:2, 2:].max()
+
+
+@tensorflow_only
+@pytest.mark.parametrize("kind", ["ours", "Bert", "Roberta"])
+def test_a_fine_tuned_folder_is_pretrained_for_another_task(kind, tmp_path):
+    """As MNLI helps smaller sets (Phang et al. 2018): the encoder, low-rank changes merged, without its head."""
+    if kind == "ours":
+        write_run(tmp_path / "first")
+    else:
+        preset(tmp_path / "first", kind)
+    encoder, tokenizer = load_encoder(tmp_path / "first")
+    model = TextModel(encoder, ClassificationHead(2))
+    model.build()
+    choose_trainable(encoder, TaskConfig(tuning="lora", lora_rank=2))
+    for variable in encoder.trainable_variables:
+        variable.assign(np.random.default_rng(1).normal(0.0, 0.1, variable.shape))
+    save_model(model, tmp_path)
+    tokenizer.save(tmp_path / "tokenizer")
+    write_json(tmp_path / "task.json", {})
+    again, its = load_encoder(tmp_path, dropout=0.4)
+    np.testing.assert_allclose(states(again, IDS % 5, TYPES * 0), states(encoder, IDS % 5, TYPES * 0), atol=1e-5)
+    assert its.encode(["the cat"], None, 8) == tokenizer.encode(["the cat"], None, 8)
+    assert len(again.trainable_variables) > len(encoder.trainable_variables) and again.token_types == encoder.token_types
+    rates = {layer.rate for layer in again._flatten_layers() if type(layer).__name__ == "Dropout"}
+    assert 0.4 in rates and 0.1 not in rates

@@ -57,11 +57,3 @@ def test_the_change_is_scaled_by_alpha_over_rank():
     x = rng.normal(size=(1, a.shape[0])).astype("float32")
     change = (layer(x) - x @ layer._kernel - layer.bias).numpy()
     np.testing.assert_allclose(change, 2.0 * (x @ a @ b), rtol=1e-4, atol=1e-4)
-
-
-def test_a_second_choice_goes_on_with_the_changes_of_the_first():
-    model = text_model(ClassificationHead(3))
-    choose_trainable(model.encoder, TaskConfig(tuning="lora"))
-    first = model.encoder.trainable_variables
-    choose_trainable(model.encoder, TaskConfig(tuning="lora"))
-    assert list(map(id, model.encoder.trainable_variables)) == list(map(id, first))

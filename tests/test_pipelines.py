@@ -68,6 +68,16 @@ def test_it_is_saved_and_loaded(classifier, tmp_path):
             pipeline(other, model=tmp_path / "run")
 
 
+def test_a_folder_that_is_not_whole(classifier, tmp_path):
+    classifier.save(tmp_path)
+    (tmp_path / "model.keras").write_bytes(b"half")
+    with pytest.raises(ConfigError, match="a fine-tuned model's folder must be whole"):
+        pipeline("text-classification", model=tmp_path)
+    (tmp_path / "task.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(ConfigError, match="a fine-tuned model's folder must be whole"):
+        pipeline("text-classification", model=tmp_path)
+
+
 def test_an_evaluation_is_a_report(classifier):
     report = classifier.evaluate(WORDS, LABELS)
     right = np.mean([row["label"] == label for row, label in zip(classifier(WORDS), LABELS)])
@@ -139,12 +149,30 @@ def test_a_data_frame(classifier):
         fresh().fit(frame.rename(columns={"mood": "label"}))
 
 
-@pytest.mark.parametrize("tuning", ["full", "lora"])
-def test_fit_again_goes_on_with_the_same_encoder(tuning):
-    again = fresh(tuning=tuning).fit(WORDS, LABELS, **{**FAST, "epochs": 1})
-    encoder = again.model.encoder
-    again.fit(WORDS, LABELS, **{**FAST, "epochs": 1})
-    assert again.model.encoder is encoder
+def states(encoder):
+    ids = np.arange(5, 17, dtype="int32").reshape(2, 6)
+    return encoder((ids, np.zeros_like(ids)))
+
+
+@pytest.mark.parametrize("tuning", ["full", "lora", "head"])
+@pytest.mark.parametrize("make", ["ours", "keras_hub"])
+def test_fit_again_goes_on_from_what_was_learnt(make, tuning, tmp_path):
+    """In a copy, and in the precision of now; low-rank changes become part of what is changed anew."""
+    options, data = {**FAST, "epochs": 2}, (WORDS, LABELS)
+    if make == "ours":
+        taught = fresh(tuning=tuning)
+    else:
+        preset(tmp_path / "bert", "Bert")
+        taught = TextPipeline(TaskConfig(tuning=tuning, pretrained=str(tmp_path / "bert"), max_length=12))
+        data = KNOWN * 4, ["cat" if "cat" in text else "other" for text in KNOWN * 4]
+    first = taught.fit(*data, **options).encoder
+    changed = states(first)
+    again = taught.fit(*data, learning_rate=0.0, epochs=1, batch_size=16).encoder
+    assert again is not first and len(again.trainable_variables) == len(first.trainable_variables)
+    np.testing.assert_allclose(states(again), changed, atol=1e-5)
+    narrow = taught.fit(*data, precision="bfloat16", learning_rate=0.0, epochs=1, batch_size=16).encoder
+    assert states(narrow).dtype == "bfloat16"
+    assert np.abs(np.asarray(states(narrow), "float32") - changed).max() < 0.1
 
 
 def test_a_run_continues_in_one_process_and_refuses_other_data(tmp_path):
@@ -160,6 +188,8 @@ def test_a_fit_that_fails_leaves_the_pipeline_as_it_was():
     before = taught(WORDS)
     with pytest.raises(ConfigError, match="keep_best_metric"):
         taught.fit(WORDS, list("wxyz") * 24, keep_best_metric="nothing")
+    with pytest.raises(ConfigError, match="loss and gradient must be finite"):
+        taught.fit(WORDS, LABELS, **{**FAST, "learning_rate": 1e30, "clip_norm": 0.0})
     assert taught(WORDS) == before
 
 
@@ -180,7 +210,7 @@ MIRRORED = """
 import tensorflow as tf
 tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2)
 from tests.test_pipelines import FAST, LABELS, WORDS, fresh
-taught = fresh().fit(WORDS, LABELS, distribution="mirrored", **{**FAST, "epochs": 6})
+taught = fresh().fit(WORDS, LABELS, **{**FAST, "epochs": 2}).fit(WORDS, LABELS, distribution="mirrored", **{**FAST, "epochs": 6})
 print("accuracy", taught.evaluate(WORDS, LABELS)["scores"]["accuracy"])
 """
 

@@ -1,6 +1,6 @@
 """Pretrained encoders, all called alike: (ids, types) -> hidden states. Ours, or one of KerasHub's in the same coat.
 
-`load_encoder(name)` makes one of a run folder of train.py, a Hugging Face folder or repository, or a KerasHub preset.
+`load_encoder(name)` makes one of a run folder, a Hugging Face folder or repository, or a KerasHub preset.
 
 Shapes: B batch, S length, D model width, V vocabulary.
 """
@@ -8,6 +8,7 @@ Shapes: B batch, S length, D model width, V vocabulary.
 import dataclasses
 import os
 import pathlib
+import tempfile
 
 import keras
 from keras import ops
@@ -15,9 +16,10 @@ from keras import ops
 from transformer.config import ConfigError
 from transformer.convert import FAMILIES, read_folder_config, read_hugging_face
 from transformer.generation import Generator
+from transformer.heads import TextModel
 from transformer.layers import as_config
 from transformer.model import Encoder
-from transformer.text_inputs import from_run
+from transformer.text_inputs import from_run, load_text_inputs
 from transformer.tokenizer import load_tokenizer, train_tokenizer
 from transformer.vocabularies import from_hugging_face, from_keras_hub
 
@@ -142,6 +144,7 @@ def load_encoder(pretrained, dropout=None):
     Args:
         pretrained: one of
             a run folder of train.py: its source embeddings and encoder, its source tokenizer;
+            a folder that finetune.py or a pipeline's `save` wrote: its encoder as it was learnt, without the head;
             a folder that Hugging Face's `save_pretrained` wrote, or "hf://owner/name": BERT, RoBERTa, XLM-R, DistilBERT and
             ELECTRA become a TextEncoder, without PyTorch; ALBERT a KerasHubEncoder;
             a KerasHub preset: a folder, a name such as "bert_base_en", "kaggle://...": a KerasHubEncoder.
@@ -191,7 +194,48 @@ def new_encoder(model, tokenizer, texts, max_length):
     return encoder, from_run(learnt, encoder.max_length)
 
 
+def load_text_model(folder):
+    """The TextModel and the TextInputs in a folder that finetune.py or a pipeline's `save` wrote.
+
+    Raises:
+        ConfigError: it is not whole.
+    """
+    folder = pathlib.Path(folder)
+    try:
+        model = keras.models.load_model(folder / "model.keras", safe_mode=True, compile=False)
+        if not isinstance(model, TextModel):
+            raise TypeError(f"model.keras holds a {type(model).__name__}")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"a fine-tuned model's folder must be whole. Received: {folder} ({error}). Run it again.") from None
+    return model, load_text_inputs(folder / "tokenizer")
+
+
+def renewed(encoder, dropout=None):
+    """A copy of a TextEncoder or KerasHubEncoder in Keras's global dtype policy, all of it trainable, low-rank changes merged.
+
+    Args:
+        dropout: as for load_encoder.
+    """
+    config = encoder.get_config()
+    if isinstance(encoder, TextEncoder):
+        config["config"] = dataclasses.asdict(with_dropout(encoder.config, dropout))
+    else:
+        backbone = config["backbone"]["config"]
+        del backbone["dtype"]
+        backbone |= {} if dropout is None else {"dropout": dropout}
+    del config["dtype"]
+    copy = type(encoder).from_config(config)
+    copy.build()
+    with tempfile.TemporaryDirectory() as folder:  # Keras merges the changes where it writes them
+        encoder.save_weights(f"{folder}/encoder.weights.h5")
+        copy.load_weights(f"{folder}/encoder.weights.h5")
+    return copy
+
+
 def _from_folder(folder, dropout):
+    if (folder / "task.json").exists():
+        model, tokenizer = load_text_model(folder)
+        return renewed(model.encoder, dropout), tokenizer
     config = read_folder_config(folder)
     if config.get("model_type") in FAMILIES:
         return _from_hugging_face(folder, dropout)

@@ -71,7 +71,7 @@ class FineTunable:
 
     def train(self, labelled, config, folder, sections=None, claimed=lambda lengths: None):
         """Fine-tunes on a data.labelled.Labelled in a run folder, or continues to; leaves the best weights in the pipeline,
-        unless a signal stopped it. Where it fails, the pipeline is as it was, but for what an encoder has learnt.
+        unless a signal stopped it. Where it fails, the pipeline is as it was.
 
         Args:
             labelled: its splits "train" and "validation" count.

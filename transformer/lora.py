@@ -13,12 +13,11 @@ def choose_trainable(pretrained, config):
     sum. The projections are Dense and EinsumDense layers of attention or feed-forward, ours or KerasHub's.
 
     Args:
-        pretrained: a built encoder or Transformer, changed in place. config: TaskConfig.
+        pretrained: a built encoder or Transformer without such changes, changed in place. config: TaskConfig.
     """
     if config.tuning == "lora":
         for layer in projections(pretrained, config.lora_targets):
-            if not layer.lora_enabled:  # a second training goes on with the changes of the first
-                layer.enable_lora(config.lora_rank, lora_alpha=config.lora_alpha)
+            layer.enable_lora(config.lora_rank, lora_alpha=config.lora_alpha)
     if config.tuning != "full":
         for variable in pretrained.weights:
             if variable.name not in ADDED:

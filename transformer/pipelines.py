@@ -13,7 +13,6 @@ import json
 import pathlib
 import random
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -22,12 +21,11 @@ from data.config import LabelledDataConfig
 from data.report import length_report
 from transformer import checkpoints, lora
 from transformer.config import ConfigError, TaskConfig
-from transformer.encoders import load_encoder
+from transformer.encoders import load_encoder, load_text_model, renewed
 from transformer.fine_tuning import FineTunable
 from transformer.generation_pipeline import GenerationPipeline
 from transformer.heads import TextModel
 from transformer.objectives import HeadObjective
-from transformer.text_inputs import load_text_inputs
 from transformer.text_tasks import TASKS
 
 # Tasks by the names that users of Hugging Face know, on an encoder and on an encoder-decoder.
@@ -100,13 +98,13 @@ class TextPipeline(FineTunable):
             config = TaskConfig(**{name: tuple(value) if isinstance(value, list) else value
                                    for name, value in state["config"].items()})  # fmt: skip
             new = cls(config)
-            new._set_model(keras.models.load_model(folder / "model.keras", safe_mode=True, compile=False))
             new.task, new.tuned = TASKS[config.task](state["labels"], config), state["tuned"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ConfigError(
                 f"a fine-tuned model's folder must be whole. Received: {folder} ({error}). Run it again."
             ) from None
-        new.tokenizer = load_text_inputs(folder / "tokenizer")
+        model, new.tokenizer = load_text_model(folder)
+        new._set_model(model)
         return new
 
     def _set_model(self, model):
@@ -197,8 +195,8 @@ class TextPipeline(FineTunable):
         return config.judged_by(self.task.best_metrics, self.config.task)
 
     def _load(self):
-        if not self.encoder:
-            self.encoder, self.tokenizer = self.make_encoder()
+        # After a first training a copy: in the precision and the strategy of this one, and what was taught stays as it is.
+        self.encoder, self.tokenizer = (renewed(self.encoder), self.tokenizer) if self.encoder else self.make_encoder()
 
     def _encoded(self, examples):
         features = self.task.features(self.tokenizer, examples)
