@@ -6,6 +6,10 @@ import subprocess
 import sys
 
 import pytest
+from absl import flags
+
+import finetune
+from transformer.flags import define, parse, read
 
 ROOT = pathlib.Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -74,6 +78,27 @@ def test_what_the_readme_names_exists():
         assert (ROOT / path).exists(), path
     for recipe in re.findall(r"--flagfile=(configs/\S+?\.cfg)", README):
         assert (ROOT / recipe).is_file(), recipe
+
+
+def guide(name):
+    """The arguments of each finetune.py command in a guide, in order."""
+    text = re.sub(r"\\\n\s*", " ", (ROOT / "docs" / name).read_text(encoding="utf-8"))
+    return [line.split("#")[0].split()[2:] for line in re.findall("^python finetune.py .*", text, flags=re.MULTILINE)]
+
+
+def test_the_commands_of_the_guide_name_flags_that_exist_and_runs_that_were_made():
+    assert len(guide("finetuning.md")) == 9
+    assert [command for command in guide("finetuning.md") if not command[-1].startswith("--seeds")] == guide("finetuning_zh.md")
+    made = {}
+    for command in guide("finetuning.md"):
+        flagfile, *rest = command if command[0].startswith("--flagfile=") else (None, *command)
+        earlier = made[flagfile.removeprefix("--flagfile=").removesuffix("/flags.cfg")] if flagfile else []
+        values = flags.FlagValues()
+        finetune.define_flags(values)
+        define(*finetune.CONFIGS, flag_values=values)
+        parse(["finetune.py", *earlier, *rest], values)
+        assert all(read(config, values) for config in finetune.CONFIGS)
+        made[values["run"].value] = [*earlier, *rest]
 
 
 def test_the_makefile_has_the_two_commands():
