@@ -95,13 +95,15 @@ def test_the_best_span_over_windows_by_hand():
 
 
 def test_an_answer_has_at_most_so_many_tokens_and_is_in_order():
-    count = Spans.longest_answer + 4
+    count = 34
     window = Window(0, [0] * count, [0] * count, [None, *((n, n + 1) for n in range(count - 1))])
     output = np.full((count, 2), -9.0)
     output[1, 0], output[count - 2, 1] = -1.0, -1.0  # the likeliest, but too long
     output[5, 1], output[count - 1, 0] = -2.0, -1.5  # the second begins after its end
     first, last, score = task("spans")._best_span(window, output)
     assert (first, last, score) == (0, 5, -3.0)
+    assert task("spans", longest_answer=32)._best_span(window, output) == (0, 32, -2.0)
+    assert task("spans", longest_answer=31)._best_span(window, output) == (0, 5, -3.0)
     assert task("spans")._best_span(window._replace(offsets=[None] * count), output) == (0, 0, IMPOSSIBLE)
 
 

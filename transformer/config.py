@@ -242,6 +242,7 @@ class TaskConfig:
     pair_encoding: str = option("cross", "how an encoder reads a pair: cross, both texts at once; bi, each alone, to be compared",
                                 choices=("cross", "bi"))
     stride: int = option(64, "tokens that two windows share, for spans", minimum=0)
+    longest_answer: int = option(30, "tokens of an answer at most, for spans; long Chinese answers need more", minimum=1)
     language: str = option("", "code such as en or zh: whose rules score spans (empty: SQuAD's) and split text2text for BLEU "
                            "(empty: of the run's target)")
     pooling: str = option("mean", "from tokens to one vector a text", choices=("mean", "first", "max"))
@@ -279,7 +280,7 @@ class TaskConfig:
             self._check_text2text()
 
     def _check_text2text(self):
-        options = ("pair_encoding", "stride", "pooling", "head_dropout")
+        options = ("pair_encoding", "stride", "longest_answer", "pooling", "head_dropout")
         given = [f"{name}={value}" for name in options if (value := getattr(self, name)) != getattr(TaskConfig, name)]
         given += ["tuning=head"] if self.tuning == "head" else []
         if given:

@@ -183,7 +183,7 @@ class Spans(TextTask):
     """
 
     metrics = ("f1", "exact_match")
-    longest_answer, best = 30, 20  # tokens of an answer; starts and ends that are tried with each other
+    best = 20  # starts and ends that are tried with each other
 
     def head(self, train, label_smoothing=0.0):
         return SpanHead(self.config.head_dropout, name="head")
@@ -218,7 +218,7 @@ class Spans(TextTask):
         for start in starts:
             for end in ends:
                 score = float(output[start, 0] + output[end, 1])
-                if start <= end < start + self.longest_answer and score > best[2]:
+                if start <= end < start + self.config.longest_answer and score > best[2]:
                     best = (window.offsets[start][0], window.offsets[end][1], score)
         return best
 
