@@ -306,12 +306,13 @@ def _labelled(splits, names, task, config, problems, required):
     names = _label_names(splits["train"], names, task, config, problems)
     if config.lowercase:
         splits = {split: list(map(_lowercase, examples)) for split, examples in splits.items()}
+    refused = {split for split, log in problems.logs.items() if log.has("error") and not splits[split]}
     splits = complete_splits(splits, config.validation_share, config.test_share,
                              text=operator.attrgetter("context" if task == "spans" else "text"))  # fmt: skip
     if not problems.messages:  # else it is known why they are empty
         problems.messages += [f"every split needs examples. Received: none for {split}. Name its files, or use a larger share."
-                              for split in required if not splits[split]]  # fmt: skip
-    if problems.messages:  # without all files nobody knows which labels there are
+                              for split in required if not splits[split] and not {split, "train"} & refused]  # fmt: skip
+    if problems.messages or "train" in refused:  # without all files nobody knows which labels there are
         problems.refuse()
     if task == "spans":
         check = check_questions

@@ -19,6 +19,10 @@ class Log:
         if len(entry["examples"]) < EXAMPLES:
             entry["examples"].append(f"{place}: {text[:160]}")
 
+    def has(self, action):
+        """Whether anything was counted with an action."""
+        return any(found["action"] == action for found in self.reasons.values())
+
 
 def format_report(report):
     """A report on the splits of pairs (data/cleaning.py) or of examples (data/labelled.py) as a table for the console."""

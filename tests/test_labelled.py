@@ -79,6 +79,16 @@ def test_all_mistakes_are_said_at_once_with_file_and_line(tmp_path):
     ]
 
 
+def test_a_split_whose_rows_are_all_wrong_is_not_said_to_lack_files(tmp_path):
+    write(tmp_path / "t.jsonl", '{"text": 7, "label": "no"}\n')
+    for wrong in ("train", "test"):
+        config = files(tmp_path, lines(["text\tlabel", "a\tyes", "b\tno"]), **{f"{wrong}_files": ("t.jsonl",)})
+        with pytest.raises(DataError) as error:
+            load_labelled(dataclasses.replace(config, validation_files=()) if wrong == "train" else config, "classification")
+        (line,) = str(error.value).splitlines()
+        assert f"a text must be a string that can be read. Received: 1 wrong in {wrong}" in line
+
+
 def test_whole_files_that_are_wrong_are_named_together(tmp_path):
     write(tmp_path / "b.jsonl", '{"text": "a", "label": "x"}\n{"text"')
     config = files(tmp_path, "text\tlabel\n", validation_files=("b.jsonl", "none.tsv"), test_files=("a.tsv", "c.tsv"))

@@ -51,6 +51,9 @@ def test_one_text_and_several(classifier):
     several = classifier(["so good film", "very awful book"])
     assert [row["label"] for row in several] == ["positive", "negative"] and several[0] == pytest.approx(one[0])
     assert classifier([]) == []
+    texts = ["so good film", "very awful book"]
+    assert classifier(np.array(texts)) == classifier(pandas.Series(texts, [7, 8])) == classifier(iter(texts)) == several
+    assert classifier({"text": texts[0]}) == classifier(text=texts[0]) == one
 
 
 def test_all_labels_sum_to_one(classifier):
@@ -276,9 +279,11 @@ def test_an_untaught_model_says_so_and_wrong_input_too(classifier):
 
 
 def test_generation_has_the_names_of_its_task():
-    assert GenerationPipeline(lambda texts: [text.upper() for text in texts], "translation_text")("a b") == [
-        {"translation_text": "A B"}
-    ]
+    louder = GenerationPipeline(lambda texts: [text.upper() for text in texts], "translation_text")
+    assert louder("a b") == louder(pandas.Series(["a b"])) == [{"translation_text": "A B"}]
+    for wrong in (3, None, {"text": "a"}, ["a", 3]):
+        with pytest.raises(ConfigError, match="an input must be a text, as str. Received: "):
+            louder(wrong)
 
 
 def test_columns_have_names():

@@ -144,6 +144,11 @@ class FineTunable:
         return {}
 
 
+def are_several(inputs):
+    """Whether a pipeline was called with several inputs: anything but a text or a dict that one can go through."""
+    return hasattr(inputs, "__iter__") and not isinstance(inputs, (str, dict))
+
+
 def _beside(evaluate, sampled):
     """`evaluate` with the scores of training examples beside its own, named "train/NAME"."""
 

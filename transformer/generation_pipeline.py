@@ -9,10 +9,10 @@ from data.config import DataConfig, DataError, LabelledDataConfig
 from data.prepare import changed_texts, encode_pairs
 from data.report import length_report
 from transformer import checkpoints, lora
-from transformer.config import TaskConfig
+from transformer.config import ConfigError, TaskConfig
 from transformer.encoders import with_dropout
 from transformer.evaluation import Validation
-from transformer.fine_tuning import FineTunable
+from transformer.fine_tuning import FineTunable, are_several
 from transformer.generation import Generator
 from transformer.metrics import bleu_metric
 from transformer.model import Transformer
@@ -62,8 +62,15 @@ class GenerationPipeline(FineTunable):
         return self.generator.model
 
     def __call__(self, texts):
-        """str or list of str -> [{name: str}], one for each text."""
-        return [{self.name: text} for text in self.generator([texts] if isinstance(texts, str) else list(texts))]
+        """str or list of str -> [{name: str}], one for each text.
+
+        Raises:
+            ConfigError: one is no str.
+        """
+        texts = list(texts) if are_several(texts) else [texts]
+        if wrong := [text for text in texts if not isinstance(text, str)]:
+            raise ConfigError(f"an input must be a text, as str. Received: {str(wrong[0])[:100]}.")
+        return [{self.name: text} for text in self.generator(texts)]
 
     def fit(self, texts, targets=None, validation_data=None, run=None, data=LabelledDataConfig(), **options):
         """Fine-tunes on pairs of texts, from the weights that are there, with their vocabulary.

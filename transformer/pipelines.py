@@ -22,7 +22,7 @@ from data.report import length_report
 from transformer import checkpoints, lora
 from transformer.config import ConfigError, TaskConfig
 from transformer.encoders import load_encoder, load_text_model, renewed
-from transformer.fine_tuning import FineTunable
+from transformer.fine_tuning import FineTunable, are_several
 from transformer.generation_pipeline import GenerationPipeline
 from transformer.heads import TextModel
 from transformer.objectives import HeadObjective
@@ -126,8 +126,8 @@ class TextPipeline(FineTunable):
         """Answers, as Hugging Face's pipelines give them.
 
         Args:
-            inputs: a text, a pair {"text": str, "text_pair": str}, for question answering {"question": str, "context": str};
-                or a list of such. `pair`: the parts of one pair as keywords instead.
+            inputs: a text or {"text": str}, a pair {"text": str, "text_pair": str}, for question answering {"question": str,
+                "context": str}; or a list, an array or a column of such. `pair`: the parts of one pair as keywords instead.
             top_k: how many labels a text gets, the likeliest first; None: all. 1, where a text can have several labels: those
                 that apply.
 
@@ -137,7 +137,7 @@ class TextPipeline(FineTunable):
         """
         self._check_taught()
         inputs = pair if inputs is None else inputs
-        several = isinstance(inputs, (list, tuple))
+        several = are_several(inputs)
         examples = [_example(one, self.config.task) for one in (inputs if several else [inputs])]
         answers = self.answers(examples, self.predict(examples)[0], top_k) if examples else []
         single = top_k == 1 and self.config.task != "multilabel"
@@ -265,10 +265,9 @@ def _example(one, task):
     """A text or a dict that a pipeline was called with, as an example without a label."""
     if isinstance(one, str) and task != "spans":
         return _Input(text=one)
-    names = {"question", "context"} if task == "spans" else {"text", "text_pair"}
-    if not isinstance(one, dict) or not all(isinstance(value, str) for value in one.values()) or set(one) != names:
-        wanted = " and ".join(sorted(names)) if task == "spans" else "text, or a dict of text and text_pair"
+    spans = task == "spans"
+    forms = [{"question", "context"}] if spans else [{"text"}, {"text", "text_pair"}]
+    if not isinstance(one, dict) or not all(isinstance(value, str) for value in one.values()) or set(one) not in forms:
+        wanted = "context and question" if spans else "text, or a dict of text and text_pair"
         raise ConfigError(f"an input must have {wanted}, as str. Received: {str(one)[:100]}.")
-    return (
-        _Input(question=one["question"], context=one["context"]) if task == "spans" else _Input(one["text"], one["text_pair"])
-    )
+    return _Input(question=one["question"], context=one["context"]) if spans else _Input(one["text"], one.get("text_pair"))
