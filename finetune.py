@@ -37,13 +37,7 @@ def run(task, training, data, model, tokenizer, flag_values):
             f"the flags of model and tokenizer belong to --pretrained=none. Received: --{wrong[0]} with "
             f"--pretrained={task.pretrained}. Leave it out; a dropout rate is --encoder_dropout."
         )
-    try:
-        seeds = [int(seed) for seed in flag_values["seeds"].value]
-        runs = {seed: dataclasses.replace(training, seed=seed) for seed in seeds or [training.seed]}
-    except ValueError as error:
-        raise ConfigError(f"seeds must be whole numbers. Received: {','.join(flag_values['seeds'].value)} ({error}).") from None
-    if len(set(seeds)) < len(seeds):
-        raise ConfigError(f"seeds must differ. Received: {','.join(flag_values['seeds'].value)}. Name each once.")
+    seeds, runs = flag_values["seeds"].value, seeded(training, flag_values["seeds"].value)
     if seeds and (folder / "config.json").exists():
         raise ConfigError(
             f"several seeds need a folder of their own. Received: {folder}, which holds one run. Use another --run."
@@ -70,6 +64,17 @@ def run(task, training, data, model, tokenizer, flag_values):
         found.append(scores)
     if seeds:
         summarise(folder, found)
+
+
+def seeded(training, seeds):
+    """{seed: FinetuningConfig with it}, for each of --seeds, or for the one that the configuration has."""
+    try:
+        runs = {int(seed): dataclasses.replace(training, seed=int(seed)) for seed in seeds or [training.seed]}
+    except ValueError as error:
+        raise ConfigError(f"seeds must be whole numbers. Received: {','.join(seeds)} ({error}).") from None
+    if len(runs) < len(seeds):
+        raise ConfigError(f"seeds must differ. Received: {','.join(seeds)}. Name each once.")
+    return runs
 
 
 def finetune(folder, configs, labelled):
@@ -121,7 +126,7 @@ def write_results(folder, trained, labelled, progress):
         (step, name, value) for name, (steps, values) in read_curves(folder).items() for step, value in zip(steps, values)
     ]
     write_report(folder, report, points)
-    write_images(folder, tensorboard_images(report), progress.step)
+    show_in_tensorboard(folder, scores_markdown(report), tensorboard_images(report), progress.step)
     scores = report["scores"] | {"parameters": trained.model.count_params(), "peak_memory_gib": peak_memory_gib()}
     scores |= progress.summary()
     write_json(folder / "scores.json", scores)
@@ -132,11 +137,12 @@ def write_results(folder, trained, labelled, progress):
     return scores
 
 
-def write_images(folder, images, step):
-    """Shows the pictures of a report in TensorBoard."""
+def show_in_tensorboard(folder, scores, images, step):
+    """Shows the scores of a report, a table in Markdown, and its pictures in TensorBoard."""
     import tensorflow as tf
 
     with tf.summary.create_file_writer(str(folder / "tensorboard")).as_default(step=step):
+        tf.summary.text("report/scores", scores)
         for name, image in images.items():
             tf.summary.image(name, image)
 

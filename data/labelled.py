@@ -321,7 +321,8 @@ def _labelled(splits, names, task, config, problems, required):
     kept = {split: check(examples, split == "train", problems.logs[split]) for split, examples in splits.items()}
     problems.refuse(names)
     if not kept["train"] and "train" in required:
-        raise DataError("training needs examples that are not empty. Received: none. Look at the column flags.")
+        why = ", ".join(f"{found['count']} {reason}" for reason, found in problems.logs["train"].reasons.items())
+        raise DataError(f"training needs examples that can be learnt from. Received: none ({why}). Look at the data's columns.")
     _report_repeats(kept, problems.logs)
     report = {
         split: {

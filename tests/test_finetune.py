@@ -9,6 +9,8 @@ import sys
 import time
 
 import pytest
+from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+from tensorboard.util import tensor_util
 
 from data.corpora import CORPORA
 from data.report import format_lengths
@@ -65,6 +67,13 @@ def test_the_run_folder_is_complete(whole):
     labels = json.loads((whole[0] / "task.json").read_text())["labels"]
     right = sum(labels[row["label"]] == row["prediction"][0]["label"] for row in rows) / len(rows)
     assert len(rows) == 200 and right == pytest.approx(json.loads((whole[0] / "scores.json").read_text())["accuracy"])
+
+
+def test_tensorboard_shows_the_report(whole):
+    paths = (whole[0] / "tensorboard").glob("events.out.tfevents.*")
+    values = {value.tag: value for path in paths for event in EventFileLoader(str(path)).Load() for value in event.summary.value}
+    assert {"report/confusion", "report/reliability", "report/scores"} <= values.keys()
+    assert b"| accuracy | 0.9" in tensor_util.make_ndarray(values["report/scores"].tensor).item()
 
 
 def test_metrics_of_training_and_of_validation_are_beside_each_other(whole):

@@ -108,7 +108,7 @@ def test_whole_files_that_are_wrong_are_named_together(tmp_path):
         ("classification", "text\tlabel\n", {}, "every split needs examples. Received: none for train"),
         ("classification", "text\tlabel\na\tx\n", {}, "needs labels to choose from. Received: x. See --label_column"),
         ("classification", "text\tlabel\na\tx\nb\ty\n", {"test_files": (), "test_share": 0.0}, "none for test"),
-        ("classification", "text\tlabel\n \tx\n \ty\n", {}, "training needs examples that are not empty"),
+        ("classification", "text\tlabel\n \tx\n \ty\n", {}, r"training needs examples that can be learnt from. Received: none \(2 empty text\)"),
         ("classification", "text\tlabel\na\t2\nb\t0\n", {"labels": ("no", "yes")},
          "must be one of no, yes. Received: 1 wrong in train: .*:2: 2"),
         ("classification", "text\tlabel\na\t0\nb\t1\n", {"labels": ("1", "2")},

@@ -139,8 +139,8 @@ class TextInputs:
             room = max_length - self.frame.specials(pair=True) - len(question)
             if room < 1 or (len(ids) > room and room <= stride):
                 raise ConfigError(
-                    "a window must hold its question and more than `stride` tokens of the context. Received: question "
-                    f"{example} of {len(question)} tokens, max_length={max_length}, stride={stride}. "
+                    "a window must hold its question and more than `stride` tokens of the context. Received: "
+                    f"{questions[example][:60]!r} of {len(question)} tokens, max_length={max_length}, stride={stride}. "
                     "Use a larger max_length, a smaller stride, or leave out the question."
                 )
             offsets = [_trimmed(context, *pair) for pair in offsets]

@@ -40,9 +40,7 @@ def from_hugging_face(folder, pad_id=None, two_types=True, max_length=None):
         lines = _read_text(folder / "merges.txt").split("\n")
         merges = [tuple(line.split()) for line in lines if line.strip() and not line.startswith("#version")]
         if wrong := [" ".join(merge) for merge in merges if len(merge) != 2]:
-            raise ConfigError(
-                f"a line of merges.txt must be two pieces. Received: {wrong[0]!r} in {folder}. Get the file again."
-            )
+            raise ConfigError(f"a line of merges.txt must be two pieces. Received: {wrong[0]!r} in {folder}. Get it again.")
         tokenizer = byte_level_bpe(vocabulary, merges, options.get("add_prefix_space", False))
     elif "sentencepiece.bpe.model" in has:
         return _xlm_roberta((folder / "sentencepiece.bpe.model").read_bytes(), max_length)
