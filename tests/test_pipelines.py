@@ -213,6 +213,7 @@ MIRRORED = """
 import tensorflow as tf
 tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2)
 from tests.test_pipelines import FAST, LABELS, WORDS, fresh
+fresh(tuning="head").fit(WORDS, LABELS, distribution="mirrored", **{**FAST, "epochs": 1})  # gradients of other shapes
 taught = fresh().fit(WORDS, LABELS, **{**FAST, "epochs": 2}).fit(WORDS, LABELS, distribution="mirrored", **{**FAST, "epochs": 6})
 print("accuracy", taught.evaluate(WORDS, LABELS)["scores"]["accuracy"])
 """

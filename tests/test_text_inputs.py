@@ -212,6 +212,6 @@ class TestRefusals:
 
     def test_a_question_without_room(self, tmp_path):
         inputs = words_inputs(tmp_path)
-        with pytest.raises(ConfigError, match="question 1 of 4 tokens, max_length=9, stride=2"):
+        with pytest.raises(ConfigError, match="'a b c d' of 4 tokens, max_length=9, stride=2"):
             inputs.windows(["a", "a b c d"], ["a b c"] * 2, max_length=9, stride=2)
         assert len(inputs.windows(["a b c d"], ["a b"], max_length=9, stride=2)) == 1  # nothing to move on to

@@ -5,6 +5,7 @@ every micro-batch and on every replica, divided by their number.
 """
 
 import dataclasses
+import functools
 import re
 import time
 
@@ -47,6 +48,13 @@ def precision_warning(precision, cpuinfo="/proc/cpuinfo"):
     return "this processor has no bfloat16 units: float32 is several times faster. Use --precision=float32."
 
 
+@functools.cache
+def _mirrored_strategy():
+    """One for all trainings of a process: each new one counts its collective operations from the same number, and TensorFlow
+    takes those of two graphs for one another."""
+    return tf.distribute.MirroredStrategy(tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU"))
+
+
 def make_strategy(distribution):
     """The tf.distribute strategy of a `--distribution` value.
 
@@ -54,7 +62,7 @@ def make_strategy(distribution):
         ConfigError: "tpu" where there is none.
     """
     if distribution == "mirrored":
-        return tf.distribute.MirroredStrategy(tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU"))
+        return _mirrored_strategy()
     if distribution == "tpu":
         try:
             resolver = tf.distribute.cluster_resolver.TPUClusterResolver.connect()
