@@ -291,3 +291,24 @@ def test_columns_have_names():
     data = LabelledDataConfig(text_column="sentence", label_column="mood")
     taught = fresh().fit({"sentence": WORDS, "mood": LABELS}, data=data, **{**FAST, "epochs": 1})
     assert taught.task.labels == ("negative", "positive")
+
+
+def test_two_texts_read_apart(tmp_path):
+    texts = [f"{one} {two}" for one in GOOD for two in BAD]
+    firsts, seconds = texts, texts[1:] + texts[:1]
+    alike = [float(len({*a.split()} & {*b.split()})) for a, b in zip(firsts, seconds)]
+    judge = fresh("regression", texts, pair_encoding="bi").fit(firsts * 4, alike * 4, seconds * 4, **{**FAST, "epochs": 20})
+    scores = [row["score"] for row in judge([{"text": a, "text_pair": b} for a, b in zip(firsts, seconds)])]
+    assert np.corrcoef(scores, alike)[0, 1] > 0.8
+    # The cosine knows no order.
+    assert judge(text=firsts[0], text_pair=seconds[0])[0]["score"] == pytest.approx(
+        judge(text=seconds[0], text_pair=firsts[0])[0]["score"], abs=1e-5
+    )
+    judge.save(tmp_path)
+    assert pipeline("text-regression", tmp_path)(text="good bad", text_pair="good poor") == judge(text="good bad", text_pair="good poor")
+    with pytest.raises(ConfigError, match="needs pairs of them. Received: texts alone"):
+        judge("good bad")
+    same = fresh("classification", texts, pair_encoding="bi")
+    with pytest.raises(ConfigError, match="pair_encoding='bi' needs pairs of texts"):
+        same.fit(texts, ["x", "y"] * 8, **FAST)
+    assert same.fit(firsts * 4, ["some" if number else "none" for number in alike] * 4, seconds * 4, **FAST).model.head.num_texts == 2

@@ -191,6 +191,8 @@ class TextPipeline(FineTunable):
     def _begin(self, labelled, config):
         if config.label_smoothing and self.config.task != "classification":
             raise ConfigError(f"label_smoothing needs task='classification'. Received: {self.config.task!r}. Leave it out.")
+        if self.config.pair_encoding == "bi" and any(example.pair is None for example in labelled.splits["train"]):
+            raise ConfigError("pair_encoding='bi' needs pairs of texts. Received: texts alone. Use --pair_column, or 'cross'.")
         self.task = TASKS[self.config.task](labelled.labels, self.config)
         return config.judged_by(self.task.best_metrics, self.config.task)
 

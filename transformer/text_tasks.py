@@ -65,7 +65,7 @@ class TextTask:
             raise ConfigError("texts must be all alone or all in pairs. Received: some of each. Ask in two calls.")
         if bi := self.config.pair_encoding == "bi":
             if not pairs:
-                raise ConfigError("pair_encoding='bi' needs pairs of texts. Received: texts alone. Use pair_encoding='cross'.")
+                raise ConfigError("a model that compares two texts needs pairs of them. Received: texts alone. Add text_pair.")
             encoded = tokenizer.encode_apart(texts, pairs, self.config.input_length)
         else:
             encoded = tokenizer.encode(texts, pairs, self.config.input_length)
