@@ -1,0 +1,102 @@
+"""Scores of code: worked out by hand, and over real lines of Python against the module tokenize."""
+
+import io
+import sys
+import tokenize
+
+import pytest
+
+from transformer.code_metrics import code_scores, code_tokens, nearest_targets, parses
+
+
+def test_scores_by_hand():
+    # 1- to 4-gram precisions over tokens 7/8, 5/7, 4/6, 3/5: only "b" is wrong, the third token from the end.
+    scores = code_scores(["x = f ( 'a b' , a )"], ["x=f('a b',b)"], confidence=False)
+    assert scores["bleu"] == pytest.approx(100 * (7 / 8 * 5 / 7 * 4 / 6 * 3 / 5) ** 0.25)
+    assert (scores["exact_match"], scores["parses"], scores["reference_parses"]) == (0.0, 100.0, 100.0)
+    assert "tok:none" in scores["bleu_signature"]
+
+
+def test_only_white_space_at_ends_is_no_difference():
+    references = ["if x:\n    y = 1\n", "x = 1", "x = 1", "  x"]
+    scores = code_scores(references, ["if x:  \r\n    y = 1", "x  = 1", "X = 1", "x"], confidence=False)
+    assert scores["exact_match"] == 25.0
+
+
+def test_a_string_is_one_token():
+    assert code_scores(["f('a b c d e')"] * 4, ["f('a b c d f')"] * 4)["bleu"] < 60
+    perfect = code_scores(["x = 'a b' + y"] * 2, ["x = 'a b' + y"] * 2)
+    assert perfect["bleu"] == pytest.approx(100.0) and perfect["bleu_interval"] == pytest.approx(0.0)
+
+
+def test_lengths_must_agree():
+    with pytest.raises(ValueError, match="Received: 2 references, 1 predictions"):
+        code_scores(["a", "b"], ["a"])
+
+
+@pytest.mark.parametrize(("code", "tokens"), [
+    ("a**=b//c<<2", "a **= b // c << 2"),
+    ("x[1:]!=-1e-5j", "x [ 1 : ] != - 1e-5j"),
+    ("0x1F+0b1_0+0o17+.5+1_000.", "0x1F + 0b1_0 + 0o17 + .5 + 1_000."),
+    (r"f'{a}'+rb'\''", r"f'{a}' + rb'\''"),
+    ("def f(*a)->int:...", "def f ( * a ) -> int : ..."),
+    ("größe:=@y", "größe := @ y"),
+    ("print 'open", "print ' open"),
+    ("a ? b $", "a ? b $"),
+])  # fmt: skip
+def test_tokens_by_hand(code, tokens):
+    assert code_tokens(code) == tokens.split(" ")
+
+
+def test_tokens_of_several_lines():
+    assert code_tokens('def f():\n    """Two\n    lines."""  # why\n') == [
+        "def", "f", "(", ")", ":", '"""Two\n    lines."""', "# why",
+    ]  # fmt: skip
+    assert code_tokens("") == []
+
+
+def tokens_of_python(code):
+    kept = {tokenize.NAME, tokenize.NUMBER, tokenize.STRING, tokenize.OP, tokenize.COMMENT}
+    return [token.string for token in tokenize.generate_tokens(io.StringIO(code).readline) if token.type in kept]
+
+
+def test_tokens_are_those_of_python(shared):
+    lines = (shared / "django" / "all.code").read_text(encoding="utf-8").split("\n")[16000:18805]
+    # From 3.12 on tokenize cuts f-strings; the Django of 2014 has none.
+    assert [code_tokens(line) for line in lines] == [tokens_of_python(line.strip()) for line in lines]
+
+
+@pytest.mark.parametrize("line", [
+    "if x :", "elif x :", "else :", "else : return 1", "for a in b :", "while x : pass", "try :", "except ( A , B ) as e :",
+    "finally :", "with f ( ) as g :", "def f ( a , * b ) :", "class A ( B ) :", "@ cached ( 3 )", "return x", "yield",
+    "continue", "match x :", "case [ 1 , _ ] :", "    x = 1", "lambda : 0", "# nothing", "else : # not so", "async def f ( ) :",
+])  # fmt: skip
+def test_a_line_of_a_block_parses(line):
+    assert parses(line)
+
+
+@pytest.mark.parametrize("code", [
+    "", "  \n", "if x", "else x :", "x = ", "f ( ", "print 'x'", "x : :", "lambda :", "'open", "x = \\", "a\0b", "(" * 300,
+    "if x:\n    y = 1\nelse:", "x = 1\n  y = 2", "def f():\nreturn 1", "except", "pass pass", "@",
+])  # fmt: skip
+def test_what_is_no_python_does_not_parse(code):
+    assert not parses(code)
+
+
+def test_indented_code_of_several_lines_parses():
+    assert parses("    if x:\n        y = 1\n    return y\n") and parses("\n\nx = '\\d'\n")
+
+
+def test_every_line_of_the_django_set_parses(shared):
+    lines = (shared / "django" / "all.code").read_text(encoding="utf-8").split("\n")[16000:18805]
+    assert all(map(parses, lines))
+
+
+def test_the_nearest_target():
+    sources, targets = ["call f with x", "return x", "add x , y"], ["f(x)", "return x", "x + y"]
+    assert nearest_targets(sources, targets, ["Call f with y", "return", "???", "add"]) == ["f(x)", "return x", "f(x)", "x + y"]
+    assert nearest_targets(sources, targets, []) == []
+    # More than a block of rows; the first of equals.
+    assert nearest_targets(["a b", "a b"], ["first", "second"], ["a"] * 600) == ["first"] * 600
+    with pytest.raises(ValueError, match="Received: 2 references, 1 predictions"):
+        nearest_targets(["a"], ["b", "c"], ["a"])
