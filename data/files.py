@@ -80,7 +80,7 @@ def read_rows(path, flag, columns, delimiter=""):
     """
     name = str(path).removesuffix(".gz")
     if name.endswith((".jsonl", ".json")):
-        objects = _read_jsonl(path)
+        objects = read_jsonl(path)
         for number, row in objects[:1]:
             check_columns(f"{path}, line {number}", columns, row)
         return [(number, [row.get(column) for column in columns.values()]) for number, row in objects]
@@ -124,8 +124,12 @@ def _csv_rows(path, lines):
     return rows
 
 
-def _read_jsonl(path):
-    """A list of (number of the line, dict)."""
+def read_jsonl(path):
+    """The objects of a file of JSON lines, .gz or not: a list of (number of the line, dict).
+
+    Raises:
+        DataError: the file cannot be read, or a line is no JSON object; the message names file and line.
+    """
     rows = []
     for number, line in enumerate(read_lines(path), 1):
         if not line.strip():
