@@ -1,7 +1,6 @@
 """Scores of code: worked out by hand, and over real lines of Python against the module tokenize."""
 
 import io
-import sys
 import tokenize
 
 import pytest

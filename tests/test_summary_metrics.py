@@ -46,15 +46,17 @@ def test_rouge_is_that_of_the_package():
     def line():
         return " ".join(rng.choice(vocabulary, rng.integers(1, 12)))
 
-    references, predictions = [[f"{line()}\n{line()}" for _ in range(n % 3 + 1)] for n in range(30)], [line() for _ in range(30)]
+    references = [[f"{line()}\n{line()}" for _ in range(n % 3 + 1)] for n in range(30)]
+    predictions = [line() for _ in range(30)]
     scorer = RougeScorer(ROUGE, use_stemmer=True)
     expected = [scorer.score_multi(texts, prediction) for texts, prediction in zip(references, predictions)]
     scores = rouge_scores(references, predictions, "en")
     for name in ROUGE[:3]:
         assert scores[name] == pytest.approx(100 * np.mean([row[name].fmeasure for row in expected]))
-    lines = [["\n".join(sentences(text)) for text in texts] for texts in references]
-    by_lines = [scorer.score_multi(texts, "\n".join(sentences(text)))["rougeLsum"].fmeasure for texts, text in zip(lines, predictions)]
-    assert scores["rougeLsum"] == pytest.approx(100 * np.mean(by_lines))
+    split = [(["\n".join(sentences(text)) for text in texts], "\n".join(sentences(prediction)))
+             for texts, prediction in zip(references, predictions)]  # fmt: skip
+    expected = [scorer.score_multi(*pair)["rougeLsum"].fmeasure for pair in split]
+    assert scores["rougeLsum"] == pytest.approx(100 * np.mean(expected))
 
 
 @pytest.mark.parametrize(("language", "reference", "prediction", "expected"), [

@@ -12,7 +12,8 @@ from transformer.metrics import check_pairs
 # Python's tokens. The module tokenize would do, but cuts f-strings in pieces from Python 3.12 on and gives up on what is no
 # Python, where a score should neither depend on the interpreter nor stop.
 _TOKEN = re.compile(r'''
-    (?i:[rbuf]|br|rb|fr|rf|ur)? (?: """(?:\\.|[^\\])*?""" | \'\'\'(?:\\.|[^\\])*?\'\'\' | "(?:\\.|[^"\\\n])*" | '(?:\\.|[^'\\\n])*' )
+    (?i:[rbuf]|br|rb|fr|rf|ur)? (?: """(?:\\.|[^\\])*?""" | \'\'\'(?:\\.|[^\\])*?\'\'\' )
+    | (?i:[rbuf]|br|rb|fr|rf|ur)? (?: "(?:\\.|[^"\\\n])*" | '(?:\\.|[^'\\\n])*' )
     | \#[^\n]*
     | 0[xXoObB][\da-fA-F_]+ | (?: \d[\d_]*\.?[\d_]* | \.\d[\d_]* ) (?: [eE][+-]?\d[\d_]* )? [jJ]?
     | \w+

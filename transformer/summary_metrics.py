@@ -179,7 +179,7 @@ def _check_references(references, predictions):
     wrong = next((texts for texts in references if isinstance(texts, str) or not texts), None)
     if wrong is not None:
         received = "a str" if isinstance(wrong, str) else "none"
-        raise ValueError(f'each example\'s references must be a list of texts, at least one. Received: {received}. Use ["text"].')
+        raise ValueError(f'references must be a list of texts for each example, at least one. Received: {received}. Use ["text"].')
 
 
 def _check_english(references, language):
