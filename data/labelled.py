@@ -15,7 +15,7 @@ from data.files import check_columns, is_text, read_lines, read_rows, resolve
 from data.labels import WrongLabel, converter, count_labels, found_names
 from data.report import Log
 from data.sources import SPLITS, complete_splits, source_kind, tfds_builder, tfds_rows
-from data.squad import Question, check_questions, lowercase, question_of, read_squad
+from data.squad import Question, check_questions, lowercase, plain, questions_of, read_squad
 
 TASKS = ("classification", "multilabel", "regression", "spans", "text2text")
 KINDS = {"train_files": tuple(f"{split}_files" for split in SPLITS), "tfds": ("tfds",)}
@@ -190,7 +190,7 @@ def _load_tfds(config, task, problems):
     builder = tfds_builder(config)
     rows, where = tfds_rows(builder), f"TFDS {config.tfds}"
     if task == "spans":
-        splits = {split: problems.attempt(_questions, found, f"{where} {split}") for split, found in rows.items()}
+        splits = {split: problems.attempt(questions_of, found, f"{where} {split}") for split, found in rows.items()}
         names = ()
     else:
         columns = _tfds_columns(config, builder.info.features, where)
@@ -218,7 +218,7 @@ def _tfds_columns(config, features, where):
 
 
 def _tfds_examples(rows, columns, names, where, log):
-    rows = [{flag: _plain(row[column]) for flag, column in columns.items()} for row in rows]
+    rows = [{flag: plain(row[column]) for flag, column in columns.items()} for row in rows]
     # -1 says that there is no label: GLUE keeps those of its test data to itself, SNLI's annotators did not always agree.
     if all(row["label_column"] == -1 for row in rows):
         return []
@@ -234,32 +234,15 @@ def _tfds_examples(rows, columns, names, where, log):
     return examples
 
 
-def _questions(rows, where):
-    for row in rows:
-        row = _plain(row)
-        yield question_of(row, f"{where}:{row.get('id', '')}")
-
-
-def _plain(value):
-    """Bytes, NumPy's and pandas' values, and what holds them, as Python's own."""
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "surrogateescape")
-    if isinstance(value, dict):
-        return {key: _plain(one) for key, one in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(one) for one in value]
-    return _plain(value.tolist()) if hasattr(value, "tolist") else value
-
-
 def _questions_in_memory(data, split, config, log):
     if isinstance(data, list) and data and isinstance(data[0], Question):
         return data
-    return _questions(_rows(data, {name: name for name in ("id", "question", "context", "answers")}), split)
+    return questions_of(_rows(data, {name: name for name in ("id", "question", "context", "answers")}), split)
 
 
 def _examples_in_memory(data, split, config, log):
     for number, row in enumerate(_rows(data, _columns(config)), 1):
-        yield from _example(_plain(row), f"{split}:{number}", log)
+        yield from _example(plain(row), f"{split}:{number}", log)
 
 
 def _rows(data, columns):

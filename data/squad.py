@@ -81,6 +81,27 @@ def question_of(row, line):
     return found
 
 
+def questions_of(rows, where):
+    """The questions of rows of a data set, in memory or of TFDS.
+
+    Args:
+        rows: iterable of dict, as for `question_of`. where: what they are rows of.
+    """
+    for row in map(plain, rows):
+        yield question_of(row, f"{where}:{row.get('id', '')}")
+
+
+def plain(value):
+    """Bytes, NumPy's and pandas' values, and what holds them, as Python's own."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "surrogateescape")
+    if isinstance(value, dict):
+        return {key: plain(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(one) for one in value]
+    return plain(value.tolist()) if hasattr(value, "tolist") else value
+
+
 def check_questions(questions, training, log: Log):
     """Puts the starts of answers right.
 
