@@ -10,7 +10,7 @@ LEVELS = [
     ["config"],
     ["metrics", "model_cards", "tokenizer", "checkpoints", "execution"],
     ["dropout", "positions", "losses", "optimization", "decoding", "text_inputs",
-     "span_metrics", "summary_metrics", "code_metrics"],
+     "answer_metrics", "summary_metrics", "code_metrics"],
     ["attention", "vocabularies"],
     ["layers"],
     ["model"],
@@ -28,7 +28,7 @@ LEVELS = [
 LEVEL = {module: level for level, modules in enumerate(LEVELS) for module in modules}
 # Two more are pure but for one kernel each that TensorFlow compiles or has: dropout and optimization.
 PURE_KERAS = ["attention", "positions", "layers", "model", "losses", "objectives", "heads", "encoders", "decoding", "config",
-              "metrics", "span_metrics", "summary_metrics", "code_metrics", "execution"]
+              "metrics", "answer_metrics", "summary_metrics", "code_metrics", "execution"]
 MODULES = sorted(path for path in (ROOT / "transformer").glob("**/*.py") if path.name != "__init__.py")
 SOURCES = sorted({*ROOT.glob("*.py"), *ROOT.glob("transformer/**/*.py"), *ROOT.glob("data/**/*.py"),
                   *ROOT.glob("benchmarks/**/*.py")})

@@ -28,7 +28,7 @@ from transformer.metrics import (
     translation_scores,
 )
 from transformer.remarks import overfitting_remark
-from transformer.span_metrics import span_matches, span_scores
+from transformer.answer_metrics import span_matches, span_scores
 
 # How many mistakes a report shows, and how many points of a regression it keeps for the picture.
 WORST, POINTS = 20, 2000
@@ -158,7 +158,7 @@ def span_report(questions, contexts, references, predictions, language=""):
         predictions: N str, "" for no answer. language: "zh" takes CMRC 2018's rules, any other SQuAD's.
 
     Returns:
-        {"kind": "spans", "examples", "scores": transformer.span_metrics.span_scores, percent, "mistakes": the first 20 of the
+        {"kind": "spans", "examples", "scores": transformer.answer_metrics.span_scores, percent, "mistakes": the first 20 of the
         lowest F1, none of exact ones, {"question", "context", "answers", "predicted", "f1": 0 to 1}}.
 
     Raises:

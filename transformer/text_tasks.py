@@ -10,7 +10,7 @@ import dataclasses
 
 import numpy as np
 
-from transformer import metrics, reports, span_metrics
+from transformer import answer_metrics, metrics, reports
 from transformer.config import ConfigError
 from transformer.heads import ClassificationHead, RegressionHead, SimilarityHead, SpanHead
 
@@ -228,12 +228,12 @@ class Spans(TextTask):
         if all(references):
             return {}
         doubts = [row["no_answer"] for row in predictions]
-        found = span_metrics.best_no_answer_threshold(references, answers, doubts, self.config.language)
+        found = answer_metrics.best_no_answer_threshold(references, answers, doubts, self.config.language)
         return {"no_answer_threshold": found}
 
     def scores(self, examples, predictions, no_answer_threshold=None):
         answers = _said(predictions, no_answer_threshold)
-        return span_metrics.span_scores(self._references(examples), answers, self.config.language)
+        return answer_metrics.span_scores(self._references(examples), answers, self.config.language)
 
     def report(self, examples, predictions, train=(), no_answer_threshold=None):
         questions, contexts = ([getattr(example, name) for example in examples] for name in ("question", "context"))
@@ -268,7 +268,7 @@ def _said(predictions, no_answer_threshold):
     answers = [row["answer"] for row in predictions]
     if no_answer_threshold is None:
         return answers
-    return span_metrics.apply_no_answer_threshold(answers, [row["no_answer"] for row in predictions], no_answer_threshold)
+    return answer_metrics.apply_no_answer_threshold(answers, [row["no_answer"] for row in predictions], no_answer_threshold)
 
 
 def _place(window, question):

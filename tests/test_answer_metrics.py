@@ -2,7 +2,13 @@
 
 import pytest
 
-from transformer.span_metrics import apply_no_answer_threshold, best_no_answer_threshold, span_matches, span_scores
+from transformer.answer_metrics import (
+    apply_no_answer_threshold,
+    best_no_answer_threshold,
+    commonest_answers,
+    span_matches,
+    span_scores,
+)
 
 
 @pytest.mark.parametrize(("answers", "prediction", "expected"), [
@@ -58,3 +64,11 @@ def test_the_threshold_of_no_answer():
     assert best_no_answer_threshold([["cat"], ["dog"], []], predictions[:3], [-3.0, 1.0, 2.0]) == 1.0
     lowest = best_no_answer_threshold([[], []], ["fox", "owl"], [-2.0, -1.0])
     assert lowest < -2.0 and apply_no_answer_threshold(["fox", "owl"], [-2.0, -1.0], lowest) == ["", ""]
+
+
+def test_the_commonest_answer_of_a_kind():
+    answers, kinds = ["park", "yes", "no", "no", "school", "park", "no"], ["where", "is", "is", "is", "where", "where", "is"]
+    assert commonest_answers(answers, kinds, ["is", "where", "why"]) == ["no", "park", "no"]
+    assert commonest_answers(["b", "a"], ["", ""], [""] * 2) == ["b", "b"]
+    with pytest.raises(ValueError):
+        commonest_answers(["a", "b"], [""], [""])

@@ -71,6 +71,23 @@ def span_matches(references, predictions, language=""):
     return matches
 
 
+def commonest_answers(answers, answer_kinds, kinds):
+    """The predictions that a model of answers must beat: for every question the commonest training answer of its kind.
+
+    Args:
+        answers: list of str, at least one, those of the training data. answer_kinds: list of str, their questions' kinds.
+        kinds: list of str, of the questions to be answered.
+
+    Returns:
+        list of str, one for each of `kinds`; of equally common answers the first; where training has no question of the kind,
+        the commonest of all.
+    """
+    counts, overall = collections.defaultdict(collections.Counter), collections.Counter(answers)
+    for answer, kind in zip(answers, answer_kinds, strict=True):
+        counts[kind][answer] += 1
+    return [counts.get(kind, overall).most_common(1)[0][0] for kind in kinds]
+
+
 def apply_no_answer_threshold(predictions, no_answer_scores, threshold):
     """Predictions with "" in place of those whose score of "no answer" is above the threshold.
 
