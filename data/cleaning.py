@@ -8,6 +8,7 @@ import re
 import unicodedata
 
 from data.config import DataConfig
+from data.questions import QAPair
 from data.report import Log
 from transformer.config import base_language
 
@@ -31,6 +32,9 @@ _HELD_OUT = {"train": ("validation", "test"), "validation": ("test",), "test": (
 def clean(splits, config: DataConfig):
     """Cleans {"train": pairs, "validation": pairs, "test": pairs}.
 
+    Args:
+        splits: lists of (source, target) or QAPair. config: the options.
+
     Returns:
         The splits, of which the training pairs are cleaned, and the report: {split: {"pairs_in", "pairs_out", "reasons":
         {reason: {"action", "count", "examples"}}}}. An example begins with the number of its pair in the split.
@@ -39,17 +43,16 @@ def clean(splits, config: DataConfig):
     for split, pairs in splits.items():
         log, action = logs[split], "repaired" if split == "train" else "kept"
         repaired[split] = [
-            tuple(_repaired(text, number, action, log) if config.clean else text for text in pair)
-            for number, pair in enumerate(pairs, 1)
+            _repaired(pair, number, action, log) if config.clean else pair for number, pair in enumerate(pairs, 1)
         ]
     kept = []
     for split, pairs in repaired.items():
         log, action, seen = logs[split], "dropped" if split == "train" else "kept", set()
-        others = {name: {source for source, _ in repaired[name]} for name in _HELD_OUT[split]}
+        others = {name: {pair[0] for pair in repaired[name]} for name in _HELD_OUT[split]}
         for number, pair in enumerate(pairs, 1):
             reason = why_drop(pair, config) or (config.clean and why_repeated(pair, seen, others))
             if reason:
-                log.count(reason, action, number, " ||| ".join(pair))
+                log.count(reason, action, number, " ||| ".join(pair[:2]))
             elif split == "train":
                 kept.append(pair)
             seen.add(pair)
@@ -60,14 +63,17 @@ def clean(splits, config: DataConfig):
     }
 
 
-def _repaired(text, number, action, log):
-    """The text repaired, each kind of repair counted."""
-    for reason, repair in REPAIRS.items():
-        better = repair(text)
-        if better != text:
-            log.count(reason, action, number, text)
-            text = better
-    return text
+def _repaired(pair, number, action, log):
+    """The pair with its source and target repaired, each kind of repair counted."""
+    texts = []
+    for text in pair[:2]:
+        for reason, repair in REPAIRS.items():
+            better = repair(text)
+            if better != text:
+                log.count(reason, action, number, text)
+                text = better
+        texts.append(text)
+    return pair._replace(source=texts[0], target=texts[1]) if isinstance(pair, QAPair) else tuple(texts)
 
 
 def repair_unicode(text):
@@ -95,22 +101,22 @@ REPAIRS = {
 
 def why_drop(pair, config):
     """The reason why a pair teaches nothing, or ""."""
-    source, target = pair
+    source, target = texts = pair[:2]
     if not source.strip() or not target.strip():
         return "empty"
     if not config.clean:
         return ""
-    if not all(any(map(str.isalnum, text)) for text in pair):
+    if not all(any(map(str.isalnum, text)) for text in texts):
         return "no letter or digit"
     different_languages = config.source_language and config.source_language != config.target_language
     # A short copy is a name or a number, which is the same in both languages; a long one was not translated.
     if different_languages and source == target and len(source.split()) > 3:
         return "copy of the source"
-    lengths = sorted(len(text.encode("utf-8")) for text in pair)
-    # A few bytes more or less say nothing: "Hi." and its longest translation are both right.
-    if lengths[1] > config.max_length_ratio * max(lengths[0], 10):
+    lengths = sorted(len(text.encode("utf-8")) for text in texts)
+    # A few bytes more or less say nothing: "Hi." and its longest translation are both right. An answer may be one word.
+    if not isinstance(pair, QAPair) and lengths[1] > config.max_length_ratio * max(lengths[0], 10):
         return "length ratio"
-    for text, language in zip(pair, (config.source_language, config.target_language)):
+    for text, language in zip(texts, (config.source_language, config.target_language)):
         if wrong_script(text, language):
             return "wrong script"
     return ""

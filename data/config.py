@@ -13,7 +13,7 @@ class DataError(ValueError):
 class DataConfig:
     """One kind of source is chosen: a built-in corpus, parallel files, files of examples, or a TFDS data set."""
 
-    corpus: str = option("", "built-in corpus", choices=("", "reverse", "phrasebook_en_de", "phrasebook_en_zh"))
+    corpus: str = option("", "built-in corpus", choices=("", "reverse", "phrasebook_en_de", "phrasebook_en_zh", "stories"))
     corpus_size: int = option(50000, "training pairs drawn from the built-in corpus", minimum=1)
     data_dir: str = option("", "folder that the file names below are relative to")
     source_train: tuple = option((), "files or globs of source texts, one a line, .gz too, comma-separated")
@@ -22,7 +22,8 @@ class DataConfig:
     target_validation: tuple = option((), "its translations")
     source_test: tuple = option((), "the same for the test")
     target_test: tuple = option((), "its translations")
-    examples_train: tuple = option((), "files of pairs instead: .tsv, .csv or .jsonl, .gz too")
+    examples_train: tuple = option((), "files of pairs instead: .tsv, .csv or .jsonl; of questions: SQuAD's .json, bAbI's "
+                                   ".txt; .gz too")
     examples_validation: tuple = option((), "the same for validation")
     examples_test: tuple = option((), "the same for the test")
     source_column: str = option("source", "name of the source's column, or its number from 1 in a file without header")

@@ -124,6 +124,15 @@ def _csv_rows(path, lines):
     return rows
 
 
+def is_jsonl(path):
+    """Whether the first line of a .json file is an object by itself, and not all of SQuAD's form, which has "data"."""
+    try:
+        first = json.loads("".join(read_lines(path)[:1]))
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(first, dict) and "data" not in first
+
+
 def read_jsonl(path):
     """The objects of a file of JSON lines, .gz or not: a list of (number of the line, dict).
 

@@ -23,6 +23,7 @@ import transformer.tokenizer
 from data.batches import Packing, Pairs, pack
 from data.cleaning import clean
 from data.config import DataConfig, DataError
+from data.questions import QAPair
 from data.sources import SPLITS, input_files, load_examples, source_kind
 from transformer.config import TokenizerConfig
 from transformer.tokenizer import load_tokenizer, load_tokenizers, save_tokenizers, train_tokenizer
@@ -75,11 +76,15 @@ class Split(Pairs):
 
     def texts(self, count=None):
         """The texts in their original order: a list of sources and a list of targets; `count` pairs spread evenly."""
-        with open(self.folder / f"{self.name}.jsonl", encoding="utf-8") as file:
-            pairs = [json.loads(line) for line in file]
+        pairs = self.pairs()
         count = len(pairs) if count is None else min(count, len(pairs))
         pairs = [pairs[n * len(pairs) // count] for n in range(count)]
-        return [source for source, _ in pairs], [target for _, target in pairs]
+        return [pair.source for pair in pairs], [pair.target for pair in pairs]
+
+    def pairs(self):
+        """The pairs in their original order: a list of QAPair, of which those that are no questions have no kind."""
+        with open(self.folder / f"{self.name}.jsonl", encoding="utf-8") as file:
+            return [QAPair(*row[:3], *map(tuple, row[3:])) for row in map(json.loads, file)]
 
     def _load(self, name):
         return np.load(self.folder / f"{self.name}.{name}.npy", mmap_mode="r")
@@ -195,7 +200,7 @@ def make_tokenizers(pairs, config):
         source = load_tokenizer(config.source_tokenizer)
         return source, load_tokenizer(config.target_tokenizer) if config.target_tokenizer else source
     if config.joint_vocabulary:
-        joint = train_tokenizer((text for pair in pairs for text in pair), config)
+        joint = train_tokenizer((text for pair in pairs for text in pair[:2]), config)
         return joint, joint
     return tuple(train_tokenizer((pair[side] for pair in pairs), config) for side in (0, 1))
 
@@ -209,7 +214,7 @@ def _write_split(folder, name, pairs, source, target, data, report):
     fits = ~too_long.any(axis=1)
     for side, long in zip(("source", "target"), too_long.T):
         if long.any():
-            examples = [f"{n + 1}: {' ||| '.join(pairs[n])[:160]}" for n in np.nonzero(long)[0][:5]]
+            examples = [f"{n + 1}: {' ||| '.join(pairs[n][:2])[:160]}" for n in np.nonzero(long)[0][:5]]
             action = {"train": "dropped", "validation": "no loss", "test": "kept"}[name]
             found = {"action": action, "count": int(long.sum()), "examples": examples}
             report["reasons"][f"{side} too long (tokens)"] = found
@@ -256,7 +261,7 @@ def changed_texts(texts, tokenizer):
 
 
 def _report_changed(pairs, tokenizer, report):
-    if changed := changed_texts([target for _, target in pairs], tokenizer):
+    if changed := changed_texts([pair[1] for pair in pairs], tokenizer):
         reason = "target that the tokenizer cannot write (see --normalization)"
         report["reasons"][reason] = {"action": "kept", "count": len(changed), "examples": changed[:5]}
 

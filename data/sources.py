@@ -1,6 +1,7 @@
-"""Where sentence pairs come from: built-in corpora, parallel files, TSV or JSONL files, TFDS data sets.
+"""Where sentence pairs come from: built-in corpora, parallel files, files of examples, TFDS data sets.
 
-`load_examples(config)` gives {"train": [(source, target), ...], "validation": [...], "test": [...]}.
+`load_examples(config)` gives {"train": [(source, target), ...], "validation": [...], "test": [...]}. The pairs of questions
+are data.questions.QAPair.
 """
 
 import hashlib
@@ -9,6 +10,8 @@ import os
 
 from data.config import DataConfig, DataError
 from data.files import check_columns, is_text, read_lines, read_rows, resolve
+from data.questions import QAPair, context_of, holds_questions, pair_of, read_questions
+from data.squad import questions_of
 
 SPLITS = ("train", "validation", "test")
 
@@ -17,8 +20,8 @@ def load_examples(config: DataConfig):
     """Loads the pairs of text that the configuration names.
 
     Returns:
-        {"train", "validation", "test"} -> lists of (source, target). A split that is not given is taken from the
-        training data by a hash of the source text: the same text always goes to the same split.
+        {"train", "validation", "test"} -> lists of (source, target), or of QAPair. A split that is not given is taken from
+        the training data by a hash of the source text (of a question's context): the same text always goes to the same split.
 
     Raises:
         DataError: no source or several are named, a file is missing, broken or misaligned.
@@ -33,13 +36,23 @@ def load_examples(config: DataConfig):
     else:
         load = _load_parallel if kind == "source_train" else _load_example_files
         splits = {split: load(config, split) for split in SPLITS}
-    splits = complete_splits(splits, config.validation_share, config.test_share)
+    splits = complete_splits(splits, config.validation_share, config.test_share, text=_split_text)
     for split in SPLITS:
         if not splits[split]:
             raise DataError(f"every split needs pairs. Received: none for {split}. Name its files, or use a larger share.")
     if config.lowercase:
-        splits = {split: [(s.lower(), t.lower()) for s, t in pairs] for split, pairs in splits.items()}
+        splits = {split: list(map(_lowercase, pairs)) for split, pairs in splits.items()}
     return splits
+
+
+def _split_text(pair):
+    return context_of(pair.source) if isinstance(pair, QAPair) else pair[0]
+
+
+def _lowercase(pair):
+    if isinstance(pair, QAPair):
+        return QAPair(pair.source.lower(), pair.target.lower(), pair.kind, tuple(map(str.lower, pair.others)))
+    return tuple(map(str.lower, pair))
 
 
 # The flags of each kind of source; the first says that it is this kind.
@@ -101,6 +114,9 @@ def _joined(lists):
 def _load_example_files(config, split):
     flag, columns, pairs = f"examples_{split}", _columns(config), []
     for path in resolve(getattr(config, flag), config.data_dir, flag):
+        if holds_questions(path):
+            pairs += read_questions(path)
+            continue
         for number, pair in read_rows(path, flag, columns):
             if not all(map(is_text, pair)):
                 raise DataError(f"a row must have source and target, which are text. Received: {path}, line {number}: {pair}.")
@@ -149,7 +165,10 @@ def _load_tfds(config):
 
     builder, columns = tfds_builder(config), _columns(config)
     features = builder.info.features
-    if list(columns.values()) == ["source", "target"]:
+    default = list(columns.values()) == ["source", "target"]
+    if default and {"question", "context", "answers"} <= set(features):
+        return _question_splits(tfds_rows(builder), f"TFDS {config.tfds}")
+    if default:
         columns = dict(zip(columns, builder.info.supervised_keys or features))
     check_columns(f"TFDS {config.tfds}", columns, features)
     kinds = {column: features[column] for column in columns.values()}
@@ -157,6 +176,12 @@ def _load_tfds(config):
         raise DataError(f"--source_column and --target_column must be text. Received: {kinds} of TFDS {config.tfds}.")
     return {split: [tuple(row[column].decode("utf-8") for column in kinds) for row in rows]
             for split, rows in tfds_rows(builder).items()}  # fmt: skip
+
+
+def _question_splits(rows, where):
+    """Questions as SQuAD has them; its validation data is that of published scores, and the test where there is none."""
+    splits = {split: list(map(pair_of, questions_of(found, f"{where} {split}"))) for split, found in rows.items()}
+    return splits if splits["test"] else {**splits, "validation": [], "test": splits["validation"]}
 
 
 def complete_splits(splits, validation_share, test_share, text=operator.itemgetter(0)):

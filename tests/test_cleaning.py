@@ -4,6 +4,7 @@ import pytest
 
 from data.cleaning import clean, wrong_script
 from data.config import DataConfig
+from data.questions import QAPair
 
 CONFIG = DataConfig(corpus="reverse", source_language="en", target_language="de")
 
@@ -50,6 +51,13 @@ def test_reasons_to_drop(pair, reason):
     assert pairs == [("good", "gut")]
     assert reasons[reason]["count"] == 1 and reasons[reason]["action"] == "dropped"
     assert reasons[reason]["examples"][0].startswith("2: ")
+
+
+def test_a_question_keeps_what_it_is_scored_by_and_its_answer_may_be_short():
+    pair = QAPair(f"question: who?  context: {'long ' * 90}", "M\u0308ax", "people", ("Ma\u0308xchen",))
+    pairs, reasons = cleaned([pair, pair._replace(target=" ")])
+    assert pairs == [pair._replace(source=f"question: who? context: {'long ' * 90}".strip(), target="M̈ax")]
+    assert isinstance(pairs[0], QAPair) and reasons["empty"]["count"] == 1 and "length ratio" not in reasons
 
 
 def test_names_numbers_and_short_copies_stay():

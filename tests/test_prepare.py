@@ -9,6 +9,7 @@ import pytest
 from data import prepare as module
 from data.config import DataConfig, DataError
 from data.prepare import cache_key, encode_pairs, make_tokenizers, prepare
+from data.questions import QAPair
 from transformer.config import TokenizerConfig
 from transformer.tokenizer import CharacterTokenizer
 
@@ -34,6 +35,19 @@ def test_ids_and_texts_are_what_was_read(tmp_path):
         assert ids[-1] == 3 and prepared.source_tokenizer.decode([ids]) == [split.texts()[0][n]]
         assert split.texts()[1][n] == split.texts()[0][n][::-1]
     assert (split.source_lengths == np.diff(split.source_offsets)).all() and split.target_lengths.sum() == len(split.target_ids)
+
+
+def test_what_questions_are_scored_by_is_kept(tmp_path, monkeypatch):
+    pairs = [QAPair(f"question: {n}? context: {n} x", f"{n}", "numbers", ("x",) * (n % 3)) for n in range(40)]
+    monkeypatch.setattr(module, "load_examples", lambda config: {"train": pairs, "validation": pairs[:2], "test": pairs[:5]})
+    prepared = prepare(dataclasses.replace(DATA, clean=False), CHARACTERS, tmp_path)
+    assert prepared.splits["train"].pairs() == pairs and prepared.splits["test"].pairs() == pairs[:5]
+    assert prepared.splits["test"].texts() == ([pair.source for pair in pairs[:5]], list("01234"))
+
+
+def test_pairs_of_text_have_no_kind(tmp_path):
+    pair = prepare(DATA, CHARACTERS, tmp_path).splits["test"].pairs()[0]
+    assert pair == QAPair(pair.source, pair.source[::-1]) and pair.references == (pair.target,)
 
 
 def test_a_second_run_finds_the_cache(tmp_path, monkeypatch):

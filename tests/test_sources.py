@@ -1,11 +1,13 @@
 """Pairs from files and data sets as a user has them, and an error for each way in which they can be wrong."""
 
+import gzip
 import json
 
 import pytest
 
 from data.config import DataConfig, DataError
 from data.prepare import cache_key
+from data.questions import QAPair, context_of
 from data.sources import complete_splits, load_examples
 from tests.test_files import lines, write
 from transformer.config import TokenizerConfig
@@ -108,6 +110,68 @@ def test_a_tfds_data_set_that_is_no_text(tmp_path):
         load_examples(DataConfig(tfds="toy", tfds_data_dir=str(tmp_path), source_column="text", target_column="label"))
 
 
+SQUAD = {"version": "v2.0", "data": [{"paragraphs": [{"context": f"The {n} Broncos won.", "qas": [
+    {"id": f"{n}a", "question": "Who WON?",
+     "answers": [{"text": "Broncos", "answer_start": 6}, {"text": f"The {n} Broncos", "answer_start": 0}]},
+    {"id": f"{n}b", "question": "Who lost?", "is_impossible": True, "answers": []},
+]} for n in range(30)]}]}  # fmt: skip
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+def test_squad_files_as_pairs(tmp_path, indent):
+    (tmp_path / "train.json.gz").write_bytes(gzip.compress(json.dumps(SQUAD, indent=indent).encode()))
+    config = DataConfig(examples_train=(str(tmp_path / "train.json.gz"),), lowercase=True, validation_share=0.2, test_share=0.2)
+    splits = load_examples(config)
+    pairs = sorted(pair for split in splits.values() for pair in split if " 7 " in pair.source)
+    assert pairs == [
+        QAPair("question: who lost? context: the 7 broncos won.", "unanswerable", "unanswerable"),
+        QAPair("question: who won? context: the 7 broncos won.", "broncos", "answerable", ("the 7 broncos",)),
+    ]
+    # Questions about the same context stay together.
+    contexts = [{context_of(pair.source) for pair in split} for split in splits.values()]
+    assert sum(map(len, contexts)) == 30 == len(set().union(*contexts))
+
+
+def test_babi_files_as_pairs(tmp_path):
+    for split in ("train", "valid", "test"):
+        write(tmp_path / f"qa1_x_{split}.txt", "1 Ann went home.\n2 Where is Ann?\thome\t1\n")
+    files = {f"examples_{split}": (f"qa1*{split[:5]}*.txt",) for split in ("train", "validation", "test")}
+    pairs = [QAPair("question: Where is Ann? context: Ann went home.", "home", "qa1_x")]
+    assert load_examples(DataConfig(data_dir=str(tmp_path), **files)) == {"train": pairs, "validation": pairs, "test": pairs}
+
+
+def test_a_json_file_may_have_an_object_a_line(tmp_path):
+    write(tmp_path / "a.json", lines(json.dumps({"source": source, "target": target}) for source, target in PAIRS))
+    path = (str(tmp_path / "a.json"),)
+    assert load_examples(DataConfig(examples_train=path, examples_validation=path, examples_test=path))["test"] == PAIRS
+
+
+def test_a_tfds_data_set_of_questions(tmp_path):
+    """TFDS's squad has no test data: the validation data, of which scores are published, is it."""
+    import tensorflow as tf
+    import tensorflow_datasets as tfds
+
+    features = tfds.features.FeaturesDict({
+        "id": tf.string, "context": tfds.features.Text(), "question": tfds.features.Text(),
+        "answers": tfds.features.Sequence({"text": tfds.features.Text(), "answer_start": tf.int32}),
+    })  # fmt: skip
+
+    def dataset(answers):
+        rows = [(f"q{n}", f"Who? {n}", f"é Ann and Bo {n}") for n in range(30)]
+        columns = {name: [row[n] for row in rows] for n, name in enumerate(("id", "question", "context"))}
+        columns["answers"] = {"text": [answers] * 30, "answer_start": [[2, 10]] * 30}
+        return tf.data.Dataset.from_tensor_slices(columns)
+
+    tfds.dataset_builders.TfDataBuilder(
+        name="toy_squad", version="1.0.0", data_dir=str(tmp_path), description="x", features=features,
+        split_datasets={"train": dataset(["Ann", "Ann"]), "validation": dataset(["Ann", "Bo"])},
+    ).download_and_prepare()  # fmt: skip
+    splits = load_examples(DataConfig(tfds="toy_squad", tfds_data_dir=str(tmp_path), validation_share=0.2))
+    assert len(splits["train"]) + len(splits["validation"]) == 30 == len(splits["test"])
+    assert {(pair.target, pair.others) for pair in splits["train"]} == {("Ann", ())}
+    assert QAPair("question: Who? 3 context: é Ann and Bo 3", "Ann", "answerable", ("Bo",)) in splits["test"]
+
+
 def example_file(folder, name, content):
     path = folder / name
     path.write_bytes(content)
@@ -121,6 +185,9 @@ def example_file(folder, name, content):
         ("a.tsv", b"one\ttwo\n\nthree\n", r"must have source and target.*Received: .*a.tsv, line 3: \['three', None\]"),
         ("a.jsonl", b'{"s": "x", "t": null}\n', "must have source and target, which are text"),
         ("a.jsonl", b'{"s": "x", "t": "half \\ud83d"}\n', "which are text. Received: .*line 1"),
+        ("a.json", b'{"data": [', "a file must be JSON. Received: .*a.json"),
+        ("a.json", b'[{"s": "x", "t": "y"}]', "must have SQuAD's form.*TypeError"),
+        ("a.txt", b"just text\n", "must have bAbI's form.*Received: .*a.txt, line 1: 'just text'. If it has columns"),
         ("a.tsv", b"", "every split needs pairs. Received: none for train"),
     ],
 )

@@ -1,0 +1,99 @@
+"""Questions with written answers: SQuAD's and bAbI's files as pairs of text, by hand and of the real data."""
+
+import collections
+import gzip
+
+import pytest
+
+from data.config import DataError
+from data.questions import QAPair, context_of, pair_of, read_babi, read_questions, source_of
+from data.squad import Question
+
+KIND = "qa9_two-things"
+BABI = """\
+1 Ann went to the park.
+2 Bo took the map.
+3 Where is Ann? \tpark\t1
+4 Ann went home.
+5 What does Bo carry?\tmap,pen\t2 4
+1 Bo is thirsty.
+
+2 Where will bo go?\tkitchen\t1
+"""
+
+
+def test_source_and_context():
+    source = source_of(" Who won? ", "The Broncos.\n")
+    assert source == "question: Who won? context: The Broncos." and context_of(source) == "The Broncos."
+
+
+@pytest.mark.parametrize(
+    "answers, target, kind, others",
+    [
+        (((19, "the Broncos"), (23, "Broncos"), (19, "the Broncos")), "the Broncos", "answerable", ("Broncos",)),
+        (((0, " "), (-1, "1977")), "1977", "answerable", ()),
+        ((), "unanswerable", "unanswerable", ()),
+    ],
+)
+def test_answers_of_a_question(answers, target, kind, others):
+    pair = pair_of(Question("1", "Who?", "Text.", answers))
+    assert pair == QAPair("question: Who? context: Text.", target, kind, others)
+    assert pair.references == (target, *others)
+
+
+def test_babi_by_hand(tmp_path):
+    path = tmp_path / f"{KIND}_train.txt.gz"
+    with gzip.open(path, "wt") as file:
+        file.write(BABI)
+    assert read_questions(path) == [
+        QAPair("question: Where is Ann? context: Ann went to the park. Bo took the map.", "park", KIND),
+        QAPair("question: What does Bo carry? context: Ann went to the park. Bo took the map. Ann went home.", "map,pen", KIND),
+        QAPair("question: Where will bo go? context: Bo is thirsty.", "kitchen", KIND),
+    ]
+
+
+@pytest.mark.parametrize(
+    "text, line",
+    [
+        ("Ann went home.\n", "1: 'Ann went home.'"),
+        ("1 Ann went home.\n3 Where is Ann?\thome\t1\n", r"2: '3 Where is Ann\?"),
+        ("2 Ann went home.\n", "1: '2 Ann"),
+        ("1 Ann went home.\n2\n", "2: '2'"),
+        ("1 Ann went home.\n² Bo\n", "2: '² Bo'"),
+        (f"{'9' * 5000} Ann\n", "1: '999"),
+    ],
+)
+def test_other_text_is_not_babi(tmp_path, text, line):
+    (tmp_path / "a.txt").write_text(text, encoding="utf-8")
+    with pytest.raises(DataError, match=f"must have bAbI's form.*Received: .*a.txt, line {line}.*name it .tsv"):
+        read_babi(tmp_path / "a.txt")
+
+
+def test_the_real_babi(shared):
+    for path in sorted((shared / "babi").glob("*.txt")):
+        pairs = read_questions(path)
+        assert len(pairs) == 1000 and all(pair.target and pair.source.isprintable() for pair in pairs), path
+        assert {pair.kind for pair in pairs} == {path.stem.rpartition("_")[0]}
+    first, second, *_ = read_questions(shared / "babi" / "qa8_lists-sets_test.txt")
+    context = "Mary got the milk there. John moved to the bedroom."
+    assert first == QAPair(f"question: What is Mary carrying? context: {context}", "milk", "qa8_lists-sets")
+    assert context_of(second.source).startswith(context)
+
+
+@pytest.mark.parametrize("name, questions, more", [("cmrc2018/dev", 3219, {0, 1, 2}), ("cmrc2018/trial", 1002, {0}),
+                                                   ("xquad/en", 1190, {0}), ("xquad/zh", 1190, {0})])  # fmt: skip
+def test_real_questions(shared, name, questions, more):
+    pairs = read_questions(shared / f"{name}.json")
+    assert len(pairs) == questions and collections.Counter(pair.kind for pair in pairs) == {"answerable": questions}
+    assert {len(pair.others) for pair in pairs} == more
+    assert all(len(set(pair.references)) == len(pair.references) for pair in pairs)
+
+
+def test_the_first_real_questions(shared):
+    first = {name: read_questions(shared / f"{name}.json")[0] for name in ("xquad/en", "cmrc2018/dev")}
+    assert first["xquad/en"].source.startswith(
+        "question: How many points did the Panthers defense surrender? context: The Panthers defense gave up just 308 points, "
+    )
+    assert first["xquad/en"].target == "308"
+    assert first["cmrc2018/dev"].source.startswith("question: 《战国无双3》是由哪两个公司合作开发的？ context: ")
+    assert first["cmrc2018/dev"].references == ("光荣和ω-force",)
