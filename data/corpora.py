@@ -4,6 +4,7 @@ import random
 
 from data.config import DataError
 from data.phrasebook import phrasebook
+from data.stories import stories
 
 ALPHABET = "abcdefghijklmnopqrst"
 HELD_OUT = 1000
@@ -35,4 +36,5 @@ CORPORA = {
     "reverse": reverse,
     "phrasebook_en_de": phrasebook("german"),
     "phrasebook_en_zh": phrasebook("chinese"),
+    "stories": stories,
 }
