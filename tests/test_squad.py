@@ -3,11 +3,12 @@
 import gzip
 import json
 
+import numpy as np
 import pytest
 
 from data.config import DataError
 from data.report import Log
-from data.squad import Question, check_questions, question_of, read_squad
+from data.squad import Question, check_questions, question_of, questions_of, read_squad
 
 CONTEXT = "The Panthers lost; the Broncos won."
 
@@ -72,3 +73,9 @@ def test_broken_files(tmp_path, text, message):
     (tmp_path / "a.json").write_text(text)
     with pytest.raises(DataError, match=message):
         read_squad(tmp_path / "a.json")
+
+
+def test_rows_of_a_data_set_hold_bytes_and_arrays():
+    answers = {"text": np.array([b"\xc3\xa9 Bo"], dtype=object), "answer_start": np.array([4], dtype="int32")}
+    rows = [{"id": b"v", "question": b"who?", "context": "Ann é Bo".encode(), "answers": answers, "title": b"x"}]
+    assert list(questions_of(rows, "TFDS x test")) == [Question("v", "who?", "Ann é Bo", ((4, "é Bo"),), "TFDS x test:v")]
