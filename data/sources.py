@@ -82,7 +82,11 @@ def source_kind(config, kinds=KINDS):
 
 
 def input_files(config):
-    """The paths of all files that the configuration names, those of a prepared TFDS data set included."""
+    """The paths of all files that are read, those of a prepared TFDS data set and of a corpus of Python source included."""
+    if config.corpus == "docstrings":
+        from data.installed import python_files
+
+        return [path for _, path in python_files()]
     if config.tfds:
         folder = tfds_builder(config).data_path
         return sorted(os.path.join(folder, name) for name in os.listdir(folder))

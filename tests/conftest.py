@@ -18,3 +18,14 @@ def shared():
     if not folder.is_dir():
         pytest.skip("needs the real data sets in ../shared/data")
     return folder
+
+
+@pytest.fixture
+def python_library(monkeypatch):
+    """Corpora of installed Python source read a part of the standard library: it takes a second."""
+    from data import installed
+
+    monkeypatch.setattr(installed, "DISTRIBUTIONS", ())
+    files = [(name, path) for name, path in installed.python_files() if "/" not in name and name < "k"]
+    for module in ("docstrings",):
+        monkeypatch.setattr(f"data.{module}.python_files", lambda: files)

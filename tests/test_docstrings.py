@@ -1,0 +1,161 @@
+"""Pairs of a made-up file word for word, the filters one by one, and what a corpus of installed source owes its user."""
+
+import configparser
+import pathlib
+
+import pytest
+from packaging.requirements import Requirement
+
+from data import installed
+from data.config import DataConfig
+from data.docstrings import MOST_WORDS, docstrings, is_sentence, pairs, prose
+from data.installed import divide, documented, python_files
+from data.sources import input_files
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+BODY = "Words that say what is done with what is given, so many that from them a sentence can be made which says it all."
+WRITTEN = b'''"""Tools for lists of numbers.
+
+All of them take any iterable, read it once and from left to right, and leave it as it was found; none of them has
+an option, and none needs any other module.
+"""
+
+class Adder:
+    """Adds numbers as they come.
+
+    Parameters
+    ----------
+    start : int
+        What the sum begins with, before the first of the numbers has come.
+    limit : int, optional
+        The sum never grows larger.
+
+    Examples
+    --------
+    >>> Adder(3).add(4)
+    7
+    """
+
+    async def add(self, number):
+        r"""Adds ``number``, if there is one.
+
+        See :meth:`~Adder.total` for the sum. It is found by::
+
+            adder.add(7)
+
+        .. versionadded:: 2.1
+            Numbers.
+
+        Args:
+            number: what is added to the sum, an integer or a float, or `None`.
+        Returns:
+            The new sum.
+        Raises:
+            ValueError: it is none.
+        """
+'''
+PAIRS = [
+    ("All of them take any iterable, read it once and from left to right, and leave it as it was found; none of them has an "
+     "option, and none needs any other module.", "Tools for lists of numbers."),
+    ("Parameters: start : int What the sum begins with, before the first of the numbers has come. limit : int, optional The sum "
+     "never grows larger.", "Adds numbers as they come."),
+    ("See Adder.total for the sum. It is found by: Args: number: what is added to the sum, an integer or a float, or None. "
+     "Returns: The new sum.", "Adds number, if there is one."),
+]  # fmt: skip
+
+
+def source(docstring):
+    """A file whose only definition has this docstring."""
+    return f'def f():\n    """{docstring}"""\n'.encode()
+
+
+def test_a_made_up_file():
+    assert list(pairs(WRITTEN)) == PAIRS
+
+
+def test_the_kept_example():
+    assert list(pairs(source(f"Say what it does.\n\n{BODY}"))) == [(BODY, "Say what it does.")]
+
+
+@pytest.mark.parametrize(
+    "docstring",
+    [
+        f"Say what it does.\n{BODY}",
+        f"Say what it does\nin two lines.\n\n{BODY}",
+        "Say what it does.",
+        f"Say what it does.\n\n{BODY[:60]}",
+        f"Say it.\n\n{BODY}",
+        f"{'Say ' * 26}it.\n\n{BODY}",
+        f"A Title\n\n{BODY}",
+        f"Say what it does.\n\nWe say what it does here. {BODY}",
+        f"Say what it does.\n\n{BODY} Für alle.",
+        f"Say what it does.\n\n>>> f()\n{BODY}",
+    ],
+)
+def test_a_docstring_that_is_left_out(docstring):
+    assert not list(pairs(source(docstring)))
+
+
+def test_a_long_body_is_cut():
+    (text, _), = pairs(source(f"Say what it does.\n\n{BODY * 9}"))
+    assert text.split() == (BODY * 9).split()[:MOST_WORDS]
+
+
+@pytest.mark.parametrize("line", ["f(x) -> y.", "Return f(x).", "Set x = 3.", ".. note:: Read it.", "return it.", "Wait for it...",
+                                  "See https://python.org.", "Return no stop", "Return. Or\nnot."])  # fmt: skip
+def test_what_is_no_sentence(line):
+    assert not is_sentence(line)
+    assert is_sentence("Return x, y's sum and (if there is one) z.")
+
+
+def test_prose_of_markdown_and_of_sections_without_blank_lines():
+    text = "Uses `x`.\n\n```python\nx = 1\n\ny = 2\n```\n\nExamples:\n  f(x)\nReturns:\n  All.\n\nSee Also\n--------\ng\n\nNotes\n-----\nNone."
+    assert prose(text) == "Uses x. Returns: All. Notes: None."
+
+
+def test_a_file_that_cannot_be_parsed_has_no_docstrings():
+    assert not list(documented(b'"""Python 2."""\nprint "x"\n', (object,)))
+    assert not list(documented(b'"""A zero \x00 byte."""', (object,)))
+
+
+def test_files_are_the_library_s_and_those_of_requirements():
+    names = [name for name, _ in python_files()]
+    assert len(set(names)) == len(names) and names[0] == "__future__.py"
+    assert {"ast.py", "email/message.py", "keras/src/layers/layer.py", "sklearn/base.py"} <= set(names)
+    assert not [name for name in names if name.startswith("test/") or "site-packages" in name or ".." in name]
+    parser = configparser.ConfigParser()
+    parser.read(ROOT / "setup.cfg", encoding="utf-8")
+    lines = parser["options"]["install_requires"].split("\n")
+    assert {*installed.DISTRIBUTIONS} <= {Requirement(line).name for line in lines if line and not line.startswith("#")}
+
+
+def test_files_of_one_split_and_no_text_twice():
+    long = " ".join(f"w{n}" for n in range(40))
+    examples = [(f"{n % 200}.py", f"source {n} {n * n} {n - 7} {n + 9}", f"target {n}") for n in range(4000)]
+    splits = divide([*examples, *examples], 10**6, seed=1)
+    assert sorted(sum(splits.values(), [])) == sorted(example[1:] for example in examples)
+    assert all(60 <= len(splits[name]) <= 500 for name in ("validation", "test"))
+    files = {example[1:]: example[0] for example in examples}
+    found = [{files[pair] for pair in pairs} for pairs in splits.values()]
+    assert sum(map(len, found)) == len(set.union(*found)) == 200
+    test_file, train_file = (files[splits[name][0]] for name in ("test", "train"))
+    copied = divide([*examples, (test_file, long, "first"), (train_file, long + " w", "second")], 10**6, seed=1)
+    assert (long, "first") in copied["test"] and (long + " w", "second") not in copied["train"]
+    assert divide(examples, 100, seed=1)["train"] == splits["train"][:100] != divide(examples, 100, seed=2)["train"]
+    assert divide(examples, 100, seed=2)["test"] == splits["test"]
+
+
+def test_the_library_s_docstrings(python_library):
+    splits = docstrings(100, seed=1)
+    assert splits == docstrings(100, seed=1)
+    assert len(splits["train"]) == 100 and splits["validation"] and splits["test"]
+    found = [pair for split in splits.values() for pair in split]
+    assert len({text for pair in found for text in pair}) == 2 * len(found)
+    assert all(text == " ".join(text.split()) for pair in found for text in pair)
+    assert all(20 <= len(source.split()) <= MOST_WORDS and is_sentence(target) for source, target in found)
+
+
+def test_the_files_that_are_read_are_part_of_the_data(monkeypatch):
+    monkeypatch.setattr(installed, "DISTRIBUTIONS", ("ftfy",))
+    assert input_files(DataConfig(corpus="docstrings")) == [path for _, path in python_files()]
+    assert not input_files(DataConfig(corpus="reverse"))
