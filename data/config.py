@@ -13,8 +13,8 @@ class DataError(ValueError):
 class DataConfig:
     """One kind of source is chosen: a built-in corpus, parallel files, files of examples, or a TFDS data set."""
 
-    corpus: str = option("", "built-in corpus; docstrings are read from the Python source that is installed",
-                         choices=("", "reverse", "phrasebook_en_de", "phrasebook_en_zh", "stories", "docstrings"))
+    corpus: str = option("", "built-in corpus; docstrings and functions are read from the Python source that is installed",
+                         choices=("", "reverse", "phrasebook_en_de", "phrasebook_en_zh", "stories", "docstrings", "functions"))
     corpus_size: int = option(50000, "training pairs drawn from the built-in corpus", minimum=1)
     data_dir: str = option("", "folder that the file names below are relative to")
     source_train: tuple = option((), "files or globs of source texts, one a line, .gz too, comma-separated")

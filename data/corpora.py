@@ -4,6 +4,7 @@ import random
 
 from data.config import DataError
 from data.docstrings import docstrings
+from data.functions import functions
 from data.phrasebook import phrasebook
 from data.stories import stories
 
@@ -39,4 +40,5 @@ CORPORA = {
     "phrasebook_en_zh": phrasebook("chinese"),
     "stories": stories,
     "docstrings": docstrings,
+    "functions": functions,
 }

@@ -83,7 +83,7 @@ def source_kind(config, kinds=KINDS):
 
 def input_files(config):
     """The paths of all files that are read, those of a prepared TFDS data set and of a corpus of Python source included."""
-    if config.corpus == "docstrings":
+    if config.corpus in ("docstrings", "functions"):
         from data.installed import python_files
 
         return [path for _, path in python_files()]
