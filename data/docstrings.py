@@ -74,7 +74,7 @@ def is_sentence(text):
 def prose(text):
     """The text of a docstring without code: its paragraphs and the descriptions of its parameters, in one line.
 
-    >>> prose("Sorts :class:`list` objects::\\n\\n    sort(x)\\n\\nParameters\\n----------\\nx : list\\n\\n>>> sort([2, 1])\\n[1, 2]")
+    >>> prose("Sorts :class:`list` objects::\\n\\n    sort(x)\\n\\nParameters\\n----------\\nx : list\\n\\n>>> sort(x)")
     'Sorts list objects: Parameters: x : list'
 
     Args:

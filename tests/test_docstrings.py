@@ -55,10 +55,10 @@ class Adder:
         """
 '''
 PAIRS = [
-    ("All of them take any iterable, read it once and from left to right, and leave it as it was found; none of them has an "
-     "option, and none needs any other module.", "Tools for lists of numbers."),
-    ("Parameters: start : int What the sum begins with, before the first of the numbers has come. limit : int, optional The sum "
-     "never grows larger.", "Adds numbers as they come."),
+    ("All of them take any iterable, read it once and from left to right, and leave it as it was found; none of them has "
+     "an option, and none needs any other module.", "Tools for lists of numbers."),
+    ("Parameters: start : int What the sum begins with, before the first of the numbers has come. limit : int, optional The "
+     "sum never grows larger.", "Adds numbers as they come."),
     ("See Adder.total for the sum. It is found by: Args: number: what is added to the sum, an integer or a float, or None. "
      "Returns: The new sum.", "Adds number, if there is one."),
 ]  # fmt: skip
@@ -101,15 +101,16 @@ def test_a_long_body_is_cut():
     assert text.split() == (BODY * 9).split()[:MOST_WORDS]
 
 
-@pytest.mark.parametrize("line", ["f(x) -> y.", "Return f(x).", "Set x = 3.", ".. note:: Read it.", "return it.", "Wait for it...",
-                                  "See https://python.org.", "Return no stop", "Return. Or\nnot."])  # fmt: skip
+@pytest.mark.parametrize("line", ["f(x) -> y.", "Return f(x).", "Set x = 3.", ".. note:: Read it.", "return it.",
+                                  "Wait for it...", "See https://python.org.", "Return no stop", "Return. Or\nnot."])  # fmt: skip
 def test_what_is_no_sentence(line):
     assert not is_sentence(line)
     assert is_sentence("Return x, y's sum and (if there is one) z.")
 
 
 def test_prose_of_markdown_and_of_sections_without_blank_lines():
-    text = "Uses `x`.\n\n```python\nx = 1\n\ny = 2\n```\n\nExamples:\n  f(x)\nReturns:\n  All.\n\nSee Also\n--------\ng\n\nNotes\n-----\nNone."
+    text = "Uses `x`.\n\n```python\nx = 1\n\ny = 2\n```\n\nExamples:\n  f(x)\nReturns:\n  All.\n\n"
+    text += "See Also\n--------\ng\n\nNotes\n-----\nNone."
     assert prose(text) == "Uses x. Returns: All. Notes: None."
 
 
