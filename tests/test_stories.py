@@ -10,7 +10,7 @@ from data.config import DataError
 from data.corpora import CORPORA
 from data.questions import QAPair
 from data.stories import KINDS, LANDMARKS, MEN, PLACES, THINGS, WOMEN, World, stories, story
-from transformer.metrics import commonest_answers
+from transformer.answer_metrics import commonest_answers
 
 SENTENCE = re.compile(r"(?:(Then|Later|After that) )?(\w+)(?: and (\w+))? (.+)")
 EVENTS = {
