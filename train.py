@@ -35,11 +35,14 @@ def run(model, tokenizer, training, decoding, data, flag_values):
     from data.report import format_report
     from transformer.checkpoints import check_run
     from transformer.metrics import bleu_metric
+    from transformer.tasks import TASKS
 
     # What is wrong is said now, not after the preparation or the training.
     if training.initial_run:
         model, tokenizer = continued(training.initial_run, model, flag_values)
     bleu_metric(data.target_language)
+    written = TASKS[data.task].metrics if training.eval_decode else ()
+    training = training.judged_by([*written, "loss", "accuracy"], data.task)
     check_run(folder, sections(tokenizer, training, decoding, data))
     model.check_lengths(data.max_source_length, data.max_target_length)
     prepared = prepare(data, tokenizer, folder.parent / ".prepared")
@@ -145,15 +148,18 @@ def validation_of(configs, prepared, transformer):
     from data.batches import evaluation_batches
     from transformer.evaluation import Validation
     from transformer.generation import Generator
+    from transformer.tasks import TASKS
 
     model, _, training, _, data = configs
     split, tokenizers = prepared.splits["validation"], (prepared.source_tokenizer, prepared.target_tokenizer)
     model.check_lengths(*split.packing.shapes.ravel().tolist())
-    batches, texts = evaluation_batches(split, training.max_tokens), split.texts(training.eval_decode)
+    batches, pairs = evaluation_batches(split, training.max_tokens), split.pairs(training.eval_decode)
 
     def validation(decoding):
-        generator = Generator(transformer, *tokenizers, decoding, data.max_source_length)
-        return Validation(transformer, batches, generator, texts, data.target_language)
+        generator = Generator(
+            transformer, *tokenizers, decoding, data.max_source_length, in_pieces=not data.cuts_sources
+        )
+        return Validation(transformer, batches, generator, pairs, TASKS[data.task], data.target_language)
 
     return validation
 
@@ -183,18 +189,19 @@ def finish(folder, configs, prepared, trainee, progress, validation):
     """Chooses the weights, saves model.keras, and scores it on the test set."""
     from transformer.checkpoints import save_model
     from transformer.evaluation import evaluate_generator, peak_memory_gib, samples_text, scores_table, write_results
+    from transformer.tasks import TASKS
     from transformer.training import choose_weights
 
     _, _, training, decoding, data = configs
     validation = validation(decoding)
     chosen = choose_weights(trainee, training, folder, validation)
     save_model(trainee.model, folder)
-    sources, references = prepared.splits["test"].texts()
-    scores, outputs = evaluate_generator(validation.translate, sources, references, data.target_language)
+    test, known = prepared.splits["test"].pairs(), prepared.splits["train"].pairs()
+    scores, outputs = evaluate_generator(validation.write, test, TASKS[data.task], data.target_language, known)
     scores |= {"weights": chosen, "parameters": trainee.model.count_params(), "peak_memory_gib": peak_memory_gib()}
     scores |= progress.summary()
-    write_results(folder, scores, sources, references, outputs)
-    print(f"\n{samples_text(sources, references, outputs)}\n\ntest scores ({folder}/scores.json)\n{scores_table(scores)}")
+    write_results(folder, scores, test, outputs)
+    print(f"\n{samples_text(test, outputs)}\n\ntest scores ({folder}/scores.json)\n{scores_table(scores)}")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import re
 import unicodedata
 
 from data.config import DataConfig
-from data.questions import QAPair
+from data.pairs import Pair
 from data.report import Log
 from transformer.config import base_language
 
@@ -33,7 +33,7 @@ def clean(splits, config: DataConfig):
     """Cleans {"train": pairs, "validation": pairs, "test": pairs}.
 
     Args:
-        splits: lists of (source, target) or QAPair. config: the options.
+        splits: lists of (source, target) or Pair. config: the options.
 
     Returns:
         The splits, of which the training pairs are cleaned, and the report: {split: {"pairs_in", "pairs_out", "reasons":
@@ -43,7 +43,7 @@ def clean(splits, config: DataConfig):
     for split, pairs in splits.items():
         log, action = logs[split], "repaired" if split == "train" else "kept"
         repaired[split] = [
-            _repaired(pair, number, action, log) if config.clean else pair for number, pair in enumerate(pairs, 1)
+            _repaired(pair, number, action, log, config.task) if config.clean else pair for number, pair in enumerate(pairs, 1)
         ]
     kept = []
     for split, pairs in repaired.items():
@@ -63,17 +63,17 @@ def clean(splits, config: DataConfig):
     }
 
 
-def _repaired(pair, number, action, log):
+def _repaired(pair, number, action, log, task):
     """The pair with its source and target repaired, each kind of repair counted."""
-    texts = []
+    texts, repairs = [], {reason: repair for reason, repair in REPAIRS.items() if task != "code" or reason != "spaces"}
     for text in pair[:2]:
-        for reason, repair in REPAIRS.items():
+        for reason, repair in repairs.items():
             better = repair(text)
             if better != text:
                 log.count(reason, action, number, text)
                 text = better
         texts.append(text)
-    return pair._replace(source=texts[0], target=texts[1]) if isinstance(pair, QAPair) else tuple(texts)
+    return pair._replace(source=texts[0], target=texts[1]) if isinstance(pair, Pair) else tuple(texts)
 
 
 def repair_unicode(text):
@@ -106,15 +106,15 @@ def why_drop(pair, config):
         return "empty"
     if not config.clean:
         return ""
-    if not all(any(map(str.isalnum, text)) for text in texts):
+    if config.task != "code" and not all(any(map(str.isalnum, text)) for text in texts):
         return "no letter or digit"
     different_languages = config.source_language and config.source_language != config.target_language
     # A short copy is a name or a number, which is the same in both languages; a long one was not translated.
     if different_languages and source == target and len(source.split()) > 3:
         return "copy of the source"
     lengths = sorted(len(text.encode("utf-8")) for text in texts)
-    # A few bytes more or less say nothing: "Hi." and its longest translation are both right. An answer may be one word.
-    if not isinstance(pair, QAPair) and lengths[1] > config.max_length_ratio * max(lengths[0], 10):
+    # A few bytes more or less say nothing: "Hi." and its longest translation are both right. A summary or an answer may be short.
+    if config.task == "translation" and lengths[1] > config.max_length_ratio * max(lengths[0], 10):
         return "length ratio"
     for text, language in zip(texts, (config.source_language, config.target_language)):
         if wrong_script(text, language):

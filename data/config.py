@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from transformer.config import ConfigError, check_options, option
+from transformer.config import WRITING_TASKS, ConfigError, check_options, option
 
 
 class DataError(ValueError):
@@ -13,6 +13,7 @@ class DataError(ValueError):
 class DataConfig:
     """One kind of source is chosen: a built-in corpus, parallel files, files of examples, or a TFDS data set."""
 
+    task: str = option("translation", "what the target is of the source: how it is cleaned, cut and scored", choices=WRITING_TASKS)
     corpus: str = option("", "built-in corpus; docstrings and functions are read from the Python source that is installed",
                          choices=("", "reverse", "phrasebook_en_de", "phrasebook_en_zh", "stories", "docstrings", "functions"))
     corpus_size: int = option(50000, "training pairs drawn from the built-in corpus", minimum=1)
@@ -38,13 +39,19 @@ class DataConfig:
     target_language: str = option("", "the same for the target")
     lowercase: bool = option(False, "lowercase all text")
     clean: bool = option(True, "repair training text, drop pairs that teach nothing; see data_report.json")
-    max_length_ratio: float = option(9.0, "drop training pairs with one side this many times longer than the other",
+    max_length_ratio: float = option(9.0, "for translation: drop training pairs with one side this many times longer",
                                      minimum=1.0)
-    max_source_length: int = option(128, "drop longer training pairs (tokens); longer input is cut in pieces", minimum=4)
+    max_source_length: int = option(128, "longest source in tokens; translation drops longer training pairs and reads longer "
+                                    "input in pieces, the other tasks cut their ends off", minimum=4)
     max_target_length: int = option(128, "drop longer training pairs (tokens)", minimum=4)
 
     def __post_init__(self):
         check_options(self)
+
+    @property
+    def cuts_sources(self):
+        """Whether a source that is too long loses its end; a translation must have all of it."""
+        return self.task != "translation"
 
 
 @dataclasses.dataclass(frozen=True)

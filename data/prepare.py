@@ -11,6 +11,7 @@ import hashlib
 import importlib.metadata
 import itertools
 import json
+import operator
 import os
 import pathlib
 import shutil
@@ -23,7 +24,7 @@ import transformer.tokenizer
 from data.batches import Packing, Pairs, pack
 from data.cleaning import clean
 from data.config import DataConfig, DataError
-from data.questions import QAPair
+from data.pairs import Pair
 from data.sources import SPLITS, input_files, load_examples, source_kind
 from transformer.config import TokenizerConfig
 from transformer.tokenizer import load_tokenizer, load_tokenizers, save_tokenizers, train_tokenizer
@@ -76,15 +77,15 @@ class Split(Pairs):
 
     def texts(self, count=None):
         """The texts in their original order: a list of sources and a list of targets; `count` pairs spread evenly."""
-        pairs = self.pairs()
-        count = len(pairs) if count is None else min(count, len(pairs))
-        pairs = [pairs[n * len(pairs) // count] for n in range(count)]
+        pairs = self.pairs(count)
         return [pair.source for pair in pairs], [pair.target for pair in pairs]
 
-    def pairs(self):
-        """The pairs in their original order: a list of QAPair, of which those that are no questions have no kind."""
+    def pairs(self, count=None):
+        """The pairs in their original order, a list of Pair; `count` of them spread evenly."""
         with open(self.folder / f"{self.name}.jsonl", encoding="utf-8") as file:
-            return [QAPair(*row[:3], *map(tuple, row[3:])) for row in map(json.loads, file)]
+            pairs = [Pair(*row[:3], *map(tuple, row[3:])) for row in map(json.loads, file)]
+        count = len(pairs) if count is None else min(count, len(pairs))
+        return [pairs[n * len(pairs) // count] for n in range(count)]
 
     def _load(self, name):
         return np.load(self.folder / f"{self.name}.{name}.npy", mmap_mode="r")
@@ -206,62 +207,67 @@ def make_tokenizers(pairs, config):
 
 
 def _write_split(folder, name, pairs, source, target, data, report):
-    """Tokenises pairs and writes texts and ids. Pairs that are too long are left out and reported, but for the texts of
+    """Tokenises pairs and writes texts and ids. Pairs that are too long are cut or left out and reported, but for the texts of
     validation and test."""
-    limits = data.max_source_length, data.max_target_length
-    encoded, lengths = encode_pairs(pairs, source, target, *limits)
-    too_long = lengths > limits
-    fits = ~too_long.any(axis=1)
-    for side, long in zip(("source", "target"), too_long.T):
+    encoded, fits, lengths = encode_pairs(pairs, source, target, data)
+    for side, limit, counts in zip(("source", "target"), (data.max_source_length, data.max_target_length), lengths.T):
+        long = counts > limit
         if long.any():
             examples = [f"{n + 1}: {' ||| '.join(pairs[n][:2])[:160]}" for n in np.nonzero(long)[0][:5]]
-            action = {"train": "dropped", "validation": "no loss", "test": "kept"}[name]
-            found = {"action": action, "count": int(long.sum()), "examples": examples}
-            report["reasons"][f"{side} too long (tokens)"] = found
+            action, reason = {"train": "dropped", "validation": "no loss", "test": "kept"}[name], f"{side} too long (tokens)"
+            if side == "source" and data.cuts_sources:
+                action, reason = "cut", f"{reason}, by {1 - limit / counts[long].mean():.0%} on average"
+            report["reasons"][reason] = {"action": action, "count": int(long.sum()), "examples": examples}
     if name != "test" and not fits.any():
         raise DataError(f"every split needs pairs. Received: none for {name} after cleaning. Use a larger --max_source_length.")
     if name == "train":
         pairs = list(itertools.compress(pairs, fits))
         report["pairs_out"] = len(pairs)
     else:
-        _report_changed(pairs, target, report)
+        _report_changed(pairs, target, data, report)
     with open(folder / f"{name}.jsonl", "w", encoding="utf-8") as file:
         file.writelines(json.dumps(pair, ensure_ascii=False) + "\n" for pair in pairs)
     for array in ("source_ids", "source_offsets", "target_ids", "target_offsets"):
         np.save(folder / f"{name}.{array}.npy", getattr(encoded, array))
 
 
-def encode_pairs(pairs, source, target, max_source_length, max_target_length):
+def encode_pairs(pairs, source, target, data):
     """Pairs of texts as ids, without those that are too long.
 
     Args:
-        pairs: list of (source, target) texts. source, target: tokenizers. max_source_length, max_target_length: in tokens,
-            the end token included.
+        pairs: list of (source, target) texts. source, target: tokenizers. data: a DataConfig: the longest source and target
+            in tokens, the end token included, and whether a longer source is cut.
 
     Returns:
-        EncodedPairs of those that fit, and the lengths of all: int64 (n, 2), source and target.
+        EncodedPairs of those that fit; which do, bool (n,); and the lengths of all as they were, int64 (n, 2), source and target.
     """
     ids = [_encode(tokenizer, [pair[side] for pair in pairs]) for side, tokenizer in enumerate((source, target))]
     lengths = np.stack([np.diff(offsets) for _, offsets in ids], axis=1)
-    fits = (lengths <= (max_source_length, max_target_length)).all(axis=1)
+    limits = np.array([data.max_source_length, data.max_target_length])
+    kept = np.minimum(lengths, (limits[0], np.inf)).astype(np.int64) if data.cuts_sources else lengths
+    fits = (kept <= limits).all(axis=1)
     arrays = []
-    for (flat, _), counts in zip(ids, lengths.T):
-        arrays += [flat[np.repeat(fits, counts)], np.concatenate([[0], np.cumsum(counts[fits])])]
-    return EncodedPairs(*arrays, source.pad_id, target.pad_id, target.bos_id), lengths
+    for (flat, offsets), counts, most in zip(ids, lengths.T, kept.T):
+        place, number = np.arange(len(flat)) - np.repeat(offsets[:-1], counts), np.repeat(np.arange(len(pairs)), counts)
+        # The first tokens, and the last, which is the end token.
+        chosen = fits[number] & ((place < most[number] - 1) | (place == counts[number] - 1))
+        arrays += [flat[chosen], np.concatenate([[0], np.cumsum(most[fits])])]
+    return EncodedPairs(*arrays, source.pad_id, target.pad_id, target.bos_id), fits, lengths
 
 
-def changed_texts(texts, tokenizer):
+def changed_texts(texts, tokenizer, data):
     """Texts that a tokenizer cannot write, NUMBER: TEXT -> WHAT IT WRITES: NFKC, for one, makes the full-width marks of Chinese
-    ASCII."""
+    ASCII. White space counts in code alone."""
+    same = operator.eq if data.task == "code" else lambda text, back: text.split() == back.split()
     return [
         f"{number}: {text[:80]} -> {back[:80]}"
         for number, (text, back) in enumerate(zip(texts, tokenizer.decode(tokenizer.encode(texts))), 1)
-        if back.split() != text.split()
+        if not same(text, back)
     ]
 
 
-def _report_changed(pairs, tokenizer, report):
-    if changed := changed_texts([pair[1] for pair in pairs], tokenizer):
+def _report_changed(pairs, tokenizer, data, report):
+    if changed := changed_texts([pair[1] for pair in pairs], tokenizer, data):
         reason = "target that the tokenizer cannot write (see --normalization)"
         report["reasons"][reason] = {"action": "kept", "count": len(changed), "examples": changed[:5]}
 

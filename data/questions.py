@@ -2,27 +2,13 @@
 
 import os
 import re
-from typing import NamedTuple
 
 from data.config import DataError
 from data.files import is_jsonl, read_lines
+from data.pairs import Pair
 from data.squad import read_squad
 
-UNANSWERABLE = "unanswerable"
-
-
-class QAPair(NamedTuple):
-    """A pair of texts, and the kind of the question and further accepted answers, by which predictions are scored."""
-
-    source: str
-    target: str
-    kind: str = ""
-    others: tuple = ()
-
-    @property
-    def references(self):
-        """All accepted answers."""
-        return self.target, *self.others
+UNANSWERABLE = "unanswerable"  # as transformer.tasks knows it
 
 
 def source_of(question, context):
@@ -49,7 +35,7 @@ def read_questions(path):
     """The questions of a file, .gz or not: in SQuAD's form (.json) or bAbI's (.txt).
 
     Returns:
-        list of QAPair.
+        list of Pair.
 
     Raises:
         DataError: the file cannot be read or has another form.
@@ -58,14 +44,14 @@ def read_questions(path):
 
 
 def pair_of(question):
-    """The QAPair of a data.squad.Question; the target is its first answer.
+    """The Pair of a data.squad.Question; the target is its first answer.
 
     Its kind is "answerable" or "unanswerable", which is also the target of a question without answer.
     """
     answers = tuple(dict.fromkeys(text for _, text in question.answers if text.strip()))
     target, *others = answers or (UNANSWERABLE,)
     kind = "answerable" if answers else UNANSWERABLE
-    return QAPair(source_of(question.question, question.context), target, kind, tuple(others))
+    return Pair(source_of(question.question, question.context), target, kind, tuple(others))
 
 
 def read_babi(path):
@@ -75,7 +61,7 @@ def read_babi(path):
     A story ends where the number is 1 again. A question's context is all sentences of its story before it.
 
     Returns:
-        list of QAPair; their kind is the file's name without "_train", "_valid" or "_test".
+        list of Pair; their kind is the file's name without "_train", "_valid" or "_test".
 
     Raises:
         DataError: the file cannot be read or has another form.
@@ -96,7 +82,7 @@ def read_babi(path):
         if last == 1:
             story = []
         if answer:
-            pairs.append(QAPair(source_of(text, " ".join(story)), answer[0], kind))
+            pairs.append(Pair(source_of(text, " ".join(story)), answer[0], kind))
         else:
             story.append(text)
     return pairs

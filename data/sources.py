@@ -1,7 +1,7 @@
 """Where sentence pairs come from: built-in corpora, parallel files, files of examples, TFDS data sets.
 
 `load_examples(config)` gives {"train": [(source, target), ...], "validation": [...], "test": [...]}. The pairs of questions
-are data.questions.QAPair.
+are data.questions.Pair.
 """
 
 import hashlib
@@ -10,7 +10,8 @@ import os
 
 from data.config import DataConfig, DataError
 from data.files import check_columns, is_text, read_lines, read_rows, resolve
-from data.questions import QAPair, context_of, holds_questions, pair_of, read_questions
+from data.pairs import Pair
+from data.questions import context_of, holds_questions, pair_of, read_questions
 from data.squad import questions_of
 
 SPLITS = ("train", "validation", "test")
@@ -20,7 +21,7 @@ def load_examples(config: DataConfig):
     """Loads the pairs of text that the configuration names.
 
     Returns:
-        {"train", "validation", "test"} -> lists of (source, target), or of QAPair. A split that is not given is taken from
+        {"train", "validation", "test"} -> lists of (source, target), or of Pair. A split that is not given is taken from
         the training data by a hash of the source text (of a question's context): the same text always goes to the same split.
 
     Raises:
@@ -41,17 +42,18 @@ def load_examples(config: DataConfig):
         if not splits[split]:
             raise DataError(f"every split needs pairs. Received: none for {split}. Name its files, or use a larger share.")
     if config.lowercase:
-        splits = {split: list(map(_lowercase, pairs)) for split, pairs in splits.items()}
+        splits = {split: list(map(lowercase, pairs)) for split, pairs in splits.items()}
     return splits
 
 
 def _split_text(pair):
-    return context_of(pair.source) if isinstance(pair, QAPair) else pair[0]
+    return context_of(pair.source) if isinstance(pair, Pair) else pair[0]
 
 
-def _lowercase(pair):
-    if isinstance(pair, QAPair):
-        return QAPair(pair.source.lower(), pair.target.lower(), pair.kind, tuple(map(str.lower, pair.others)))
+def lowercase(pair):
+    """A pair in lower case, with all its accepted targets."""
+    if isinstance(pair, Pair):
+        return Pair(pair.source.lower(), pair.target.lower(), pair.kind, tuple(map(str.lower, pair.others)))
     return tuple(map(str.lower, pair))
 
 
@@ -116,16 +118,32 @@ def _joined(lists):
 
 
 def _load_example_files(config, split):
-    flag, columns, pairs = f"examples_{split}", _columns(config), []
+    flag, pairs = f"examples_{split}", []
     for path in resolve(getattr(config, flag), config.data_dir, flag):
-        if holds_questions(path):
-            pairs += read_questions(path)
-            continue
-        for number, pair in read_rows(path, flag, columns):
-            if not all(map(is_text, pair)):
-                raise DataError(f"a row must have source and target, which are text. Received: {path}, line {number}: {pair}.")
-            pairs.append(tuple(pair))
+        pairs += read_examples(path, flag, _columns(config))
     return pairs
+
+
+def read_examples(path, flag="examples", columns=None):
+    """The pairs of a file of examples: rows with columns (.tsv, .csv, .jsonl), or questions (SQuAD's .json, bAbI's .txt).
+
+    Args:
+        path: the file, .gz or not. flag: that named it, for the message. columns: {flag: column} of source and target;
+            default: "source" and "target".
+
+    Returns:
+        list of (source, target), or of Pair.
+
+    Raises:
+        DataError: the file cannot be read or has another form; the message names the line.
+    """
+    if holds_questions(path):
+        return read_questions(path)
+    pairs = read_rows(path, flag, columns or {"source_column": "source", "target_column": "target"})
+    for number, pair in pairs:
+        if not all(map(is_text, pair)):
+            raise DataError(f"a row must have source and target, which are text. Received: {path}, line {number}: {pair}.")
+    return [tuple(pair) for _, pair in pairs]
 
 
 def _columns(config):

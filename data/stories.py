@@ -13,8 +13,9 @@ import itertools
 import random
 
 from data.config import DataError
+from data.pairs import Pair
 from data.phrasebook import HELD_OUT, split_of
-from data.questions import QAPair, source_of
+from data.questions import source_of
 
 WOMEN = "Amina Clara Greta Ingrid Lucia Noemi Paula Selma".split()
 MEN = "Boris Diego Felix Hassan Jonas Kofi Matteo Viktor".split()
@@ -43,7 +44,7 @@ def stories(size, seed):
         size: training pairs, at most a million; 1,000 more are made for validation and test each.
 
     Returns:
-        {"train", "validation", "test"} -> lists of QAPair; no source stands twice.
+        {"train", "validation", "test"} -> lists of Pair; no source stands twice.
 
     Raises:
         DataError: the size is too large.
@@ -61,7 +62,7 @@ def stories(size, seed):
 
 
 def story(generator, kind, split):
-    """A QAPair: a story of one of KINDS with a cast of a split."""
+    """A Pair: a story of one of KINDS with a cast of a split."""
     tell, wanted = KINDS[kind][0], generator.choice(KINDS[kind][1])
     names, sizes = (LANDMARKS, range(3, 14)) if tell is position else (WOMEN + MEN, range(2, 5))
     cast = generator.sample(names, generator.choice(sizes))
@@ -71,7 +72,7 @@ def story(generator, kind, split):
     while not (told := tell(generator, cast, wanted)):
         pass
     sentences, question, answer = told
-    return QAPair(source_of(question, " ".join(sentences)), answer, kind)
+    return Pair(source_of(question, " ".join(sentences)), answer, kind)
 
 
 class World:

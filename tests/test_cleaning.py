@@ -1,10 +1,12 @@
 """Every repair and every reason to drop a pair, on a pair made for it, and the report."""
 
+import dataclasses
+
 import pytest
 
 from data.cleaning import clean, wrong_script
 from data.config import DataConfig
-from data.questions import QAPair
+from data.pairs import Pair
 
 CONFIG = DataConfig(corpus="reverse", source_language="en", target_language="de")
 
@@ -54,10 +56,10 @@ def test_reasons_to_drop(pair, reason):
 
 
 def test_a_question_keeps_what_it_is_scored_by_and_its_answer_may_be_short():
-    pair = QAPair(f"question: who?  context: {'long ' * 90}", "M\u0308ax", "people", ("Ma\u0308xchen",))
-    pairs, reasons = cleaned([pair, pair._replace(target=" ")])
+    pair = Pair(f"question: who?  context: {'long ' * 90}", "M\u0308ax", "people", ("Ma\u0308xchen",))
+    pairs, reasons = cleaned([pair, pair._replace(target=" ")], dataclasses.replace(CONFIG, task="question_answering"))
     assert pairs == [pair._replace(source=f"question: who? context: {'long ' * 90}".strip(), target="M̈ax")]
-    assert isinstance(pairs[0], QAPair) and reasons["empty"]["count"] == 1 and "length ratio" not in reasons
+    assert isinstance(pairs[0], Pair) and reasons["empty"]["count"] == 1 and "length ratio" not in reasons
 
 
 def test_names_numbers_and_short_copies_stay():

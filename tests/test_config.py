@@ -34,9 +34,6 @@ MESSAGES = [
      "Use --keep_checkpoints=9."),
     (TrainingConfig, dict(weight_decay=0.1), "weight_decay needs optimizer='adamw'. "
      "Received: optimizer='adam', weight_decay=0.1. Use --weight_decay=0 or --optimizer=adamw."),
-    (TrainingConfig, dict(eval_decode=0),
-     "keep_best_metric='bleu' needs decoded validation examples. Received: eval_decode=0. "
-     "Use --eval_decode=200 or --keep_best_metric=loss."),
     (TokenizerConfig, dict(vocab_size=7), "vocab_size must be at least 8. Received: 7."),
     (DecodingConfig, dict(n_best=4, beam_size=2),
      "n_best must not exceed beam_size. Received: n_best=4, beam_size=2. Use --beam_size=4."),
@@ -115,3 +112,10 @@ def test_presets():
     assert sizes == {"tiny": [128, 256, 4, 2], "small": [256, 1024, 4, 3],
                      "base": [512, 2048, 8, 6], "big": [1024, 4096, 16, 6]}
     assert [ModelConfig(**PRESETS[name]).dropout for name in ("base", "big")] == [0.1, 0.3]
+
+
+def test_the_best_weights_are_judged_by_a_metric_of_the_task():
+    assert TrainingConfig().judged_by(["rougeL", "loss"], "summarization").keep_best_metric == "rougeL"
+    assert TrainingConfig(keep_best_metric="loss").judged_by(["rougeL", "loss"], "summarization").keep_best_metric == "loss"
+    with pytest.raises(ConfigError, match="must be one of rougeL, loss for task='summarization'. Received: 'bleu'"):
+        TrainingConfig(keep_best_metric="bleu").judged_by(["rougeL", "loss"], "summarization")

@@ -8,8 +8,8 @@ import pytest
 
 from data import prepare as module
 from data.config import DataConfig, DataError
+from data.pairs import Pair
 from data.prepare import cache_key, encode_pairs, make_tokenizers, prepare
-from data.questions import QAPair
 from transformer.config import TokenizerConfig
 from transformer.tokenizer import CharacterTokenizer
 
@@ -38,7 +38,7 @@ def test_ids_and_texts_are_what_was_read(tmp_path):
 
 
 def test_what_questions_are_scored_by_is_kept(tmp_path, monkeypatch):
-    pairs = [QAPair(f"question: {n}? context: {n} x", f"{n}", "numbers", ("x",) * (n % 3)) for n in range(40)]
+    pairs = [Pair(f"question: {n}? context: {n} x", f"{n}", "numbers", ("x",) * (n % 3)) for n in range(40)]
     monkeypatch.setattr(module, "load_examples", lambda config: {"train": pairs, "validation": pairs[:2], "test": pairs[:5]})
     prepared = prepare(dataclasses.replace(DATA, clean=False), CHARACTERS, tmp_path)
     assert prepared.splits["train"].pairs() == pairs and prepared.splits["test"].pairs() == pairs[:5]
@@ -47,7 +47,7 @@ def test_what_questions_are_scored_by_is_kept(tmp_path, monkeypatch):
 
 def test_pairs_of_text_have_no_kind(tmp_path):
     pair = prepare(DATA, CHARACTERS, tmp_path).splits["test"].pairs()[0]
-    assert pair == QAPair(pair.source, pair.source[::-1]) and pair.references == (pair.target,)
+    assert pair == Pair(pair.source, pair.source[::-1]) and pair.references == (pair.target,)
 
 
 def test_a_second_run_finds_the_cache(tmp_path, monkeypatch):
@@ -128,8 +128,15 @@ def write_train(folder):
 
 def test_pairs_in_memory_without_those_that_are_too_long():
     letters, numbers = CharacterTokenizer("abc"), CharacterTokenizer("12")
-    pairs, lengths = encode_pairs([("ab", "1"), ("abc", "1"), ("c", "212"), ("b", "")], letters, numbers, 3, 3)
-    assert lengths.tolist() == [[3, 2], [4, 2], [2, 4], [2, 1]] and len(pairs) == 2
+    texts = [("ab", "1"), ("abc", "1"), ("c", "212"), ("b", "")]
+    pairs, fits, lengths = encode_pairs(texts, letters, numbers, DataConfig(max_source_length=4, max_target_length=4))
+    assert len(pairs) == 4 and fits.all()
+    limits = dataclasses.replace(DataConfig(), max_source_length=4, max_target_length=4)
+    pairs, fits, lengths = encode_pairs([("ab" * 2, "1"), *texts[1:]], letters, numbers, limits)
+    assert lengths.tolist() == [[5, 2], [4, 2], [2, 4], [2, 1]] and fits.tolist() == [False, True, True, True]
+    cut, fits, _ = encode_pairs([("ab" * 2, "1"), ("c", "2121")], letters, numbers, dataclasses.replace(limits, task="code"))
+    assert fits.tolist() == [True, False] and cut.source_ids.tolist() == [4, 5, 4, 3] and cut.target_ids.tolist() == [4, 3]
+    pairs, _, _ = encode_pairs([("ab", "1"), ("b", "")], letters, numbers, limits)
     assert pairs.source_ids.tolist() == [4, 5, 3, 5, 3] and pairs.source_offsets.tolist() == [0, 3, 5]
     assert pairs.target_ids.tolist() == [4, 3, 3] and pairs.target_lengths.tolist() == [2, 1]
     assert pairs.gather(1, (6, 4), [[1, 0]])[1].tolist() == [[3, 4, 3, 0]]

@@ -6,7 +6,8 @@ import gzip
 import pytest
 
 from data.config import DataError
-from data.questions import QAPair, context_of, pair_of, read_babi, read_questions, source_of
+from data.pairs import Pair
+from data.questions import context_of, pair_of, read_babi, read_questions, source_of
 from data.squad import Question
 
 KIND = "qa9_two-things"
@@ -37,7 +38,7 @@ def test_source_and_context():
 )
 def test_answers_of_a_question(answers, target, kind, others):
     pair = pair_of(Question("1", "Who?", "Text.", answers))
-    assert pair == QAPair("question: Who? context: Text.", target, kind, others)
+    assert pair == Pair("question: Who? context: Text.", target, kind, others)
     assert pair.references == (target, *others)
 
 
@@ -46,9 +47,9 @@ def test_babi_by_hand(tmp_path):
     with gzip.open(path, "wt") as file:
         file.write(BABI)
     assert read_questions(path) == [
-        QAPair("question: Where is Ann? context: Ann went to the park. Bo took the map.", "park", KIND),
-        QAPair("question: What does Bo carry? context: Ann went to the park. Bo took the map. Ann went home.", "map,pen", KIND),
-        QAPair("question: Where will bo go? context: Bo is thirsty.", "kitchen", KIND),
+        Pair("question: Where is Ann? context: Ann went to the park. Bo took the map.", "park", KIND),
+        Pair("question: What does Bo carry? context: Ann went to the park. Bo took the map. Ann went home.", "map,pen", KIND),
+        Pair("question: Where will bo go? context: Bo is thirsty.", "kitchen", KIND),
     ]
 
 
@@ -76,7 +77,7 @@ def test_the_real_babi(shared):
         assert {pair.kind for pair in pairs} == {path.stem.rpartition("_")[0]}
     first, second, *_ = read_questions(shared / "babi" / "qa8_lists-sets_test.txt")
     context = "Mary got the milk there. John moved to the bedroom."
-    assert first == QAPair(f"question: What is Mary carrying? context: {context}", "milk", "qa8_lists-sets")
+    assert first == Pair(f"question: What is Mary carrying? context: {context}", "milk", "qa8_lists-sets")
     assert context_of(second.source).startswith(context)
 
 

@@ -7,7 +7,8 @@ import pytest
 
 from data.config import DataConfig, DataError
 from data.prepare import cache_key
-from data.questions import QAPair, context_of
+from data.pairs import Pair
+from data.questions import context_of
 from data.sources import complete_splits, load_examples
 from tests.test_files import lines, write
 from transformer.config import TokenizerConfig
@@ -124,8 +125,8 @@ def test_squad_files_as_pairs(tmp_path, indent):
     splits = load_examples(config)
     pairs = sorted(pair for split in splits.values() for pair in split if " 7 " in pair.source)
     assert pairs == [
-        QAPair("question: who lost? context: the 7 broncos won.", "unanswerable", "unanswerable"),
-        QAPair("question: who won? context: the 7 broncos won.", "broncos", "answerable", ("the 7 broncos",)),
+        Pair("question: who lost? context: the 7 broncos won.", "unanswerable", "unanswerable"),
+        Pair("question: who won? context: the 7 broncos won.", "broncos", "answerable", ("the 7 broncos",)),
     ]
     # Questions about the same context stay together.
     contexts = [{context_of(pair.source) for pair in split} for split in splits.values()]
@@ -136,7 +137,7 @@ def test_babi_files_as_pairs(tmp_path):
     for split in ("train", "valid", "test"):
         write(tmp_path / f"qa1_x_{split}.txt", "1 Ann went home.\n2 Where is Ann?\thome\t1\n")
     files = {f"examples_{split}": (f"qa1*{split[:5]}*.txt",) for split in ("train", "validation", "test")}
-    pairs = [QAPair("question: Where is Ann? context: Ann went home.", "home", "qa1_x")]
+    pairs = [Pair("question: Where is Ann? context: Ann went home.", "home", "qa1_x")]
     assert load_examples(DataConfig(data_dir=str(tmp_path), **files)) == {"train": pairs, "validation": pairs, "test": pairs}
 
 
@@ -169,7 +170,7 @@ def test_a_tfds_data_set_of_questions(tmp_path):
     splits = load_examples(DataConfig(tfds="toy_squad", tfds_data_dir=str(tmp_path), validation_share=0.2))
     assert len(splits["train"]) + len(splits["validation"]) == 30 == len(splits["test"])
     assert {(pair.target, pair.others) for pair in splits["train"]} == {("Ann", ())}
-    assert QAPair("question: Who? 3 context: é Ann and Bo 3", "Ann", "answerable", ("Bo",)) in splits["test"]
+    assert Pair("question: Who? 3 context: é Ann and Bo 3", "Ann", "answerable", ("Bo",)) in splits["test"]
 
 
 def example_file(folder, name, content):

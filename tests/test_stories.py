@@ -8,7 +8,7 @@ import pytest
 
 from data.config import DataError
 from data.corpora import CORPORA
-from data.questions import QAPair
+from data.pairs import Pair
 from data.stories import KINDS, LANDMARKS, MEN, PLACES, THINGS, WOMEN, World, stories, story
 from transformer.answer_metrics import commonest_answers
 
@@ -181,7 +181,7 @@ def cast_of(pair):
 
 def test_no_cast_of_the_test_in_training_and_no_story_twice(splits):
     assert {split: len(pairs) for split, pairs in splits.items()} == {"train": 6000, "validation": 1000, "test": 1000}
-    assert all(isinstance(pair, QAPair) for pairs in splits.values() for pair in pairs)
+    assert all(isinstance(pair, Pair) for pairs in splits.values() for pair in pairs)
     assert len({pair.source for pairs in splits.values() for pair in pairs}) == 8000
     casts = {split: set(map(cast_of, pairs)) for split, pairs in splits.items()}
     assert not casts["test"] & (casts["train"] | casts["validation"]) and not casts["validation"] & casts["train"]

@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from data.pairs import Pair
 from transformer import checkpoints, training
 from transformer.callbacks import Count, NotFiniteError
 from transformer.config import ConfigError, ModelConfig, TrainingConfig
 from transformer.evaluation import Validation
 from transformer.losses import cross_entropy
 from transformer.model import Transformer
+from transformer.tasks import TASKS
 from transformer.training import (
     Progress, choose_weights, make_trainee, precision_warning, resume, set_precision, settle_jit, start_training,
     use_jit,
@@ -49,7 +51,8 @@ def dataset(start, stop, rows=4):
 
 
 def trainee_of(dropout=0.0, **options):
-    defaults = dict(learning_rate=0.01, schedule="constant", warmup_steps=0, train_steps=6, label_smoothing=0.1)
+    defaults = dict(learning_rate=0.01, schedule="constant", warmup_steps=0, train_steps=6, label_smoothing=0.1,
+                    keep_best_metric="bleu")  # fmt: skip
     defaults["adam_epsilon"] = 1e-4  # smaller, and rounding noise in a tiny gradient counts as much as a large one
     config = TrainingConfig(**{**defaults, "checkpoint_every": 2, "eval_every": 3, "log_every": 2, **options})
     set_precision(config.precision)
@@ -63,8 +66,8 @@ def weights(trainee):
     return np.concatenate([variable.numpy().ravel() for variable in trainee.model.trainable_variables])
 
 
-def validation_of(trainee, batches=None, translate=lambda texts: texts):
-    return Validation(trainee.model, batches or [batch_at(1000)], translate, (["a b c d"], ["a b c d"]), "")
+def validation_of(trainee, batches=None, write=lambda texts: texts):
+    return Validation(trainee.model, batches or [batch_at(1000)], write, [Pair("a b c d", "a b c d")], TASKS["translation"])
 
 
 def start(trainee, config, folder, **options):
@@ -200,7 +203,7 @@ def test_checkpoints_best_and_average(tmp_path):
     trainee, config = trainee_of(keep_checkpoints=2, average_checkpoints=2)
     scores = iter([["a b c d"], ["x"], ["x"], ["a b c d"]])  # the first validation is the best
     translate = lambda texts: next(scores)  # noqa: E731
-    progress, _ = start(trainee, config, tmp_path, evaluate=validation_of(trainee, translate=translate))
+    progress, _ = start(trainee, config, tmp_path, evaluate=validation_of(trainee, write=translate))
     assert (progress.best_step, progress.without_gain) == (3, 1)
     names = [path.name for path in checkpoints.list_checkpoints(tmp_path)]
     assert names == ["step-00000004.safetensors", "step-00000006.safetensors"]
@@ -213,7 +216,7 @@ def test_checkpoints_best_and_average(tmp_path):
 
 def test_early_stopping(tmp_path):
     trainee, config = trainee_of(early_stopping=1, eval_every=1)
-    progress, _ = start(trainee, config, tmp_path, evaluate=validation_of(trainee, translate=lambda texts: ["no"]))
+    progress, _ = start(trainee, config, tmp_path, evaluate=validation_of(trainee, write=lambda texts: ["no"]))
     assert progress.step == 2
     again, config = trainee_of(early_stopping=1, eval_every=1)
     assert start(again, config, tmp_path)[0].step == 2  # and stays stopped
@@ -227,7 +230,7 @@ def test_a_signal_during_a_validation_saves_after_it(tmp_path, number):
 
     trainee, config = trainee_of()
     before = signal.getsignal(number)
-    progress, stopped = start(trainee, config, tmp_path, evaluate=validation_of(trainee, translate=translate))
+    progress, stopped = start(trainee, config, tmp_path, evaluate=validation_of(trainee, write=translate))
     assert (progress.step, stopped) == (3, number) and signal.getsignal(number) is before
     assert [path.name for path in checkpoints.list_checkpoints(tmp_path)][-1] == "step-00000003.safetensors"
     assert checkpoints.read_checkpoint(checkpoints.list_checkpoints(tmp_path)[-1])[1]["best_step"] == 3

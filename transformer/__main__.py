@@ -1,7 +1,7 @@
 """python -m transformer COMMAND: use a trained run from the command line.
 
-    generate    translate lines from stdin or --input, one line out for each line in
-    evaluate    score a run on a pair of files
+    generate    write a text for each line of stdin or --input
+    evaluate    score a run on a pair of files, or on a file of examples
     export      write a run in the format of a fast runtime
 
 `python -m transformer COMMAND --help` lists the flags of a command.
@@ -26,7 +26,11 @@ def define_generate(flag_values):
 
     flags.DEFINE_string("run", "", "folder of a finished run", flag_values=flag_values)
     flags.DEFINE_string("input", "-", "file to read, one text a line; -: stdin", flag_values=flag_values)
-    flags.DEFINE_string("output", "-", "file to write; -: stdout", flag_values=flag_values)
+    flags.DEFINE_string("output", "-", "file to write, one text a line; -: stdout", flag_values=flag_values)
+    flags.DEFINE_bool(
+        "jsonl", False, "a line is a JSON object, for texts of several lines: {\"source\"} in, with \"prediction\" out",
+        flag_values=flag_values,
+    )  # fmt: skip
     flags.DEFINE_bool("scores", False, "write score TAB text, and all of --n_best", flag_values=flag_values)
 
 
@@ -36,6 +40,8 @@ def define_evaluate(flag_values):
     flags.DEFINE_string("run", "", "folder of a finished run", flag_values=flag_values)
     flags.DEFINE_string("source", "", "file of source texts, one a line", flag_values=flag_values)
     flags.DEFINE_string("target", "", "file of reference texts", flag_values=flag_values)
+    flags.DEFINE_string("examples", "", "file of both instead: .tsv, .csv, .jsonl, SQuAD's .json, bAbI's .txt; .gz too",
+                        flag_values=flag_values)  # fmt: skip
     flags.DEFINE_bool("lowercase", False, "lowercase sources, outputs and references", flag_values=flag_values)
     flags.DEFINE_bool("json", False, "print JSON instead of a table", flag_values=flag_values)
 
@@ -83,8 +89,9 @@ def open_text(path, stream, mode):
 
 
 def generate(decoding, flag_values):
-    """Writes one line for each line of --input, in order. Decoding flags that are not given are the run's own."""
-    target, with_scores = flag_values["output"].value, flag_values["scores"].value
+    """Writes one line for each line of --input, in order. Decoding flags that are not given are the run's own. A line break
+    within an output becomes a space, unless with --jsonl."""
+    target, with_scores, as_json = (flag_values[name].value for name in ("output", "scores", "jsonl"))
     temporary = target if target == "-" else f"{target}.tmp"
     with open_text(flag_values["input"].value, 0, "r") as reader:
         generator = load_generator(flag_values, decoding)
@@ -94,7 +101,12 @@ def generate(decoding, flag_values):
                 group = list(itertools.islice(lines, GROUP))
                 if not group:
                     break
-                write_group(writer, generator.n_best(group, first), with_scores)
+                if as_json:
+                    rows = [json_row(line, first + number) for number, line in enumerate(group, 1)]
+                    answers = generator.n_best([row["source"] for row in rows], first)
+                    write_json_group(writer, rows, answers, with_scores)
+                else:
+                    write_group(writer, generator.n_best(group, first), with_scores)
     if target != "-":
         os.replace(temporary, target)
 
@@ -102,28 +114,78 @@ def generate(decoding, flag_values):
 def write_group(writer, answers, with_scores):
     for outputs in answers:
         if with_scores:
-            writer.writelines(f"{score:.4f}\t{text}\n" for text, score in outputs)
+            writer.writelines(f"{score:.4f}\t{one_line(text)}\n" for text, score in outputs)
         else:
-            writer.write(f"{outputs[0][0]}\n")
+            writer.write(f"{one_line(outputs[0][0])}\n")
     writer.flush()
 
 
-def evaluate(decoding, flag_values):
-    """Scores a run on a pair of files. Decoding flags that are not given are the run's own."""
-    sources, references = (read_lines(flag_values[name].value) for name in ("source", "target"))
+def one_line(text):
+    return " ".join(text.split("\n"))
+
+
+def json_row(line, number):
+    try:
+        row = json.loads(line)
+        if isinstance(row["source"], str):
+            return row
+    except (ValueError, TypeError, KeyError):
+        pass
+    raise ConfigError(f"a line must be a JSON object with a text \"source\". Received: line {number}: {line[:80]}.")
+
+
+def write_json_group(writer, rows, answers, with_scores):
+    for row, outputs in zip(rows, answers):
+        row["prediction"] = outputs[0][0]
+        if with_scores:
+            row["predictions"] = [{"text": text, "score": score} for text, score in outputs]
+        writer.write(f"{json.dumps(row, ensure_ascii=False)}\n")
+    writer.flush()
+
+
+def read_pairs(flag_values):
+    """The pairs of --source and --target, or of --examples."""
+    from data.pairs import Pair
+
+    names = [name for name in ("source", "target", "examples") if flag_values[name].value]
+    if names not in (["source", "target"], ["examples"]):
+        raise ConfigError(
+            "texts must come from --source and --target, or from --examples. Received: "
+            f"{', '.join(f'--{name}' for name in names) or 'none'}. Name these files."
+        )
+    if names == ["examples"]:
+        from data.sources import read_examples
+
+        return [pair if isinstance(pair, Pair) else Pair(*pair) for pair in read_examples(flag_values["examples"].value)]
+    sources, references = (read_lines(flag_values[name].value) for name in names)
     if len(sources) != len(references) or not sources:
         raise ConfigError(
             "source and target must have as many lines as each other, and at least one. Received: "
             f"{len(sources)} lines in {flag_values['source'].value!r}, {len(references)} in {flag_values['target'].value!r}."
         )
-    generator = load_generator(flag_values, decoding)
-    from transformer.evaluation import evaluate_generator, scores_table
+    return list(map(Pair, sources, references))
 
-    with open(os.path.join(flag_values["run"].value, "config.json"), encoding="utf-8") as file:
-        language = json.load(file)["data"]["target_language"]
-    lower = str.lower if flag_values["lowercase"].value else str
-    translate = lambda texts: [lower(text) for text in generator(texts)]  # noqa: E731
-    scores, _ = evaluate_generator(translate, [*map(lower, sources)], [*map(lower, references)], language)
+
+def evaluate(decoding, flag_values):
+    """Scores a run on texts with references, by its task's scores. Decoding flags that are not given are the run's own."""
+    from data.config import DataError
+    from data.sources import lowercase
+
+    try:
+        pairs = read_pairs(flag_values)
+    except DataError as error:
+        raise ConfigError(str(error)) from None
+    generator = load_generator(flag_values, decoding)
+    from transformer.checkpoints import read_config
+    from transformer.evaluation import evaluate_generator, scores_table
+    from transformer.tasks import TASKS
+
+    data = read_config(flag_values["run"].value)["data"]
+    write = generator
+    if flag_values["lowercase"].value:
+        pairs = list(map(lowercase, pairs))
+        write = lambda texts: [text.lower() for text in generator(texts)]  # noqa: E731
+    scores, _ = evaluate_generator(write, pairs, TASKS[data["task"]], data["target_language"])
     print(json.dumps(scores, indent=2) if flag_values["json"].value else scores_table(scores))
 
 

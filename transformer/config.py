@@ -21,6 +21,10 @@ def option(default, help, choices=None, minimum=None, maximum=None, flag=True):
     return dataclasses.field(default=default, metadata=metadata)
 
 
+# What an encoder-decoder can be asked to write; transformer/tasks.py says how that is judged.
+WRITING_TASKS = ("translation", "summarization", "question_answering", "code", "text2text")
+
+
 class ConfigError(ValueError):
     """An option's value breaks a rule; the message gives the rule, the value received and the cure."""
 
@@ -192,7 +196,7 @@ class LearningConfig:
     checkpoint_every: int = option(1000, "steps between checkpoints", minimum=1)
     keep_checkpoints: int = option(5, "newest checkpoints to keep, besides the best", minimum=1)
     average_checkpoints: int = option(5, "newest checkpoints to average at the end; 1: no average", minimum=1)
-    keep_best_metric: str = option("loss", "what the best checkpoint is best at")
+    keep_best_metric: str = option("", "what the best checkpoint is best at; empty: the task's first metric")
     early_stopping: int = option(0, "validations without improvement before training stops; 0: never", minimum=0)
 
     def __post_init__(self):
@@ -209,6 +213,18 @@ class LearningConfig:
                 "Use --weight_decay=0 or --optimizer=adamw."
             )
 
+    def judged_by(self, metrics, task):
+        """The same with a keep_best_metric that a task has: the first of its metrics, unless told.
+
+        Raises:
+            ConfigError: it has none of that name.
+        """
+        if self.keep_best_metric and self.keep_best_metric not in metrics:
+            raise ConfigError(
+                f"keep_best_metric must be one of {', '.join(metrics)} for task={task!r}. Received: {self.keep_best_metric!r}."
+            )
+        return dataclasses.replace(self, keep_best_metric=self.keep_best_metric or metrics[0])
+
 
 @dataclasses.dataclass(frozen=True)
 class TrainingConfig(LearningConfig):
@@ -216,16 +232,7 @@ class TrainingConfig(LearningConfig):
 
     initial_run: str = option("", "run folder to go on from on other data: its weights, sizes and tokenizers; empty: from nothing")
     max_tokens: int = option(4096, "positions in a batch, on the source side and on the target side each", minimum=16)
-    eval_decode: int = option(200, "validation examples decoded for BLEU at each validation; 0: none", minimum=0)
-    keep_best_metric: str = option("bleu", "what the best checkpoint is best at", choices=("bleu", "loss", "accuracy"))
-
-    def __post_init__(self):
-        super().__post_init__()
-        if self.keep_best_metric == "bleu" and not self.eval_decode:
-            raise ConfigError(
-                "keep_best_metric='bleu' needs decoded validation examples. Received: eval_decode=0. "
-                "Use --eval_decode=200 or --keep_best_metric=loss."
-            )
+    eval_decode: int = option(200, "validation examples decoded for the scores at each validation; 0: none", minimum=0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -324,18 +331,6 @@ class FinetuningConfig(LearningConfig):
     average_checkpoints: int = option(1, "newest checkpoints to average at the end; 1: no average", minimum=1)
     keep_best_metric: str = option("", "what the best checkpoint is best at; empty, by the task: accuracy, f1_micro, "
                                    "spearman, f1 or bleu")
-
-    def judged_by(self, metrics, task):
-        """The same with a keep_best_metric that a task has: the first of its metrics, unless told.
-
-        Raises:
-            ConfigError: it has none of that name.
-        """
-        if self.keep_best_metric and self.keep_best_metric not in metrics:
-            raise ConfigError(
-                f"keep_best_metric must be one of {', '.join(metrics)} for task={task!r}. Received: {self.keep_best_metric!r}."
-            )
-        return dataclasses.replace(self, keep_best_metric=self.keep_best_metric or metrics[0])
 
     def counted(self, steps_per_epoch):
         """The same with the numbers of steps that these epochs have."""

@@ -7,7 +7,7 @@ import time
 
 from transformer.checkpoints import write_json, write_json_lines, write_text
 from transformer.losses import MAX_LOGITS, correct_tokens, cross_entropy
-from transformer.metrics import perplexity, translation_scores
+from transformer.metrics import perplexity
 from transformer.model_cards import training_card
 
 
@@ -17,27 +17,26 @@ class Validation:
     Args:
         model: a Transformer.
         batches: list of (inputs, targets), as in training.
-        translate: list of str -> list of str. texts: (sources, references) to be decoded; empty: no scores.
-        language: of the target, for the tokenizer of BLEU.
+        write: list of str -> list of str. pairs: those that are written and scored; empty: none.
+        task: a transformer.tasks.Task. language: of the target.
     """
 
-    def __init__(self, model, batches, translate, texts, language):
+    def __init__(self, model, batches, write=None, pairs=(), task=None, language=""):
         import tensorflow as tf
 
-        self.model, self.batches, self.translate, self.texts, self.language = model, batches, translate, texts, language
+        self.model, self.batches, self.write, self.pairs = model, batches, write, pairs
+        self.task, self.language = task, language
         self._sums = tf.function(self._sums_of, reduce_retracing=True)
 
     def __call__(self):
-        """Results {"loss", "accuracy", "perplexity", and "bleu", "chrf", "exact_match" of decoded text} and a list of (source,
-        reference, output)."""
+        """Results {"loss", "accuracy", "perplexity", and the task's metrics of written text} and a list of (source, target,
+        output)."""
         results = self.token_scores()
         results["perplexity"] = perplexity(results["loss"])
-        sources, references = self.texts
-        outputs = self.translate(sources) if sources else []
+        outputs = self.write([pair.source for pair in self.pairs]) if self.pairs else []
         if outputs:
-            scores = translation_scores(references, outputs, self.language, confidence=False)
-            results |= {name: scores[name] for name in ("bleu", "chrf", "exact_match")}
-        return results, list(zip(sources, references, outputs))
+            results |= self.task.shown(self.pairs, outputs, self.language)
+        return results, [(pair.source, pair.target, output) for pair, output in zip(self.pairs, outputs)]
 
     def token_scores(self):
         """Means over all real tokens, without dropout and label smoothing: {"loss": nats a token, "accuracy": share of
@@ -59,46 +58,58 @@ class Validation:
         return loss, correct_tokens(targets, logits, pad_id), count
 
 
-def evaluate_generator(generator, sources, references, language=""):
-    """Translates `sources` and scores them against `references`.
+def evaluate_generator(generator, pairs, task, language="", train=()):
+    """Writes an output for each pair and scores them.
 
     Args:
         generator: list of str -> list of str.
-        sources, references: lists of str of the same length.
-        language: of the target, for sacreBLEU's tokenizer.
+        pairs: see transformer.tasks. task: a Task. language: of the target.
+        train: training pairs, for the task's baselines; empty: no baselines.
 
     Returns:
-        scores, a dict (transformer.metrics.translation_scores and sentences per second), and the outputs.
+        scores, a dict: those of the task; "kinds", as Task.by_kind, and "baselines", as Task.baseline_scores, where there are
+        any; "examples", how many, and "examples_per_second". And the outputs.
     """
     begun = time.monotonic()
-    outputs = generator(sources)
+    outputs = generator([pair.source for pair in pairs])
     seconds = time.monotonic() - begun
-    scores = translation_scores(references, outputs, language)
-    return scores | {"sentences": len(sources), "sentences_per_second": len(sources) / seconds}, outputs
+    scores = task.scores(pairs, outputs, language, confidence=True)
+    kinds, baselines = task.by_kind(pairs, outputs, language), task.baseline_scores(train, pairs, language) if train else {}
+    scores |= {name: value for name, value in (("kinds", kinds), ("baselines", baselines)) if value}
+    return scores | {"examples": len(pairs), "examples_per_second": len(pairs) / seconds}, outputs
 
 
 def scores_table(scores):
-    """Scores as lines of text, the signatures below."""
-    numbers = {name: value for name, value in scores.items() if isinstance(value, (int, float))}
-    rows = [
-        f"  {name:<24} {value:>12,}" if isinstance(value, int) else f"  {name:<24} {value:>12,.2f}"
-        for name, value in numbers.items()
-        if name not in ("bleu_mean", "bleu_interval")
-    ]
-    if "bleu_interval" in scores:
-        low, high = scores["bleu_mean"] - scores["bleu_interval"], scores["bleu_mean"] + scores["bleu_interval"]
-        rows.insert(1, f"  {'  95 % interval':<24} {f'{low:.2f} - {high:.2f}':>12}")
+    """Scores as lines of text: each with its interval, then those of kinds and baselines, then the signatures."""
+    rows = []
+    for name, value in scores.items():
+        if isinstance(value, (int, float)) and not name.endswith(("_mean", "_interval")):
+            rows.append(f"  {name:<24} {value:>12,}" if isinstance(value, int) else f"  {name:<24} {value:>12,.2f}")
+            if f"{name}_interval" in scores:
+                middle, half = scores.get(f"{name}_mean", value), scores[f"{name}_interval"]
+                rows.append(f"  {'  95 % interval':<24} {f'{middle - half:.2f} - {middle + half:.2f}':>12}")
+    for title in ("kinds", "baselines"):
+        for name, values in scores.get(title, {}).items():
+            shown = "  ".join(f"{metric} {value:,}" if isinstance(value, int) else f"{metric} {value:.2f}"
+                              for metric, value in values.items())  # fmt: skip
+            rows.append(f"  {title.removesuffix('s')} {name}: {shown}")
     rows += [f"  {name}: {value}" for name, value in scores.items() if isinstance(value, str)]
     return "\n".join(rows)
 
 
-def samples_text(sources, references, outputs, count=10):
-    """`count` examples spread over the set, each as three lines: source, reference, output."""
-    count = min(count, len(sources))
-    chosen = [n * len(sources) // count for n in range(count)]
+def samples_text(pairs, outputs, count=10):
+    """`count` examples spread over the set: source, target and output of each below one another."""
+    count = min(count, len(pairs))
+    chosen = [n * len(pairs) // count for n in range(count)]
     return "\n\n".join(
-        f"  source     {sources[i]}\n  reference  {references[i]}\n  output     {outputs[i]}" for i in chosen
-    )
+        "\n".join(f"  {name:<9}  {_indented(text)}" for name, text in
+                  (("source", pairs[i].source), ("reference", pairs[i].target), ("output", outputs[i])))
+        for i in chosen
+    )  # fmt: skip
+
+
+def _indented(text):
+    return text.replace("\n", "\n" + " " * 13)
 
 
 def peak_memory_gib():
@@ -106,12 +117,21 @@ def peak_memory_gib():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
-def write_results(folder, scores, sources, references, outputs):
+def predictions_of(pairs, outputs):
+    """The rows of predictions.jsonl: a list of dicts."""
+    rows = []
+    for pair, output in zip(pairs, outputs):
+        more = {"references": [*pair.references]} if len(pair.references) > 1 else {}
+        kind = {"kind": pair.kind} if pair.kind else {}
+        rows.append({"source": pair.source, "reference": pair.target, **more, "prediction": output, **kind})
+    return rows
+
+
+def write_results(folder, scores, pairs, outputs):
     """Writes predictions.jsonl and scores.json into a run folder, and its model card from them."""
     folder = pathlib.Path(folder)
-    rows = [dict(zip(("source", "reference", "prediction"), row)) for row in zip(sources, references, outputs)]
-    write_json_lines(folder / "predictions.jsonl", rows)
+    write_json_lines(folder / "predictions.jsonl", predictions_of(pairs, outputs))
     write_json(folder / "scores.json", scores)
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    samples = samples_text(sources, references, outputs)
+    samples = samples_text(pairs, outputs)
     write_text(folder / "model_card.md", training_card(folder.name, config, scores, scores_table(scores), samples))

@@ -51,15 +51,18 @@ class Generator:
         model: a built Transformer.
         source_tokenizer, target_tokenizer: see transformer.tokenizer.
         config: a DecodingConfig.
-        max_source_length: longest source in tokens; a longer text is cut at sentence ends, clauses or words, and the
-            outputs of its pieces are joined, so that nothing of it is dropped.
+        max_source_length: longest source in tokens.
         lowercase: lowercase the source, for a model that was trained so.
+        in_pieces: a longer text is cut at sentence ends, clauses or words, and the outputs of its pieces are joined, so that
+            nothing of it is dropped: right for a translation. Else it loses its end.
     """
 
     def __init__(
-        self, model, source_tokenizer, target_tokenizer, config=DecodingConfig(), max_source_length=128, lowercase=False
-    ):
+        self, model, source_tokenizer, target_tokenizer, config=DecodingConfig(), max_source_length=128, lowercase=False,
+        in_pieces=True,
+    ):  # fmt: skip
         self.model, self.config, self.max_source_length, self.lowercase = model, config, max_source_length, lowercase
+        self.in_pieces = in_pieces
         self.source_tokenizer, self.target_tokenizer = source_tokenizer, target_tokenizer
         self._functions, self._alone, self._lock = {}, 0, threading.Lock()
 
@@ -74,14 +77,15 @@ class Generator:
         from transformer.model import Transformer
 
         try:
-            limits = config["data"]["max_source_length"], config["data"]["lowercase"]
+            data = config["data"]
+            reading = data["max_source_length"], data["lowercase"], data["task"] == "translation"
             # In float32, whatever it was trained in: the same text on every machine.
             model = Transformer.from_model_config(ModelConfig(**config["model"]), dtype="float32")
             model.load_weights(run / "model.keras")
         except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
             raise ConfigError(f"a run folder must be whole. Received: {run} ({error}). Run its training command again.") from None
         decoding = DecodingConfig(**{**config["decoding"], **decoding})
-        return cls(model, *load_tokenizers(run / "tokenizer"), decoding, *limits)
+        return cls(model, *load_tokenizers(run / "tokenizer"), decoding, *reading)
 
     def __call__(self, texts):
         """list of str -> list of str: the best output for each, in order; an empty text gives an empty one."""
@@ -116,7 +120,8 @@ class Generator:
         """The ids of a text, or of the pieces it is cut into: each at most `max_source_length` with the end token."""
         if not ids:
             return []
-        if len(ids) < self.max_source_length or len(text) == 1:  # a character may have more bytes than there is room
+        # A character may have more bytes than there is room.
+        if len(ids) < self.max_source_length or len(text) == 1 or not self.in_pieces:
             return [[*ids[: self.max_source_length - 1], self.source_tokenizer.eos_id]]
         halves = [half.strip() for half in _halves(text)]
         return [piece for half, ids in zip(halves, self.source_tokenizer.encode(halves)) for piece in self._pieces(half, ids)]
@@ -181,7 +186,7 @@ class Generator:
     def _outputs(self, ids, scores):
         """[(text, score), ...] of ids (n_best, L) and scores (n_best,)."""
         texts = self.target_tokenizer.decode(ids.tolist())
-        return [(" ".join(text.split("\n")), float(score)) for text, score in zip(texts, scores)]
+        return [(text, float(score)) for text, score in zip(texts, scores)]
 
     def _special_ids(self):
         tokenizer = self.target_tokenizer

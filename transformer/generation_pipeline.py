@@ -6,22 +6,24 @@ import pathlib
 
 from data.batches import Plan, batch_at, evaluation_batches, positions_of
 from data.config import DataConfig, DataError, LabelledDataConfig
+from data.pairs import Pair
 from data.prepare import changed_texts, encode_pairs
 from data.report import length_report
 from transformer import checkpoints, lora
 from transformer.config import ConfigError, TaskConfig
 from transformer.encoders import with_dropout
-from transformer.evaluation import Validation
+from transformer.evaluation import Validation, evaluate_generator, predictions_of
 from transformer.fine_tuning import FineTunable, are_several
 from transformer.generation import Generator
 from transformer.metrics import bleu_metric
 from transformer.model import Transformer
 from transformer.objectives import TokenObjective
 from transformer.reports import text_report
+from transformer.tasks import TASKS
 from transformer.tokenizer import save_tokenizers
 
 # What a fine-tuned run has of its pretrained run's data: how texts are read and written, not where they came from.
-KEPT = ("source_language", "target_language", "lowercase", "max_source_length", "max_target_length")
+KEPT = ("task", "source_language", "target_language", "lowercase", "max_source_length", "max_target_length")
 # Fields of TaskConfig that `fit` takes; the others are of tasks with a head.
 OPTIONS = ("max_length", "language", "encoder_dropout", "tuning", "lora_rank", "lora_alpha", "lora_targets")
 
@@ -87,12 +89,16 @@ class GenerationPipeline(FineTunable):
             self.config = before
 
     def results(self, examples, train=()):
-        """The report on examples (transformer.reports.text_report: BLEU, chrF, exact match), and what predictions.jsonl has of
-        each."""
-        sources, references = map(list, zip(*map(self._texts, examples)))
-        outputs = self.generator(sources)
-        rows = [dict(zip(("source", "reference", "prediction"), row)) for row in zip(sources, references, outputs)]
-        return text_report(sources, references, outputs, self.data.target_language), rows
+        """The report on examples (transformer.reports.text_report, with the scores of the run's task), and what
+        predictions.jsonl has of each."""
+        pairs = list(map(self._pair, examples))
+        scores, outputs = evaluate_generator(self.generator, pairs, self._task, self.data.target_language)
+        texts = [pair.source for pair in pairs], [pair.target for pair in pairs]
+        return text_report(*texts, outputs, scores), predictions_of(pairs, outputs)
+
+    @property
+    def _task(self):
+        return TASKS[self.data.task]
 
     def save(self, folder):
         """Writes model.keras, tokenizer/ and config.json into a folder, as train.py does: a run for all that takes one."""
@@ -112,18 +118,18 @@ class GenerationPipeline(FineTunable):
         language = {"target_language": self.config.language} if self.config.language else {}
         self.data = dataclasses.replace(self.data, **limits, **language)
         bleu_metric(self.data.target_language)  # says so if a package is missing
-        written = ("bleu", "chrf", "exact_match") if config.eval_decode else ()
+        written = self._task.metrics if config.eval_decode else ()
         return config.judged_by([*written, "loss", "accuracy"], self.config.task)
 
     def _encoded(self, examples):
         generator, limits = self.generator, (self.data.max_source_length, self.data.max_target_length)
-        pairs = list(map(self._texts, examples))
-        split, lengths = encode_pairs(pairs, generator.source_tokenizer, generator.target_tokenizer, *limits)
+        pairs = list(map(self._pair, examples))
+        split, _, lengths = encode_pairs(pairs, generator.source_tokenizer, generator.target_tokenizer, self.data)
         return split, dict(zip(("source", "target"), map(length_report, lengths.T, limits)))
 
     def _remarks(self, examples, split):
         lines = [f"{len(examples) - len(split):,} pairs are too long to be learnt from"] if len(split) < len(examples) else []
-        changed = changed_texts([self._texts(example)[1] for example in examples], self.generator.target_tokenizer)
+        changed = changed_texts([self._pair(example).target for example in examples], self.generator.target_tokenizer, self.data)
         if changed:
             lines.append(f"{len(changed):,} targets cannot be written with this vocabulary, such as {changed[0]}")
         return lines
@@ -152,17 +158,16 @@ class GenerationPipeline(FineTunable):
         split, _ = self._encoded(examples)
         self._check_some(split)
         count = min(config.eval_decode, len(examples))
-        pairs = [self._texts(examples[n * len(examples) // count]) for n in range(count)]
-        texts = tuple(map(list, zip(*pairs))) if pairs else ([], [])
+        pairs = [self._pair(examples[n * len(examples) // count]) for n in range(count)]
         generator = self._generator(model, self.generator.config.greedy)
         batches = evaluation_batches(split, positions_of(split, config.batch_size))
-        return Validation(model, batches, generator, texts, self.data.target_language)
+        return Validation(model, batches, generator, pairs, self._task, self.data.target_language)
 
     def _sampled(self, model, examples, split, count, config):
         plan = Plan(split, positions_of(split, config.batch_size), seed=0)
         steps = min(plan.steps_per_epoch, math.ceil(count / config.batch_size))
         # No text is decoded: that takes many times what a forward pass does.
-        validation = Validation(model, [batch_at(split, plan, step) for step in range(steps)], None, ([], []), "")
+        validation = Validation(model, [batch_at(split, plan, step) for step in range(steps)])
         return lambda: {"accuracy": validation.token_scores()["accuracy"]}
 
     def _learnt(self, model, evaluate, folder):
@@ -174,9 +179,10 @@ class GenerationPipeline(FineTunable):
 
     def _generator(self, model, decoding):
         tokenizers = self.generator.source_tokenizer, self.generator.target_tokenizer
-        return Generator(model, *tokenizers, decoding, self.data.max_source_length, self.data.lowercase)
+        reading = self.data.max_source_length, self.data.lowercase, not self.data.cuts_sources
+        return Generator(model, *tokenizers, decoding, *reading)
 
-    def _texts(self, example):
-        """Source and target of an example, as the model knows them."""
-        pair = example.text.strip(), " ".join(example.label.strip().split("\n"))  # a Generator writes one line
-        return tuple(map(str.lower, pair)) if self.data.lowercase else pair
+    def _pair(self, example):
+        """An example as the model knows it."""
+        pair = example.text.strip(), example.label.strip()
+        return Pair(*(map(str.lower, pair) if self.data.lowercase else pair))

@@ -20,7 +20,9 @@ def training_card(name, config, scores, table, samples):
         table, samples: the scores and some translations as text.
     """
     data, model = config["data"], config["model"]
-    pair = f"{data['source_language'] or 'source'} to {data['target_language'] or 'target'}"
+    task = data["task"].replace("_", " ")
+    if data["task"] == "translation":
+        task += f", {data['source_language'] or 'source'} to {data['target_language'] or 'target'}"
     facts = {
         "Training data": _origin(data, "corpus", "tfds", "source_train", "examples_train"),
         "Model": f"{model['num_layers']} + {model['num_layers']} layers, width {model['d_model']}, feed-forward "
@@ -29,12 +31,12 @@ def training_card(name, config, scores, table, samples):
         "Replay": "`python train.py --flagfile=flags.cfg --run=NEW_FOLDER`",
     }
     sections = {
-        f"Scores on {scores['sentences']:,} test sentences": f"```\n{table}\n```",
+        f"Scores on {scores['examples']:,} test examples": f"```\n{table}\n```",
         "Samples": f"```\n{samples}\n```",
         "Limits": "The model knows what its training data shows, and no more: other kinds of text, names and long sentences\n"
         "come out worse than the scores say. Its output is not checked for truth or offence.",
     }
-    return _card(name, f"An encoder-decoder Transformer trained from nothing, {pair}", facts, sections)
+    return _card(name, f"An encoder-decoder Transformer trained from nothing for {task}", facts, sections)
 
 
 def finetuning_card(name, config, data, report, tables, scores):

@@ -25,7 +25,6 @@ from transformer.metrics import (
     per_class_scores,
     regression_scores,
     sentence_chrf,
-    translation_scores,
 )
 from transformer.remarks import overfitting_remark
 from transformer.answer_metrics import span_matches, span_scores
@@ -180,21 +179,20 @@ def span_report(questions, contexts, references, predictions, language=""):
     }  # fmt: skip
 
 
-def text_report(sources, references, predictions, language=""):
+def text_report(sources, references, predictions, scores):
     """A test set of texts that are answered with texts.
 
     Args:
-        sources, references, predictions: lists of N str. language: of the target, for BLEU.
+        sources, references, predictions: lists of N str. scores: of them, by a transformer.tasks.Task.
 
     Returns:
-        {"kind": "text2text", "examples", "scores": transformer.metrics.translation_scores, "mistakes": the first 20 of the
-        lowest chrF, none of exact ones, {"source", "reference", "predicted", "chrf": percent}}.
+        {"kind": "text2text", "examples", "scores", "mistakes": the first 20 of the lowest chrF, none of exact ones,
+        {"source", "reference", "predicted", "chrf": percent}}.
 
     Raises:
         ValueError: lengths disagree.
     """
     _checked_texts(sources, sources, references)
-    scores = translation_scores(references, predictions, language)
     pairs = zip(sentence_chrf(references, predictions), references, predictions)
     wrong = sorted((chrf, i) for i, (chrf, ours, theirs) in enumerate(pairs) if ours.strip() != theirs.strip())
     return {

@@ -56,17 +56,14 @@ def rouge_scores(references, predictions, language="", confidence=True):
     return scores
 
 
-def summary_scores(sources, references, predictions, language="", lead_words=None, confidence=True):
-    """ROUGE, and what it does not show: whether a summary is short, says it in its own words, and beats copying.
+def summary_scores(sources, references, predictions, language="", confidence=True):
+    """ROUGE, and what it does not show: whether a summary is short, and says it in its own words.
 
     Args:
         sources: list of str. references, predictions, language, confidence: as for `rouge_scores`.
-        lead_words: how many words of each source the baseline takes. None: as many as the mean reference has, which
-            flatters it a little.
 
     Returns:
-        those of `rouge_scores`; "lead_rouge1" ...: of the first words of the source; "lead_words"; "compression" and
-        "reference_compression": words of the summaries over words of the sources; and "novel_1" ... "novel_4",
+        those of `rouge_scores`; "compression" and "reference_compression": words of the summaries over words of the sources; and "novel_1" ... "novel_4",
         "reference_novel_1" ...: `novel_ngrams`, percent.
 
     Raises:
@@ -75,13 +72,8 @@ def summary_scores(sources, references, predictions, language="", lead_words=Non
     _check_references(references, predictions)
     check_pairs(references, sources)
     of_references = [(source, text) for source, texts in zip(sources, references) for text in texts]
-    if lead_words is None:
-        lead_words = max(1, round(np.mean([len(words(text)) for _, text in of_references])))
-    lead = rouge_scores(references, [first_words(source, lead_words) for source in sources], language, confidence=False)
     return {
         **rouge_scores(references, predictions, language, confidence),
-        **{f"lead_{name}": lead[name] for name in ROUGE},
-        "lead_words": lead_words,
         "compression": compression(sources, predictions),
         "reference_compression": compression(*zip(*of_references)),
         **{f"novel_{n}": share for n, share in novel_ngrams(sources, predictions).items()},

@@ -44,7 +44,7 @@ def build(task):
     def one_round(count):
         trainee.fit(training_dataset(split, plan, 0, training.train_steps), verbose=0, shuffle=False)
         batches = evaluation_batches(prepared.splits["validation"], training.max_tokens)
-        return Validation(trainee.model, batches, None, ([], []), "de").token_scores()
+        return Validation(trainee.model, batches).token_scores()
 
     return {"parameters": trainee.model.count_params(), "data": prepared.fingerprint}, one_round
 

@@ -1,0 +1,20 @@
+"""A pair of texts with what its scores need besides."""
+
+from typing import NamedTuple
+
+
+class Pair(NamedTuple):
+    """Source and target, the kind of the pair by which predictions are scored, and further accepted targets.
+
+    Where there is nothing but source and target, data/ has plain tuples of the two.
+    """
+
+    source: str
+    target: str
+    kind: str = ""
+    others: tuple = ()
+
+    @property
+    def references(self):
+        """All accepted targets."""
+        return self.target, *self.others
