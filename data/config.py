@@ -1,6 +1,7 @@
 """Where the data comes from and what is done to it: a frozen dataclass whose fields are flags."""
 
 import dataclasses
+import re
 
 from transformer.config import WRITING_TASKS, ConfigError, check_options, option
 
@@ -15,7 +16,7 @@ class DataConfig:
 
     task: str = option("translation", "what the target is of the source: how it is cleaned, cut and scored", choices=WRITING_TASKS)
     corpus: str = option("", "built-in corpus; docstrings and functions are read from the Python source that is installed",
-                         choices=("", "reverse", "phrasebook_en_de", "phrasebook_en_zh", "stories", "docstrings", "functions"))
+                         choices=("", "reverse", "phrasebook_en_de", "phrasebook_en_zh", "phrasebook_en_de_zh", "stories", "docstrings", "functions"))
     corpus_size: int = option(50000, "training pairs drawn from the built-in corpus", minimum=1)
     data_dir: str = option("", "folder that the file names below are relative to")
     source_train: tuple = option((), "files or globs of source texts, one a line, .gz too, comma-separated")
@@ -28,6 +29,8 @@ class DataConfig:
                                    ".txt; .gz too")
     examples_validation: tuple = option((), "the same for validation")
     examples_test: tuple = option((), "the same for the test")
+    prefixes: tuple = option((), "one for each of these files in their order, put before its sources: <2de>,<2zh> or summarize:")
+    weights: tuple = option((), "one for each training file: how often an epoch has its pairs, such as 1,0.5,3")
     source_column: str = option("source", "name of the source's column, or its number from 1 in a file without header")
     target_column: str = option("target", "the same for the target")
     tfds: str = option("", "TFDS data set of text pairs, such as ted_hrlr_translate/pt_to_en")
@@ -47,6 +50,21 @@ class DataConfig:
 
     def __post_init__(self):
         check_options(self)
+        for name in ("prefixes", "weights"):
+            values = getattr(self, name)
+            if values and len(values) != len(self.examples_train):
+                raise ConfigError(
+                    f"{name} must be as many as the files of examples_train. Received: {len(values)} for "
+                    f"{len(self.examples_train)}. Write one for each, separated by commas."
+                )
+        wrong = [weight for weight in self.weights if not re.fullmatch(r"\d+(\.\d+)?|\.\d+", weight) or not float(weight)]
+        if wrong:
+            raise ConfigError(f"weights must be numbers above 0. Received: {wrong[0]!r}.")
+        if self.weights and len({*self.prefixes}) < len(self.weights):
+            raise ConfigError(
+                "weights need prefixes that differ, by which the pairs are told apart. Received: "
+                f"prefixes={','.join(self.prefixes)!r}. Use --prefixes."
+            )
 
     @property
     def cuts_sources(self):

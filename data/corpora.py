@@ -5,6 +5,7 @@ import random
 from data.config import DataError
 from data.docstrings import docstrings
 from data.functions import functions
+from data.pairs import prefixed
 from data.phrasebook import phrasebook
 from data.stories import stories
 
@@ -34,10 +35,26 @@ def reverse(size, seed):
     return {"train": pairs[: cuts[0]], "validation": pairs[cuts[0] : cuts[1]], "test": pairs[cuts[1] :]}
 
 
+def several_languages(corpora):
+    """One corpus of several that have the same sources: {language: corpus}. Each source begins with a token that names the target's
+    language, which is the pair's kind (Johnson et al. 2017): "<2de> Where is the car?"."""
+
+    def draw(size, seed):
+        """As those corpora; `size`: training pairs of all together."""
+        drawn = {language: corpus(-(-size // len(corpora)), seed) for language, corpus in corpora.items()}
+        return {
+            split: [prefixed(pair, f"<2{language}>") for language, splits in drawn.items() for pair in splits[split]]
+            for split in ("train", "validation", "test")
+        }
+
+    return draw
+
+
 CORPORA = {
     "reverse": reverse,
     "phrasebook_en_de": phrasebook("german"),
     "phrasebook_en_zh": phrasebook("chinese"),
+    "phrasebook_en_de_zh": several_languages({"de": phrasebook("german"), "zh": phrasebook("chinese")}),
     "stories": stories,
     "docstrings": docstrings,
     "functions": functions,

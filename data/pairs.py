@@ -18,3 +18,13 @@ class Pair(NamedTuple):
     def references(self):
         """All accepted targets."""
         return self.target, *self.others
+
+
+def prefixed(pair, prefix):
+    """A pair with a prefix before its source, which is its kind too.
+
+    >>> prefixed(("Hello.", "Hallo."), "<2de>").source
+    '<2de> Hello.'
+    """
+    pair = pair if isinstance(pair, Pair) else Pair(*pair)
+    return pair._replace(source=f"{prefix.strip()} {pair.source}", kind=prefix.strip())

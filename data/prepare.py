@@ -4,6 +4,7 @@ The cache's key is a hash of all that the result depends on: options, the bytes 
 reads, cleans, tokenises and packs. It is written into a folder of a temporary name and renamed when it is whole.
 """
 
+import collections
 import dataclasses
 import functools
 import glob
@@ -174,6 +175,7 @@ def _build(folder, data, tokenizer):
         splits, report = clean(load_examples(data), data)
         if not splits["train"]:
             raise DataError("cleaning must leave training pairs. Received: none. See --clean and --max_length_ratio.")
+        splits["train"] = weighted(splits["train"], dict(zip(map(str.strip, data.prefixes), map(float, data.weights))))
         source, target = make_tokenizers(splits["train"], tokenizer)
         save_tokenizers(temporary / "tokenizer", source, target)
         for name, pairs in splits.items():
@@ -190,6 +192,16 @@ def _build(folder, data, tokenizer):
             raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def weighted(pairs, weights):
+    """The training pairs as often as the weights of their kinds say: whole copies, and a share of them chosen evenly."""
+    result, sums = [], collections.Counter()
+    for pair in pairs:
+        kind = pair.kind if isinstance(pair, Pair) else ""
+        before, sums[kind] = sums[kind], sums[kind] + weights.get(kind, 1.0)
+        result += [pair] * (int(sums[kind] + 1e-9) - int(before + 1e-9))
+    return result
 
 
 def make_tokenizers(pairs, config):

@@ -5,12 +5,13 @@ are data.questions.Pair.
 """
 
 import hashlib
+import itertools
 import operator
 import os
 
 from data.config import DataConfig, DataError
 from data.files import check_columns, is_text, read_lines, read_rows, resolve
-from data.pairs import Pair
+from data.pairs import Pair, prefixed
 from data.questions import context_of, holds_questions, pair_of, read_questions
 from data.squad import questions_of
 
@@ -119,8 +120,13 @@ def _joined(lists):
 
 def _load_example_files(config, split):
     flag, pairs = f"examples_{split}", []
-    for path in resolve(getattr(config, flag), config.data_dir, flag):
-        pairs += read_examples(path, flag, _columns(config))
+    files = getattr(config, flag)
+    if config.prefixes and files and len(files) != len(config.prefixes):
+        raise DataError(f"--prefixes must be as many as the files of --{flag}. Received: {len(config.prefixes)} for {len(files)}.")
+    for file, prefix in itertools.zip_longest(files, config.prefixes if files else (), fillvalue=""):
+        for path in resolve((file,), config.data_dir, flag):
+            found = read_examples(path, flag, _columns(config))
+            pairs += [prefixed(pair, prefix) for pair in found] if prefix else found
     return pairs
 
 

@@ -9,7 +9,7 @@ import pytest
 from data import prepare as module
 from data.config import DataConfig, DataError
 from data.pairs import Pair
-from data.prepare import cache_key, encode_pairs, make_tokenizers, prepare
+from data.prepare import cache_key, encode_pairs, make_tokenizers, prepare, weighted
 from transformer.config import TokenizerConfig
 from transformer.tokenizer import CharacterTokenizer
 
@@ -158,3 +158,10 @@ def test_joint_separate_and_given_vocabularies(tmp_path):
     (tmp_path / "given.model").write_bytes(made.to_bytes())
     given = make_tokenizers(pairs, TokenizerConfig(source_tokenizer=str(tmp_path / "given.model")))
     assert given[0] is given[1] and given[0].to_bytes() == made.to_bytes()
+
+
+def test_kinds_are_as_frequent_as_their_weights():
+    pairs = [Pair(f"s{n}", f"t{n}", kind) for n in range(4) for kind in ("a", "b")] + [("x", "y")]
+    found = weighted(pairs, {"a": 0.5, "b": 2.25})
+    assert [pair.source for pair in found if pair[2:3] == ("a",)] == ["s1", "s3"] and found.count(("x", "y")) == 1
+    assert [pair.source for pair in found if pair[2:3] == ("b",)] == ["s0", "s0", "s1", "s1", "s2", "s2", "s3", "s3", "s3"]

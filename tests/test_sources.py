@@ -6,12 +6,12 @@ import json
 import pytest
 
 from data.config import DataConfig, DataError
-from data.prepare import cache_key
 from data.pairs import Pair
+from data.prepare import cache_key
 from data.questions import context_of
 from data.sources import complete_splits, load_examples
 from tests.test_files import lines, write
-from transformer.config import TokenizerConfig
+from transformer.config import ConfigError, TokenizerConfig
 
 PAIRS = [(f"source {n}", f"target {n}") for n in range(200)]
 
@@ -233,3 +233,23 @@ def test_one_file_of_sources_and_two_of_targets(tmp_path):
 def test_flags_that_do_not_name_one_source(options, message):
     with pytest.raises(DataError, match=message):
         load_examples(DataConfig(**options))
+
+
+def test_several_tasks_are_mixed_by_prefix_and_weight(tmp_path):
+    for name, rows in {"de": [("a dog", "ein Hund"), ("a cat", "eine Katze")], "zh": [("a dog", "狗"), ("tea", "茶")]}.items():
+        (tmp_path / f"{name}.tsv").write_text("".join(f"{a}\t{b}\n" for a, b in [("source", "target"), *rows]), encoding="utf-8")
+    files = dict.fromkeys(("examples_train", "examples_validation", "examples_test"), ("de.tsv", "zh.tsv"))
+    splits = load_examples(DataConfig(data_dir=str(tmp_path), prefixes=("<2de>", "<2zh>"), **files))
+    assert splits["train"][1:3] == [Pair("<2de> a cat", "eine Katze", "<2de>"), Pair("<2zh> a dog", "狗", "<2zh>")]
+    with pytest.raises(DataError, match="--prefixes must be as many as the files of --examples_test. Received: 2 for 1"):
+        load_examples(DataConfig(data_dir=str(tmp_path), prefixes=("x", "y"), **{**files, "examples_test": ("de.tsv",)}))
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    (dict(prefixes=("x",)), "prefixes must be as many as the files of examples_train. Received: 1 for 2"),
+    (dict(prefixes=("x", "y"), weights=("1", "0")), "weights must be numbers above 0. Received: '0'"),
+    (dict(prefixes=("x", "x"), weights=("1", "2")), "weights need prefixes that differ"),
+])  # fmt: skip
+def test_a_wrong_mixture_is_refused(options, message):
+    with pytest.raises(ConfigError, match=message):
+        DataConfig(examples_train=("a.tsv", "b.tsv"), **options)
