@@ -10,7 +10,7 @@ from transformer import generation
 from transformer.config import ConfigError, DecodingConfig, ModelConfig
 from transformer.generation import Generator, _halves, _join, source_batches
 from transformer.model import Transformer
-from transformer.tokenizer import ByteTokenizer, save_tokenizers
+from transformer.tokenizer import ByteTokenizer, CharacterTokenizer, save_tokenizers
 
 NASTY = ["", " ", "\t", "a", "\0", "\u2028", "Ω≈ç√∫", "👩‍👩‍👧‍👦 🇩🇪", "\ufeff", "x" * 300, "word " * 90, "。".join(["我"] * 80), "ہ"]
 
@@ -176,3 +176,14 @@ def test_learned_positions_bound_what_is_written():
     model, tokenizer = Transformer.from_model_config(config), ByteTokenizer()
     generator = Generator(model, tokenizer, tokenizer, DecodingConfig(beam_size=1), 20)
     assert generator.longest_output(20) == 20 and len(generator(["a" * 90])) == 1
+
+
+def test_a_source_that_is_too_long_is_read_in_pieces_or_loses_its_end(monkeypatch):
+    tokenizer = CharacterTokenizer("abcdefgh ")
+    seen = []
+    for in_pieces in (True, False):
+        generator = Generator(None, tokenizer, tokenizer, max_source_length=6, in_pieces=in_pieces)
+        monkeypatch.setattr(generator, "_generate", lambda sources, *_: (seen.append(sources), [[("x", 0.0)]] * len(sources))[1])
+        assert generator(["abc def gh"]) == [" ".join("x" * len(seen[-1]))]
+    assert len(seen[0]) > 1 and sum(len(ids) - 1 for ids in seen[0]) >= 8
+    assert [tokenizer.decode([ids[:-1]]) for ids in seen[1]] == [["abc d"]] and seen[1][0][-1] == tokenizer.eos_id
