@@ -35,13 +35,13 @@ def run(model, tokenizer, training, decoding, data, flag_values):
     from data.report import format_report
     from transformer.checkpoints import check_run
     from transformer.metrics import bleu_metric
-    from transformer.tasks import TASKS
+    from transformer.tasks import find_task
 
     # What is wrong is said now, not after the preparation or the training.
     if training.initial_run:
         model, tokenizer = continued(training.initial_run, model, flag_values)
     bleu_metric(data.target_language)
-    written = TASKS[data.task].metrics if training.eval_decode else ()
+    written = find_task(data.task).metrics if training.eval_decode else ()
     training = training.judged_by([*written, "loss", "accuracy"], data.task)
     check_run(folder, sections(tokenizer, training, decoding, data))
     model.check_lengths(data.max_source_length, data.max_target_length)
@@ -148,7 +148,7 @@ def validation_of(configs, prepared, transformer):
     from data.batches import evaluation_batches
     from transformer.evaluation import Validation
     from transformer.generation import Generator
-    from transformer.tasks import TASKS
+    from transformer.tasks import find_task
 
     model, _, training, _, data = configs
     split, tokenizers = prepared.splits["validation"], (prepared.source_tokenizer, prepared.target_tokenizer)
@@ -159,7 +159,7 @@ def validation_of(configs, prepared, transformer):
         generator = Generator(
             transformer, *tokenizers, decoding, data.max_source_length, in_pieces=not data.cuts_sources
         )
-        return Validation(transformer, batches, generator, pairs, TASKS[data.task], data.target_language)
+        return Validation(transformer, batches, generator, pairs, find_task(data.task), data.target_language)
 
     return validation
 
@@ -189,7 +189,7 @@ def finish(folder, configs, prepared, trainee, progress, validation):
     """Chooses the weights, saves model.keras, and scores it on the test set."""
     from transformer.checkpoints import save_model
     from transformer.evaluation import evaluate_generator, peak_memory_gib, samples_text, scores_table, write_results
-    from transformer.tasks import TASKS
+    from transformer.tasks import find_task
     from transformer.training import choose_weights
 
     _, _, training, decoding, data = configs
@@ -197,7 +197,7 @@ def finish(folder, configs, prepared, trainee, progress, validation):
     chosen = choose_weights(trainee, training, folder, validation)
     save_model(trainee.model, folder)
     test, known = prepared.splits["test"].pairs(), prepared.splits["train"].pairs()
-    scores, outputs = evaluate_generator(validation.write, test, TASKS[data.task], data.target_language, known)
+    scores, outputs = evaluate_generator(validation.write, test, find_task(data.task), data.target_language, known)
     scores |= {"weights": chosen, "parameters": trainee.model.count_params(), "peak_memory_gib": peak_memory_gib()}
     scores |= progress.summary()
     write_results(folder, scores, test, outputs)

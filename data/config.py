@@ -3,7 +3,7 @@
 import dataclasses
 import re
 
-from transformer.config import WRITING_TASKS, ConfigError, check_options, option
+from transformer.config import ConfigError, check_options, option
 
 
 class DataError(ValueError):
@@ -14,7 +14,8 @@ class DataError(ValueError):
 class DataConfig:
     """One kind of source is chosen: a built-in corpus, parallel files, files of examples, or a TFDS data set."""
 
-    task: str = option("translation", "what the target is of the source: how it is cleaned, cut and scored", choices=WRITING_TASKS)
+    task: str = option("translation", "what the target is of the source, so how it is cleaned, cut and scored: translation, "
+                       "summarization, question_answering, code, text2text, or another of transformer/tasks.py")
     corpus: str = option("", "built-in corpus; docstrings and functions are read from the Python source that is installed",
                          choices=("", "reverse", "phrasebook_en_de", "phrasebook_en_zh", "phrasebook_en_de_zh", "stories", "docstrings", "functions"))
     corpus_size: int = option(50000, "training pairs drawn from the built-in corpus", minimum=1)

@@ -1,16 +1,23 @@
 """The tasks as data: what their scores say of small outputs, and the baselines worked out by hand."""
 
+import itertools
+import json
+import signal
+
 import pytest
 
+import train
+from data.config import DataError
 from data.pairs import Pair
 from data.questions import UNANSWERABLE
 from transformer import tasks
-from transformer.config import WRITING_TASKS
-from transformer.tasks import TASKS
+from transformer.config import ConfigError
+from transformer.flags import main
+from transformer.tasks import TASKS, Task, find_task
 
 
-def test_every_task_has_a_name_and_shows_what_it_scores():
-    assert tuple(TASKS) == WRITING_TASKS and tasks.UNANSWERABLE == UNANSWERABLE
+def test_every_task_shows_what_it_scores():
+    assert tasks.UNANSWERABLE == UNANSWERABLE
     pairs = [Pair("add c to b", "a = b + c"), Pair("x is 1", "x = 1")]
     for task in TASKS.values():
         assert all(value == pytest.approx(100) for value in task.shown(pairs, [pair.target for pair in pairs], "").values())
@@ -37,3 +44,32 @@ def test_baselines():
     assert TASKS["code"].baselines["nearest"](train, pairs) == ["cat sat", "a dog ran away today"]
     known = [Pair("", "yes", "is"), Pair("", "yes", "is"), Pair("", "park", "where")]
     assert TASKS["question_answering"].baselines["commonest"](known, [Pair("", "", "where"), Pair("", "", "is")]) == ["park", "yes"]
+
+
+def test_a_task_that_is_not_there():
+    with pytest.raises(ConfigError, match="task must be one of translation, .* Received: 'translate'"):
+        find_task("translate")
+
+
+def test_a_fifth_application_is_a_task_and_a_flagfile(monkeypatch, tmp_path):
+    """docs/tasks.md's: how many of the letters are the right ones at the right place."""
+
+    def letters(pairs, outputs, language, confidence):
+        same = sum(a == b for pair, output in zip(pairs, outputs) for a, b in zip(pair.target, output))
+        return {"letters": 100 * same / sum(len(pair.target) for pair in pairs)}
+
+    monkeypatch.setitem(TASKS, "spelling", Task(letters, ("letters",), {"copy": lambda train, pairs: [p.source for p in pairs]}))
+    words = [" ".join(word) for word in itertools.product("abc", repeat=4)]
+    rows = "".join(f"{word}\t{word.upper()}\n" for word in words)
+    (tmp_path / "words.tsv").write_text(f"source\ttarget\n{rows}", encoding="utf-8")
+    (tmp_path / "spelling.cfg").write_text(
+        f"--task=spelling\n--data_dir={tmp_path}\n--examples_train=words.tsv\n--validation_share=0.2\n--test_share=0.2\n"
+        "--tokenizer=character\n--d_model=16\n--num_heads=2\n--num_layers=1\n--ffn_dim=32\n--norm=pre\n--train_steps=200\n"
+        "--learning_rate=1e-2\n--warmup_steps=5\n--max_tokens=256\n--eval_every=100\n--checkpoint_every=200\n--beam_size=1\n"
+    )
+    monkeypatch.setattr(signal, "signal", lambda *_: None)  # the program's handlers would stay
+    argv = ["train.py", f"--flagfile={tmp_path}/spelling.cfg", f"--run={tmp_path}/run"]
+    assert main(train.run, train.CONFIGS, "", train.define_flags, (ConfigError, DataError), argv) == 0
+    scores, config = (json.loads((tmp_path / "run" / f"{name}.json").read_text()) for name in ("scores", "config"))
+    assert scores["letters"] > 60 and scores["baselines"] == {"copy": {"letters": pytest.approx(300 / 7)}}
+    assert config["training"]["keep_best_metric"] == "letters"

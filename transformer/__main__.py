@@ -178,14 +178,14 @@ def evaluate(decoding, flag_values):
     generator = load_generator(flag_values, decoding)
     from transformer.checkpoints import read_config
     from transformer.evaluation import evaluate_generator, scores_table
-    from transformer.tasks import TASKS
+    from transformer.tasks import find_task
 
     data = read_config(flag_values["run"].value)["data"]
     write = generator
     if flag_values["lowercase"].value:
         pairs = list(map(lowercase, pairs))
         write = lambda texts: [text.lower() for text in generator(texts)]  # noqa: E731
-    scores, _ = evaluate_generator(write, pairs, TASKS[data["task"]], data["target_language"])
+    scores, _ = evaluate_generator(write, pairs, find_task(data["task"]), data["target_language"])
     print(json.dumps(scores, indent=2) if flag_values["json"].value else scores_table(scores))
 
 

@@ -21,10 +21,6 @@ def option(default, help, choices=None, minimum=None, maximum=None, flag=True):
     return dataclasses.field(default=default, metadata=metadata)
 
 
-# What an encoder-decoder can be asked to write; transformer/tasks.py says how that is judged.
-WRITING_TASKS = ("translation", "summarization", "question_answering", "code", "text2text")
-
-
 class ConfigError(ValueError):
     """An option's value breaks a rule; the message gives the rule, the value received and the cure."""
 

@@ -19,7 +19,7 @@ from transformer.metrics import bleu_metric
 from transformer.model import Transformer
 from transformer.objectives import TokenObjective
 from transformer.reports import text_report
-from transformer.tasks import TASKS
+from transformer.tasks import find_task
 from transformer.tokenizer import save_tokenizers
 
 # What a fine-tuned run has of its pretrained run's data: how texts are read and written, not where they came from.
@@ -98,7 +98,7 @@ class GenerationPipeline(FineTunable):
 
     @property
     def _task(self):
-        return TASKS[self.data.task]
+        return find_task(self.data.task)
 
     def save(self, folder):
         """Writes model.keras, tokenizer/ and config.json into a folder, as train.py does: a run for all that takes one."""

@@ -1,6 +1,6 @@
 """The tasks of an encoder-decoder, as data: how what it writes is scored, and the baselines that it must beat.
 
-A new task is an entry of TASKS and its name in transformer.config.WRITING_TASKS; docs/tasks.md shows one.
+A new task is an entry of TASKS; docs/tasks.md shows one.
 
 Pairs are anything with `source`, `target`, `references` (all accepted targets) and `kind` (by which scores are told apart, or ""),
 such as data.pairs.Pair.
@@ -14,6 +14,7 @@ import numpy as np
 
 from transformer.answer_metrics import commonest_answers, span_scores
 from transformer.code_metrics import code_scores, nearest_targets
+from transformer.config import ConfigError
 from transformer.metrics import translation_scores
 from transformer.summary_metrics import first_words, summary_scores, words
 
@@ -93,3 +94,14 @@ TASKS = {
     "code": Task(_code, ("exact_match", "bleu", "parses"), {"nearest": _nearest}),
     "text2text": Task(_translation, ("bleu", "chrf", "exact_match"), {"nearest": _nearest}),
 }
+
+
+def find_task(name):
+    """The Task of that name.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    if name not in TASKS:
+        raise ConfigError(f"task must be one of {', '.join(TASKS)}. Received: {name!r}.")
+    return TASKS[name]
