@@ -184,5 +184,6 @@ class GenerationPipeline(FineTunable):
 
     def _pair(self, example):
         """An example as the model knows it."""
-        pair = example.text.strip(), example.label.strip()
+        target = example.label.strip()
+        pair = example.text.strip(), target if self.data.task == "code" else " ".join(target.split("\n"))
         return Pair(*(map(str.lower, pair) if self.data.lowercase else pair))
