@@ -1,0 +1,81 @@
+"""The command line around a generator that answers at once: lines, JSON lines, files of examples, mistakes."""
+
+import json
+
+import pytest
+
+from transformer import __main__ as module
+from transformer.__main__ import command_line
+
+
+class Loud:
+    """Writes the source in capitals, a word a line."""
+
+    def n_best(self, texts, first=0, scored=True):
+        return [[(text.upper().replace(" ", "\n"), -0.5)] for text in texts]
+
+    def __call__(self, texts):
+        return [outputs[0][0] for outputs in self.n_best(texts)]
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "load_generator", lambda *_: Loud())
+    (tmp_path / "model.keras").write_bytes(b"")
+    data = {"task": "question_answering", "target_language": ""}
+    (tmp_path / "config.json").write_text(json.dumps({"model": {}, "decoding": {}, "data": data}))
+    return tmp_path
+
+
+def generate(run, text, *flags):
+    (run / "in").write_text(text, encoding="utf-8")
+    code = command_line(["", "generate", f"--run={run}", f"--input={run}/in", f"--output={run}/out", *flags])
+    return code, (run / "out").read_text(encoding="utf-8") if code == 0 else ""
+
+
+def test_a_line_for_each_line(run):
+    assert generate(run, "a b\n\nc\n") == (0, "A B\n\nC\n")
+    assert generate(run, "a b\n", "--scores") == (0, "-0.5000\tA B\n")
+
+
+def test_json_lines_keep_line_breaks_and_other_fields(run):
+    code, out = generate(run, '{"source": "a\\nb", "id": 7}\n{"source": "x y"}\n', "--jsonl")
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert code == 0 and rows[0] == {"source": "a\nb", "id": 7, "prediction": "A\nB"} and rows[1]["prediction"] == "X\nY"
+    _, out = generate(run, '{"source": "x y"}\n', "--jsonl", "--scores")
+    assert json.loads(out)["predictions"] == [{"text": "X\nY", "score": -0.5}]
+
+
+@pytest.mark.parametrize("line", ["a text", '{"text": "a"}', '{"source": 3}', "[1]"])
+def test_a_line_that_is_no_such_object(run, capsys, line):
+    assert generate(run, f'{{"source": "good"}}\n{line}\n', "--jsonl")[0] == 2
+    assert f'a line must be a JSON object with a text "source". Received: line 2: {line}' in capsys.readouterr().err
+    assert not (run / "out").exists()
+
+
+def test_a_file_of_questions_is_scored_by_all_its_answers_and_by_kind(run, capsys):
+    paragraph = {"context": "x", "qas": [
+        {"id": "1", "question": "a", "answers": [{"text": "no", "answer_start": -1}, {"text": "QUESTION: A CONTEXT: X", "answer_start": -1}]},
+        {"id": "2", "question": "b", "answers": []},
+    ]}  # fmt: skip
+    (run / "q.json").write_text(json.dumps({"version": "v2.0", "data": [{"title": "t", "paragraphs": [paragraph]}]}))
+    assert command_line(["", "evaluate", f"--run={run}", f"--examples={run}/q.json", "--json"]) == 0
+    scores = json.loads(capsys.readouterr().out)
+    assert scores["exact_match"] == 50 and scores["kinds"]["answerable"]["exact_match"] == 100 and scores["examples"] == 2
+
+
+def test_two_files_of_lines(run, capsys):
+    (run / "s").write_text("a b\nc\n")
+    (run / "t").write_text("a b\nd\n")
+    assert command_line(["", "evaluate", f"--run={run}", f"--source={run}/s", f"--target={run}/t"]) == 0
+    assert "exact_match                     50.00" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("flags", "message"), [
+    ([], "texts must come from --source and --target, or from --examples. Received: none"),
+    (["--source=s", "--examples=e.tsv"], "Received: --source, --examples"),
+    (["--examples=nowhere.tsv"], "nowhere.tsv"),
+])  # fmt: skip
+def test_which_files(run, capsys, flags, message):
+    assert command_line(["", "evaluate", f"--run={run}", *flags]) == 2
+    assert message in capsys.readouterr().err
