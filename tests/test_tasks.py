@@ -46,6 +46,13 @@ def test_baselines():
     assert TASKS["question_answering"].baselines["commonest"](known, [Pair("", "", "where"), Pair("", "", "is")]) == ["park", "yes"]
 
 
+def test_a_kind_that_names_a_language_is_scored_in_it():
+    pairs = [Pair("<2zh> a", "我 想 喝 茶 水", "<2zh>"), Pair("<2de> a", "ich will Tee trinken", "<2de>")]
+    found = TASKS["translation"].by_kind(pairs, ["我想喝茶水", "ich will Tee trinken"], "")
+    assert found["<2zh>"]["bleu"] == pytest.approx(100) and found["<2de>"]["examples"] == 1
+    assert TASKS["translation"].by_kind(pairs[:1], ["x"], "") == {}
+
+
 def test_a_task_that_is_not_there():
     with pytest.raises(ConfigError, match="task must be one of translation, .* Received: 'translate'"):
         find_task("translate")

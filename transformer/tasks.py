@@ -8,6 +8,7 @@ such as data.pairs.Pair.
 
 import collections
 import dataclasses
+import re
 from typing import Callable
 
 import numpy as np
@@ -42,12 +43,14 @@ class Task:
         return {name: scores[name] for name in self.metrics}
 
     def by_kind(self, pairs, outputs, language):
-        """{kind: {"examples": N, metric: value}} where there are several kinds of pairs, else {}."""
+        """{kind: {"examples": N, metric: value}} where there are several kinds of pairs, else {}. The kind "<2de>" has German
+        targets."""
         groups = collections.defaultdict(list)
         for pair, output in zip(pairs, outputs, strict=True):
             groups[pair.kind].append((pair, output))
         found = {kind: tuple(zip(*rows)) for kind, rows in sorted(groups.items())} if len(groups) > 1 else {}
-        return {kind: {"examples": len(rows[0]), **self.shown(*rows, language)} for kind, rows in found.items()}
+        languages = {kind: named[1] if (named := re.fullmatch(r"<2(\w+)>", kind)) else language for kind in found}
+        return {kind: {"examples": len(rows[0]), **self.shown(*rows, languages[kind])} for kind, rows in found.items()}
 
     def baseline_scores(self, train, pairs, language):
         """{baseline: {metric: value}}."""
