@@ -34,6 +34,13 @@ def test_perfect_and_hopeless():
     assert translation_scores(text, ["x", "y"], confidence=False)["bleu"] == 0.0
 
 
+def test_edits_by_hand():
+    """One shift of five words, one substitution of four characters."""
+    assert translation_scores(["a b c d e"], ["a c b d e"])["ter"] == pytest.approx(20.0)
+    chinese = translation_scores(["我喜欢茶"], ["我喜欢水"], "zh")
+    assert chinese["ter"] == pytest.approx(25.0) and "asian:yes" in chinese["ter_signature"]
+
+
 def test_bleu_by_hand():
     # 1- to 4-gram precisions 5/6, 4/5, 3/4, 2/3; no brevity penalty: the geometric mean is (1/3)^(1/4).
     scores = translation_scores(["a b c d e f"], ["a b c d e g"], confidence=False)

@@ -9,6 +9,7 @@ from transformer.config import ConfigError, base_language
 # The tokenizers of sacreBLEU for languages that write no spaces; all others have 13a.
 _TOKENIZERS = {"zh": "zh", "ja": "ja-mecab", "ko": "ko-mecab"}
 
+
 def check_pairs(references, predictions):
     """Raises ValueError unless there are as many references as predictions, and at least one."""
     if len(references) != len(predictions) or not references:
@@ -36,21 +37,22 @@ def bleu_metric(language=""):
 
 
 def translation_scores(references, predictions, language="", confidence=True):
-    """sacreBLEU (Post 2018) and chrF (Popovic 2015) with signatures, and exact match.
+    """BLEU, chrF (Popovic 2015) and TER (Snover et al. 2006) by sacreBLEU (Post 2018) with signatures, and exact match.
 
     Args:
         references, predictions: lists of str, one pair a line, raw (detokenised) text.
         language: the target's code; "zh", "ja" and "ko" choose sacreBLEU's tokenizer, any other the default 13a.
-        confidence: also the 95 % interval of BLEU by bootstrap resampling, 1,000 samples (Koehn 2004).
+        confidence: also what takes longer: TER, and the 95 % interval of BLEU by bootstrap resampling, 1,000 samples (Koehn
+            2004).
 
     Returns:
-        {"bleu", "chrf", "exact_match": percent, "bleu_signature", "chrf_signature"} and, with confidence,
-        "bleu_mean" and "bleu_interval" (half its width).
+        {"bleu", "chrf", "exact_match": percent, "bleu_signature", "chrf_signature"} and, with confidence, "ter" (edits in
+        percent of the reference's words: lower is better), "ter_signature", "bleu_mean" and "bleu_interval" (half its width).
 
     Raises:
         ValueError: the two lists differ in length, or are empty.
     """
-    from sacrebleu.metrics import CHRF
+    from sacrebleu.metrics import CHRF, TER
 
     check_pairs(references, predictions)
     bleu, chrf = bleu_metric(language), CHRF()
@@ -65,7 +67,10 @@ def translation_scores(references, predictions, language="", confidence=True):
         "chrf_signature": str(chrf.get_signature()),
     }
     if confidence:
+        spaceless = base_language(language) in _TOKENIZERS
+        ter = TER(normalized=spaceless, asian_support=spaceless)
         scores |= {"bleu_mean": result._mean, "bleu_interval": result._ci}
+        scores |= {"ter": ter.corpus_score(predictions, [references]).score, "ter_signature": str(ter.get_signature())}
     return scores
 
 
