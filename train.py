@@ -34,10 +34,15 @@ def run(model, tokenizer, training, decoding, data, flag_values):
     from data.prepare import prepare
     from data.report import format_report
     from transformer.checkpoints import check_run
+    from transformer.copying import SYMBOLS
     from transformer.metrics import bleu_metric
     from transformer.tasks import find_task
 
     # What is wrong is said now, not after the preparation or the training.
+    if data.copy_values:
+        if tokenizer.tokenizer in ("byte", "character"):
+            raise ConfigError(f"copy_values needs --tokenizer=unigram or bpe. Received: {tokenizer.tokenizer!r}.")
+        tokenizer = dataclasses.replace(tokenizer, user_symbols=(*tokenizer.user_symbols, *SYMBOLS))
     if training.initial_run:
         model, tokenizer = continued(training.initial_run, model, flag_values)
     bleu_metric(data.target_language)
@@ -157,8 +162,9 @@ def validation_of(configs, prepared, transformer):
 
     def validation(decoding):
         generator = Generator(
-            transformer, *tokenizers, decoding, data.max_source_length, in_pieces=not data.cuts_sources
-        )
+            transformer, *tokenizers, decoding, data.max_source_length, in_pieces=not data.cuts_sources,
+            copy_values=data.copy_values,
+        )  # fmt: skip
         return Validation(transformer, batches, generator, pairs, find_task(data.task), data.target_language)
 
     return validation

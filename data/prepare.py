@@ -21,6 +21,7 @@ import tempfile
 import numpy as np
 
 import transformer.config
+import transformer.copying
 import transformer.tokenizer
 from data.batches import Packing, Pairs, pack
 from data.cleaning import clean
@@ -28,6 +29,7 @@ from data.config import DataConfig, DataError
 from data.pairs import Pair
 from data.sources import SPLITS, input_files, load_examples, source_kind
 from transformer.config import TokenizerConfig
+from transformer.copying import hide_pair
 from transformer.tokenizer import load_tokenizer, load_tokenizers, save_tokenizers, train_tokenizer
 
 # Texts handed to the tokenizer at once.
@@ -146,7 +148,7 @@ def cache_key(data, tokenizer):
     source_kind(data)
     options = dataclasses.asdict(data) | {"data_dir": ""} | dataclasses.asdict(tokenizer)
     options["versions"] = [importlib.metadata.version(name) for name in ("ftfy", "sentencepiece")]
-    code = [*sorted(pathlib.Path(__file__).parent.glob("**/*.py")), transformer.tokenizer.__file__, transformer.config.__file__]
+    code = [*sorted(pathlib.Path(__file__).parent.glob("**/*.py")), transformer.tokenizer.__file__, transformer.config.__file__, transformer.copying.__file__]
     models = [path for path in (tokenizer.source_tokenizer, tokenizer.target_tokenizer) if path]
     models += sorted(glob.glob(os.path.join(glob.escape(tokenizer.source_tokenizer), "*"))) if tokenizer.source_tokenizer else []
     # A tokenizer file that is missing is reported when it is loaded.
@@ -176,7 +178,7 @@ def _build(folder, data, tokenizer):
         if not splits["train"]:
             raise DataError("cleaning must leave training pairs. Received: none. See --clean and --max_length_ratio.")
         splits["train"] = weighted(splits["train"], dict(zip(map(str.strip, data.prefixes), map(float, data.weights))))
-        source, target = make_tokenizers(splits["train"], tokenizer)
+        source, target = make_tokenizers(_as_learnt(splits["train"], data), tokenizer)
         save_tokenizers(temporary / "tokenizer", source, target)
         for name, pairs in splits.items():
             _write_split(temporary, name, pairs, source, target, data, report[name])
@@ -253,7 +255,8 @@ def encode_pairs(pairs, source, target, data):
     Returns:
         EncodedPairs of those that fit; which do, bool (n,); and the lengths of all as they were, int64 (n, 2), source and target.
     """
-    ids = [_encode(tokenizer, [pair[side] for pair in pairs]) for side, tokenizer in enumerate((source, target))]
+    learnt = _as_learnt(pairs, data)
+    ids = [_encode(tokenizer, [pair[side] for pair in learnt]) for side, tokenizer in enumerate((source, target))]
     lengths = np.stack([np.diff(offsets) for _, offsets in ids], axis=1)
     limits = np.array([data.max_source_length, data.max_target_length])
     kept = np.minimum(lengths, (limits[0], np.inf)).astype(np.int64) if data.cuts_sources else lengths
@@ -265,6 +268,10 @@ def encode_pairs(pairs, source, target, data):
         chosen = fits[number] & ((place < most[number] - 1) | (place == counts[number] - 1))
         arrays += [flat[chosen], np.concatenate([[0], np.cumsum(most[fits])])]
     return EncodedPairs(*arrays, source.pad_id, target.pad_id, target.bos_id), fits, lengths
+
+
+def _as_learnt(pairs, data):
+    return [hide_pair(*pair[:2]) for pair in pairs] if data.copy_values else pairs
 
 
 def changed_texts(texts, tokenizer, data):

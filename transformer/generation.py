@@ -15,6 +15,7 @@ from keras import ops
 
 from transformer.checkpoints import read_config
 from transformer.config import ConfigError, DecodingConfig, ModelConfig
+from transformer.copying import hide, show
 from transformer.decoding import decode, make_search
 from transformer.tokenizer import load_tokenizers
 
@@ -55,14 +56,15 @@ class Generator:
         lowercase: lowercase the source, for a model that was trained so.
         in_pieces: a longer text is cut at sentence ends, clauses or words, and the outputs of its pieces are joined, so that
             nothing of it is dropped: right for a translation. Else it loses its end.
+        copy_values: strings and names of the source stand in the model's texts as symbols; see transformer.copying.
     """
 
     def __init__(
         self, model, source_tokenizer, target_tokenizer, config=DecodingConfig(), max_source_length=128, lowercase=False,
-        in_pieces=True,
+        in_pieces=True, copy_values=False,
     ):  # fmt: skip
         self.model, self.config, self.max_source_length, self.lowercase = model, config, max_source_length, lowercase
-        self.in_pieces = in_pieces
+        self.in_pieces, self.copy_values = in_pieces, copy_values
         self.source_tokenizer, self.target_tokenizer = source_tokenizer, target_tokenizer
         self._functions, self._alone, self._lock = {}, 0, threading.Lock()
 
@@ -78,7 +80,7 @@ class Generator:
 
         try:
             data = config["data"]
-            reading = data["max_source_length"], data["lowercase"], data["task"] == "translation"
+            reading = data["max_source_length"], data["lowercase"], data["task"] == "translation", data["copy_values"]
             # In float32, whatever it was trained in: the same text on every machine.
             model = Transformer.from_model_config(ModelConfig(**config["model"]), dtype="float32")
             model.load_weights(run / "model.keras")
@@ -98,7 +100,7 @@ class Generator:
         number of the first text among all: what is sampled for a text depends on the seed and on its number. With
         `scored=False` scores mean nothing, and greedy decoding is faster.
         """
-        texts = [text.strip().lower() if self.lowercase else text.strip() for text in texts]
+        texts, values = zip(*map(self._read, texts)) if texts else ((), ())
         pieces = [
             (number, part, piece)
             for number, (text, ids) in enumerate(zip(texts, self.source_tokenizer.encode(texts)))
@@ -109,11 +111,16 @@ class Generator:
         for (number, _, _), outputs in zip(pieces, self._generate([piece for _, _, piece in pieces], names, scored)):
             joined = zip(answers[number], outputs)
             answers[number] = [(_join(before, text), total + score) for (before, total), (text, score) in joined]
-        return answers
+        return [[(show(text, known), score) for text, score in outputs] for outputs, known in zip(answers, values)]
+
+    def _read(self, text):
+        """A source as the model knows it, and the values of its symbols."""
+        text = text.strip().lower() if self.lowercase else text.strip()
+        return hide(text) if self.copy_values else (text, ())
 
     def source_ids(self, text):
         """The ids of a text as the model gets them, the end token included."""
-        text = text.strip().lower() if self.lowercase else text.strip()
+        text, _ = self._read(text)
         return [*self.source_tokenizer.encode([text])[0], self.source_tokenizer.eos_id]
 
     def _pieces(self, text, ids):

@@ -23,7 +23,7 @@ from transformer.tasks import find_task
 from transformer.tokenizer import save_tokenizers
 
 # What a fine-tuned run has of its pretrained run's data: how texts are read and written, not where they came from.
-KEPT = ("task", "source_language", "target_language", "lowercase", "max_source_length", "max_target_length")
+KEPT = ("task", "copy_values", "source_language", "target_language", "lowercase", "max_source_length", "max_target_length")
 # Fields of TaskConfig that `fit` takes; the others are of tasks with a head.
 OPTIONS = ("max_length", "language", "encoder_dropout", "tuning", "lora_rank", "lora_alpha", "lora_targets")
 
@@ -179,7 +179,7 @@ class GenerationPipeline(FineTunable):
 
     def _generator(self, model, decoding):
         tokenizers = self.generator.source_tokenizer, self.generator.target_tokenizer
-        reading = self.data.max_source_length, self.data.lowercase, not self.data.cuts_sources
+        reading = self.data.max_source_length, self.data.lowercase, not self.data.cuts_sources, self.data.copy_values
         return Generator(model, *tokenizers, decoding, *reading)
 
     def _pair(self, example):

@@ -1,0 +1,37 @@
+"""Symbols in place of strings and names: worked out by hand, and back again on every pair of the Django set."""
+
+import pytest
+
+from transformer.copying import MOST, SYMBOLS, hide, hide_pair, hide_values, show
+
+A, B, C = SYMBOLS[:3]
+
+
+@pytest.mark.parametrize(("source", "hidden", "values"), [
+    ("if settings.USE_TZ is true,", f"if settings.{A} is true,", ("USE_TZ",)),
+    ("get 'a b' and \"c\\\"d\" of x", f"get {A} and {B} of x", ("'a b'", '"c\\"d"')),
+    ("it isn't what don't says", "it isn't what don't says", ()),
+    ("getName, getName and md5", f"{A}, {A} and {B}", ("getName", "md5")),
+    ("HTTP and Template are words, 42 is a number", "HTTP and Template are words, 42 is a number", ()),
+])  # fmt: skip
+def test_what_is_hidden(source, hidden, values):
+    assert hide(source) == (hidden, values) and show(hidden, values) == source
+
+
+def test_a_name_is_hidden_as_a_whole_word_and_a_string_before_what_it_holds():
+    assert hide_values("old_x = very_old_x + 'old_x'", ("old_x", "'old_x'")) == f"{A} = very_old_x + {B}"
+    assert hide_pair("set a_b to 'a_b'", "a_b = 'a_b'\n") == (f"set {A} to {B}", f"{A} = {B}\n")
+
+
+def test_a_symbol_too_many_is_dropped_and_values_beyond_the_last_stay():
+    assert show(f"x = {C}", ("a_b",)) == "x = "
+    names = [f"n_{n}" for n in range(MOST + 1)]
+    hidden, values = hide(" ".join(names))
+    assert values == tuple(names[:MOST]) and hidden.endswith(f" {names[-1]}")
+
+
+def test_every_pair_of_code_comes_back(shared):
+    lines = [(shared / "django" / f"all.{end}").read_text(encoding="utf-8").split("\n")[:-1] for end in ("anno", "code")]
+    for source, code in zip(*lines, strict=True):
+        hidden, values = hide(source)
+        assert show(hidden, values) == source and show(hide_values(code, values), values) == code
