@@ -16,10 +16,10 @@ def test_scores_by_hand():
     assert "tok:none" in scores["bleu_signature"]
 
 
-def test_only_white_space_at_ends_is_no_difference():
-    references = ["if x:\n    y = 1\n", "x = 1", "x = 1", "  x"]
-    scores = code_scores(references, ["if x:  \r\n    y = 1", "x  = 1", "X = 1", "x"], confidence=False)
-    assert scores["exact_match"] == 25.0
+def test_white_space_within_a_line_is_no_difference_and_indentation_is():
+    references = ["if x:\n    y = 1\n", "x = 1", "  x", "X = 1", "if x:\n    y"]
+    scores = code_scores(references, ["if x:  \r\n    y = 1", "x  =1", "x", "x = 1", "if x:\ny"], confidence=False)
+    assert scores["exact_match"] == 60.0
 
 
 def test_a_string_is_one_token():

@@ -29,7 +29,8 @@ _AFTER = ("", "\n  pass", "\n  pass\nfinally:\n  pass", "\ndef f(): pass", "\n c
 def code_scores(references, predictions, confidence=True):
     """Exact match, BLEU-4 over tokens and the share that parses, in percent.
 
-    Exact match is that of the text but for white space at the ends of lines and after the last: indentation counts. BLEU
+    Exact match compares `code_tokens` line by line, and how far each line is indented against the first: white space within a line
+    means nothing, as in published results, which compare syntax trees or tokens (Yin & Neubig 2017). BLEU
     (Post 2018, sacreBLEU without its tokenizer) is over `code_tokens` and of the whole set. Published BLEU of code is often
     the smoothed mean over examples, with other tokens (Yin & Neubig 2017 follow Ling et al. 2016): compare exact match.
 
@@ -51,7 +52,7 @@ def code_scores(references, predictions, confidence=True):
     lines = [[_token_line(code) for code in codes] for codes in (predictions, references)]
     result = bleu.corpus_score(lines[0], lines[1:], n_bootstrap=1000 if confidence else 1)
     scores = {
-        "exact_match": _percent(_trimmed(a) == _trimmed(b) for a, b in zip(references, predictions)),
+        "exact_match": _percent(_lines(a) == _lines(b) for a, b in zip(references, predictions)),
         "bleu": result.score,
         "parses": _percent(map(parses, predictions)),
         "reference_parses": _percent(map(parses, references)),
@@ -111,8 +112,10 @@ def nearest_targets(train_sources, train_targets, sources):
     return [train_targets[place] for place in nearest]
 
 
-def _trimmed(code):
-    return "\n".join(line.rstrip() for line in code.rstrip().split("\n"))
+def _lines(code):
+    """(indentation, tokens) of each line."""
+    lines = [line for line in textwrap.dedent(code).split("\n") if line.strip()]
+    return [(len(line) - len(line.lstrip()), code_tokens(line)) for line in lines]
 
 
 def _token_line(code):
