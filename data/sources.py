@@ -1,7 +1,7 @@
 """Where sentence pairs come from: built-in corpora, parallel files, files of examples, TFDS data sets.
 
 `load_examples(config)` gives {"train": [(source, target), ...], "validation": [...], "test": [...]}. The pairs of questions
-are data.questions.Pair.
+are data.pairs.Pair.
 """
 
 import hashlib
@@ -48,7 +48,10 @@ def load_examples(config: DataConfig):
 
 
 def _split_text(pair):
-    return context_of(pair.source) if isinstance(pair, Pair) else pair[0]
+    """What decides a pair's split: a question's context, else the source, without the prefix that other files do not have."""
+    if not isinstance(pair, Pair):
+        return pair[0]
+    return context_of(pair.source) or pair.source.removeprefix(f"{pair.kind} ")
 
 
 def lowercase(pair):

@@ -245,6 +245,17 @@ def test_several_tasks_are_mixed_by_prefix_and_weight(tmp_path):
         load_examples(DataConfig(data_dir=str(tmp_path), prefixes=("x", "y"), **{**files, "examples_test": ("de.tsv",)}))
 
 
+def test_the_languages_of_a_source_stand_in_one_split(tmp_path):
+    for name in ("de", "zh"):
+        rows = "".join(f"text {n}\t{name} {n}\n" for n in range(60))
+        (tmp_path / f"{name}.tsv").write_text(f"source\ttarget\n{rows}", encoding="utf-8")
+    config = DataConfig(data_dir=str(tmp_path), examples_train=("de.tsv", "zh.tsv"), prefixes=("<2de>", "<2zh>"),
+                        validation_share=0.3, test_share=0.3)  # fmt: skip
+    splits = load_examples(config)
+    found = [{(pair.kind, pair.source.removeprefix(f"{pair.kind} ")) for pair in pairs} for pairs in splits.values()]
+    assert all(len(pairs) > 10 and {("<2de>", text) for _, text in pairs} <= pairs for pairs in found)
+
+
 @pytest.mark.parametrize(("options", "message"), [
     (dict(prefixes=("x",)), "prefixes must be as many as the files of examples_train. Received: 1 for 2"),
     (dict(prefixes=("x", "y"), weights=("1", "0")), "weights must be numbers above 0. Received: '0'"),
