@@ -202,8 +202,9 @@ def finish(folder, configs, prepared, trainee, progress, validation):
     validation = validation(decoding)
     chosen = choose_weights(trainee, training, folder, validation)
     save_model(trainee.model, folder)
-    test, known = prepared.splits["test"].pairs(), prepared.splits["train"].pairs()
-    scores, outputs = evaluate_generator(validation.write, test, find_task(data.task), data.target_language, known)
+    test, task = prepared.splits["test"].pairs(), find_task(data.task)
+    known = prepared.splits["train"].pairs() if task.baselines else ()
+    scores, outputs = evaluate_generator(validation.write, test, task, data.target_language, known)
     scores |= {"weights": chosen, "parameters": trainee.model.count_params(), "peak_memory_gib": peak_memory_gib()}
     scores |= progress.summary()
     write_results(folder, scores, test, outputs)
