@@ -3,7 +3,7 @@
 import ast
 import re
 
-from data.installed import divide, documented, python_files
+from data.installed import corpus, documented
 
 _KINDS = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 # Sections of code, of titles, and of what the summary does not speak of.
@@ -20,15 +20,9 @@ MOST_WORDS = 100
 def docstrings(size, seed):
     """Docstrings without their first line, and that line: ("x: Input tensor. axis: ...", "Compute the mean of a tensor.").
 
-    Args:
-        size: training pairs; where there are fewer, all. seed: which of them, and their order.
-
-    Returns:
-        {"train", "validation", "test"} -> lists of (source, target); other versions of Python and of the packages have
-        others. See data.installed.divide.
+    Arguments and result: of data.installed.corpus.
     """
-    examples = ((name, *pair) for name, path in python_files() for pair in pairs(path.read_bytes()))
-    return divide(examples, size, seed)
+    return corpus(pairs, size, seed)
 
 
 def pairs(source):

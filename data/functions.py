@@ -8,7 +8,7 @@ import ast
 import re
 
 from data.docstrings import MOST_WORDS, prose
-from data.installed import divide, documented, python_files, statements
+from data.installed import corpus, documented, statements
 
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 # Any other decorator is a package's own, of which a docstring does not speak.
@@ -21,15 +21,9 @@ MOST_CHARACTERS = 400
 def functions(size, seed):
     """Names and docstrings of functions, and the code: ("total: Return the sum.", "def total(self):\\n    return sum(self)").
 
-    Args:
-        size: training pairs; where there are fewer, all. seed: which of them, and their order.
-
-    Returns:
-        {"train", "validation", "test"} -> lists of (source, target); other versions of Python and of the packages have
-        others. See data.installed.divide.
+    Arguments and result: of data.installed.corpus.
     """
-    examples = ((name, *pair) for name, path in python_files() for pair in pairs(path.read_bytes()))
-    return divide(examples, size, seed)
+    return corpus(pairs, size, seed)
 
 
 def pairs(source):

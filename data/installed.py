@@ -75,6 +75,21 @@ def statements(node):
             yield from statements(child)
 
 
+def corpus(pairs, size, seed):
+    """The corpus of what `pairs` finds in each Python file, divided as `divide` does.
+
+    Args:
+        pairs: bytes of a file -> iterable of (source, target). size: training pairs; where there are fewer, all.
+        seed: which of them, and their order.
+
+    Returns:
+        {"train", "validation", "test"} -> lists of (source, target); other versions of Python and of the packages have
+        others.
+    """
+    examples = ((name, *pair) for name, path in python_files() for pair in pairs(path.read_bytes()))
+    return divide(examples, size, seed)
+
+
 def divide(examples, size, seed):
     """Divides pairs so that a test asks for what was not learnt: all pairs of a file go to one split, by its name's hash.
 

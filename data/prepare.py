@@ -148,7 +148,8 @@ def cache_key(data, tokenizer):
     source_kind(data)
     options = dataclasses.asdict(data) | {"data_dir": ""} | dataclasses.asdict(tokenizer)
     options["versions"] = [importlib.metadata.version(name) for name in ("ftfy", "sentencepiece")]
-    code = [*sorted(pathlib.Path(__file__).parent.glob("**/*.py")), transformer.tokenizer.__file__, transformer.config.__file__, transformer.copying.__file__]
+    modules = transformer.tokenizer, transformer.config, transformer.copying
+    code = [*sorted(pathlib.Path(__file__).parent.glob("**/*.py")), *(module.__file__ for module in modules)]
     models = [path for path in (tokenizer.source_tokenizer, tokenizer.target_tokenizer) if path]
     models += sorted(glob.glob(os.path.join(glob.escape(tokenizer.source_tokenizer), "*"))) if tokenizer.source_tokenizer else []
     # A tokenizer file that is missing is reported when it is loaded.

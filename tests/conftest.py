@@ -27,5 +27,4 @@ def python_library(monkeypatch):
 
     monkeypatch.setattr(installed, "DISTRIBUTIONS", ())
     files = [(name, path) for name, path in installed.python_files() if "/" not in name and name < "k"]
-    for module in ("docstrings", "functions"):
-        monkeypatch.setattr(f"data.{module}.python_files", lambda: files)
+    monkeypatch.setattr(installed, "python_files", lambda: files)
