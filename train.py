@@ -152,7 +152,7 @@ def validation_of(configs, prepared, transformer):
     """Decoding -> the Validation of a Transformer on the validation set, decoded as a DecodingConfig says."""
     from data.batches import evaluation_batches
     from transformer.evaluation import Validation
-    from transformer.generation import Generator
+    from transformer.generation import Generator, reading_of
     from transformer.tasks import find_task
 
     model, _, training, _, data = configs
@@ -161,10 +161,7 @@ def validation_of(configs, prepared, transformer):
     batches, pairs = evaluation_batches(split, training.max_tokens), split.pairs(training.eval_decode)
 
     def validation(decoding):
-        generator = Generator(
-            transformer, *tokenizers, decoding, data.max_source_length, in_pieces=not data.cuts_sources,
-            copy_values=data.copy_values,
-        )  # fmt: skip
+        generator = Generator(transformer, *tokenizers, decoding, **reading_of(dataclasses.asdict(data)))
         return Validation(transformer, batches, generator, pairs, find_task(data.task), data.target_language)
 
     return validation

@@ -42,6 +42,14 @@ def one_core_a_batch():
             tf.config.threading.set_intra_op_parallelism_threads(1)
 
 
+def reading_of(data):
+    """The arguments of a Generator that say how it reads a source; `data`: what a run's config.json has of its data, a dict."""
+    return {
+        "max_source_length": data["max_source_length"], "lowercase": data["lowercase"],
+        "in_pieces": data["task"] == "translation", "copy_values": data["copy_values"],
+    }  # fmt: skip
+
+
 class Generator:
     """Writes a target text for each source text.
 
@@ -79,15 +87,14 @@ class Generator:
         from transformer.model import Transformer
 
         try:
-            data = config["data"]
-            reading = data["max_source_length"], data["lowercase"], data["task"] == "translation", data["copy_values"]
+            reading = reading_of(config["data"])
             # In float32, whatever it was trained in: the same text on every machine.
             model = Transformer.from_model_config(ModelConfig(**config["model"]), dtype="float32")
             model.load_weights(run / "model.keras")
         except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
             raise ConfigError(f"a run folder must be whole. Received: {run} ({error}). Run its training command again.") from None
         decoding = DecodingConfig(**{**config["decoding"], **decoding})
-        return cls(model, *load_tokenizers(run / "tokenizer"), decoding, *reading)
+        return cls(model, *load_tokenizers(run / "tokenizer"), decoding, **reading)
 
     def __call__(self, texts):
         """list of str -> list of str: the best output for each, in order; an empty text gives an empty one."""

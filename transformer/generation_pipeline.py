@@ -14,7 +14,7 @@ from transformer.config import ConfigError, TaskConfig
 from transformer.encoders import with_dropout
 from transformer.evaluation import Validation, evaluate_generator, predictions_of
 from transformer.fine_tuning import FineTunable, are_several
-from transformer.generation import Generator
+from transformer.generation import Generator, reading_of
 from transformer.metrics import bleu_metric
 from transformer.model import Transformer
 from transformer.objectives import TokenObjective
@@ -179,8 +179,7 @@ class GenerationPipeline(FineTunable):
 
     def _generator(self, model, decoding):
         tokenizers = self.generator.source_tokenizer, self.generator.target_tokenizer
-        reading = self.data.max_source_length, self.data.lowercase, not self.data.cuts_sources, self.data.copy_values
-        return Generator(model, *tokenizers, decoding, *reading)
+        return Generator(model, *tokenizers, decoding, **reading_of(dataclasses.asdict(self.data)))
 
     def _pair(self, example):
         """An example as the model knows it."""
