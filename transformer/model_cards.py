@@ -51,10 +51,11 @@ def finetuning_card(name, config, data, report, tables, scores):
     named = ", ".join([*labels[:LABELS], *([f"and {len(labels) - LABELS} more"] if len(labels) > LABELS else [])])
     counts = ", ".join(f"{entry['examples_out']:,} {split}" for split, entry in data.items())
     targets = " and ".join(task["lora_targets"])
+    head = "" if task["task"] == "text2text" else ", and the task's head"
     tuning = {
         "full": "all weights",
         "head": "the task's head alone",
-        "lora": f"low-rank changes of {targets}, rank {task['lora_rank']}, alpha {task['lora_alpha']:g}, and the task's head",
+        "lora": f"low-rank changes of {targets}, rank {task['lora_rank']}, alpha {task['lora_alpha']:g}{head}",
     }[task["tuning"]]
     facts = {
         "Pretrained model": pretrained or "none",
