@@ -3,10 +3,12 @@
 Reading runs nothing; transformer/execution.py runs programs.
 """
 
+import ast
 import re
 from typing import NamedTuple
 
 from data.config import DataError
+from data.docstrings import prose
 from data.files import is_text, read_jsonl
 
 _STOP = re.compile(r"\n(?:class|def|#|if|print)")
@@ -20,10 +22,34 @@ class Problem(NamedTuple):
     solution: str  # a right answer to it
     head: str  # what stands before an answer in a program: HumanEval's prompt, which the answer goes on with; MBPP's none
     tests: str
+    name: str  # of the function
+    text: str  # what the function does, in words
+
+    @property
+    def description(self):
+        """The function's name and what it does, as the corpus of functions has it (data/functions.py)."""
+        return f"{self.name}: {self.text}"
 
     def program(self, answer):
-        """An answer with its tests, as a program."""
-        return f"{self.head}{answer}\n{self.tests}\n"
+        """An answer with its tests, as a program. The answer goes on with the prompt, or has the whole function in it: then
+        what stands before the function in the prompt, such as its imports, is put before it."""
+        head = self.head
+        if _definition(self.name).search(answer):
+            head = head[: _definition(self.name).search(head).start()] if head else ""
+        else:
+            answer = first_function(answer) if head else answer
+        return f"{head}{answer}\n{self.tests}\n"
+
+
+def read_problems(path):
+    """The problems of a file, HumanEval's or MBPP's by the fields of its first line: a list of Problem.
+
+    Raises:
+        DataError: the file cannot be read, is empty, or has another form.
+    """
+    for _, row in read_jsonl(path):
+        return read_humaneval(path) if "entry_point" in row else read_mbpp(path)
+    raise DataError(f"a file of problems must have at least one. Received: {path}, which is empty.")
 
 
 def read_humaneval(path):
@@ -36,8 +62,11 @@ def read_humaneval(path):
     for where, row in _rows(path, ("task_id", "prompt", "canonical_solution", "test", "entry_point")):
         if not row["entry_point"].isidentifier():
             raise DataError(f"entry_point must be a function's name. Received: {where}, {row['entry_point']!r}.")
-        tests = f"{row['test']}\ncheck({row['entry_point']})"
-        problems.append(Problem(row["task_id"], row["prompt"], row["canonical_solution"], row["prompt"], tests))
+        name, prompt = row["entry_point"], row["prompt"]
+        if not _definition(name).search(prompt):
+            raise DataError(f"prompt must begin the function {name}. Received: {where}, {prompt[-80:]!r}.")
+        tests = f"{row['test']}\ncheck({name})"
+        problems.append(Problem(row["task_id"], prompt, row["canonical_solution"], prompt, tests, name, _described(prompt, name)))
     return problems
 
 
@@ -55,7 +84,11 @@ def read_mbpp(path):
         if not isinstance(tests, list) or not tests or not all(map(is_text, tests)):
             raise DataError(f"test_list must be a list of tests. Received: {where}, {tests!r}.")
         text, code, *tests = (part.replace("\r\n", "\n") for part in (row["text"], row["code"], row["test_setup_code"], *tests))
-        problems.append(Problem(f"MBPP/{row.get('task_id', where)}", text, code, "", "\n".join(tests)))
+        # The name that the tests call is told to whoever answers: the authors show the tests too.
+        called = [name for name in re.findall(r"\w+(?=\()", "\n".join(tests)) if _definition(name).search(code)]
+        if not called:
+            raise DataError(f"test_list must call a function that code defines. Received: {where}, {tests!r}.")
+        problems.append(Problem(f"MBPP/{row.get('task_id', where)}", text, code, "", "\n".join(tests), called[0], text))
     return problems
 
 
@@ -66,6 +99,21 @@ def first_function(completion):
     '    return 1\\n'
     """
     return _STOP.split(completion, maxsplit=1)[0]
+
+
+def _definition(name):
+    """A pattern of the line that begins a function."""
+    return re.compile(rf"^(?:async )?def {re.escape(name)}\b", re.MULTILINE)
+
+
+def _described(prompt, name):
+    """The prose of the docstring of the function that a prompt of HumanEval begins; "" where there is none to read."""
+    try:
+        body = ast.parse(f"{prompt}\n    pass\n").body
+    except (SyntaxError, ValueError):
+        return ""
+    found = [node for node in body if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.name == name]
+    return prose((ast.get_docstring(found[-1]) or "").partition(">>>")[0]) if found else ""
 
 
 def _rows(path, fields):

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from data.config import DataError
-from data.humaneval import first_function, read_humaneval, read_mbpp
+from data.humaneval import first_function, read_humaneval, read_mbpp, read_problems
 from transformer.execution import run_programs
 
 ROW = {"task_id": "A/0", "prompt": "def f():\n", "canonical_solution": "    return 1\n", "entry_point": "f",
@@ -38,6 +38,8 @@ def test_mbpp_is_answer_and_tests(tmp_path):
     (read_humaneval, ROW | {"entry_point": "f()"}, r"entry_point must be a function's name. Received: .*line 1, 'f\(\)'"),
     (read_humaneval, [1], "a line must be a JSON object"),
     (read_mbpp, {"text": "", "code": "", "test_setup_code": "", "test_list": []}, r"test_list must be a list of tests. .*\[\]"),
+    (read_humaneval, ROW | {"prompt": "def g():\n"}, r"prompt must begin the function f. Received: .*line 1, 'def g"),
+    (read_mbpp, {"text": "", "code": "", "test_setup_code": "", "test_list": ["f()"]}, "must call a function that code defines"),
     (read_mbpp, ROW, "text must be text. Received: .*line 1, None"),
 ])  # fmt: skip
 def test_a_wrong_file_is_refused_with_its_line(tmp_path, reader, row, message):
@@ -62,9 +64,21 @@ def test_the_solutions_of_humaneval_pass(shared):
     # All 164 pass; a part is enough here.
     assert run([problem.program(problem.solution) for problem in problems[::8]]) == {"passed"}
     assert run([problem.program("    pass\n") for problem in problems[:3]]) == {"failed"}
+    # Whole functions as answers.
+    assert run([problem.program(problem.prompt + problem.solution) for problem in problems[3::40]]) == {"passed"}
+    assert problems[2].description.startswith("truncate_number: Given a positive floating point number, it can be decomposed")
+    assert sum(not problem.text for problem in problems) <= 1
 
 
 def test_the_solutions_of_mbpp_pass(shared):
     problems = read_mbpp(shared / "mbpp" / "mbpp.jsonl")
     assert len(problems) == 974 and "\r" not in problems[0].solution
     assert run([problem.program(problem.solution) for problem in problems[::100]]) == {"passed"}
+    assert problems[1].description == "similar_elements: " + problems[1].prompt
+
+
+def test_which_problems_a_file_has_is_seen(shared, tmp_path):
+    assert [len(read_problems(shared / path)) for path in ("humaneval/HumanEval.jsonl.gz", "mbpp/mbpp.jsonl")] == [164, 974]
+    (tmp_path / "none.jsonl").write_text("")
+    with pytest.raises(DataError, match="at least one. Received: .*none.jsonl"):
+        read_problems(tmp_path / "none.jsonl")

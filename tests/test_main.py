@@ -6,6 +6,7 @@ import pytest
 
 from transformer import __main__ as module
 from transformer.__main__ import command_line
+from transformer.config import DecodingConfig
 
 
 class Loud:
@@ -72,10 +73,47 @@ def test_two_files_of_lines(run, capsys):
 
 
 @pytest.mark.parametrize(("flags", "message"), [
-    ([], "texts must come from --source and --target, or from --examples. Received: none"),
+    ([], "texts must come from --source and --target, from --examples or from --problems. Received: none"),
     (["--source=s", "--examples=e.tsv"], "Received: --source, --examples"),
     (["--examples=nowhere.tsv"], "nowhere.tsv"),
+    (["--problems=nowhere.jsonl"], "Received: no --run_code"),
+    (["--problems=nowhere.jsonl", "--run_code"], "nowhere.jsonl"),
 ])  # fmt: skip
 def test_which_files(run, capsys, flags, message):
     assert command_line(["", "evaluate", f"--run={run}", *flags]) == 2
     assert message in capsys.readouterr().err
+
+
+class Solver:
+    """Answers a prompt with its body, a description with the whole function, and every other time with nonsense."""
+
+    config = DecodingConfig(temperature=1.0)
+
+    def __init__(self):
+        self.asked = []
+
+    def __call__(self, texts):
+        self.asked += texts
+        answers = ["    return x + 1\n\nprint(" if text == PROBLEM["prompt"] else "def f(x):\n    return floor(x) + 1" for text in texts]
+        return [answer if place % 2 == 0 else "    return (" for place, answer in enumerate(answers)]
+
+
+PROBLEM = {"task_id": "A/0", "prompt": 'from math import floor\n\ndef f(x):\n    """Add one.\n    >>> f(1)\n    2\n    """\n', "entry_point": "f",
+           "canonical_solution": "", "test": "def check(candidate):\n    assert candidate(1) == 2\n"}  # fmt: skip
+
+
+@pytest.mark.parametrize(("corpus", "asked"), [("", PROBLEM["prompt"]), ("functions", "f: Add one.")])
+def test_problems_are_solved_and_run(run, capsys, monkeypatch, corpus, asked):
+    solver = Solver()
+    monkeypatch.setattr(module, "load_generator", lambda *_: solver)
+    data = {"task": "code", "target_language": "", "corpus": corpus}
+    (run / "config.json").write_text(json.dumps({"model": {}, "decoding": {}, "data": data}))
+    (run / "p.jsonl").write_text(json.dumps(PROBLEM))
+    flags = [f"--problems={run}/p.jsonl", "--run_code", "--samples=10", "--json"]
+    assert command_line(["", "evaluate", f"--run={run}", *flags]) == 0
+    scores = json.loads(capsys.readouterr().out)
+    assert scores["pass@1"] == 50 and scores["pass@10"] == 100 and scores["error"] == 50 and scores["samples"] == 10
+    assert solver.asked == [asked] * 10
+    solver.config = DecodingConfig()
+    assert command_line(["", "evaluate", f"--run={run}", *flags]) == 2
+    assert "Received: --samples=10. Add --temperature=0.8." in capsys.readouterr().err

@@ -42,6 +42,11 @@ def define_evaluate(flag_values):
     flags.DEFINE_string("target", "", "file of reference texts", flag_values=flag_values)
     flags.DEFINE_string("examples", "", "file of both instead: .tsv, .csv, .jsonl, SQuAD's .json, bAbI's .txt; .gz too",
                         flag_values=flag_values)  # fmt: skip
+    flags.DEFINE_string("problems", "", "file of programming problems instead, HumanEval's or MBPP's: pass@k", flag_values=flag_values)
+    flags.DEFINE_bool("run_code", False, "WARNING: run what the model writes for --problems, see docs/tasks.md",
+                      flag_values=flag_values)  # fmt: skip
+    flags.DEFINE_integer("samples", 1, "programs for each problem; more than 1 need a --temperature", lower_bound=1,
+                         flag_values=flag_values)  # fmt: skip
     flags.DEFINE_bool("lowercase", False, "lowercase sources, outputs and references", flag_values=flag_values)
     flags.DEFINE_bool("json", False, "print JSON instead of a table", flag_values=flag_values)
 
@@ -144,48 +149,77 @@ def write_json_group(writer, rows, answers, with_scores):
 
 
 def read_pairs(flag_values):
-    """The pairs of --source and --target, or of --examples."""
+    """The pairs of --source and --target, or of --examples; with --lowercase in lower case."""
     from data.pairs import Pair
+    from data.sources import lowercase, read_examples
 
-    names = [name for name in ("source", "target", "examples") if flag_values[name].value]
-    if names not in (["source", "target"], ["examples"]):
-        raise ConfigError(
-            "texts must come from --source and --target, or from --examples. Received: "
-            f"{', '.join(f'--{name}' for name in names) or 'none'}. Name these files."
-        )
-    if names == ["examples"]:
-        from data.sources import read_examples
+    if flag_values["examples"].value:
+        pairs = [pair if isinstance(pair, Pair) else Pair(*pair) for pair in read_examples(flag_values["examples"].value)]
+    else:
+        sources, references = (read_lines(flag_values[name].value) for name in ("source", "target"))
+        if len(sources) != len(references) or not sources:
+            raise ConfigError(
+                "source and target must have as many lines as each other, and at least one. Received: "
+                f"{len(sources)} lines in {flag_values['source'].value!r}, {len(references)} in {flag_values['target'].value!r}."
+            )
+        pairs = list(map(Pair, sources, references))
+    return list(map(lowercase, pairs)) if flag_values["lowercase"].value else pairs
 
-        return [pair if isinstance(pair, Pair) else Pair(*pair) for pair in read_examples(flag_values["examples"].value)]
-    sources, references = (read_lines(flag_values[name].value) for name in names)
-    if len(sources) != len(references) or not sources:
+
+def pair_scores(generator, pairs, data, flag_values):
+    """The scores of the run's task."""
+    from transformer.evaluation import evaluate_generator
+    from transformer.tasks import find_task
+
+    write = generator
+    if flag_values["lowercase"].value:
+        write = lambda texts: [text.lower() for text in generator(texts)]  # noqa: E731
+    return evaluate_generator(write, pairs, find_task(data["task"]), data["target_language"])[0]
+
+
+def read_problems(flag_values):
+    """The problems of --problems, if their answers may be run."""
+    from data.humaneval import read_problems
+
+    if not flag_values["run_code"].value:
         raise ConfigError(
-            "source and target must have as many lines as each other, and at least one. Received: "
-            f"{len(sources)} lines in {flag_values['source'].value!r}, {len(references)} in {flag_values['target'].value!r}."
+            "problems are scored by running what the model writes, which nobody has read. Received: no --run_code. "
+            "Read in docs/tasks.md what is prevented, then add --run_code."
         )
-    return list(map(Pair, sources, references))
+    return read_problems(flag_values["problems"].value)
+
+
+def problem_scores(generator, problems, data, flag_values):
+    """pass@k of sampled programs."""
+    from transformer.evaluation import evaluate_programs
+
+    samples = flag_values["samples"].value
+    if samples > 1 and not generator.config.temperature:
+        raise ConfigError(f"several samples of a problem must differ. Received: --samples={samples}. Add --temperature=0.8.")
+    return evaluate_programs(generator, problems, data["corpus"] == "functions", samples, run_code=True)
 
 
 def evaluate(decoding, flag_values):
-    """Scores a run on texts with references, by its task's scores. Decoding flags that are not given are the run's own."""
+    """Scores a run: on texts with references by its task's scores, on programming problems by their unit tests. Decoding
+    flags that are not given are the run's own."""
     from data.config import DataError
-    from data.sources import lowercase
 
+    names = [name for name in ("source", "target", "examples", "problems") if flag_values[name].value]
+    if names not in (["source", "target"], ["examples"], ["problems"]):
+        raise ConfigError(
+            "texts must come from --source and --target, from --examples or from --problems. Received: "
+            f"{', '.join(f'--{name}' for name in names) or 'none'}. Name these files."
+        )
+    read, score = (read_problems, problem_scores) if names == ["problems"] else (read_pairs, pair_scores)
     try:
-        pairs = read_pairs(flag_values)
+        examples = read(flag_values)
     except DataError as error:
         raise ConfigError(str(error)) from None
     generator = load_generator(flag_values, decoding)
     from transformer.checkpoints import read_config
-    from transformer.evaluation import evaluate_generator, scores_table
-    from transformer.tasks import find_task
+    from transformer.evaluation import scores_table
 
-    data = read_config(flag_values["run"].value)["data"]
-    write = generator
-    if flag_values["lowercase"].value:
-        pairs = list(map(lowercase, pairs))
-        write = lambda texts: [text.lower() for text in generator(texts)]  # noqa: E731
-    scores, _ = evaluate_generator(write, pairs, find_task(data["task"]), data["target_language"])
+    scores = score(generator, examples, read_config(flag_values["run"].value)["data"], flag_values)
     print(json.dumps(scores, indent=2) if flag_values["json"].value else scores_table(scores))
 
 

@@ -1,11 +1,13 @@
 """What a validation finds, and a model's scores on a test set, written down: predictions.jsonl, scores.json, the model card."""
 
 import json
+import os
 import pathlib
 import resource
 import time
 
 from transformer.checkpoints import write_json, write_json_lines, write_text
+from transformer.execution import pass_scores, run_programs
 from transformer.losses import MAX_LOGITS, correct_tokens, cross_entropy
 from transformer.metrics import perplexity
 from transformer.model_cards import training_card
@@ -77,6 +79,26 @@ def evaluate_generator(generator, pairs, task, language="", train=()):
     kinds, baselines = task.by_kind(pairs, outputs, language), task.baseline_scores(train, pairs, language) if train else {}
     scores |= {name: value for name, value in (("kinds", kinds), ("baselines", baselines)) if value}
     return scores | {"examples": len(pairs), "examples_per_second": len(pairs) / seconds}, outputs
+
+
+def evaluate_programs(generator, problems, described=False, samples=1, run_code=False):
+    """Writes programs and runs them with their unit tests. WARNING: read the docstring of transformer/execution.py first.
+
+    Args:
+        generator: list of str -> list of str, which samples where more than one sample is asked for.
+        problems: list of data.humaneval.Problem.
+        described: the model reads the function's name and description, not the prompt.
+        samples: programs for each problem. run_code: True, to say that they may be executed here.
+
+    Returns:
+        scores, as transformer.execution.pass_scores, with "problems" and "samples", how many.
+    """
+    sources = [problem.description if described else problem.prompt for problem in problems]
+    answers = generator([source for source in sources for _ in range(samples)])
+    programs = [problem.program(answers[i * samples + j]) for i, problem in enumerate(problems) for j in range(samples)]
+    outcomes = run_programs(programs, run_code=run_code, workers=os.cpu_count())
+    by_problem = [outcomes[start : start + samples] for start in range(0, len(outcomes), samples)]
+    return pass_scores(by_problem) | {"problems": len(problems), "samples": len(programs)}
 
 
 def scores_table(scores):
