@@ -210,8 +210,12 @@ class TestRefusals:
         with pytest.raises(ConfigError, match="1 texts, 2 pairs"):
             inputs.encode(["a"], ["b", "c"], max_length=8)
 
-    def test_a_question_without_room(self, tmp_path):
+    def test_a_question_that_leaves_no_room_loses_its_end(self, tmp_path):
         inputs = words_inputs(tmp_path)
-        with pytest.raises(ConfigError, match="'a b c d' of 4 tokens, max_length=9, stride=2"):
-            inputs.windows(["a", "a b c d"], ["a b c"] * 2, max_length=9, stride=2)
-        assert len(inputs.windows(["a b c d"], ["a b"], max_length=9, stride=2)) == 1  # nothing to move on to
+        cut = inputs.windows(["a b c d"], ["a b c"], max_length=9, stride=2)
+        assert cut == inputs.windows(["a b c"], ["a b c"], max_length=9, stride=2) and len(cut) == 1
+        assert cut != inputs.windows(["a b"], ["a b c"], max_length=9, stride=2)
+        whole = inputs.windows(["a b c d"], ["a b"], max_length=9, stride=2)
+        assert len(whole) == 1 and len(whole[0].ids) == 9
+        with pytest.raises(ConfigError, match="one of the question. Received: max_length=9, stride=5"):
+            inputs.windows(["a"], ["a b c a b c"], max_length=9, stride=5)

@@ -124,25 +124,28 @@ class TextInputs:
         Args:
             questions, contexts: lists of str, equally long.
             max_length: most ids of an input. stride: tokens of the context that a window shares with the one before.
+                A question that leaves the context too little room to move on loses its end.
 
         Returns:
             A list of Window, in order. Offsets leave out white space at a token's ends.
 
         Raises:
-            ConfigError: as in `encode`, or a question leaves a window too little room to move on.
+            ConfigError: as in `encode`, or windows of that length and stride cannot move on.
         """
         self._check_length(max_length, pair=True)
         found = []
         for example, (question, context, (ids, offsets)) in enumerate(
             zip(self._ids(questions), contexts, self._pieces(contexts), strict=True)
         ):
-            room = max_length - self.frame.specials(pair=True) - len(question)
-            if room < 1 or (len(ids) > room and room <= stride):
+            room = max_length - self.frame.specials(pair=True)
+            most = room - min(len(ids), stride + 1)
+            if most < 1:
                 raise ConfigError(
-                    "a window must hold its question and more than `stride` tokens of the context. Received: "
-                    f"{questions[example][:60]!r} of {len(question)} tokens, max_length={max_length}, stride={stride}. "
-                    "Use a larger max_length, a smaller stride, or leave out the question."
+                    "a window must hold more than `stride` tokens of the context and one of the question. Received: "
+                    f"max_length={max_length}, stride={stride}. Use a larger max_length or a smaller stride."
                 )
+            question = question[:most]
+            room -= len(question)
             offsets = [_trimmed(context, *pair) for pair in offsets]
             for start in range(0, max(len(ids) - stride, 1), max(room - stride, 1)):
                 part = slice(start, start + room)
