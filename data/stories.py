@@ -4,6 +4,9 @@ through, told in sentences, and asked about; the answer is read off the world.
     one_fact    where somebody is     two_facts   where a thing is that somebody took and may have carried or put down
     count       how many things       list        which things somebody has, in the order in which they came to have them
     yes_no      whether it is so      position    the direction from one landmark to another, over one step or several
+    everyone    where each is         belongings  which things each has
+
+The last two ask for all at once: answers of many words, from which a model learns sooner what the others ask for in one.
 
 No kind's commonest answer gets far: where answers are few, they are as frequent as each other. The test asks for no story
 learnt by heart: the cast of a story, all people or landmarks in it, belongs to one split, and is never that of another's.
@@ -191,6 +194,20 @@ def things(generator, cast, wanted):
         return world.ask(("What does {} have?", "What is {} carrying?", "What does {} hold?"), person, answer)
 
 
+def everyone(generator, cast, wanted):
+    """Where is everyone? In the order of their names."""
+    world = played(generator, cast)
+    answer = ", ".join(f"{person} {world.place[person]}" for person in sorted(cast))
+    return world.ask(("Where is everyone?", "Where is everyone now?"), "", answer)
+
+
+def belongings(generator, cast, wanted):
+    """Who has what? In the order of their names."""
+    world = played(generator, cast)
+    answer = ", ".join(f"{person} {' and '.join(world.hands(person)) or 'nothing'}" for person in sorted(cast))
+    return world.ask(("Who has what?", "Who is carrying what?"), "", answer)
+
+
 def yes_no(generator, cast, wanted):
     """Is Paula in the park? wanted: what is asked for, and the answer."""
     world, (about, answer) = played(generator, cast), wanted
@@ -233,4 +250,6 @@ KINDS = {
     "list": (things, (0, 1, 1, 2, 2, 3)),
     "yes_no": (yes_no, tuple(itertools.product(("person", "thing", "having"), ("yes", "no")))),
     "position": (position, tuple(DIRECTIONS)),
+    "everyone": (everyone, (None,)),
+    "belongings": (belongings, (None,)),
 }
