@@ -183,6 +183,7 @@ class GenerationPipeline(FineTunable):
 
     def _pair(self, example):
         """An example as the model knows it."""
-        target = example.label.strip()
-        pair = example.text.strip(), target if self.data.task == "code" else " ".join(target.split("\n"))
+        pair = example.text, example.label
+        if self.data.task != "code":
+            pair = example.text.strip(), " ".join(example.label.strip().split("\n"))
         return Pair(*(map(str.lower, pair) if self.data.lowercase else pair))
