@@ -74,6 +74,11 @@ def test_pieces_fit_and_are_cut_at_sentences():
     assert all(len(ids) <= 24 and ids[-1] == tokenizer.eos_id for ids in pieces)
 
 
+def test_each_piece_names_the_target_s_language():
+    assert echo(max_source_length=24)(["<2de> She left, and he stayed there."]) == ["<2de> She left, <2de> and he <2de> stayed there."]
+    assert echo(max_source_length=6)(["<2zh> ab"]) == ["<2zh> <2zh>"]  # there is no room for more
+
+
 def test_a_character_longer_than_the_longest_source_is_no_endless_cutting():
     assert echo(max_source_length=4)(["ab 👍 c"]) == ["ab \ufffd c"]  # three of its four bytes
 

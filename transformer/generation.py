@@ -30,6 +30,8 @@ LEFT = 0.5
 SHORT, FEW = 64, 8
 # Where a line too long for the model may be cut, the best place first: after a sentence, a clause, a word.
 BREAKS = (r"(?<=[.!?])\s+|(?<=[。！？])", r"(?<=[,;:])\s+|(?<=[，；：、])", r"\s+")
+# The token that names the target's language, without which no piece of a line can be translated.
+LANGUAGE = re.compile(r"(?:<2\w+> *)?")
 
 
 def one_core_a_batch():
@@ -137,10 +139,11 @@ class Generator:
         """The ids of a text, or of the pieces it is cut into: each at most `max_source_length` with the end token."""
         if not ids:
             return []
+        begin = LANGUAGE.match(text).end()
         # A character may have more bytes than there is room.
-        if len(ids) < self.max_source_length or len(text) == 1 or not self.in_pieces:
+        if len(ids) < self.max_source_length or len(text) - begin <= 1 or not self.in_pieces:
             return [[*ids[: self.max_source_length - 1], self.source_tokenizer.eos_id]]
-        halves = [half.strip() for half in _halves(text)]
+        halves = [text[:begin] + half.strip() for half in _halves(text[begin:])]
         return [piece for half, ids in zip(halves, self.source_tokenizer.encode(halves)) for piece in self._pieces(half, ids)]
 
     def _generate(self, sources, names, scored=True):
