@@ -47,10 +47,10 @@ def test_json_lines_keep_line_breaks_and_other_fields(run):
     assert json.loads(out)["predictions"] == [{"text": "X\nY", "score": -0.5}]
 
 
-@pytest.mark.parametrize("line", ["a text", '{"text": "a"}', '{"source": 3}', "[1]"])
+@pytest.mark.parametrize("line", ["a text", '{"text": "a"}', '{"source": 3}', "[1]", '{"source": "\\ud800"}', "[" * 9999])
 def test_a_line_that_is_no_such_object(run, capsys, line):
     assert generate(run, f'{{"source": "good"}}\n{line}\n', "--jsonl")[0] == 2
-    assert f'a line must be a JSON object with a text "source". Received: line 2: {line}' in capsys.readouterr().err
+    assert f'a line must be a JSON object with a text "source". Received: line 2: {line[:80]}' in capsys.readouterr().err
     assert not (run / "out").exists()
 
 
@@ -76,10 +76,13 @@ def test_two_files_of_lines(run, capsys):
     ([], "texts must come from --source and --target, from --examples or from --problems. Received: none"),
     (["--source=s", "--examples=e.tsv"], "Received: --source, --examples"),
     (["--examples=nowhere.tsv"], "nowhere.tsv"),
+    (["--examples=empty.tsv"], "a file of examples must have at least one. Received: empty.tsv"),
     (["--problems=nowhere.jsonl"], "Received: no --run_code"),
     (["--problems=nowhere.jsonl", "--run_code"], "nowhere.jsonl"),
 ])  # fmt: skip
-def test_which_files(run, capsys, flags, message):
+def test_which_files(run, capsys, monkeypatch, flags, message):
+    monkeypatch.chdir(run)
+    (run / "empty.tsv").write_text("source\ttarget\n")
     assert command_line(["", "evaluate", f"--run={run}", *flags]) == 2
     assert message in capsys.readouterr().err
 

@@ -130,11 +130,13 @@ def one_line(text):
 
 
 def json_row(line, number):
+    from data.files import is_text
+
     try:
         row = json.loads(line)
-        if isinstance(row["source"], str):
+        if is_text(row["source"]):
             return row
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         pass
     raise ConfigError(f"a line must be a JSON object with a text \"source\". Received: line {number}: {line[:80]}.")
 
@@ -155,6 +157,8 @@ def read_pairs(flag_values):
 
     if flag_values["examples"].value:
         pairs = [pair if isinstance(pair, Pair) else Pair(*pair) for pair in read_examples(flag_values["examples"].value)]
+        if not pairs:
+            raise ConfigError(f"a file of examples must have at least one. Received: {flag_values['examples'].value}, which has none.")
     else:
         sources, references = (read_lines(flag_values[name].value) for name in ("source", "target"))
         if len(sources) != len(references) or not sources:
