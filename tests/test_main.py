@@ -87,6 +87,12 @@ def test_which_files(run, capsys, monkeypatch, flags, message):
     assert message in capsys.readouterr().err
 
 
+def test_a_machine_that_cannot_confine_programs(run, capsys, monkeypatch):
+    monkeypatch.setattr("sys.platform", "darwin")
+    assert command_line(["", "evaluate", f"--run={run}", "--problems=p.jsonl", "--run_code"]) == 2
+    assert "programs are confined by means of Linux. Received: darwin" in capsys.readouterr().err
+
+
 class Solver:
     """Answers a prompt with its body, a description with the whole function, and every other time with nonsense."""
 

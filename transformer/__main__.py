@@ -182,14 +182,19 @@ def pair_scores(generator, pairs, data, flag_values):
 
 
 def read_problems(flag_values):
-    """The problems of --problems, if their answers may be run."""
+    """The problems of --problems, if their answers may and can be run."""
     from data.humaneval import read_problems
+    from transformer.execution import run_programs
 
     if not flag_values["run_code"].value:
         raise ConfigError(
             "problems are scored by running what the model writes, which nobody has read. Received: no --run_code. "
             "Read in docs/tasks.md what is prevented, then add --run_code."
         )
+    try:
+        run_programs(["pass"], run_code=True)  # what is wrong with this machine is said before the answers are written
+    except RuntimeError as error:
+        raise ConfigError(str(error)) from None
     return read_problems(flag_values["problems"].value)
 
 
