@@ -72,6 +72,19 @@ def test_two_files_of_lines(run, capsys):
     assert "exact_match                     50.00" in capsys.readouterr().out
 
 
+def test_pairs_are_told_apart_by_prefixes_and_scored_in_the_language_of_their_token(run, capsys):
+    data = {"task": "translation", "target_language": "", "prefixes": ["title: ", "<2zh>"]}
+    (run / "config.json").write_text(json.dumps({"model": {}, "decoding": {}, "data": data}))
+    (run / "a.tsv").write_text("source\ttarget\n<2zh> 茶\t茶\n", encoding="utf-8")
+    (run / "b.tsv").write_text("source\ttarget\ntitle: a\tb\n<2zh> 我想喝茶\tb\n", encoding="utf-8")
+    found = []
+    for name in "ab":
+        assert command_line(["", "evaluate", f"--run={run}", f"--examples={run}/{name}.tsv", "--json"]) == 0
+        found.append(json.loads(capsys.readouterr().out))
+    assert "tok:zh" in found[0]["bleu_signature"] and "kinds" not in found[0]
+    assert {*found[1]["kinds"]} == {"title:", "<2zh>"}
+
+
 @pytest.mark.parametrize(("flags", "message"), [
     ([], "texts must come from --source and --target, from --examples or from --problems. Received: none"),
     (["--source=s", "--examples=e.tsv"], "Received: --source, --examples"),

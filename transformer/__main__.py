@@ -171,13 +171,15 @@ def read_pairs(flag_values):
 
 
 def pair_scores(generator, pairs, data, flag_values):
-    """The scores of the run's task."""
+    """The scores of the run's task; pairs are told apart by the prefixes of the run."""
+    from data.pairs import with_kind
     from transformer.evaluation import evaluate_generator
     from transformer.tasks import find_task
 
     write = generator
     if flag_values["lowercase"].value:
         write = lambda texts: [text.lower() for text in generator(texts)]  # noqa: E731
+    pairs = [with_kind(pair, map(str.strip, data.get("prefixes", ()))) for pair in pairs]
     return evaluate_generator(write, pairs, find_task(data["task"]), data["target_language"])[0]
 
 

@@ -43,14 +43,19 @@ class Task:
         return {name: scores[name] for name in self.metrics}
 
     def by_kind(self, pairs, outputs, language):
-        """{kind: {"examples": N, metric: value}} where there are several kinds of pairs, else {}. The kind "<2de>" has German
-        targets."""
+        """{kind: {"examples": N, metric: value}} where there are several kinds of pairs, else {}."""
         groups = collections.defaultdict(list)
         for pair, output in zip(pairs, outputs, strict=True):
             groups[pair.kind].append((pair, output))
         found = {kind: tuple(zip(*rows)) for kind, rows in sorted(groups.items())} if len(groups) > 1 else {}
-        languages = {kind: named[1] if (named := re.fullmatch(r"<2(\w+)>", kind)) else language for kind in found}
-        return {kind: {"examples": len(rows[0]), **self.shown(*rows, languages[kind])} for kind, rows in found.items()}
+        return {kind: {"examples": len(rows[0]), **self.shown(*rows, self.language_of(rows[0], language))} for kind, rows in found.items()}
+
+    @staticmethod
+    def language_of(pairs, language):
+        """The language of the targets: German if all pairs are of the kind "<2de>", else `language`."""
+        kinds = {pair.kind for pair in pairs}
+        named = re.fullmatch(r"<2(\w+)>", *kinds) if len(kinds) == 1 else None
+        return named[1] if named else language
 
     def baseline_scores(self, train, pairs, language):
         """{baseline: {metric: value}}."""
