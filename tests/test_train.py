@@ -158,6 +158,8 @@ def test_flags_cfg_replays_the_run(reversed_run, tmp_path):
         (["train.py", "--corpus=reverse", "--run=setup.cfg/run"], "must be writable"),
         (["train.py", "--corpus=reverse", "--positions=learned", "--max_positions=9"], "max_positions must hold"),
         (["train.py", "--corpus=reverse", "--corpus_size=50", "--tokenizer=byte", "--max_tokens=16"], "Use --max_tokens="),
+        (["train.py", "--corpus=phrasebook_en_zh", "--corpus_size=90", "--task=summarization", "--tokenizer=character", "--d_model=8",
+          "--num_heads=1", "--train_steps=9"], "Name the language of the summaries"),
         (["-m", "transformer", "generate"], "--run must name a run folder"),
         (["-m", "transformer", "generate", "--run=nowhere"], "must hold model.keras"),
         (["-m", "transformer", "generate", "--run=nowhere", "--input=no_file"], "no_file"),
