@@ -42,7 +42,8 @@ def run(model, tokenizer, training, decoding, data, flag_values):
     if data.copy_values:
         if tokenizer.tokenizer in ("byte", "character"):
             raise ConfigError(f"copy_values needs --tokenizer=unigram or bpe. Received: {tokenizer.tokenizer!r}.")
-        tokenizer = dataclasses.replace(tokenizer, user_symbols=(*tokenizer.user_symbols, *SYMBOLS))
+        # A run's flags.cfg has them already.
+        tokenizer = dataclasses.replace(tokenizer, user_symbols=tuple(dict.fromkeys((*tokenizer.user_symbols, *SYMBOLS))))
     if training.initial_run:
         model, tokenizer = continued(training.initial_run, model, flag_values)
     bleu_metric(data.target_language)

@@ -9,6 +9,12 @@ import time
 
 import pytest
 
+import train
+from data.config import DataError
+from transformer.config import ConfigError
+from transformer.copying import SYMBOLS
+from transformer.flags import main, write_flagfile
+
 ROOT = pathlib.Path(__file__).parents[1]
 
 
@@ -145,6 +151,23 @@ def test_flags_cfg_replays_the_run(reversed_run, tmp_path):
         "--eval_decode=10")  # fmt: skip
     old, new = (json.loads((path / "config.json").read_text()) for path in (folder, tmp_path / "replay"))
     assert old["model"] == new["model"] and old["data"] == new["data"] and old["tokenizer"] == new["tokenizer"]
+
+
+def test_flags_cfg_replays_a_run_that_copies_values(tmp_path, monkeypatch, capsys):
+    seen = []
+
+    def prepare(data, tokenizer, _):
+        seen.append(tokenizer.user_symbols)
+        write_flagfile((tokenizer, data), tmp_path / "flags.cfg", "")
+        raise DataError("seen")
+
+    monkeypatch.setattr("data.prepare.prepare", prepare)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)  # the program's handlers would stay
+    for arguments in (["--task=code", "--corpus=functions", "--copy_values", "--user_symbols=<x>"], [f"--flagfile={tmp_path}/flags.cfg"]):
+        argv = ["train.py", *arguments, f"--run={tmp_path}/run"]
+        assert main(train.run, train.CONFIGS, "", train.define_flags, (ConfigError, DataError), argv) == 2
+        assert capsys.readouterr().err == "error: seen\n"
+    assert seen == [("<x>", *SYMBOLS)] * 2
 
 
 @pytest.mark.parametrize(
