@@ -285,6 +285,10 @@ def encode_pairs(pairs, source, target, data):
 
 
 def _as_learnt(pairs, data):
+    """Sources and targets as the model knows them: those of validation and test are not cleaned, and may have line breaks that no
+    training text has."""
+    if data.merges_spaces:
+        pairs = [tuple(" ".join(text.split()) for text in pair[:2]) for pair in pairs]
     return [hide_pair(*pair[:2]) for pair in pairs] if data.copy_values else pairs
 
 

@@ -12,6 +12,7 @@ from data.pairs import Pair
 from data.prepare import cache_key, encode_pairs, make_tokenizers, prepare, weighted
 from transformer.config import ConfigError, TokenizerConfig
 from transformer.copying import SYMBOLS
+from transformer.generation import Generator, reading_of
 from transformer.tokenizer import CharacterTokenizer, train_tokenizer
 
 DATA = DataConfig(corpus="reverse", corpus_size=60)
@@ -179,3 +180,11 @@ def test_a_tokenizer_that_is_given_must_have_the_symbols(tmp_path, symbols, copy
         else:
             with pytest.raises(ConfigError, match=f"{flag} must be in the vocabulary .* Leave out --{flag}"):
                 prepare(data, config, tmp_path)
+
+
+@pytest.mark.parametrize(("options", "known"), [({}, "a b c"), ({"clean": False}, " a\n b  c"), ({"task": "code"}, " a\n b  c")])
+def test_white_space_is_for_the_model_what_it_is_in_its_training_data(options, known):
+    tokenizer, data = CharacterTokenizer("abc \n"), DataConfig(corpus="reverse", **options)
+    encoded, _, _ = encode_pairs([(" a\n b  c",) * 2], tokenizer, tokenizer, data)
+    generator = Generator(None, tokenizer, tokenizer, **reading_of(dataclasses.asdict(data)))
+    assert tokenizer.decode([encoded.source_ids, encoded.target_ids, generator.source_ids(" a\n b  c")]) == [known] * 3

@@ -205,7 +205,7 @@ def test_white_space_of_code_is_kept():
     scores = copy.evaluate([body], [body])["scores"]
     assert scores["exact_match"] == scores["reference_parses"] == 100
     tokenizer = CharacterTokenizer("ab \n")
-    for task, read in (("code", " a\n b\n"), ("text2text", "a\n b")):
+    for task, read in (("code", " a\n b\n"), ("text2text", "a b")):
         generator = Generator(None, tokenizer, tokenizer, **reading_of(dataclasses.asdict(DataConfig(task=task))))
         assert tokenizer.decode([generator.source_ids(" a\n b\n")]) == [read] and generator([" \n"]) == [""]
     assert TaskConfig(task="text2text", encoder_dropout=0.3).pretrained_dropout == 0.3

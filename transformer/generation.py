@@ -48,7 +48,8 @@ def reading_of(data):
     """The arguments of a Generator that say how it reads a source; `data`: what a run's config.json has of its data, a dict."""
     return {
         "max_source_length": data["max_source_length"], "lowercase": data["lowercase"],
-        "in_pieces": data["task"] == "translation", "copy_values": data["copy_values"], "strip": data["task"] != "code",
+        "in_pieces": data["task"] == "translation", "copy_values": data["copy_values"],
+        "merge_spaces": data["clean"] and data["task"] != "code",
     }  # fmt: skip
 
 
@@ -67,15 +68,16 @@ class Generator:
         in_pieces: a longer text is cut at sentence ends, clauses or words, and the outputs of its pieces are joined, so that
             nothing of it is dropped: right for a translation. Else it loses its end.
         copy_values: strings and names of the source stand in the model's texts as symbols; see transformer.copying.
-        strip: without white space around the source, as training has it but for code.
+        merge_spaces: white space in the source, line breaks included, is one space, as in training data that was cleaned; else it
+            is read as it is.
     """
 
     def __init__(
         self, model, source_tokenizer, target_tokenizer, config=DecodingConfig(), max_source_length=128, lowercase=False,
-        in_pieces=True, copy_values=False, strip=True,
+        in_pieces=True, copy_values=False, merge_spaces=True,
     ):  # fmt: skip
         self.model, self.config, self.max_source_length, self.lowercase = model, config, max_source_length, lowercase
-        self.in_pieces, self.copy_values, self.strip = in_pieces, copy_values, strip
+        self.in_pieces, self.copy_values, self.merge_spaces = in_pieces, copy_values, merge_spaces
         self.source_tokenizer, self.target_tokenizer = source_tokenizer, target_tokenizer
         self._functions, self._alone, self._lock = {}, 0, threading.Lock()
 
@@ -127,7 +129,7 @@ class Generator:
         """A source as the model knows it, and the values of its symbols."""
         text = text.lower() if self.lowercase else text
         # White space alone is an empty text.
-        text = text.strip() if self.strip or not text.strip() else text
+        text = " ".join(text.split()) if self.merge_spaces or not text.strip() else text
         return hide(text) if self.copy_values else (text, ())
 
     def source_ids(self, text):
