@@ -44,6 +44,8 @@ def test_baselines():
     assert TASKS["code"].baselines["nearest"](train, pairs) == ["cat sat", "a dog ran away today"]
     known = [Pair("", "yes", "is"), Pair("", "yes", "is"), Pair("", "park", "where")]
     assert TASKS["question_answering"].baselines["commonest"](known, [Pair("", "", "where"), Pair("", "", "is")]) == ["park", "yes"]
+    known = [Pair("", "rome", "answerable"), *[Pair("", UNANSWERABLE, UNANSWERABLE)] * 2]
+    assert TASKS["question_answering"].baselines["commonest"](known, known) == [UNANSWERABLE] * 3
 
 
 def test_a_kind_that_names_a_language_is_scored_in_it():

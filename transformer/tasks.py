@@ -86,8 +86,9 @@ def _lead(train, pairs):
 
 
 def _commonest(train, pairs):
-    targets, kinds = zip(*((pair.target, pair.kind) for pair in train))
-    return commonest_answers(targets, kinds, [pair.kind for pair in pairs])
+    # That a question has no answer is what must be found out: as a kind it would be told.
+    train_kinds, kinds = (["" if pair.kind in ("answerable", UNANSWERABLE) else pair.kind for pair in some] for some in (train, pairs))
+    return commonest_answers([pair.target for pair in train], train_kinds, kinds)
 
 
 def _nearest(train, pairs):
