@@ -190,5 +190,7 @@ def test_a_source_that_is_too_long_is_read_in_pieces_or_loses_its_end(monkeypatc
         generator = Generator(None, tokenizer, tokenizer, max_source_length=6, in_pieces=in_pieces)
         monkeypatch.setattr(generator, "_generate", lambda sources, *_: (seen.append(sources), [[("x", 0.0)]] * len(sources))[1])
         assert generator(["abc def gh"]) == [" ".join("x" * len(seen[-1]))]
+        cut = "" if in_pieces else "1 of 2 sources are too long and lose their end: cut to 6 tokens, by 45% on average"  # 6 of 11
+        assert generator.report_cuts(["abc def gh", "abcde"]) == cut
     assert len(seen[0]) > 1 and sum(len(ids) - 1 for ids in seen[0]) >= 8
     assert [tokenizer.decode([ids[:-1]]) for ids in seen[1]] == [["abc d"]] and seen[1][0][-1] == tokenizer.eos_id

@@ -18,6 +18,9 @@ class Loud:
     def __call__(self, texts):
         return [outputs[0][0] for outputs in self.n_best(texts)]
 
+    def report_cuts(self, texts):
+        return f"cut: {[text for text in texts if len(text) > 99]}"
+
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):
@@ -37,6 +40,15 @@ def generate(run, text, *flags):
 def test_a_line_for_each_line(run):
     assert generate(run, "a b\n\nc\n") == (0, "A B\n\nC\n")
     assert generate(run, "a b\n", "--scores") == (0, "-0.5000\tA B\n")
+
+
+def test_what_is_cut_is_said(run, capsys):
+    long = "ab" * 50
+    generate(run, f"a\n{long}\n")
+    generate(run, f'{{"source": "{long}"}}\n', "--jsonl")
+    (run / "a.tsv").write_text(f"source\ttarget\na\tb\n{long}\tb\n")
+    command_line(["", "evaluate", f"--run={run}", f"--examples={run}/a.tsv"])
+    assert capsys.readouterr().err == f"warning: cut: ['{long}']\n" * 3
 
 
 def test_json_lines_keep_line_breaks_and_other_fields(run):

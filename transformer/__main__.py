@@ -106,14 +106,21 @@ def generate(decoding, flag_values):
                 group = list(itertools.islice(lines, GROUP))
                 if not group:
                     break
+                rows = [json_row(line, first + number) for number, line in enumerate(group, 1)] if as_json else []
+                texts = [row["source"] for row in rows] if as_json else group
+                warn_of_cuts(generator, texts)
+                answers = generator.n_best(texts, first)
                 if as_json:
-                    rows = [json_row(line, first + number) for number, line in enumerate(group, 1)]
-                    answers = generator.n_best([row["source"] for row in rows], first)
                     write_json_group(writer, rows, answers, with_scores)
                 else:
-                    write_group(writer, generator.n_best(group, first), with_scores)
+                    write_group(writer, answers, with_scores)
     if target != "-":
         os.replace(temporary, target)
+
+
+def warn_of_cuts(generator, texts):
+    if cuts := generator.report_cuts(texts):
+        print(f"warning: {cuts}", file=sys.stderr, flush=True)
 
 
 def write_group(writer, answers, with_scores):
@@ -180,6 +187,7 @@ def pair_scores(generator, pairs, data, flag_values):
     if flag_values["lowercase"].value:
         write = lambda texts: [text.lower() for text in generator(texts)]  # noqa: E731
     pairs = [with_kind(pair, map(str.strip, data.get("prefixes", ()))) for pair in pairs]
+    warn_of_cuts(generator, [pair.source for pair in pairs])
     return evaluate_generator(write, pairs, find_task(data["task"]), data["target_language"])[0]
 
 

@@ -137,6 +137,15 @@ class Generator:
         text, _ = self._read(text)
         return [*self.source_tokenizer.encode([text])[0], self.source_tokenizer.eos_id]
 
+    def report_cuts(self, texts):
+        """How many of the texts lose their end, and how much of it, as a sentence; "" if none does."""
+        limit = self.max_source_length
+        long = [] if self.in_pieces else [length for length in map(len, map(self.source_ids, texts)) if length > limit]
+        if not long:
+            return ""
+        share = 1 - limit * len(long) / sum(long)
+        return f"{len(long):,} of {len(texts):,} sources are too long and lose their end: cut to {limit} tokens, by {share:.0%} on average"
+
     def _pieces(self, text, ids):
         """The ids of a text, or of the pieces it is cut into: each at most `max_source_length` with the end token."""
         if not ids:
