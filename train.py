@@ -42,7 +42,8 @@ def run(model, tokenizer, training, decoding, data, flag_values):
     if data.copy_values:
         if tokenizer.tokenizer in ("byte", "character"):
             raise ConfigError(f"copy_values needs --tokenizer=unigram or bpe. Received: {tokenizer.tokenizer!r}.")
-        tokenizer = dataclasses.replace(tokenizer, user_symbols=(*tokenizer.user_symbols, *SYMBOLS))
+        # A run's flags.cfg has them already.
+        tokenizer = dataclasses.replace(tokenizer, user_symbols=tuple(dict.fromkeys((*tokenizer.user_symbols, *SYMBOLS))))
     if training.initial_run:
         model, tokenizer = continued(training.initial_run, model, flag_values)
     bleu_metric(data.target_language)
@@ -158,11 +159,13 @@ def validation_of(configs, prepared, transformer):
     model, _, training, _, data = configs
     split, tokenizers = prepared.splits["validation"], (prepared.source_tokenizer, prepared.target_tokenizer)
     model.check_lengths(*split.packing.shapes.ravel().tolist())
-    batches, pairs = evaluation_batches(split, training.max_tokens), split.pairs(training.eval_decode)
+    batches, pairs, task = evaluation_batches(split, training.max_tokens), split.pairs(training.eval_decode), find_task(data.task)
+    for some in filter(None, (pairs, prepared.splits["test"].pairs(100))):
+        task.shown(some, [pair.target for pair in some], data.target_language)  # what cannot be scored is said now
 
     def validation(decoding):
         generator = Generator(transformer, *tokenizers, decoding, **reading_of(dataclasses.asdict(data)))
-        return Validation(transformer, batches, generator, pairs, find_task(data.task), data.target_language)
+        return Validation(transformer, batches, generator, pairs, task, data.target_language)
 
     return validation
 

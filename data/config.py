@@ -69,6 +69,11 @@ class DataConfig:
             )
 
     @property
+    def merges_spaces(self):
+        """Whether white space, line breaks included, is one space for the model; in code it says something."""
+        return self.clean and self.task != "code"
+
+    @property
     def cuts_sources(self):
         """Whether a source that is too long loses its end; a translation must have all of it."""
         return self.task != "translation"

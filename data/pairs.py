@@ -1,5 +1,6 @@
 """A pair of texts with what its scores need besides."""
 
+import re
 from typing import NamedTuple
 
 
@@ -18,6 +19,16 @@ class Pair(NamedTuple):
     def references(self):
         """All accepted targets."""
         return self.target, *self.others
+
+
+def with_kind(pair, prefixes):
+    """A pair whose source begins with one of the prefixes, or with a token that names a language, has it for its kind.
+
+    >>> with_kind(Pair("<2de> Hello.", "Hallo."), ["subject:"]).kind
+    '<2de>'
+    """
+    found = re.match(f"({'|'.join([*map(re.escape, prefixes), '<2[a-z]+>'])})(?= )", pair.source)
+    return pair._replace(kind=found[0]) if found else pair
 
 
 def prefixed(pair, prefix):

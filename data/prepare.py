@@ -28,7 +28,7 @@ from data.cleaning import clean
 from data.config import DataConfig, DataError
 from data.pairs import Pair
 from data.sources import SPLITS, input_files, load_examples, source_kind
-from transformer.config import TokenizerConfig
+from transformer.config import ConfigError, TokenizerConfig
 from transformer.copying import hide_pair
 from transformer.tokenizer import load_tokenizer, load_tokenizers, save_tokenizers, train_tokenizer
 
@@ -180,6 +180,8 @@ def _build(folder, data, tokenizer):
             raise DataError("cleaning must leave training pairs. Received: none. See --clean and --max_length_ratio.")
         splits["train"] = weighted(splits["train"], dict(zip(map(str.strip, data.prefixes), map(float, data.weights))))
         source, target = make_tokenizers(_as_learnt(splits["train"], data), tokenizer)
+        if tokenizer.source_tokenizer:
+            _check_symbols((source, target), tokenizer.user_symbols, data.copy_values)
         save_tokenizers(temporary / "tokenizer", source, target)
         for name, pairs in splits.items():
             _write_split(temporary, name, pairs, source, target, data, report[name])
@@ -219,6 +221,17 @@ def make_tokenizers(pairs, config):
         joint = train_tokenizer((text for pair in pairs for text in pair[:2]), config)
         return joint, joint
     return tuple(train_tokenizer((pair[side] for pair in pairs), config) for side in (0, 1))
+
+
+def _check_symbols(tokenizers, symbols, copy_values):
+    """Raises ConfigError for a symbol that a tokenizer which was given would split."""
+    known = set.intersection(*(set(tokenizer.vocabulary()) for tokenizer in tokenizers))
+    for flag, wanted in (("copy_values", transformer.copying.SYMBOLS if copy_values else ()), ("user_symbols", symbols)):
+        if lacking := [symbol for symbol in wanted if symbol not in known]:
+            raise ConfigError(
+                f"{flag} must be in the vocabulary of a tokenizer that is given. Received: {lacking[0]!r}, which it lacks. "
+                f"Leave out --{flag}, or learn a tokenizer from the data."
+            )
 
 
 def _write_split(folder, name, pairs, source, target, data, report):
@@ -272,6 +285,10 @@ def encode_pairs(pairs, source, target, data):
 
 
 def _as_learnt(pairs, data):
+    """Sources and targets as the model knows them: those of validation and test are not cleaned, and may have line breaks that no
+    training text has."""
+    if data.merges_spaces:
+        pairs = [tuple(" ".join(text.split()) for text in pair[:2]) for pair in pairs]
     return [hide_pair(*pair[:2]) for pair in pairs] if data.copy_values else pairs
 
 

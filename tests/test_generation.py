@@ -74,6 +74,11 @@ def test_pieces_fit_and_are_cut_at_sentences():
     assert all(len(ids) <= 24 and ids[-1] == tokenizer.eos_id for ids in pieces)
 
 
+def test_each_piece_names_the_target_s_language():
+    assert echo(max_source_length=24)(["<2de> She left, and he stayed there."]) == ["<2de> She left, <2de> and he <2de> stayed there."]
+    assert echo(max_source_length=6)(["<2zh> ab"]) == ["<2zh> <2zh>"]  # there is no room for more
+
+
 def test_a_character_longer_than_the_longest_source_is_no_endless_cutting():
     assert echo(max_source_length=4)(["ab 👍 c"]) == ["ab \ufffd c"]  # three of its four bytes
 
@@ -185,5 +190,7 @@ def test_a_source_that_is_too_long_is_read_in_pieces_or_loses_its_end(monkeypatc
         generator = Generator(None, tokenizer, tokenizer, max_source_length=6, in_pieces=in_pieces)
         monkeypatch.setattr(generator, "_generate", lambda sources, *_: (seen.append(sources), [[("x", 0.0)]] * len(sources))[1])
         assert generator(["abc def gh"]) == [" ".join("x" * len(seen[-1]))]
+        cut = "" if in_pieces else "1 of 2 sources are too long and lose their end: cut to 6 tokens, by 45% on average"  # 6 of 11
+        assert generator.report_cuts(["abc def gh", "abcde"]) == cut
     assert len(seen[0]) > 1 and sum(len(ids) - 1 for ids in seen[0]) >= 8
     assert [tokenizer.decode([ids[:-1]]) for ids in seen[1]] == [["abc d"]] and seen[1][0][-1] == tokenizer.eos_id

@@ -18,6 +18,9 @@ class Loud:
     def __call__(self, texts):
         return [outputs[0][0] for outputs in self.n_best(texts)]
 
+    def report_cuts(self, texts):
+        return f"cut: {[text for text in texts if len(text) > 99]}"
+
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):
@@ -39,6 +42,15 @@ def test_a_line_for_each_line(run):
     assert generate(run, "a b\n", "--scores") == (0, "-0.5000\tA B\n")
 
 
+def test_what_is_cut_is_said(run, capsys):
+    long = "ab" * 50
+    generate(run, f"a\n{long}\n")
+    generate(run, f'{{"source": "{long}"}}\n', "--jsonl")
+    (run / "a.tsv").write_text(f"source\ttarget\na\tb\n{long}\tb\n")
+    command_line(["", "evaluate", f"--run={run}", f"--examples={run}/a.tsv"])
+    assert capsys.readouterr().err == f"warning: cut: ['{long}']\n" * 3
+
+
 def test_json_lines_keep_line_breaks_and_other_fields(run):
     code, out = generate(run, '{"source": "a\\nb", "id": 7}\n{"source": "x y"}\n', "--jsonl")
     rows = [json.loads(line) for line in out.splitlines()]
@@ -47,10 +59,10 @@ def test_json_lines_keep_line_breaks_and_other_fields(run):
     assert json.loads(out)["predictions"] == [{"text": "X\nY", "score": -0.5}]
 
 
-@pytest.mark.parametrize("line", ["a text", '{"text": "a"}', '{"source": 3}', "[1]"])
+@pytest.mark.parametrize("line", ["a text", '{"text": "a"}', '{"source": 3}', "[1]", '{"source": "\\ud800"}', "[" * 9999])
 def test_a_line_that_is_no_such_object(run, capsys, line):
     assert generate(run, f'{{"source": "good"}}\n{line}\n', "--jsonl")[0] == 2
-    assert f'a line must be a JSON object with a text "source". Received: line 2: {line}' in capsys.readouterr().err
+    assert f'a line must be a JSON object with a text "source". Received: line 2: {line[:80]}' in capsys.readouterr().err
     assert not (run / "out").exists()
 
 
@@ -72,16 +84,38 @@ def test_two_files_of_lines(run, capsys):
     assert "exact_match                     50.00" in capsys.readouterr().out
 
 
+def test_pairs_are_told_apart_by_prefixes_and_scored_in_the_language_of_their_token(run, capsys):
+    data = {"task": "translation", "target_language": "", "prefixes": ["title: ", "<2zh>"]}
+    (run / "config.json").write_text(json.dumps({"model": {}, "decoding": {}, "data": data}))
+    (run / "a.tsv").write_text("source\ttarget\n<2zh> 茶\t茶\n", encoding="utf-8")
+    (run / "b.tsv").write_text("source\ttarget\ntitle: a\tb\n<2zh> 我想喝茶\tb\n", encoding="utf-8")
+    found = []
+    for name in "ab":
+        assert command_line(["", "evaluate", f"--run={run}", f"--examples={run}/{name}.tsv", "--json"]) == 0
+        found.append(json.loads(capsys.readouterr().out))
+    assert "tok:zh" in found[0]["bleu_signature"] and "kinds" not in found[0]
+    assert {*found[1]["kinds"]} == {"title:", "<2zh>"}
+
+
 @pytest.mark.parametrize(("flags", "message"), [
     ([], "texts must come from --source and --target, from --examples or from --problems. Received: none"),
     (["--source=s", "--examples=e.tsv"], "Received: --source, --examples"),
     (["--examples=nowhere.tsv"], "nowhere.tsv"),
+    (["--examples=empty.tsv"], "a file of examples must have at least one. Received: empty.tsv"),
     (["--problems=nowhere.jsonl"], "Received: no --run_code"),
     (["--problems=nowhere.jsonl", "--run_code"], "nowhere.jsonl"),
 ])  # fmt: skip
-def test_which_files(run, capsys, flags, message):
+def test_which_files(run, capsys, monkeypatch, flags, message):
+    monkeypatch.chdir(run)
+    (run / "empty.tsv").write_text("source\ttarget\n")
     assert command_line(["", "evaluate", f"--run={run}", *flags]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_machine_that_cannot_confine_programs(run, capsys, monkeypatch):
+    monkeypatch.setattr("sys.platform", "darwin")
+    assert command_line(["", "evaluate", f"--run={run}", "--problems=p.jsonl", "--run_code"]) == 2
+    assert "programs are confined by means of Linux. Received: darwin" in capsys.readouterr().err
 
 
 class Solver:

@@ -10,8 +10,10 @@ from data import prepare as module
 from data.config import DataConfig, DataError
 from data.pairs import Pair
 from data.prepare import cache_key, encode_pairs, make_tokenizers, prepare, weighted
-from transformer.config import TokenizerConfig
-from transformer.tokenizer import CharacterTokenizer
+from transformer.config import ConfigError, TokenizerConfig
+from transformer.copying import SYMBOLS
+from transformer.generation import Generator, reading_of
+from transformer.tokenizer import CharacterTokenizer, train_tokenizer
 
 DATA = DataConfig(corpus="reverse", corpus_size=60)
 CHARACTERS = TokenizerConfig(tokenizer="character")
@@ -165,3 +167,24 @@ def test_kinds_are_as_frequent_as_their_weights():
     found = weighted(pairs, {"a": 0.5, "b": 2.25})
     assert [pair.source for pair in found if pair[2:3] == ("a",)] == ["s1", "s3"] and found.count(("x", "y")) == 1
     assert [pair.source for pair in found if pair[2:3] == ("b",)] == ["s0", "s0", "s1", "s1", "s2", "s2", "s3", "s3", "s3"]
+
+
+@pytest.mark.parametrize(("symbols", "copy_values", "flag"), [(("<2de>",), False, "user_symbols"), (SYMBOLS, True, "copy_values")])
+def test_a_tokenizer_that_is_given_must_have_the_symbols(tmp_path, symbols, copy_values, flag):
+    data, path = files(tmp_path, copy_values=copy_values), tmp_path / "given.model"
+    for known in (("<2zh>",), ("<2zh>", *symbols)):
+        path.write_bytes(train_tokenizer(["source target x"] * 9, TokenizerConfig(vocab_size=300, user_symbols=known)).to_bytes())
+        config = TokenizerConfig(source_tokenizer=str(path), user_symbols=symbols)
+        if symbols[0] in known:
+            prepare(data, config, tmp_path)
+        else:
+            with pytest.raises(ConfigError, match=f"{flag} must be in the vocabulary .* Leave out --{flag}"):
+                prepare(data, config, tmp_path)
+
+
+@pytest.mark.parametrize(("options", "known"), [({}, "a b c"), ({"clean": False}, " a\n b  c"), ({"task": "code"}, " a\n b  c")])
+def test_white_space_is_for_the_model_what_it_is_in_its_training_data(options, known):
+    tokenizer, data = CharacterTokenizer("abc \n"), DataConfig(corpus="reverse", **options)
+    encoded, _, _ = encode_pairs([(" a\n b  c",) * 2], tokenizer, tokenizer, data)
+    generator = Generator(None, tokenizer, tokenizer, **reading_of(dataclasses.asdict(data)))
+    assert tokenizer.decode([encoded.source_ids, encoded.target_ids, generator.source_ids(" a\n b  c")]) == [known] * 3

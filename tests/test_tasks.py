@@ -2,18 +2,23 @@
 
 import itertools
 import json
+import pathlib
+import re
 import signal
 
 import pytest
 
 import train
 from data.config import DataError
+from data.corpora import CORPORA
 from data.pairs import Pair
 from data.questions import UNANSWERABLE
 from transformer import tasks
 from transformer.config import ConfigError
 from transformer.flags import main
 from transformer.tasks import TASKS, Task, find_task
+
+ROOT = pathlib.Path(__file__).parents[1]
 
 
 def test_every_task_shows_what_it_scores():
@@ -44,6 +49,8 @@ def test_baselines():
     assert TASKS["code"].baselines["nearest"](train, pairs) == ["cat sat", "a dog ran away today"]
     known = [Pair("", "yes", "is"), Pair("", "yes", "is"), Pair("", "park", "where")]
     assert TASKS["question_answering"].baselines["commonest"](known, [Pair("", "", "where"), Pair("", "", "is")]) == ["park", "yes"]
+    known = [Pair("", "rome", "answerable"), *[Pair("", UNANSWERABLE, UNANSWERABLE)] * 2]
+    assert TASKS["question_answering"].baselines["commonest"](known, known) == [UNANSWERABLE] * 3
 
 
 def test_a_kind_that_names_a_language_is_scored_in_it():
@@ -56,6 +63,14 @@ def test_a_kind_that_names_a_language_is_scored_in_it():
 def test_a_task_that_is_not_there():
     with pytest.raises(ConfigError, match="task must be one of translation, .* Received: 'translate'"):
         find_task("translate")
+
+
+def test_the_guide_says_the_same_in_two_languages_and_speaks_of_all_tasks():
+    guides = [(ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8") for name in ("tasks", "tasks_zh")]
+    blocks = [re.findall(r"^```(.*?)^```", re.sub(r" +# .*", "", guide), flags=re.MULTILINE | re.DOTALL) for guide in guides]
+    assert blocks[0] == blocks[1] and len(blocks[0]) > 4
+    words = [*TASKS, *sorted({*CORPORA} - {"reverse"}), "--copy_values", "--run_code", "cnn_dailymail", "pipeline("]
+    assert [word for guide in guides for word in words if word not in guide] == []
 
 
 def test_a_fifth_application_is_a_task_and_a_flagfile(monkeypatch, tmp_path):

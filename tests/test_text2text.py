@@ -1,5 +1,6 @@
 """An encoder-decoder fine-tuned: a run that has learnt to copy letters learns to write the next letter of the alphabet."""
 
+import dataclasses
 import json
 import random
 import signal
@@ -18,7 +19,7 @@ from transformer.checkpoints import list_checkpoints, read_checkpoint
 from transformer.config import ConfigError, ModelConfig, TaskConfig
 from transformer.encoders import load_encoder
 from transformer.flags import main
-from transformer.generation import Generator
+from transformer.generation import Generator, reading_of
 from transformer.generation_pipeline import GenerationPipeline
 from transformer.model import Transformer
 from transformer.pipelines import pipeline
@@ -196,4 +197,15 @@ def test_a_run_in_lower_case_is_judged_in_lower_case_and_on_one_line():
     copy = GenerationPipeline(lambda texts: texts, data=DataConfig(lowercase=True))
     assert copy.evaluate(["A b ", "c d"], ["a B", "C\nd"])["scores"]["exact_match"] == 100
     assert copy.evaluate(["A b "], ["a C"])["scores"]["exact_match"] == 0
+
+
+def test_white_space_of_code_is_kept():
+    body = "    if x:\n        return 1\n    return 2\n"
+    copy = GenerationPipeline(lambda texts: texts, data=DataConfig(task="code"))
+    scores = copy.evaluate([body], [body])["scores"]
+    assert scores["exact_match"] == scores["reference_parses"] == 100
+    tokenizer = CharacterTokenizer("ab \n")
+    for task, read in (("code", " a\n b\n"), ("text2text", "a b")):
+        generator = Generator(None, tokenizer, tokenizer, **reading_of(dataclasses.asdict(DataConfig(task=task))))
+        assert tokenizer.decode([generator.source_ids(" a\n b\n")]) == [read] and generator([" \n"]) == [""]
     assert TaskConfig(task="text2text", encoder_dropout=0.3).pretrained_dropout == 0.3

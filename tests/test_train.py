@@ -9,6 +9,12 @@ import time
 
 import pytest
 
+import train
+from data.config import DataError
+from transformer.config import ConfigError
+from transformer.copying import SYMBOLS
+from transformer.flags import main, write_flagfile
+
 ROOT = pathlib.Path(__file__).parents[1]
 
 
@@ -147,6 +153,23 @@ def test_flags_cfg_replays_the_run(reversed_run, tmp_path):
     assert old["model"] == new["model"] and old["data"] == new["data"] and old["tokenizer"] == new["tokenizer"]
 
 
+def test_flags_cfg_replays_a_run_that_copies_values(tmp_path, monkeypatch, capsys):
+    seen = []
+
+    def prepare(data, tokenizer, _):
+        seen.append(tokenizer.user_symbols)
+        write_flagfile((tokenizer, data), tmp_path / "flags.cfg", "")
+        raise DataError("seen")
+
+    monkeypatch.setattr("data.prepare.prepare", prepare)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)  # the program's handlers would stay
+    for arguments in (["--task=code", "--corpus=functions", "--copy_values", "--user_symbols=<x>"], [f"--flagfile={tmp_path}/flags.cfg"]):
+        argv = ["train.py", *arguments, f"--run={tmp_path}/run"]
+        assert main(train.run, train.CONFIGS, "", train.define_flags, (ConfigError, DataError), argv) == 2
+        assert capsys.readouterr().err == "error: seen\n"
+    assert seen == [("<x>", *SYMBOLS)] * 2
+
+
 @pytest.mark.parametrize(
     "arguments, message",
     [
@@ -158,6 +181,8 @@ def test_flags_cfg_replays_the_run(reversed_run, tmp_path):
         (["train.py", "--corpus=reverse", "--run=setup.cfg/run"], "must be writable"),
         (["train.py", "--corpus=reverse", "--positions=learned", "--max_positions=9"], "max_positions must hold"),
         (["train.py", "--corpus=reverse", "--corpus_size=50", "--tokenizer=byte", "--max_tokens=16"], "Use --max_tokens="),
+        (["train.py", "--corpus=phrasebook_en_zh", "--corpus_size=90", "--task=summarization", "--tokenizer=character", "--d_model=8",
+          "--num_heads=1", "--train_steps=9"], "Name the language of the summaries"),
         (["-m", "transformer", "generate"], "--run must name a run folder"),
         (["-m", "transformer", "generate", "--run=nowhere"], "must hold model.keras"),
         (["-m", "transformer", "generate", "--run=nowhere", "--input=no_file"], "no_file"),

@@ -106,14 +106,21 @@ def generate(decoding, flag_values):
                 group = list(itertools.islice(lines, GROUP))
                 if not group:
                     break
+                rows = [json_row(line, first + number) for number, line in enumerate(group, 1)] if as_json else []
+                texts = [row["source"] for row in rows] if as_json else group
+                warn_of_cuts(generator, texts)
+                answers = generator.n_best(texts, first)
                 if as_json:
-                    rows = [json_row(line, first + number) for number, line in enumerate(group, 1)]
-                    answers = generator.n_best([row["source"] for row in rows], first)
                     write_json_group(writer, rows, answers, with_scores)
                 else:
-                    write_group(writer, generator.n_best(group, first), with_scores)
+                    write_group(writer, answers, with_scores)
     if target != "-":
         os.replace(temporary, target)
+
+
+def warn_of_cuts(generator, texts):
+    if cuts := generator.report_cuts(texts):
+        print(f"warning: {cuts}", file=sys.stderr, flush=True)
 
 
 def write_group(writer, answers, with_scores):
@@ -130,11 +137,13 @@ def one_line(text):
 
 
 def json_row(line, number):
+    from data.files import is_text
+
     try:
         row = json.loads(line)
-        if isinstance(row["source"], str):
+        if is_text(row["source"]):
             return row
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         pass
     raise ConfigError(f"a line must be a JSON object with a text \"source\". Received: line {number}: {line[:80]}.")
 
@@ -155,6 +164,8 @@ def read_pairs(flag_values):
 
     if flag_values["examples"].value:
         pairs = [pair if isinstance(pair, Pair) else Pair(*pair) for pair in read_examples(flag_values["examples"].value)]
+        if not pairs:
+            raise ConfigError(f"a file of examples must have at least one. Received: {flag_values['examples'].value}, which has none.")
     else:
         sources, references = (read_lines(flag_values[name].value) for name in ("source", "target"))
         if len(sources) != len(references) or not sources:
@@ -167,25 +178,33 @@ def read_pairs(flag_values):
 
 
 def pair_scores(generator, pairs, data, flag_values):
-    """The scores of the run's task."""
+    """The scores of the run's task; pairs are told apart by the prefixes of the run."""
+    from data.pairs import with_kind
     from transformer.evaluation import evaluate_generator
     from transformer.tasks import find_task
 
     write = generator
     if flag_values["lowercase"].value:
         write = lambda texts: [text.lower() for text in generator(texts)]  # noqa: E731
+    pairs = [with_kind(pair, map(str.strip, data.get("prefixes", ()))) for pair in pairs]
+    warn_of_cuts(generator, [pair.source for pair in pairs])
     return evaluate_generator(write, pairs, find_task(data["task"]), data["target_language"])[0]
 
 
 def read_problems(flag_values):
-    """The problems of --problems, if their answers may be run."""
+    """The problems of --problems, if their answers may and can be run."""
     from data.humaneval import read_problems
+    from transformer.execution import run_programs
 
     if not flag_values["run_code"].value:
         raise ConfigError(
             "problems are scored by running what the model writes, which nobody has read. Received: no --run_code. "
             "Read in docs/tasks.md what is prevented, then add --run_code."
         )
+    try:
+        run_programs(["pass"], run_code=True)  # what is wrong with this machine is said before the answers are written
+    except RuntimeError as error:
+        raise ConfigError(str(error)) from None
     return read_problems(flag_values["problems"].value)
 
 

@@ -129,7 +129,7 @@ def read_config(run):
             "a run must be of an encoder-decoder, as train.py and finetune.py --task=text2text make them. Received: "
             f"{run}, whose config.json has {', '.join(config)}. Name another run."
         )
-    config["data"] = {"task": "translation", "copy_values": False, **config["data"]}  # runs of before there was a choice
+    config["data"] = {"task": "translation", "copy_values": False, "clean": True, **config["data"]}  # runs of before there was a choice
     return config
 
 

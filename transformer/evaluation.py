@@ -65,14 +65,14 @@ def evaluate_generator(generator, pairs, task, language="", train=()):
 
     Args:
         generator: list of str -> list of str.
-        pairs: see transformer.tasks. task: a Task. language: of the target.
+        pairs: see transformer.tasks. task: a Task. language: of the target, unless all pairs are of a kind that names one.
         train: training pairs, for the task's baselines; empty: no baselines.
 
     Returns:
         scores, a dict: those of the task; "kinds", as Task.by_kind, and "baselines", as Task.baseline_scores, where there are
         any; "examples", how many, and "examples_per_second". And the outputs.
     """
-    begun = time.monotonic()
+    language, begun = task.language_of(pairs, language), time.monotonic()
     outputs = generator([pair.source for pair in pairs])
     seconds = time.monotonic() - begun
     scores = task.scores(pairs, outputs, language, confidence=True)

@@ -8,7 +8,7 @@ process of its own, in an empty folder that is removed afterwards, and what it m
 - cut off by the kernel, where that lets this user make namespaces (not in most containers): the network, and signals to
   other processes.
 - refused by an audit hook in Python (PEP 578): sockets, ctypes, other programs, signals, more than 20 files, changes to
-  files outside the folder. Code that is made to get around the hook from within may.
+  files outside the folder. Code that is made to get around the hook from within may; os.mkfifo, os.mknod and dir_fd it does not see.
 - not there: standard input and output, the caller's environment, packages other than the standard library.
 
 Not prevented: to read files that the caller may read (where that is root, any file if Python itself lies in a folder closed

@@ -30,6 +30,8 @@ LEFT = 0.5
 SHORT, FEW = 64, 8
 # Where a line too long for the model may be cut, the best place first: after a sentence, a clause, a word.
 BREAKS = (r"(?<=[.!?])\s+|(?<=[。！？])", r"(?<=[,;:])\s+|(?<=[，；：、])", r"\s+")
+# The token that names the target's language, without which no piece of a line can be translated.
+LANGUAGE = re.compile(r"(?:<2\w+> *)?")
 
 
 def one_core_a_batch():
@@ -47,6 +49,7 @@ def reading_of(data):
     return {
         "max_source_length": data["max_source_length"], "lowercase": data["lowercase"],
         "in_pieces": data["task"] == "translation", "copy_values": data["copy_values"],
+        "merge_spaces": data["clean"] and data["task"] != "code",
     }  # fmt: skip
 
 
@@ -65,14 +68,16 @@ class Generator:
         in_pieces: a longer text is cut at sentence ends, clauses or words, and the outputs of its pieces are joined, so that
             nothing of it is dropped: right for a translation. Else it loses its end.
         copy_values: strings and names of the source stand in the model's texts as symbols; see transformer.copying.
+        merge_spaces: white space in the source, line breaks included, is one space, as in training data that was cleaned; else it
+            is read as it is.
     """
 
     def __init__(
         self, model, source_tokenizer, target_tokenizer, config=DecodingConfig(), max_source_length=128, lowercase=False,
-        in_pieces=True, copy_values=False,
+        in_pieces=True, copy_values=False, merge_spaces=True,
     ):  # fmt: skip
         self.model, self.config, self.max_source_length, self.lowercase = model, config, max_source_length, lowercase
-        self.in_pieces, self.copy_values = in_pieces, copy_values
+        self.in_pieces, self.copy_values, self.merge_spaces = in_pieces, copy_values, merge_spaces
         self.source_tokenizer, self.target_tokenizer = source_tokenizer, target_tokenizer
         self._functions, self._alone, self._lock = {}, 0, threading.Lock()
 
@@ -122,7 +127,9 @@ class Generator:
 
     def _read(self, text):
         """A source as the model knows it, and the values of its symbols."""
-        text = text.strip().lower() if self.lowercase else text.strip()
+        text = text.lower() if self.lowercase else text
+        # White space alone is an empty text.
+        text = " ".join(text.split()) if self.merge_spaces or not text.strip() else text
         return hide(text) if self.copy_values else (text, ())
 
     def source_ids(self, text):
@@ -130,14 +137,24 @@ class Generator:
         text, _ = self._read(text)
         return [*self.source_tokenizer.encode([text])[0], self.source_tokenizer.eos_id]
 
+    def report_cuts(self, texts):
+        """How many of the texts lose their end, and how much of it, as a sentence; "" if none does."""
+        limit = self.max_source_length
+        long = [] if self.in_pieces else [length for length in map(len, map(self.source_ids, texts)) if length > limit]
+        if not long:
+            return ""
+        share = 1 - limit * len(long) / sum(long)
+        return f"{len(long):,} of {len(texts):,} sources are too long and lose their end: cut to {limit} tokens, by {share:.0%} on average"
+
     def _pieces(self, text, ids):
         """The ids of a text, or of the pieces it is cut into: each at most `max_source_length` with the end token."""
         if not ids:
             return []
+        begin = LANGUAGE.match(text).end()
         # A character may have more bytes than there is room.
-        if len(ids) < self.max_source_length or len(text) == 1 or not self.in_pieces:
+        if len(ids) < self.max_source_length or len(text) - begin <= 1 or not self.in_pieces:
             return [[*ids[: self.max_source_length - 1], self.source_tokenizer.eos_id]]
-        halves = [half.strip() for half in _halves(text)]
+        halves = [text[:begin] + half.strip() for half in _halves(text[begin:])]
         return [piece for half, ids in zip(halves, self.source_tokenizer.encode(halves)) for piece in self._pieces(half, ids)]
 
     def _generate(self, sources, names, scored=True):

@@ -23,7 +23,7 @@ from transformer.tasks import find_task
 from transformer.tokenizer import save_tokenizers
 
 # What a fine-tuned run has of its pretrained run's data: how texts are read and written, not where they came from.
-KEPT = ("task", "copy_values", "source_language", "target_language", "lowercase", "max_source_length", "max_target_length")
+KEPT = ("task", "copy_values", "clean", "source_language", "target_language", "lowercase", "max_source_length", "max_target_length")
 # Fields of TaskConfig that `fit` takes; the others are of tasks with a head.
 OPTIONS = ("max_length", "language", "encoder_dropout", "tuning", "lora_rank", "lora_alpha", "lora_targets")
 
@@ -183,6 +183,7 @@ class GenerationPipeline(FineTunable):
 
     def _pair(self, example):
         """An example as the model knows it."""
-        target = example.label.strip()
-        pair = example.text.strip(), target if self.data.task == "code" else " ".join(target.split("\n"))
+        pair = example.text, example.label
+        if self.data.task != "code":
+            pair = example.text.strip(), " ".join(example.label.strip().split("\n"))
         return Pair(*(map(str.lower, pair) if self.data.lowercase else pair))

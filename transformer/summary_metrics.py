@@ -5,7 +5,7 @@ import importlib.metadata
 import numpy as np
 import regex
 
-from transformer.config import base_language
+from transformer.config import ConfigError, base_language
 from transformer.metrics import check_pairs
 
 ROUGE = ("rouge1", "rouge2", "rougeL", "rougeLsum")
@@ -40,8 +40,8 @@ def rouge_scores(references, predictions, language="", confidence=True):
         more, the same names with "_interval".
 
     Raises:
-        ValueError: the two lists differ in length or are empty, an example has no list of references, or references taken
-            for English are written in other letters.
+        ValueError: the two lists differ in length or are empty, or an example has no list of references. ConfigError, which is
+            one: references taken for English are written in other letters.
     """
     _check_references(references, predictions)
     english = base_language(language) in ("", "en")
@@ -178,7 +178,7 @@ def _check_english(references, language):
     letters = [character for texts in references for text in texts for character in text if character.isalpha()]
     share = sum(map(str.isascii, letters)) / max(len(letters), 1)
     if letters and share < 0.5:
-        raise ValueError(
+        raise ConfigError(
             f"references scored as English must be written in the letters a to z. Received: language {language!r}, "
-            f'{1 - share:.0%} other letters. Name the language of the summaries, such as "zh".'
+            f'{1 - share:.0%} other letters. Name the language of the summaries, such as "zh": --target_language.'
         )

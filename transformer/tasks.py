@@ -43,14 +43,19 @@ class Task:
         return {name: scores[name] for name in self.metrics}
 
     def by_kind(self, pairs, outputs, language):
-        """{kind: {"examples": N, metric: value}} where there are several kinds of pairs, else {}. The kind "<2de>" has German
-        targets."""
+        """{kind: {"examples": N, metric: value}} where there are several kinds of pairs, else {}."""
         groups = collections.defaultdict(list)
         for pair, output in zip(pairs, outputs, strict=True):
             groups[pair.kind].append((pair, output))
         found = {kind: tuple(zip(*rows)) for kind, rows in sorted(groups.items())} if len(groups) > 1 else {}
-        languages = {kind: named[1] if (named := re.fullmatch(r"<2(\w+)>", kind)) else language for kind in found}
-        return {kind: {"examples": len(rows[0]), **self.shown(*rows, languages[kind])} for kind, rows in found.items()}
+        return {kind: {"examples": len(rows[0]), **self.shown(*rows, self.language_of(rows[0], language))} for kind, rows in found.items()}
+
+    @staticmethod
+    def language_of(pairs, language):
+        """The language of the targets: German if all pairs are of the kind "<2de>", else `language`."""
+        kinds = {pair.kind for pair in pairs}
+        named = re.fullmatch(r"<2(\w+)>", *kinds) if len(kinds) == 1 else None
+        return named[1] if named else language
 
     def baseline_scores(self, train, pairs, language):
         """{baseline: {metric: value}}."""
@@ -81,8 +86,9 @@ def _lead(train, pairs):
 
 
 def _commonest(train, pairs):
-    targets, kinds = zip(*((pair.target, pair.kind) for pair in train))
-    return commonest_answers(targets, kinds, [pair.kind for pair in pairs])
+    # That a question has no answer is what must be found out: as a kind it would be told.
+    train_kinds, kinds = (["" if pair.kind in ("answerable", UNANSWERABLE) else pair.kind for pair in some] for some in (train, pairs))
+    return commonest_answers([pair.target for pair in train], train_kinds, kinds)
 
 
 def _nearest(train, pairs):
