@@ -69,6 +69,7 @@ class Validate(keras.callbacks.Callback):
         if step % self.config.eval_every and step != self.config.train_steps:
             return
         begun = time.monotonic()
+        self.model.sync()
         results, sample = self.evaluate()
         name = self.config.keep_best_metric
         value = -results[name] if name == "loss" else results[name]
@@ -128,6 +129,7 @@ class Checkpoint(keras.callbacks.Callback):
         """Saves this step unless it is saved already."""
         if self.saved_step == self.progress.step:
             return
+        self.model.sync()
         path = checkpoints.checkpoint_path(self.folder, self.progress.step)
         checkpoints.save_checkpoint(path, self.variables, vars(self.progress))
         checkpoints.remove_old_checkpoints(self.folder, self.config.keep_checkpoints)
@@ -170,6 +172,7 @@ class Log(keras.callbacks.Callback):
         seconds = max(self.progress.seconds - self.seconds, 1e-9)
         speed = (self.progress.tokens - self.tokens) / seconds
         left = seconds / (self.progress.step - self.since) * (self.config.train_steps - self.progress.step)
+        self.model.sync()
         rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
         loss = float(logs["loss"])
         if self.bar:

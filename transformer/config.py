@@ -176,6 +176,8 @@ class LearningConfig:
     jit: str = option("auto", "compile the step with XLA; auto: on a GPU or TPU, and on a CPU if a long training gains by it",
                       choices=("auto", "on", "off"))
     distribution: str = option("none", "tf.distribute strategy", choices=("none", "mirrored", "tpu"))
+    model_devices: int = option(1, "devices that share one copy of the model, each with a part of it; with KERAS_BACKEND=jax "
+                                   "and --distribution=mirrored", minimum=1)
     optimizer: str = option("adam", "the update rule", choices=("adam", "adamw"))
     learning_rate: float = option(1e-3, "the peak of the schedule", minimum=0.0)
     schedule: str = option("inverse_sqrt", "of the learning rate after warm-up",

@@ -7,6 +7,7 @@ import resource
 import time
 
 from transformer.checkpoints import write_json, write_json_lines, write_text
+from transformer.compilation import compiled
 from transformer.execution import pass_scores, run_programs
 from transformer.losses import MAX_LOGITS, correct_tokens, cross_entropy
 from transformer.metrics import perplexity
@@ -24,11 +25,9 @@ class Validation:
     """
 
     def __init__(self, model, batches, write=None, pairs=(), task=None, language=""):
-        import tensorflow as tf
-
         self.model, self.batches, self.write, self.pairs = model, batches, write, pairs
         self.task, self.language = task, language
-        self._sums = tf.function(self._sums_of, reduce_retracing=True)
+        self._sums = compiled(self._sums_of, model)
 
     def __call__(self):
         """Results {"loss", "accuracy", "perplexity", and the task's metrics of written text} and a list of (source, target,

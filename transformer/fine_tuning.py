@@ -170,7 +170,7 @@ def _prepare(config):
         print(f"warning: {warning}", file=sys.stderr, flush=True)
     set_precision(config.precision)
     keras.utils.set_random_seed(config.seed)
-    return make_strategy(config.distribution)
+    return make_strategy(config.distribution, config.model_devices)
 
 
 def _summary(model, split, plan):

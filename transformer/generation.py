@@ -14,6 +14,7 @@ import numpy as np
 from keras import ops
 
 from transformer.checkpoints import read_config
+from transformer.compilation import compiled
 from transformer.config import ConfigError, DecodingConfig, ModelConfig
 from transformer.copying import hide, show
 from transformer.decoding import decode, make_search
@@ -184,9 +185,7 @@ class Generator:
         arguments = source, limits, self._draws(names, self.longest_output(source.shape[1]))
         decode = functools.partial(self._decode, scored=scored)
         if keras.backend.backend() == "jax":
-            import jax
-
-            decode = self._functions[scored] = self._functions.get(scored) or jax.jit(decode)
+            decode = self._functions[scored] = self._functions.get(scored) or compiled(decode, self.model)
         if keras.backend.backend() == "jax" or self._without_graph(limits, scored):
             return list(map(self._outputs, *map(ops.convert_to_numpy, decode(*arguments))))
         with self._lock:

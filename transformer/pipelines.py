@@ -110,7 +110,7 @@ class TextPipeline(FineTunable):
     def _set_model(self, model):
         self.model, self.encoder = model, model.encoder
         # Not `predict`, which under a strategy with several replicas gives each of them the whole batch.
-        self._forward = tf.function(lambda ids, types: model((ids, types), training=False), reduce_retracing=True)
+        self._forward = compiled(lambda ids, types: model((ids, types), training=False), model)
 
     def save(self, folder):
         """Writes model.keras, tokenizer/ and task.json into a folder; `pipeline(task, model=folder)` reads them."""

@@ -29,6 +29,8 @@ def set_precision(precision):
 
 def has_accelerator():
     """Whether there is a GPU or a TPU."""
+    if keras.backend.backend() == "jax":
+        return "cpu" not in keras.distribution.list_devices()[0]
     return bool(tf.config.list_physical_devices("GPU") or tf.config.list_physical_devices("TPU"))
 
 
@@ -55,12 +57,18 @@ def _mirrored_strategy():
     return tf.distribute.MirroredStrategy(tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU"))
 
 
-def make_strategy(distribution):
-    """The tf.distribute strategy of a `--distribution` value.
+def make_strategy(distribution, model_devices=1):
+    """The tf.distribute strategy of a `--distribution` value; with JAX a JaxStrategy.
 
     Raises:
-        ConfigError: "tpu" where there is none.
+        ConfigError: "tpu" where there is none; what the backend does not have.
     """
+    if keras.backend.backend() == "jax":
+        from transformer.jax_backend import JaxStrategy
+
+        return JaxStrategy(distribution, model_devices)
+    if model_devices > 1:
+        raise ConfigError(f"model_devices is for JAX. Received: {model_devices}. Set KERAS_BACKEND=jax, or use 1.")
     if distribution == "mirrored":
         return _mirrored_strategy()
     if distribution == "tpu":
@@ -74,13 +82,14 @@ def make_strategy(distribution):
 
 def use_jit(jit, strategy):
     """Whether to compile the step with XLA, and why: (bool, or None if that is to be measured; the reason)."""
-    several = strategy.num_replicas_in_sync > 1 and not has_accelerator()
+    on_jax = keras.backend.backend() == "jax"
+    several = strategy.num_replicas_in_sync > 1 and not has_accelerator() and not on_jax
     if jit != "auto":
         if jit == "on" and several:
             raise ConfigError("jit='on' does not work with several CPU replicas. Received: --jit=on. Use --jit=off.")
         return jit == "on", f"--jit={jit}"
-    if has_accelerator():
-        return True, "an accelerator is there"
+    if on_jax or has_accelerator():
+        return True, "JAX is made for it" if on_jax else "an accelerator is there"
     return (False, "it does not work with several CPU replicas") if several else (None, "both ways will be timed")
 
 
@@ -124,6 +133,9 @@ class Trainee(keras.Model):
 
     def call(self, inputs, training=False):
         return self.model(inputs, training=training)
+
+    def sync(self):
+        """Nothing: an update changes the variables in place."""
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
         """Nothing: the model is built. Keras would compare the shapes of the replicas' batches."""
@@ -201,14 +213,23 @@ def make_trainee(model_factory, config, make_objective=TokenObjective, strategy=
         make_objective: called with model and config; returns an objective.
         strategy: where the encoder was made in its scope already; None: a new one.
     """
-    strategy = strategy or make_strategy(config.distribution)
+    strategy = strategy or make_strategy(config.distribution, config.model_devices)
     jit, reason = use_jit(config.jit, strategy)
     with strategy.scope():
         model = model_factory()
-        trainee = Trainee(model, config, make_objective(model, config))
+        trainee = _trainee(model, config, make_objective(model, config), strategy)
         trainee.compile(optimizer=make_optimizer(config, model.d_model), jit_compile=bool(jit))
         trainee.optimizer.build(model.trainable_variables)
     return trainee, f"jit {config.jit if jit is None else 'on' if jit else 'off'}: {reason}"
+
+
+def _trainee(model, config, objective, strategy):
+    """The Trainee of the backend."""
+    if keras.backend.backend() != "jax":
+        return Trainee(model, config, objective)
+    from transformer.jax_backend import JaxTrainee
+
+    return JaxTrainee(model, config, objective, strategy)
 
 
 def settle_jit(trainee, config, progress, make_dataset, num_shapes=1):
