@@ -10,6 +10,10 @@ class DataError(ValueError):
     """Data that cannot be used; the message gives the rule, what was found, where, and the cure."""
 
 
+# The tasks of the built-in corpora that are no translation.
+MADE_FOR = {"stories": "question_answering", "docstrings": "summarization", "functions": "code"}
+
+
 @dataclasses.dataclass(frozen=True)
 class DataConfig:
     """One kind of source is chosen: a built-in corpus, parallel files, files of examples, or a TFDS data set."""
@@ -52,6 +56,11 @@ class DataConfig:
 
     def __post_init__(self):
         check_options(self)
+        if self.corpus in MADE_FOR and self.task == "translation":
+            raise ConfigError(
+                f"corpus {self.corpus!r} is no translation. Received: --task=translation, which is the default. "
+                f"Add --task={MADE_FOR[self.corpus]}."
+            )
         for name in ("prefixes", "weights"):
             values = getattr(self, name)
             if values and len(values) != len(self.examples_train):

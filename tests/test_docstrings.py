@@ -158,5 +158,5 @@ def test_the_library_s_docstrings(python_library):
 
 def test_the_files_that_are_read_are_part_of_the_data(monkeypatch):
     monkeypatch.setattr(installed, "DISTRIBUTIONS", ("ftfy",))
-    assert input_files(DataConfig(corpus="docstrings")) == [path for _, path in python_files()]
+    assert input_files(DataConfig(corpus="docstrings", task="summarization")) == [path for _, path in python_files()]
     assert not input_files(DataConfig(corpus="reverse"))

@@ -264,3 +264,9 @@ def test_the_languages_of_a_source_stand_in_one_split(tmp_path):
 def test_a_wrong_mixture_is_refused(options, message):
     with pytest.raises(ConfigError, match=message):
         DataConfig(examples_train=("a.tsv", "b.tsv"), **options)
+
+
+def test_a_corpus_of_another_task_is_no_translation():
+    with pytest.raises(ConfigError, match="corpus 'functions' is no translation. .* Add --task=code."):
+        DataConfig(corpus="functions")
+    assert DataConfig(corpus="functions", task="text2text").corpus == "functions"
