@@ -49,6 +49,14 @@ def test_two_vocabularies(tmp_path):
     assert (tmp_path / "new" / "ct2" / "tokenizer" / "target.model").exists()
 
 
+def test_a_run_with_symbols_for_values_is_refused(tmp_path):
+    generator = generator_of()
+    generator.copy_values = True
+    with pytest.raises(ConfigError, match="copy_values"):
+        export_ctranslate2(generator, tmp_path / "ct2")
+    assert not (tmp_path / "ct2").exists()
+
+
 def test_int8_is_smaller_and_nearly_the_same(tmp_path):
     generator = generator_of(d_model=64, ffn_dim=256)
     export_ctranslate2(generator, tmp_path / "float32", "float32")

@@ -37,11 +37,17 @@ def export_ctranslate2(generator, folder, quantization="float32", texts=()):
         How many texts were compared (those that need not be cut), and how many of their outputs are the same.
 
     Raises:
-        ConfigError: CTranslate2 is not installed, the folder is there, or in float32 an output differs.
+        ConfigError: CTranslate2 is not installed, the folder is there, the run has symbols for values, or in float32 an output
+            differs.
     """
     folder = pathlib.Path(folder)
     if folder.exists():
         raise ConfigError(f"an export's folder must be new. Received: {folder}. Use another --output, or remove it.")
+    if generator.copy_values:
+        raise ConfigError(
+            "a run whose texts have symbols for values (copy_values) cannot be exported: CTranslate2 does not put the values back. "
+            "Use python -m transformer generate."
+        )
     try:
         import ctranslate2
     except ImportError:
