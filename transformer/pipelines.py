@@ -14,12 +14,12 @@ import pathlib
 import random
 
 import numpy as np
-import tensorflow as tf
 
 from data.batches import Plan, Texts, batch_at
 from data.config import LabelledDataConfig
 from data.report import length_report
 from transformer import checkpoints, lora
+from transformer.compilation import compiled
 from transformer.config import ConfigError, TaskConfig
 from transformer.encoders import load_encoder, load_text_model, renewed
 from transformer.fine_tuning import FineTunable, are_several
