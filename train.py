@@ -92,8 +92,8 @@ def continued(initial_run, model, flag_values):
 
 
 def sections(*configs):
-    """What config.json holds: {"training": {...}, ...}."""
-    return {type(config).__name__.removesuffix("Config").lower(): dataclasses.asdict(config) for config in configs}
+    """What config.json holds: {"training": the TrainingConfig, ...}."""
+    return {type(config).__name__.removesuffix("Config").lower(): config for config in configs}
 
 
 def sized(model, prepared):

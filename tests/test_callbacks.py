@@ -4,10 +4,13 @@ import re
 import types
 
 import pytest
+import tensorflow as tf
+from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+from tensorboard.util.tensor_util import make_ndarray
 
 from transformer import callbacks
 from transformer.callbacks import Log, Validate
-from transformer.config import TrainingConfig
+from transformer.config import ConfigError, TrainingConfig
 from transformer.training import Progress
 from transformer.visualization import read_curves
 
@@ -23,9 +26,9 @@ def logs(loss):
     return {"loss": loss, "tokens": 100, "gradient_norm": 1.5}
 
 
-def log_of(tmp_path, **options):
+def log_of(tmp_path, step=10, **options):
     config = TrainingConfig(train_steps=40, log_every=10, **options)
-    log = Log(config, Progress(step=10, tokens=1000, seconds=2.0), tmp_path, padding_share=0.02, description="the config")
+    log = Log(config, Progress(step=step, tokens=1000, seconds=2.0), tmp_path, padding_share=0.02, description="the config")
     log.set_model(Trainee())
     return log
 
@@ -49,6 +52,36 @@ def test_a_line_every_so_many_steps_where_there_is_no_terminal(tmp_path, capsys)
     }  # fmt: skip
 
 
+def test_a_continued_training_forgets_what_will_be_written_again(tmp_path, capsys):
+    """As if it had never been killed: each step once, though the file of the killed one is cut within its last record."""
+    log = log_of(tmp_path)
+    log.on_train_begin()
+    for step in (20, 30):
+        advance(log, step, 100 * step, step, loss=step)
+    path, = (tmp_path / "tensorboard").iterdir()  # not closed: all is in the file already
+    path.write_bytes(path.read_bytes()[:-3])
+    log = log_of(tmp_path, step=20)
+    log.on_train_begin()
+    advance(log, 30, 3000, 30.0, loss=31)
+    log.close()
+    losses, configs = [], 0
+    for path in sorted((tmp_path / "tensorboard").iterdir()):
+        for event in EventFileLoader(str(path)).Load():
+            losses += [(event.step, float(make_ndarray(value.tensor))) for value in event.summary.value if value.tag == "train/loss"]
+            configs += sum(value.tag == "config" for value in event.summary.value)
+    assert (losses, configs) == ([(20, 20.0), (30, 31.0)], 1)
+
+
+def test_a_disk_that_is_full_is_not_taken_for_the_end_of_the_data(tmp_path, monkeypatch):
+    """A writer that meets a limit of the file system raises OutOfRangeError, by which `fit` ends as if all were well."""
+    log = log_of(tmp_path)
+    log.on_train_begin()
+    error = tf.errors.OutOfRangeError(None, None, "events.v2; File too large\nand more")
+    monkeypatch.setattr(log, "writer", types.SimpleNamespace(as_default=log.writer.as_default, flush=lambda: (_ for _ in ()).throw(error)))
+    with pytest.raises(ConfigError, match=r"must have room and be writable. Received: .*\(events.v2; File too large\)"):
+        advance(log, 20, 3000, 7.0, 2.0)
+
+
 def test_a_bar_on_a_terminal(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(callbacks.sys.stderr, "isatty", lambda: True, raising=False)
     log = log_of(tmp_path)
@@ -67,21 +100,19 @@ def test_a_validation_is_printed_and_its_samples_are_kept(tmp_path, capsys):
     log.validated(20, {"loss": 1.5, "seconds": 9.0}, [("a|b", "reference", "output")])
     log.close()
     assert capsys.readouterr().out == "validation at step 20: loss 1.5\n"
-    from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
-
     path = next((tmp_path / "tensorboard").iterdir())
     texts = [value.tensor.string_val[0].decode() for event in EventFileLoader(str(path)).Load() for value in event.summary.value
              if value.tag.startswith("samples")]  # fmt: skip
     assert texts == ["| source | reference | output |\n|---|---|---|\n| a/b | reference | output |"]
 
 
-def test_the_best_is_kept_and_patience_ends(tmp_path, monkeypatch, capsys):
+def test_the_best_is_kept_and_patience_ends(capsys):
     kept, trainee, progress = [], Trainee(), Progress()
     losses = iter([3.0, 2.0, 2.5, 2.5])
     config = TrainingConfig(train_steps=9, eval_every=2, keep_best_metric="loss", early_stopping=2)
-    validate = Validate(config, progress, tmp_path, lambda: ({"loss": next(losses)}, []), lambda *results: None)
+    checkpoint = types.SimpleNamespace(unless_stopped=lambda function: function(), save_best=lambda: kept.append(progress.step))
+    validate = Validate(config, progress, lambda: ({"loss": next(losses)}, []), lambda *results: None, checkpoint)
     validate.set_model(trainee)
-    monkeypatch.setattr(Validate, "_keep_best", lambda self: kept.append(self.progress.step))
     for step in range(1, 9):
         progress.step = step
         validate.on_train_batch_end(0)

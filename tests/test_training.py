@@ -1,13 +1,21 @@
 """The update step: sums over tokens however the batch is cut, and a training that can be cut anywhere."""
 
 import dataclasses
+import errno
+import pathlib
+import random
+import shutil
 import signal
+import subprocess
+import sys
+import time
 import types
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
 from data.pairs import Pair
 from transformer import checkpoints, training
@@ -132,10 +140,6 @@ assert trainee.distribute_strategy.num_replicas_in_sync == 2
 np.testing.assert_allclose(*found, atol=2e-6)
 print("equal")
 """
-    import pathlib
-    import subprocess
-    import sys
-
     root, code = pathlib.Path(__file__).parents[1], code.replace("ROWS, STEPS", f"{rows}, {steps}")
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
     assert done.stdout.endswith("equal\n"), done.stderr[-2000:]
@@ -185,18 +189,37 @@ def test_validation_is_the_mean_over_all_tokens():
     assert validation_of(trainee, batches).token_scores() == {"loss": pytest.approx(loss / count, abs=1e-5), "accuracy": right / count}
 
 
-@pytest.mark.parametrize("options", [dict(dropout=0.2), dict(dropout=0.2, precision="float16")])
-def test_a_continued_training_equals_an_uninterrupted_one(tmp_path, options):
-    whole, config = trainee_of(**options)
-    start(whole, config, tmp_path / "whole")
+def contents(folder):
+    """All that a training knows, time aside: of its checkpoints the bits, and every (tag, step) in TensorBoard, sorted."""
+    found = {}
+    for path in sorted((folder / "checkpoints").iterdir()):
+        arrays, progress = checkpoints.read_checkpoint(path)
+        found[path.name] = {name: array.tobytes() for name, array in arrays.items()}, progress | {"seconds": 0.0}
+    events = [event for path in sorted((folder / "tensorboard").iterdir()) for event in EventFileLoader(str(path)).Load()]
+    return found, sorted((value.tag, event.step) for event in events for value in event.summary.value if value.tag != "config")
 
-    first, config = trainee_of(**options)
-    start(first, config, tmp_path / "cut", make_dataset=lambda step: dataset(step, 4))  # runs dry at step 4
-    second, config = trainee_of(**options)
-    progress, stopped = start(second, config, tmp_path / "cut")
-    assert progress.step == 6 and stopped is None
-    assert weights(second).tobytes() == weights(whole).tobytes()
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The contents of an uninterrupted run, with dropout."""
+    folder = tmp_path_factory.mktemp("runs") / "whole"
+    start(*trainee_of(dropout=0.2), folder)
+    return contents(folder)
+
+
+def test_a_continued_training_equals_an_uninterrupted_one(tmp_path, whole):
+    start(*trainee_of(dropout=0.2), tmp_path, make_dataset=lambda step: dataset(step, 4))  # runs dry at step 4
+    progress, stopped = start(*trainee_of(dropout=0.2), tmp_path)
+    assert progress.step == 6 and stopped is None and contents(tmp_path) == whole
     assert progress.tokens == sum(np.count_nonzero(batch_at(step)[1]) for step in range(6))
+
+
+def test_in_float16_too(tmp_path):
+    options = dict(dropout=0.2, precision="float16")
+    start(*trainee_of(**options), tmp_path / "whole")
+    start(*trainee_of(**options), tmp_path / "cut", make_dataset=lambda step: dataset(step, 4))
+    start(*trainee_of(**options), tmp_path / "cut")
+    assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
 
 
 def test_checkpoints_best_and_average(tmp_path):
@@ -222,18 +245,129 @@ def test_early_stopping(tmp_path):
     assert start(again, config, tmp_path)[0].step == 2  # and stays stopped
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_during_a_validation_saves_after_it(tmp_path, number):
-    def translate(texts):
-        signal.raise_signal(number)
-        return texts
+@pytest.mark.parametrize("number, at", [(signal.SIGINT, 3), (signal.SIGTERM, 6)])
+def test_a_signal_ends_a_validation_which_is_made_up_for(tmp_path, whole, number, at):
+    first, config = trainee_of(dropout=0.2)
+    evaluate, before = validation_of(first), signal.getsignal(number)
 
-    trainee, config = trainee_of()
-    before = signal.getsignal(number)
-    progress, stopped = start(trainee, config, tmp_path, evaluate=validation_of(trainee, write=translate))
-    assert (progress.step, stopped) == (3, number) and signal.getsignal(number) is before
-    assert [path.name for path in checkpoints.list_checkpoints(tmp_path)][-1] == "step-00000003.safetensors"
-    assert checkpoints.read_checkpoint(checkpoints.list_checkpoints(tmp_path)[-1])[1]["best_step"] == 3
+    def stopped_at():
+        if first.optimizer.iterations == at:
+            signal.raise_signal(number)
+        return evaluate()
+
+    progress, stopped = start(first, config, tmp_path, evaluate=stopped_at)
+    assert (progress.step, progress.validated, stopped) == (at, at - 3, number) and signal.getsignal(number) is before
+    assert checkpoints.read_newest(tmp_path)[1] == vars(progress)
+    progress, stopped = start(*trainee_of(dropout=0.2), tmp_path)
+    assert progress.validated == 6 and stopped is None and contents(tmp_path) == whole
+    assert start(*trainee_of(dropout=0.2), tmp_path, evaluate=None)[0] == progress  # it is made once
+
+
+KILLED = """
+import pathlib, sys
+sys.path.insert(0, ".")
+from tests.test_training import LONG, start, trainee_of
+start(*trainee_of(**LONG), pathlib.Path(sys.argv[1]))
+"""
+LONG = dict(train_steps=60, dropout=0.2, accumulate_steps=2, eval_every=4, checkpoint_every=3, log_every=1, keep_checkpoints=3,
+            average_checkpoints=3, keep_best_metric="loss", early_stopping=4, learning_rate=0.03, jit="off")  # fmt: skip
+
+
+def test_killed_at_a_random_moment_nothing_is_lost(tmp_path):
+    """Neither weights, optimizer, best, averages, patience nor a point of a curve; a checkpoint may be half written."""
+    one, config = trainee_of(**LONG)
+    expected, _ = start(one, config, tmp_path / "whole")
+    assert expected.best_step < expected.step < 60  # it has stopped early
+    seed = time.time_ns()
+    rng = random.Random(seed)
+    step, delay = rng.randrange(1, expected.step), rng.random() * 0.03
+    print(f"killed {delay:.3f} s after step {step} of {expected.step}, which seed {seed} chose")
+    process = subprocess.Popen(
+        [sys.executable, "-c", KILLED, tmp_path / "cut"], cwd=pathlib.Path(__file__).parents[1], stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+    for line in process.stdout:
+        if line.startswith(f"step {step:>6}/"):
+            time.sleep(delay)
+            process.kill()
+    process.wait()
+    checkpoints.claim_run(tmp_path / "cut", {})
+    other, config = trainee_of(**LONG)
+    progress, _ = start(other, config, tmp_path / "cut")
+    assert dataclasses.replace(progress, seconds=0.0) == dataclasses.replace(expected, seconds=0.0)
+    assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
+    chosen = [choose_weights(trainee, config, tmp_path / name, validation_of(trainee))
+              for trainee, name in ((one, "whole"), (other, "cut"))]  # fmt: skip
+    assert chosen[0] == chosen[1] and weights(one).tobytes() == weights(other).tobytes()
+
+
+def test_after_a_broken_checkpoint_it_ends_in_the_same_weights(tmp_path, whole, capsys):
+    start(*trainee_of(dropout=0.2), tmp_path, make_dataset=lambda step: dataset(step, 5))  # runs dry at step 5
+    path = checkpoints.list_checkpoints(tmp_path)[-1]
+    path.write_bytes(path.read_bytes()[:-1])
+    trainee, config = trainee_of(dropout=0.2)
+    start(trainee, config, tmp_path)
+    said = capsys.readouterr()
+    assert "step-00000005.safetensors" in said.err and "continuing from step 4\n" in said.out
+    assert contents(tmp_path) == whole
+    best = tmp_path / "checkpoints" / "best.safetensors"
+    best.write_bytes(best.read_bytes()[:100])
+    assert choose_weights(trainee, config, tmp_path, validation_of(trainee)) == "average of 3 checkpoints"
+    assert "best.safetensors" in capsys.readouterr().err
+
+
+def test_a_disk_that_is_full_ends_the_training_in_a_sentence(tmp_path, whole, monkeypatch):
+    """At the next step, the last checkpoint untouched; when there is room again it continues."""
+    write, failing = checkpoints._write, [False, False, True]
+
+    def full(path, arrays, progress):
+        if failing.pop(0):
+            with checkpoints.replacing(path) as temporary:
+                temporary.write_bytes(b"half")
+                raise OSError(errno.ENOSPC, "No space left on device")
+        write(path, arrays, progress)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints, "_write", full)
+        with pytest.raises(ConfigError, match=r"step-00000004.safetensors \(No space left on device\)"):
+            start(*trainee_of(dropout=0.2), tmp_path)
+    names = {path.name for path in (tmp_path / "checkpoints").iterdir()}
+    assert names == {"step-00000002.safetensors", "best.safetensors"}
+    start(*trainee_of(dropout=0.2), tmp_path)
+    assert contents(tmp_path) == whole
+
+
+def store(path):
+    """Writes a checkpoint of three updates, for the test below, when the format changes:
+
+    python -c 'from tests.test_training import store; store("tests/stored/format-NUMBER.safetensors")'
+    """
+    trainee = stored_trainee()
+    trainee.fit(dataset(0, 3), verbose=0)
+    progress = Progress(step=3, tokens=47, seconds=1.5, best=-2.0, best_step=3, validated=3)
+    checkpoints.save_checkpoint(path, checkpoints.named_variables(trainee.model, trainee.optimizer), vars(progress))
+
+
+def stored_trainee():
+    model = dataclasses.replace(MODEL, d_model=8, ffn_dim=16)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(globals(), "MODEL", model)
+        return trainee_of(dropout=0.2)[0]
+
+
+STORED = sorted((pathlib.Path(__file__).parent / "stored").glob("format-*.safetensors"))
+
+
+@pytest.mark.parametrize("path", STORED, ids=lambda path: path.stem)
+def test_a_checkpoint_of_an_older_version_is_continued(tmp_path, path):
+    trainee, place = stored_trainee(), checkpoints.checkpoint_path(tmp_path, 3)
+    place.parent.mkdir()
+    shutil.copy(path, place)
+    assert resume(trainee, tmp_path) == Progress(step=3, tokens=47, seconds=1.5, best=-2.0, best_step=3, validated=3)
+    # As the version that wrote the oldest of them had them, before and after one more update.
+    assert validation_of(trainee).token_scores()["loss"] == pytest.approx(2.982651, abs=1e-4)
+    trainee.fit(dataset(3, 4), verbose=0)
+    assert validation_of(trainee).token_scores()["loss"] == pytest.approx(2.878806, abs=1e-4)
 
 
 def test_a_loss_that_is_no_number_stops_and_keeps_the_batch(tmp_path):

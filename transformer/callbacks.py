@@ -1,5 +1,6 @@
 """What happens between updates: counting, logging, validation, checkpoints, stopping. Keras callbacks for one `fit`."""
 
+import contextlib
 import math
 import signal
 import sys
@@ -53,65 +54,93 @@ class Count(keras.callbacks.Callback):
 class Validate(keras.callbacks.Callback):
     """Validates every `eval_every` steps and at the last; remembers the best weights.
 
+    A signal ends a validation: the checkpoint of its step says so, and whoever continues makes it first.
+
     Args:
-        config: LearningConfig. progress: Progress. folder: the run folder.
+        config: LearningConfig. progress: Progress.
         evaluate: () -> results {name: number}, among them `keep_best_metric`, and a list of (source, reference, output). A
             result of other data has them before its name: "train/accuracy".
         report: called with step, results and that list after each validation.
+        checkpoint: Checkpoint, which keeps the best.
     """
 
-    def __init__(self, config, progress, folder, evaluate, report):
+    def __init__(self, config, progress, evaluate, report, checkpoint):
         super().__init__()
-        self.config, self.progress, self.folder, self.evaluate, self.report = config, progress, folder, evaluate, report
+        self.config, self.progress, self.evaluate, self.report, self.checkpoint = config, progress, evaluate, report, checkpoint
 
     def on_train_batch_end(self, batch, logs=None):
-        step = self.progress.step
-        if step % self.config.eval_every and step != self.config.train_steps:
+        if self.progress.lacks_validation(self.config):
+            self.run()
+            self.model.stop_training |= self.progress.is_over(self.config)
+
+    def run(self):
+        """Validates this step, unless a signal comes."""
+        step, begun = self.progress.step, time.monotonic()
+        found = self.checkpoint.unless_stopped(self.evaluate)
+        if found is None:
             return
-        begun = time.monotonic()
-        self.model.sync()
-        results, sample = self.evaluate()
+        results, sample = found
         name = self.config.keep_best_metric
         value = -results[name] if name == "loss" else results[name]
         if self.progress.best is None or value > self.progress.best:
             self.progress.best, self.progress.best_step, self.progress.without_gain = value, step, 0
-            self._keep_best()
+            self.checkpoint.save_best()
         else:
             self.progress.without_gain += 1
+        self.progress.validated = step
         results["seconds"] = time.monotonic() - begun
         self.report(step, results, sample)
         if step < self.config.train_steps and self.progress.is_over(self.config):
             print(f"early stopping: {name} has not improved for {self.progress.without_gain} validations", flush=True)
-            self.model.stop_training = True
-
-    def _keep_best(self):
-        variables = checkpoints.named_variables(self.model.model)
-        path = self.folder / "checkpoints" / "best.safetensors"
-        checkpoints.save_checkpoint(path, variables, vars(self.progress))
 
 
 class Checkpoint(keras.callbacks.Callback):
-    """Saves every `checkpoint_every` steps and at the last; SIGINT and SIGTERM save and stop after the current step.
+    """Saves every `checkpoint_every` steps and at the last, while the training goes on; SIGINT and SIGTERM save and stop after
+    the current step, and end a validation.
+
+    Args:
+        trainee: training.Trainee. config: LearningConfig. progress: Progress. folder: the run folder.
 
     `stopped_by` is the signal that ended the training, or None.
     """
 
-    def __init__(self, config, progress, folder):
+    def __init__(self, trainee, config, progress, folder):
         super().__init__()
-        self.config, self.progress, self.folder, self.stopped_by = config, progress, folder, None
-        self.saved_step, self.old_handlers = progress.step, {}
+        self.trainee, self.config, self.progress, self.folder, self.stopped_by = trainee, config, progress, folder, None
+        self.variables = checkpoints.named_variables(trainee.model, trainee.optimizer)
+        self.weights = checkpoints.named_variables(trainee.model)
+        self.writer, self.saved = checkpoints.BackgroundWriter(), self._state()
+        self.interruptible, self.old_handlers = False, {}
 
     def on_train_begin(self, logs=None):
-        self.variables = checkpoints.named_variables(self.model.model, self.model.optimizer)
         self.old_handlers = {number: signal.signal(number, self._stop) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def _stop(self, number, frame):
         if self.stopped_by:  # the second time: at once
             raise KeyboardInterrupt
         self.stopped_by = signal.Signals(number)
-        print(f"\n{self.stopped_by.name}: saving after this step", file=sys.stderr, flush=True)
+        print(f"\n{self.stopped_by.name}: saving {'now' if self.interruptible else 'after this step'}", file=sys.stderr, flush=True)
+        if self.interruptible:
+            raise KeyboardInterrupt
+
+    def unless_stopped(self, function):
+        """function(), which changes nothing that is saved; None where a signal has come or comes."""
+        if self.stopped_by:
+            return None
+        self.trainee.sync()
+        try:
+            self.interruptible = True
+            result = function()
+            self.interruptible = False
+        except KeyboardInterrupt:
+            self.interruptible = False
+            if self.stopped_by:
+                return None
+            raise
+        return result
 
     def on_train_batch_end(self, batch, logs=None):
+        self.writer.check()
         if self.stopped_by:
             self.model.stop_training = True
         if self.progress.step % self.config.checkpoint_every == 0 or self.model.stop_training:
@@ -121,19 +150,30 @@ class Checkpoint(keras.callbacks.Callback):
         self.save()
 
     def close(self):
-        """Gives the signals back."""
-        for number, handler in self.old_handlers.items():
-            signal.signal(number, handler)
+        """Gives the signals back when all is written."""
+        try:
+            self.writer.wait()
+        finally:
+            for number, handler in self.old_handlers.items():
+                signal.signal(number, handler)
+
+    def _state(self):
+        return self.progress.step, self.progress.validated
 
     def save(self):
         """Saves this step unless it is saved already."""
-        if self.saved_step == self.progress.step:
+        if self.saved == self._state():
             return
-        self.model.sync()
-        path = checkpoints.checkpoint_path(self.folder, self.progress.step)
-        checkpoints.save_checkpoint(path, self.variables, vars(self.progress))
-        checkpoints.remove_old_checkpoints(self.folder, self.config.keep_checkpoints)
-        self.saved_step = self.progress.step
+        self.trainee.sync()
+        step, every, keep = self.progress.step, self.config.checkpoint_every, self.config.keep_checkpoints
+        path = checkpoints.checkpoint_path(self.folder, step)
+        remove = lambda: checkpoints.remove_old_checkpoints(self.folder, step, every, keep)  # noqa: E731
+        self.writer.save(path, self.variables, vars(self.progress), remove)
+        self.saved = self._state()
+
+    def save_best(self):
+        """Saves the weights as the best; before the checkpoint that knows of them."""
+        self.writer.save(self.folder / "checkpoints" / "best.safetensors", self.weights, vars(self.progress))
 
 
 class Log(keras.callbacks.Callback):
@@ -142,11 +182,13 @@ class Log(keras.callbacks.Callback):
     def __init__(self, config, progress, folder, padding_share, description):
         super().__init__()
         self.config, self.progress, self.padding_share = config, progress, padding_share
-        self.writer = tf.summary.create_file_writer(str(folder / "tensorboard"))
+        self.folder = folder / "tensorboard"
+        _forget(self.folder, progress.step)
+        self.writer = tf.summary.create_file_writer(str(self.folder))
         self.description, self.bar = description, None
 
     def on_train_begin(self, logs=None):
-        with self.writer.as_default(step=self.progress.step):
+        with self._written(self.progress.step):
             tf.summary.text("config", f"```\n{self.description}\n```")
         if sys.stderr.isatty():
             self._start_bar()
@@ -195,9 +237,19 @@ class Log(keras.callbacks.Callback):
         self._reset()
 
     def _scalars(self, values):
-        with self.writer.as_default(step=self.progress.step):
+        with self._written(self.progress.step):
             for name, value in values.items():
                 tf.summary.scalar(name, value)
+
+    @contextlib.contextmanager
+    def _written(self, step):
+        """What the block tells TensorBoard of a step is in the file before the step's checkpoint: it would not be told again."""
+        try:
+            with self.writer.as_default(step=step):
+                yield
+            self.writer.flush()
+        except tf.errors.OpError as error:  # among them the one by which `fit` knows the end of the data
+            raise checkpoints.unwritable(self.folder, error.message.splitlines()[0]) from None
 
     def validated(self, step, results, sample):
         """Shows the results of a validation and a few of its decoded texts."""
@@ -205,15 +257,29 @@ class Log(keras.callbacks.Callback):
         (self.bar.console.print if self.bar else print)(f"validation at step {step}: {line}")
         self._scalars({name if "/" in name else f"validation/{name}": value for name, value in results.items()})
         rows = [f"| {' | '.join(text.replace('|', '/') for text in row)} |" for row in sample[:10]]
-        with self.writer.as_default(step=step):
+        with self._written(step):
             tf.summary.text("samples", "\n".join(["| source | reference | output |", "|---|---|---|", *rows]))
-        self.writer.flush()
 
     def close(self):
         """Ends the bar and the file."""
         if self.bar:
             self.bar.stop()
-        self.writer.close()
+        with contextlib.suppress(tf.errors.OpError):  # a disk that is full has been told of
+            self.writer.close()
+
+
+def _forget(folder, step):
+    """Removes from TensorBoard's files what a killed training wrote after `step`, and its configuration: both come again."""
+    for path in folder.glob("events.out.tfevents.*"):
+        kept = []
+        with contextlib.suppress(tf.errors.DataLossError):  # the last record of a killed training may be cut short
+            for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
+                event = tf.compat.v1.Event.FromString(record)
+                if event.step <= step and "config" not in [value.tag for value in event.summary.value]:
+                    kept.append(record)
+        with checkpoints.replacing(path) as temporary, tf.io.TFRecordWriter(str(temporary)) as file:
+            for record in kept:
+                file.write(record)
 
 
 def _clock(seconds):

@@ -3,20 +3,29 @@
     runs/NAME/ config.json  flags.cfg  tokenizer/  model.keras  checkpoints/  tensorboard/
                predictions.jsonl  scores.json  model_card.md
 
-A checkpoint is one safetensors file: every variable of model and optimizer, random generators included, and the progress
-of the training as JSON in its header. A file is written under a temporary name and renamed: there or not, never half.
+A checkpoint is one safetensors file: every variable of model and optimizer, random generators included, and in its header
+the progress of the training as JSON and a checksum of all that. A file is written under a temporary name, brought to the
+disk and renamed: there or not, never half.
 """
 
+import concurrent.futures
+import contextlib
+import dataclasses
+import hashlib
 import json
 import os
 import pathlib
 import re
+import sys
 
 import numpy as np
 
 from transformer.config import ConfigError
 
-FORMAT = 2  # 1: queries, keys and values of self-attention were three matrices
+FORMAT = 3
+READABLE = {"2", "3"}  # 2 has no checksum
+# What no longer fits in an older one.
+CHANGED = {"1": "queries, keys and values of self-attention were three matrices"}
 
 # What may differ between the runs of one command in one folder: how long training lasts (and with it the slope of a cosine
 # or linear schedule), what is kept and shown of it, and where it runs.
@@ -25,9 +34,13 @@ FREE_FIELDS = {
 }  # fmt: skip
 
 
+class BrokenCheckpointError(ConfigError):
+    """A checkpoint is cut short or damaged."""
+
+
 def write_json(path, value):
-    """Writes `value` as indented JSON, in one step."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    """Writes `value` as indented JSON, dataclasses as dicts, in one step."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, default=dataclasses.asdict) + "\n")
 
 
 def write_json_lines(path, rows):
@@ -37,10 +50,49 @@ def write_json_lines(path, rows):
 
 def write_text(path, text):
     """Writes text in one step: a reader sees the old file or the new one."""
-    temporary = f"{path}.tmp"
-    with open(temporary, "w", encoding="utf-8", newline="\n") as file:
-        file.write(text)
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+@contextlib.contextmanager
+def replacing(path):
+    """Gives a temporary name; what stands there at the end of the block is brought to the disk and becomes `path`.
+
+    Raises:
+        ConfigError: there is no room, or the place is read-only. The old file is as it was, and the temporary one gone.
+    """
+    from safetensors import SafetensorError
+
+    path = pathlib.Path(path)
+    temporary = path.with_name(f"{path.stem}.tmp{path.suffix}")
+    try:
+        yield temporary
+        _sync(temporary)
+        os.replace(temporary, path)
+        _sync(path.parent)  # a name is in the folder, and only there
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        if isinstance(error, (OSError, SafetensorError)):
+            raise unwritable(path, getattr(error, "strerror", None) or error) from None
+        raise
+
+
+def unwritable(path, reason):
+    """The ConfigError of a file that could not be written."""
+    return ConfigError(
+        f"a folder must have room and be writable. Received: {path} ({reason}). Make room; a training continues by its command "
+        "from its newest checkpoint."
+    )
+
+
+def _sync(path):
+    """Waits until a file or folder is on the disk."""
+    number = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
 
 
 def check_run(folder, sections):
@@ -48,7 +100,8 @@ def check_run(folder, sections):
 
     Args:
         folder: the run folder; made if it is not there.
-        sections: some or all sections of config.json: {"training": {...}, ...}, JSON-able.
+        sections: some or all sections of config.json: {"training": TrainingConfig(...), ...}, dataclasses or JSON-able dicts. A
+            dataclass's field that the run's own version did not have counts as its default.
 
     Returns:
         True if the folder holds a run that has saved something.
@@ -60,21 +113,23 @@ def check_run(folder, sections):
     folder = pathlib.Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        write_text(folder / "config.json.test", "")
-        (folder / "config.json.test").unlink()
+        (folder / "config.tmp.json").touch()
+        (folder / "config.tmp.json").unlink()
     except OSError as error:
         raise ConfigError(f"a run folder must be writable. Received: {folder} ({error.strerror}). Use another --run.") from None
     path = folder / "config.json"
-    if not path.exists() and any(folder.iterdir()):
+    if not path.exists() and any(".tmp." not in file.name for file in folder.iterdir()):  # a killed run may leave such
         raise ConfigError(f"a run folder must be new or hold a run. Received: {folder}, with other files. Use another --run.")
     if not list_checkpoints(folder):
         return False
     old = json.loads(path.read_text(encoding="utf-8"))
+    defaults = {name: type(section)() for name, section in sections.items() if dataclasses.is_dataclass(section)}
+    sections, defaults = (json.loads(json.dumps(value, default=dataclasses.asdict)) for value in (sections, defaults))
     differences = [
         f"{name}: {there.get(name)!r} there, {here.get(name)!r} now"
-        for section, here in json.loads(json.dumps(sections)).items()
+        for section, here in sections.items()
         if section != "decoding"
-        for there in [old.get(section, {})]
+        for there in [defaults.get(section, {}) | old.get(section, {})]
         for name in sorted({*here, *there} - FREE_FIELDS)
         if here.get(name) != there.get(name)
     ]
@@ -88,8 +143,11 @@ def check_run(folder, sections):
 
 
 def claim_run(folder, sections):
-    """Writes config.json into a run folder; arguments, result and errors as for `check_run`."""
+    """Writes config.json into a run folder, and removes what a killed run began to write; arguments, result and errors as for
+    `check_run`."""
     known = check_run(folder, sections)
+    for path in pathlib.Path(folder).rglob("*.tmp.*"):
+        path.unlink()
     write_json(pathlib.Path(folder) / "config.json", sections)
     return known
 
@@ -134,22 +192,69 @@ def read_config(run):
 
 
 def save_checkpoint(path, variables, progress):
-    """Writes the variables ({name: Keras variable}) and `progress` (a JSON-able dict) to one safetensors file."""
+    """Writes the variables ({name: Keras variable}) and `progress` (a JSON-able dict) to one safetensors file.
+
+    Raises:
+        ConfigError: there is no room, or the folder is read-only.
+    """
+    _write(path, _copied(variables), json.dumps(progress))
+
+
+class BackgroundWriter:
+    """Writes checkpoints while the training goes on: one at a time, in a thread, from copies in memory.
+
+    Every method raises what went wrong in the thread, as save_checkpoint would have.
+    """
+
+    def __init__(self):
+        self.pool, self.pending = concurrent.futures.ThreadPoolExecutor(1), None
+
+    def save(self, path, variables, progress, then=lambda: None):
+        """As save_checkpoint, but returns once the variables are copied; waits for the one before. `then` is called after it."""
+        self.wait()
+        arrays, progress = _copied(variables), json.dumps(progress)
+        self.pending = self.pool.submit(lambda: (_write(path, arrays, progress), then()))
+
+    def check(self):
+        """Raises what went wrong, if anything did."""
+        if self.pending and self.pending.done():
+            self.wait()
+
+    def wait(self):
+        """Returns when all is on the disk."""
+        pending, self.pending = self.pending, None
+        if pending:
+            pending.result()
+
+
+def _copied(variables):
+    return {name: np.asarray(variable.numpy(), order="C") for name, variable in variables.items()}
+
+
+def _write(path, arrays, progress):
     from safetensors.numpy import save_file
 
     path = pathlib.Path(path)
+    metadata = {"format": str(FORMAT), "progress": progress, "sha256": _checksum(arrays, progress)}
     path.parent.mkdir(parents=True, exist_ok=True)
-    arrays = {name: np.asarray(variable.numpy(), order="C") for name, variable in variables.items()}
-    temporary = path.with_name(f"{path.name}.tmp")
-    save_file(arrays, temporary, metadata={"format": str(FORMAT), "progress": json.dumps(progress)})
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        save_file(arrays, temporary, metadata)
+
+
+def _checksum(arrays, progress):
+    """SHA-256 of progress (JSON) and of the names, types, shapes and bytes of arrays."""
+    digest = hashlib.sha256(progress.encode())
+    for name in sorted(arrays):
+        digest.update(f"{name} {arrays[name].dtype} {arrays[name].shape}".encode())
+        digest.update(np.ascontiguousarray(arrays[name]))
+    return digest.hexdigest()
 
 
 def read_checkpoint(path):
     """A checkpoint's arrays ({name: numpy array}) and progress.
 
     Raises:
-        ConfigError: the file is no checkpoint, is cut short, or has another format number.
+        BrokenCheckpointError: it is cut short, damaged, or no checkpoint. ConfigError: its format is of another version.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -158,10 +263,47 @@ def read_checkpoint(path):
             metadata = file.metadata() or {}
             arrays = {name: file.get_tensor(name) for name in file.keys()}
     except (SafetensorError, OSError) as error:
-        raise ConfigError(f"a checkpoint must be a whole safetensors file. Received: {path} ({error}).") from None
-    if metadata.get("format") != str(FORMAT):
-        raise ConfigError(f"a checkpoint must have format {FORMAT}. Received: {path}, format {metadata.get('format')}.")
-    return arrays, json.loads(metadata["progress"])
+        raise BrokenCheckpointError(f"a checkpoint must be a whole safetensors file. Received: {path} ({error}).") from None
+    number, progress = metadata.get("format", "none"), metadata.get("progress", "")
+    if number not in READABLE:
+        raise ConfigError(
+            f"a checkpoint must have format {FORMAT}, or 2. Received: {path}, format {number}, "
+            + (f"in which {CHANGED[number]}" if number in CHANGED else "of a version to come")
+            + ". Continue with the version that wrote it, or use another --run."
+        )
+    if number != "2" and metadata.get("sha256") != _checksum(arrays, progress):
+        raise BrokenCheckpointError(f"a checkpoint must be as it was written. Received: {path}, whose checksum is another.")
+    return arrays, json.loads(progress)
+
+
+def read_whole(paths):
+    """Yields (path, arrays, progress) of those checkpoints that are whole; names the others on stderr."""
+    for path in paths:
+        try:
+            yield path, *read_checkpoint(path)
+        except BrokenCheckpointError as error:
+            print(f"warning: {error} It is left out.", file=sys.stderr, flush=True)
+
+
+def read_newest(folder):
+    """Arrays and progress of the newest whole step checkpoint of a run folder; None if it has no step checkpoint.
+
+    Raises:
+        ConfigError: it has some, and none is whole.
+    """
+    paths = list_checkpoints(folder)
+    for _, arrays, progress in read_whole(reversed(paths)):
+        return arrays, progress
+    if paths:
+        raise _none_whole(paths)
+    return None
+
+
+def _none_whole(paths):
+    return ConfigError(
+        f"of a run's checkpoints one must be whole. Received: {', '.join(map(str, paths))}. Put back a copy of one, or use "
+        "another --run to begin anew."
+    )
 
 
 def restore(variables, arrays):
@@ -189,24 +331,36 @@ def list_checkpoints(folder):
     return sorted(path for path in folder.glob("step-*.safetensors") if re.fullmatch(r"step-\d+\.safetensors", path.name))
 
 
-def remove_old_checkpoints(folder, keep):
-    """Removes all but the newest `keep` step checkpoints."""
-    for path in list_checkpoints(folder)[:-keep]:
+def remove_old_checkpoints(folder, step, every, keep):
+    """Removes all step checkpoints but that of `step`, which is the newest, and before it the newest at multiples of `every`:
+    `keep` in all. So what is averaged at the end does not depend on where the training was interrupted.
+
+    Those beyond `step` are broken: the training went back behind them.
+    """
+    paths, last = list_checkpoints(folder), checkpoint_path(folder, step)
+    regular = [path for path in paths if path < last and int(path.stem.removeprefix("step-")) % every == 0]
+    kept = {last, *regular[max(len(regular) - keep + 1, 0) :]}
+    for path in {*paths} - kept:
         path.unlink()
 
 
 def average_weights(paths, names):
-    """The mean of the arrays `names` over checkpoints (Vaswani et al. 2017, section 6.1): {name: float32 array}."""
-    totals = {}
-    for path in paths:
-        arrays, _ = read_checkpoint(path)
+    """The mean of the arrays `names` over those checkpoints that are whole (Vaswani et al. 2017, section 6.1), {name: float32
+    array}, and their number.
+
+    Raises:
+        ConfigError: none is whole.
+    """
+    totals, count = {}, 0
+    for count, (_, arrays, _) in enumerate(read_whole(paths), 1):
         for name in names:
             totals[name] = totals.get(name, 0.0) + arrays[name].astype("float64")
-    return {name: (total / len(paths)).astype("float32") for name, total in totals.items()}
+    if not count:
+        raise _none_whole(paths)
+    return {name: (total / count).astype("float32") for name, total in totals.items()}, count
 
 
 def save_model(model, folder):
     """Writes model.keras in one step."""
-    temporary = pathlib.Path(folder) / "model.tmp.keras"
-    model.save(temporary)
-    os.replace(temporary, pathlib.Path(folder) / "model.keras")
+    with replacing(pathlib.Path(folder) / "model.keras") as temporary:
+        model.save(temporary)

@@ -3,7 +3,6 @@
 Where text becomes batches it is data/ that makes them: like the programs, this module and the pipelines join the two packages.
 """
 
-import dataclasses
 import math
 import pathlib
 import sys
@@ -104,7 +103,7 @@ class FineTunable:
         plan = self._plan(split, config, strategy.num_replicas_in_sync)
         config = config.counted(plan.steps_per_epoch)
         data = {"labels": labelled.labels, "training and validation texts": fingerprint(labelled)}
-        sections |= {"task": dataclasses.asdict(self.config), "finetuning": dataclasses.asdict(config), "labelled": data}
+        sections |= {"task": self.config, "finetuning": config, "labelled": data}
         if checkpoints.claim_run(folder, self._sections() | sections):
             print(f"continuing the run in {folder}", flush=True)
         claimed(lengths)

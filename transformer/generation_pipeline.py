@@ -109,8 +109,7 @@ class GenerationPipeline(FineTunable):
         checkpoints.write_json(folder / "config.json", self._history | self._sections())
 
     def _sections(self):
-        configs = {"model": self.model.config, "decoding": self.generator.config, "data": self.data}
-        return {name: dataclasses.asdict(config) for name, config in configs.items()}
+        return {"model": self.model.config, "decoding": self.generator.config, "data": self.data}
 
     def _begin(self, labelled, config):
         limit = self.config.max_length

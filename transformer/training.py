@@ -104,6 +104,11 @@ class Progress:
     best_step: int = 0
     without_gain: int = 0  # validations since then
     jit: bool | None = None  # what --jit=auto chose by measurement; kept, since the two ways round differently
+    validated: int = 0  # step of the last validation
+
+    def lacks_validation(self, config):
+        """Whether a LearningConfig asks for a validation of this step that was not made, or was interrupted."""
+        return self.validated < self.step and (self.step % config.eval_every == 0 or self.step == config.train_steps)
 
     def is_over(self, config):
         """Whether a LearningConfig asks for no further step."""
@@ -289,22 +294,26 @@ def start_training(trainee, config, folder, make_dataset, batch_at, evaluate, pa
         The Progress, and the signal that stopped the training or None.
     """
     progress = resume(trainee, folder)
-    if progress.is_over(config):
+    if progress.is_over(config) and not progress.lacks_validation(config):
         return progress, None
-    if choice := settle_jit(trainee, config, progress, make_dataset, num_shapes):
-        print(choice, flush=True)
     description = (folder / "config.json").read_text(encoding="utf-8")
     log = callbacks.Log(config, progress, folder, padding_share, description)
-    checkpoint = callbacks.Checkpoint(config, progress, folder)
-    validate = callbacks.Validate(config, progress, folder, evaluate, log.validated)
+    checkpoint = callbacks.Checkpoint(trainee, config, progress, folder)
+    validate = callbacks.Validate(config, progress, evaluate, log.validated, checkpoint)
     try:
-        trainee.fit(
-            make_dataset(progress.step),
-            steps_per_epoch=config.train_steps - progress.step,
-            verbose=0,
-            shuffle=False,
-            callbacks=[callbacks.Count(progress, folder, batch_at, config.precision), log, validate, checkpoint],
-        )
+        if progress.lacks_validation(config):
+            validate.run()
+            checkpoint.save()
+        if not progress.is_over(config):
+            if choice := settle_jit(trainee, config, progress, make_dataset, num_shapes):
+                print(choice, flush=True)
+            trainee.fit(
+                make_dataset(progress.step),
+                steps_per_epoch=config.train_steps - progress.step,
+                verbose=0,
+                shuffle=False,
+                callbacks=[callbacks.Count(progress, folder, batch_at, config.precision), log, validate, checkpoint],
+            )
     finally:  # Keras ends no callback after an error
         log.close()
         checkpoint.close()
@@ -312,14 +321,14 @@ def start_training(trainee, config, folder, make_dataset, batch_at, evaluate, pa
 
 
 def resume(trainee, folder):
-    """Restores the newest checkpoint of a run folder, if there is one; returns the Progress it holds."""
-    paths = checkpoints.list_checkpoints(folder)
-    if not paths:
+    """Restores the newest whole checkpoint of a run folder, if it has any; returns the Progress it holds."""
+    found = checkpoints.read_newest(folder)
+    if not found:
         return Progress()
-    arrays, progress = checkpoints.read_checkpoint(paths[-1])
+    arrays, progress = found
     checkpoints.restore(checkpoints.named_variables(trainee.model, trainee.optimizer), arrays)
     print(f"continuing from step {progress['step']}", flush=True)
-    return Progress(**progress)
+    return Progress(**{"validated": progress["step"], **progress})  # in format 2 validations came before checkpoints
 
 
 def choose_weights(trainee, config, folder, evaluate):
@@ -330,10 +339,10 @@ def choose_weights(trainee, config, folder, evaluate):
         name: variable for name, variable in variables.items() if any(variable is w for w in trainee.model.weights)
     }
     paths = checkpoints.list_checkpoints(folder)[-config.average_checkpoints :]
-    candidates = {f"average of {len(paths)} checkpoints": checkpoints.average_weights(paths, weights)}
+    average, count = checkpoints.average_weights(paths, weights)
+    candidates = {f"average of {count} checkpoints": average}
     best = folder / "checkpoints" / "best.safetensors"
-    if best.exists():
-        arrays, progress = checkpoints.read_checkpoint(best)
+    for _, arrays, progress in checkpoints.read_whole([best] if best.exists() else []):
         candidates[f"best validation, step {progress['step']}"] = arrays
     values = {}
     for name, arrays in candidates.items():
