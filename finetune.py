@@ -102,12 +102,16 @@ def finetune(folder, configs, labelled):
     else:
         trained = TextPipeline(task, fresh if new else None)
     begun = sections(data, *((model, tokenizer) if new else ()))
-    progress, stopped = trained.train(labelled, training, folder, begun, claimed)
-    if stopped:
-        print(f"{stopped.name}: saved at step {progress.step} in {folder}. The same command continues from there.")
-        return 128 + stopped
-    trained.save(folder)
-    return write_results(folder, trained, labelled, progress)
+    try:
+        progress, stopped = trained.train(labelled, training, folder, begun, claimed)
+        if not stopped:
+            trained.save(folder)
+            return write_results(folder, trained, labelled, progress)
+    except (KeyboardInterrupt, SystemExit):
+        print(f"stopped; what was saved is in {folder}. The same command continues from there.")
+        raise
+    print(f"{stopped.name}: saved at step {progress.step} in {folder}. The same command continues from there.")
+    return 128 + stopped
 
 
 def write_results(folder, trained, labelled, progress):

@@ -192,9 +192,9 @@ def _build(folder, data, tokenizer):
         with open(temporary / "data_report.json", "w", encoding="utf-8") as file:
             json.dump(report, file, indent=2, ensure_ascii=False)
         os.replace(temporary, folder)
-    except OSError:
+    except OSError as error:
         if not folder.exists():  # else another process was first, with the same result
-            raise
+            raise DataError(f"prepared data must have room on the disk. Received: {folder.parent} ({error}). Make room.") from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

@@ -1,6 +1,8 @@
 """Dataclasses as flags: parsing, precedence, flagfiles, and the messages for a user's mistakes."""
 
 import dataclasses
+import errno
+import os
 import signal
 
 import pytest
@@ -229,6 +231,20 @@ def test_main_returns_the_code_of_run_and_130_for_ctrl_c():
 
     assert flags.main(lambda *_: 1, (ToyConfig,), argv=["t"]) == 1
     assert flags.main(interrupt, (ToyConfig,), argv=["t"]) == 130
+
+
+def test_a_disk_that_is_full_is_no_traceback(capsys):
+    def fail(number):
+        def run(*_):
+            raise OSError(number, os.strerror(number), "x.json")
+
+        return run
+
+    for number in (errno.ENOSPC, errno.EROFS):
+        assert flags.main(fail(number), (ToyConfig,), argv=["t"]) == 2
+        assert f"{os.strerror(number)}: 'x.json'. Make room and run the same command again." in capsys.readouterr().err
+    with pytest.raises(FileNotFoundError):  # a bug
+        flags.main(fail(errno.ENOENT), (ToyConfig,), argv=["t"])
 
 
 def test_sigterm_ends_the_program_as_an_error_does():

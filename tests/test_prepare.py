@@ -97,6 +97,17 @@ def test_two_at_once_agree(tmp_path, monkeypatch):
     assert len(list(tmp_path.iterdir())) == 1
 
 
+def test_a_disk_that_is_full_leaves_nothing(tmp_path, monkeypatch):
+    """numpy says no more than this of a disk that is full."""
+    def full(*_):
+        raise OSError("1000 requested and 12 written")
+
+    monkeypatch.setattr(module.np, "save", full)
+    with pytest.raises(DataError, match=r"must have room on the disk. Received: .*1000 requested and 12 written"):
+        prepare(DATA, CHARACTERS, tmp_path)
+    assert not [*tmp_path.iterdir()]
+
+
 def test_long_training_pairs_are_dropped_and_reported_long_tests_are_kept(tmp_path):
     config = files(tmp_path, max_target_length=35)
     prepared = prepare(config, CHARACTERS, tmp_path / "cache")

@@ -11,6 +11,7 @@ Every field of a dataclass is one flag of the same name, type, default and help.
 
 import dataclasses
 import difflib
+import errno
 import math
 import os
 import re
@@ -300,6 +301,9 @@ def run_command(argv, commands, text, run):
     return 0 if wanted_help else 2
 
 
+_UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+
+
 def main(run, configs, description="", define_more=None, user_errors=(ConfigError,), argv=None):
     """Runs a program whose options are dataclasses.
 
@@ -312,8 +316,9 @@ def main(run, configs, description="", define_more=None, user_errors=(ConfigErro
         argv: the program's name and its arguments; default: `sys.argv`.
 
     Returns:
-        The exit code: 0, 2 after a user's error (`error: ...` on stderr), 130 after Ctrl-C, 141 where the reader of stdout
-        has gone. SIGTERM ends the program as an exception does, so that what must be tidied up is.
+        The exit code: 0, 2 after a user's error (`error: ...` on stderr) and where files cannot be written, 130 after Ctrl-C,
+        141 where the reader of stdout has gone. SIGTERM ends the program as an exception does, so that what must be tidied
+        up is.
     """
     argv = sys.argv if argv is None else argv
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
@@ -338,4 +343,9 @@ def main(run, configs, description="", define_more=None, user_errors=(ConfigErro
     except BrokenPipeError:  # the reader of stdout, such as `head`, wants no more
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 128 + signal.SIGPIPE
+    except OSError as error:
+        if error.errno not in _UNWRITABLE:
+            raise
+        print(f"error: there must be room to write. Received: {error}. Make room and run the same command again.", file=sys.stderr)
+        return 2
     return code if isinstance(code, int) else 0
