@@ -6,6 +6,8 @@
     data       the input pipeline on multi30k in --data_dir
     learn      validation loss on multi30k for each precision, dropout and jit, several seeds
     startup    --help, imports, the first answer of --run
+    checkpoint what a checkpoint every 500 steps costs, and how long a continued training takes to its first step
+    faults     trainings killed --rounds times, stopped, their files damaged, their disk full: what is lost (nothing)
     gpu        tokens a second and utilisation of an accelerator
 
 Peers are installed by `pip install '.[peers]'`, here or where --peers_python points. Contestants take turns for --rounds
@@ -20,7 +22,7 @@ from benchmarks.config import BenchmarkConfig
 from transformer.checkpoints import write_text
 from transformer.flags import main, run_command
 
-COMMANDS = ("train", "decode", "memory", "data", "learn", "startup", "gpu")
+COMMANDS = ("train", "decode", "memory", "data", "learn", "startup", "checkpoint", "faults", "gpu")
 HIDDEN = {"seconds_low", "seconds_high", "startup_seconds", "losses", "version"}
 
 

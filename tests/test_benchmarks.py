@@ -6,9 +6,11 @@ import subprocess
 import sys
 import types
 
+import numpy as np
 import pytest
+import tensorflow as tf
 
-from benchmarks import __main__, data, decode, gpu, memory, report, rounds, train, work
+from benchmarks import __main__, data, decode, faults, gpu, memory, report, rounds, train, work
 from benchmarks.config import BenchmarkConfig
 from transformer.config import ConfigError, ModelConfig
 from transformer.model import Transformer
@@ -117,6 +119,27 @@ def test_what_is_missing_is_said():
         data.run(BenchmarkConfig())
     with pytest.raises(ConfigError, match="--peers_python must be a Python interpreter"):
         rounds.Contestant("peer", "train_torch", {}, "/no/such/python")
+
+
+def test_the_hash_of_a_run_tells_every_bit_of_it_and_not_the_time(tmp_path):
+    """And a point of a curve that is there twice, or not at all."""
+    from transformer import checkpoints
+
+    def made(name, value=1.0, step=5, seconds=2.0, steps=(1, 2), text="a"):
+        path, variable = checkpoints.checkpoint_path(tmp_path / name, step), types.SimpleNamespace(numpy=lambda: np.float32([value]))
+        checkpoints.save_checkpoint(path, {"w": variable}, {"step": step, "seconds": seconds})
+        (tmp_path / name / "scores.json").write_text(json.dumps({"bleu": 3.0, "minutes": seconds}))
+        (tmp_path / name / "predictions.jsonl").write_text(text)
+        with tf.summary.create_file_writer(str(tmp_path / name / "tensorboard")).as_default():
+            for number in steps:
+                tf.summary.scalar("loss", 1.0, number)
+                tf.summary.scalar("tokens_per_second", seconds, number)
+        return faults.fingerprint(tmp_path / name)
+
+    first = made("first")
+    assert made("same", seconds=3.0) == first
+    others = [dict(value=np.nextafter(np.float32(1), np.float32(2))), dict(step=6), dict(steps=(1,)), dict(steps=(1, 2, 2)), dict(text="b")]
+    assert len({first, *(made(f"other-{number}", **other) for number, other in enumerate(others))}) == 6
 
 
 def test_unequal_work_is_refused():

@@ -4,7 +4,8 @@ from benchmarks import work
 from benchmarks.workers.protocol import serve
 
 
-def build(task):
+def prepared(task):
+    """A trainee of one of work.SIZES with its train function made, an iterator over one batch, and the tokens in it."""
     from transformer.flags import import_keras
 
     import_keras()
@@ -27,14 +28,18 @@ def build(task):
     segments = tf.ones_like(source), tf.ones_like(target_in)
     data = tf.data.Dataset.from_tensors(((source, target_in, *segments), target_out)).repeat()
     trainee.make_train_function()
-    batches = iter(data)
+    return trainee, iter(data), target_out.shape.num_elements()
+
+
+def build(task):
+    trainee, batches, tokens = prepared(task)
 
     def one_round(count):
         for _ in range(count):
             loss = float(trainee.train_function(batches)["loss"])
         return {"loss": loss}
 
-    return {"parameters": trainee.model.count_params(), "tokens": target_out.shape.num_elements()}, one_round
+    return {"parameters": trainee.model.count_params(), "tokens": tokens}, one_round
 
 
 if __name__ == "__main__":
