@@ -44,7 +44,8 @@ class Plan:
         max_tokens: positions in a micro-batch, on each side.
         seed: of the order.
         accumulate_steps: micro-batches in a batch; its rows are as many times more.
-        replicas: devices that share a micro-batch; each has as many rows of it as the others.
+        replicas: devices that share a batch; each has as many rows of it as the others, so that its last rows may be empty. What
+            is in which batch does not depend on their number: a training goes on in its order on more devices or fewer.
         rows: rows in a micro-batch, whatever their length; 0: as many as max_tokens allows.
 
     Attributes:
@@ -70,9 +71,12 @@ class Plan:
         self._places = np.argsort(self.packing.lengths @ [width, 1], kind="stable")
         found = {shape: np.nonzero(self.packing.kinds == kind)[0] for kind, shape in enumerate(row_shapes)}
         self._rows = {shape: numbers for shape, numbers in found.items() if len(numbers)}
-        on_each = {shape: max((rows or max_tokens // max(shape)) // replicas, 1) for shape in self._rows}
-        self._rows_in_batch = {shape: count * replicas * accumulate_steps for shape, count in on_each.items()}
-        sizes = {shape: math.ceil(len(numbers) / self._rows_in_batch[shape]) for shape, numbers in self._rows.items()}
+        micro_batch = {shape: rows or max_tokens // max(shape) for shape in self._rows}
+        self._filled = {shape: count * accumulate_steps for shape, count in micro_batch.items()}
+        self._rows_in_batch = {
+            shape: math.ceil(count / replicas) * replicas * accumulate_steps for shape, count in micro_batch.items()
+        }
+        sizes = {shape: math.ceil(len(numbers) / self._filled[shape]) for shape, numbers in self._rows.items()}
         self.steps_per_epoch = sum(sizes.values())
         self.shapes = [(self._rows_in_batch[shape], *shape) for shape in self._rows]
         positions = sum(sum(shape) * self._rows_in_batch[shape] * size for shape, size in sizes.items())
@@ -98,7 +102,7 @@ class Plan:
         examples[self._places] = np.lexsort((generator.random(len(self._examples)), self._examples))
         batches = []
         for shape, rows in self._rows.items():
-            order, size = generator.permutation(rows), self._rows_in_batch[shape]
+            order, size = generator.permutation(rows), self._filled[shape]
             batches += [(shape, order[i : i + size]) for i in range(0, len(rows), size)]
         return examples, [batches[number] for number in generator.permutation(len(batches))]
 
@@ -362,7 +366,9 @@ def training_dataset(split, plan, start_step, num_steps):
         return tf.nest.pack_sequence_as(structure, arrays)
 
     steps = tf.data.Dataset.range(start_step, start_step + num_steps)
-    return steps.map(to_element, num_parallel_calls=2, deterministic=True).prefetch(4)
+    options = tf.data.Options()  # several workers have each its rows of every batch
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+    return steps.map(to_element, num_parallel_calls=2, deterministic=True).prefetch(4).with_options(options)
 
 
 def evaluation_batches(split, max_tokens):

@@ -107,6 +107,22 @@ def test_accumulated_batches_have_as_many_times_the_rows():
     assert sorted(examples_of(four, 0)) == list(range(500))
 
 
+@pytest.mark.parametrize("accumulate_steps", [1, 3])
+def test_the_order_is_the_same_on_any_number_of_devices(accumulate_steps):
+    """A batch of 5 rows, or 15: on more devices it ends in empty rows, so that each has as many."""
+    split = random_split()
+    longest = max(random_split().packing.shapes.ravel())
+    plans = {replicas: Plan(split, 5 * longest, 1, accumulate_steps, replicas) for replicas in (1, 2, 4)}
+    for step in range(2 * plans[1].steps_per_epoch):
+        rows, shape, examples = plans[1].batch(step)
+        for replicas, plan in plans.items():
+            found = plan.batch(step)
+            assert found[1] == shape and [row.tolist() for row in found[2]] == [row.tolist() for row in examples]
+            assert found[0] % (replicas * accumulate_steps) == 0 and 0 <= found[0] - rows < replicas * accumulate_steps
+    assert {plan.steps_per_epoch for plan in plans.values()} == {plans[1].steps_per_epoch}
+    assert [rows for rows, *_ in plans[4].shapes] == [8 * accumulate_steps]
+
+
 def test_shapes_are_few_and_in_the_proportion_of_the_sides():
     assert row_shapes(np.array([10] * 99), np.array([20] * 99)) == [(36, 72)]
     assert len(row_shapes(np.array([10] * 999 + [500]), np.array([10] * 999 + [500]))) == 5
