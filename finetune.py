@@ -49,12 +49,18 @@ def run(task, training, data, model, tokenizer, flag_values):
     from data.labelled import load_labelled
     from data.report import format_report
     from transformer.checkpoints import read_config
+    from transformer.cluster import is_chief
 
+    chief = is_chief(training.distribution)
     if task.task == "text2text":
         read_config(task.pretrained)  # says so if it is no run
     labelled = load_labelled(data, task.task)
     print(format_report(labelled.report), flush=True)
     import_keras()
+    if training.distribution == "multi_worker":
+        from transformer.training import make_strategy
+
+        make_strategy(training.distribution)  # workers are joined before TensorFlow loads a pretrained model
     found = []
     for seed, config in runs.items():
         place = folder / f"seed-{seed}" if seeds else folder
@@ -62,7 +68,7 @@ def run(task, training, data, model, tokenizer, flag_values):
         if isinstance(scores, int):
             return scores
         found.append(scores)
-    if seeds:
+    if seeds and chief:
         summarise(folder, found)
 
 
@@ -78,8 +84,10 @@ def seeded(training, seeds):
 
 
 def finetune(folder, configs, labelled):
-    """One run: trains and reports; returns its scores, or the exit code where a signal stopped it."""
+    """One run: trains and reports; returns its scores, or the exit code where a signal stopped it. Of several workers the chief
+    alone reports, and has scores."""
     from transformer.checkpoints import write_json
+    from transformer.cluster import is_chief
     from transformer.encoders import new_encoder
     from transformer.pipelines import GenerationPipeline, TextPipeline
 
@@ -105,6 +113,8 @@ def finetune(folder, configs, labelled):
     try:
         progress, stopped = trained.train(labelled, training, folder, begun, claimed)
         if not stopped:
+            if not is_chief(training.distribution):
+                return {}
             trained.save(folder)
             return write_results(folder, trained, labelled, progress)
     except (KeyboardInterrupt, SystemExit):

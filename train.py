@@ -34,11 +34,13 @@ def run(model, tokenizer, training, decoding, data, flag_values):
     from data.prepare import prepare
     from data.report import format_report
     from transformer.checkpoints import check_run
+    from transformer.cluster import is_chief
     from transformer.copying import SYMBOLS
     from transformer.metrics import bleu_metric
     from transformer.tasks import find_task
 
     # What is wrong is said now, not after the preparation or the training.
+    chief = is_chief(training.distribution)
     if data.copy_values:
         if tokenizer.tokenizer in ("byte", "character"):
             raise ConfigError(f"copy_values needs --tokenizer=unigram or bpe. Received: {tokenizer.tokenizer!r}.")
@@ -49,7 +51,8 @@ def run(model, tokenizer, training, decoding, data, flag_values):
     bleu_metric(data.target_language)
     written = find_task(data.task).metrics if training.eval_decode else ()
     training = training.judged_by([*written, "loss", "accuracy"], data.task)
-    check_run(folder, sections(tokenizer, training, decoding, data))
+    if chief:
+        check_run(folder, sections(tokenizer, training, decoding, data))
     model.check_lengths(data.max_source_length, data.max_target_length)
     prepared = prepare(data, tokenizer, folder.parent / ".prepared")
     found = "found prepared in" if prepared.cached else "prepared and kept in"
@@ -57,11 +60,14 @@ def run(model, tokenizer, training, decoding, data, flag_values):
     configs = (sized(model, prepared), tokenizer, training, decoding, data)
     trainee, plan = build(configs, prepared)
     validation = validation_of(configs, prepared, trainee.model)
-    write_run(folder, configs, prepared)
+    if chief:
+        write_run(folder, configs, prepared)
     progress, stopped = train(folder, configs, prepared, trainee, plan, validation)
     if stopped:
         print(f"{stopped.name}: saved at step {progress.step} in {folder}. The same command continues from there.")
         return 128 + stopped
+    if not chief:
+        return 0
     try:
         finish(folder, configs, prepared, trainee, progress, validation)
     except (KeyboardInterrupt, SystemExit):

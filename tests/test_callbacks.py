@@ -1,15 +1,18 @@
 """What a training shows and keeps on its way. Stopping, resuming and keeping the best are in test_training.py."""
 
 import re
+import signal
 import types
 
+import numpy as np
 import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 from tensorboard.util.tensor_util import make_ndarray
 
 from transformer import callbacks
-from transformer.callbacks import Log, Validate
+from transformer.callbacks import Checkpoint, Log, Validate, WorkerCheckpoint
+from transformer.cluster import tf_config
 from transformer.config import ConfigError, TrainingConfig
 from transformer.training import Progress
 from transformer.visualization import read_curves
@@ -123,6 +126,38 @@ def test_the_best_is_kept_and_patience_ends(capsys):
             break
     assert kept == [2, 4] and (progress.best, progress.best_step, progress.step) == (-2.0, 4, 8)
     assert "early stopping: loss has not improved for 2 validations" in capsys.readouterr().out
+
+
+def worker_checkpoint(tmp_path, monkeypatch, index, gather):
+    """Of a worker whose `gather` is given, at step 7."""
+    monkeypatch.setenv("TF_CONFIG", tf_config(["a:1", "b:1"], index))
+    trainee = Trainee()
+    trainee.model, trainee.gather = types.SimpleNamespace(variables=[]), gather
+    trainee.optimizer = types.SimpleNamespace(variables=[])
+    checkpoint = WorkerCheckpoint(trainee, TrainingConfig(), Progress(step=7), tmp_path)
+    checkpoint.set_model(trainee)
+    return checkpoint
+
+
+@pytest.mark.parametrize("index", [0, 1])
+@pytest.mark.parametrize("other, stopped_by, stops", [([0, 0], None, False), ([0, 1], None, True), ([15, 0], signal.SIGTERM, True)])
+def test_workers_stop_together_and_the_chief_saves(tmp_path, monkeypatch, index, other, stopped_by, stops):
+    """What another worker knows: nothing, an early stopping, a signal."""
+    saved = []
+    monkeypatch.setattr(Checkpoint, "save", lambda self: saved.append(self.progress.step))
+    checkpoint = worker_checkpoint(tmp_path, monkeypatch, index, lambda mine: np.array([mine, other]))
+    checkpoint.on_train_batch_end(0)
+    assert (checkpoint.stopped_by, checkpoint.model.stop_training) == (stopped_by, stops)
+    assert saved == [7] * (stops and index == 0)
+
+
+def test_a_signal_to_one_worker_is_told_to_the_others(tmp_path, monkeypatch, capsys):
+    told = []
+    checkpoint = worker_checkpoint(tmp_path, monkeypatch, 1, lambda mine: told.append(mine) or np.array([[0, 0], mine]))
+    checkpoint._stop(signal.SIGINT, None)
+    assert "SIGINT: saving after this step" in capsys.readouterr().err
+    checkpoint.on_train_batch_end(0)
+    assert told == [[signal.SIGINT, 0]] and checkpoint.stopped_by == signal.SIGINT and checkpoint.model.stop_training
 
 
 @pytest.mark.parametrize("seconds, text", [(3723, "1:02:03"), (59.9, "0:00:59"), (36000, "10:00:00")])

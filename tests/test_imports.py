@@ -8,7 +8,7 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 LEVELS = [
     ["config"],
-    ["metrics", "model_cards", "tokenizer", "copying", "checkpoints", "execution"],
+    ["metrics", "model_cards", "tokenizer", "copying", "checkpoints", "cluster", "execution"],
     ["dropout", "positions", "losses", "optimization", "decoding", "text_inputs",
      "answer_metrics", "summary_metrics", "code_metrics"],
     ["attention", "vocabularies"],
@@ -21,7 +21,7 @@ LEVELS = [
     ["text_tasks"],
     ["training", "export"],
     ["fine_tuning", "flags"],
-    ["generation_pipeline"],
+    ["generation_pipeline", "launch"],
     ["pipelines"],
     ["__main__"],
 ]

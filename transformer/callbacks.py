@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from transformer import checkpoints
+from transformer.cluster import is_chief
 from transformer.config import ConfigError
 
 
@@ -141,10 +142,13 @@ class Checkpoint(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         self.writer.check()
-        if self.stopped_by:
-            self.model.stop_training = True
+        self.model.stop_training = self.stops()
         if self.progress.step % self.config.checkpoint_every == 0 or self.model.stop_training:
             self.save()
+
+    def stops(self):
+        """Whether the training stops after this step."""
+        return self.model.stop_training or bool(self.stopped_by)
 
     def on_train_end(self, logs=None):
         self.save()
@@ -174,6 +178,21 @@ class Checkpoint(keras.callbacks.Callback):
     def save_best(self):
         """Saves the weights as the best; before the checkpoint that knows of them."""
         self.writer.save(self.folder / "checkpoints" / "best.safetensors", self.weights, vars(self.progress))
+
+
+class WorkerCheckpoint(Checkpoint):
+    """A Checkpoint of one of several workers. All stop after the same step, where a signal has reached one of them or the chief
+    stops early: a worker that stopped alone would leave the others waiting for it. The chief alone saves."""
+
+    def stops(self):
+        signals, stops = self.trainee.gather([self.stopped_by or 0, int(self.model.stop_training)]).T
+        if any(signals):
+            self.stopped_by = signal.Signals(max(signals))
+        return bool(any(signals) or any(stops))
+
+    def save(self):
+        if is_chief("multi_worker"):
+            super().save()
 
 
 class Log(keras.callbacks.Callback):

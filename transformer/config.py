@@ -175,7 +175,8 @@ class LearningConfig:
                             choices=("float32", "bfloat16", "float16"))
     jit: str = option("auto", "compile the step with XLA; auto: on a GPU or TPU, and on a CPU if a long training gains by it",
                       choices=("auto", "on", "off"))
-    distribution: str = option("none", "tf.distribute strategy", choices=("none", "mirrored", "tpu"))
+    distribution: str = option("none", "tf.distribute strategy: see docs/distributed.md",
+                               choices=("none", "mirrored", "multi_worker", "tpu"))
     model_devices: int = option(1, "devices that share one copy of the model, each with a part of it; with KERAS_BACKEND=jax "
                                    "and --distribution=mirrored", minimum=1)
     optimizer: str = option("adam", "the update rule", choices=("adam", "adamw"))

@@ -15,6 +15,7 @@ from data.config import LabelledDataConfig
 from data.labelled import fingerprint, labelled_from
 from data.report import format_lengths
 from transformer import checkpoints
+from transformer.cluster import is_chief
 from transformer.config import FinetuningConfig
 from transformer.training import choose_weights, make_strategy, make_trainee, precision_warning, set_precision, start_training
 
@@ -70,7 +71,7 @@ class FineTunable:
 
     def train(self, labelled, config, folder, sections=None, claimed=lambda lengths: None):
         """Fine-tunes on a data.labelled.Labelled in a run folder, or continues to; leaves the best weights in the pipeline,
-        unless a signal stopped it. Where it fails, the pipeline is as it was.
+        unless a signal stopped it. Where it fails, the pipeline is as it was. Of several workers the chief's alone is taught.
 
         Args:
             labelled: its splits "train" and "validation" count.
@@ -104,9 +105,11 @@ class FineTunable:
         config = config.counted(plan.steps_per_epoch)
         data = {"labels": labelled.labels, "training and validation texts": fingerprint(labelled)}
         sections |= {"task": self.config, "finetuning": config, "labelled": data}
-        if checkpoints.claim_run(folder, self._sections() | sections):
-            print(f"continuing the run in {folder}", flush=True)
-        claimed(lengths)
+        chief = is_chief(config.distribution)
+        if chief:
+            if checkpoints.claim_run(folder, self._sections() | sections):
+                print(f"continuing the run in {folder}", flush=True)
+            claimed(lengths)
         trainee, jit = make_trainee(lambda: self._new_model(train, config), config, self.objective, strategy)
         evaluate = watch = self._validation(trainee.model, validation or train, config)
         if validation:
@@ -119,7 +122,7 @@ class FineTunable:
             batch_at=lambda step: batch_at(split, plan, step),
             evaluate=watch, padding_share=plan.padding_share, num_shapes=len(plan.shapes),
         )  # fmt: skip
-        if not stopped:
+        if chief and not stopped:
             choose_weights(trainee, config, folder, evaluate)
             self._learnt(trainee.model, evaluate, folder)
         return progress, stopped

@@ -13,6 +13,7 @@ import keras
 import tensorflow as tf
 
 from transformer import callbacks, checkpoints
+from transformer.cluster import is_chief
 from transformer.config import ConfigError
 from transformer.objectives import TokenObjective
 from transformer.optimization import make_optimizer
@@ -50,34 +51,47 @@ def precision_warning(precision, cpuinfo="/proc/cpuinfo"):
     return "this processor has no bfloat16 units: float32 is several times faster. Use --precision=float32."
 
 
-@functools.cache
-def _mirrored_strategy():
-    """One for all trainings of a process: each new one counts its collective operations from the same number, and TensorFlow
-    takes those of two graphs for one another."""
-    return tf.distribute.MirroredStrategy(tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU"))
-
-
 def make_strategy(distribution, model_devices=1):
-    """The tf.distribute strategy of a `--distribution` value; with JAX a JaxStrategy.
+    """The tf.distribute strategy of a `--distribution` value; with JAX a JaxStrategy. That of "multi_worker" waits for the other
+    workers, and must be made before TensorFlow computes anything.
 
     Raises:
-        ConfigError: "tpu" where there is none; what the backend does not have.
+        ConfigError: "tpu" where there is none; "multi_worker" too late or without TF_CONFIG; what the backend does not have.
     """
     if keras.backend.backend() == "jax":
+        if distribution == "multi_worker":
+            raise ConfigError("distribution='multi_worker' is for TensorFlow. Received: KERAS_BACKEND=jax. Leave one of them out.")
         from transformer.jax_backend import JaxStrategy
 
         return JaxStrategy(distribution, model_devices)
     if model_devices > 1:
         raise ConfigError(f"model_devices is for JAX. Received: {model_devices}. Set KERAS_BACKEND=jax, or use 1.")
+    return tf.distribute.get_strategy() if distribution == "none" else _joint_strategy(distribution)
+
+
+@functools.cache
+def _joint_strategy(distribution):
+    """One for all trainings of a process: each new one counts its collective operations from the same number, and TensorFlow
+    takes those of two graphs for one another; and workers are joined once."""
     if distribution == "mirrored":
-        return _mirrored_strategy()
+        return tf.distribute.MirroredStrategy(tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU"))
     if distribution == "tpu":
         try:
             resolver = tf.distribute.cluster_resolver.TPUClusterResolver.connect()
         except (ValueError, RuntimeError, tf.errors.OpError) as error:
             raise ConfigError(f"distribution='tpu' needs a TPU. Received: {error}. Use --distribution=none.") from None
         return tf.distribute.TPUStrategy(resolver)
-    return tf.distribute.get_strategy()
+    is_chief(distribution)  # says so if TF_CONFIG is wrong
+    print("waiting until all workers of TF_CONFIG are there", flush=True)
+    try:
+        strategy = tf.distribute.MultiWorkerMirroredStrategy()
+    except RuntimeError as error:
+        raise ConfigError(
+            f"distribution='multi_worker' must begin before TensorFlow computes anything. Received: {error}. Use a new process."
+        ) from None
+    # Every worker has a share of every batch: they need not ask each other at each step whether all have one.
+    strategy.extended.experimental_enable_get_next_as_optional = False
+    return strategy
 
 
 def use_jit(jit, strategy):
@@ -162,6 +176,18 @@ class Trainee(keras.Model):
             return {name: strategy.experimental_local_results(value)[0] for name, value in logs.items()}
 
         self.train_function = next_update
+
+    @functools.cached_property
+    def gather(self):
+        """int (N,) -> (R, N), what each replica's worker gives; all must call it at the same time."""
+        strategy = self.distribute_strategy
+
+        @tf.function
+        def gather(numbers):
+            rows = strategy.run(lambda: tf.distribute.get_replica_context().all_gather(numbers[None], axis=0))
+            return strategy.experimental_local_results(rows)[0]
+
+        return lambda numbers: gather(tf.constant(numbers)).numpy()
 
     def train_step(self, data):
         """One update.
@@ -294,17 +320,24 @@ def start_training(trainee, config, folder, make_dataset, batch_at, evaluate, pa
         The Progress, and the signal that stopped the training or None.
     """
     progress = resume(trainee, folder)
+    several, chief = config.distribution == "multi_worker", is_chief(config.distribution)
+    if several:
+        _check_same_step(trainee, progress.step, folder)
     if progress.is_over(config) and not progress.lacks_validation(config):
         return progress, None
-    description = (folder / "config.json").read_text(encoding="utf-8")
-    log = callbacks.Log(config, progress, folder, padding_share, description)
-    checkpoint = callbacks.Checkpoint(trainee, config, progress, folder)
-    validate = callbacks.Validate(config, progress, evaluate, log.validated, checkpoint)
+    checkpoint = (callbacks.WorkerCheckpoint if several else callbacks.Checkpoint)(trainee, config, progress, folder)
+    watching = [callbacks.Count(progress, folder, batch_at, config.precision), checkpoint]
+    if chief:  # it alone validates and writes
+        description = (folder / "config.json").read_text(encoding="utf-8")
+        log = callbacks.Log(config, progress, folder, padding_share, description)
+        validate = callbacks.Validate(config, progress, evaluate, log.validated, checkpoint)
+        watching[1:1] = [log, validate]
     try:
-        if progress.lacks_validation(config):
+        if chief and progress.lacks_validation(config):
             validate.run()
             checkpoint.save()
-        if not progress.is_over(config):
+        over = progress.is_over(config)
+        if not (trainee.gather([int(over)]).any() if several else over):
             if choice := settle_jit(trainee, config, progress, make_dataset, num_shapes):
                 print(choice, flush=True)
             trainee.fit(
@@ -312,12 +345,23 @@ def start_training(trainee, config, folder, make_dataset, batch_at, evaluate, pa
                 steps_per_epoch=config.train_steps - progress.step,
                 verbose=0,
                 shuffle=False,
-                callbacks=[callbacks.Count(progress, folder, batch_at, config.precision), log, validate, checkpoint],
+                callbacks=watching,
             )
     finally:  # Keras ends no callback after an error
-        log.close()
+        if chief:
+            log.close()
         checkpoint.close()
     return progress, checkpoint.stopped_by
+
+
+def _check_same_step(trainee, step, folder):
+    """Raises ConfigError if the workers begin at different steps."""
+    steps = trainee.gather([step])[:, 0].tolist()
+    if len({*steps}) > 1:
+        raise ConfigError(
+            f"all workers must find the same checkpoint. Received: steps {', '.join(map(str, steps))} in {folder}. "
+            "Put --run on a disk that they share."
+        )
 
 
 def resume(trainee, folder):
