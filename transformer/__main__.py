@@ -1,8 +1,9 @@
-"""python -m transformer COMMAND: use a trained run from the command line.
+"""python -m transformer COMMAND: use a trained run from the command line, or train one with several processes.
 
     generate    write a text for each line of stdin or --input
     evaluate    score a run on a pair of files, or on a file of examples
     export      write a run in the format of a fast runtime
+    launch      train with several processes of this machine, restarted where one is lost
 
 `python -m transformer COMMAND --help` lists the flags of a command.
 """
@@ -16,6 +17,7 @@ import sys
 
 from transformer.config import ConfigError, DecodingConfig
 from transformer.flags import import_keras, main, run_command
+from transformer.launch import command_line as launch
 
 # Lines are read, translated and written in groups, so that a long file needs little memory and shows its progress.
 GROUP = 2048
@@ -264,10 +266,12 @@ def command_line(argv):
     """Runs `python -m transformer COMMAND ...`; returns the exit code."""
 
     def run(name, arguments):
+        if name == "launch":
+            return launch(arguments)
         function, define_more, configs = COMMANDS[name]
         return main(function, configs, function.__doc__, define_more, argv=[f"-m transformer {name}", *arguments])
 
-    return run_command(argv, COMMANDS, __doc__, run)
+    return run_command(argv, [*COMMANDS, "launch"], __doc__, run)
 
 
 if __name__ == "__main__":
