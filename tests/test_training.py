@@ -395,6 +395,13 @@ def test_a_gradient_that_is_no_number_is_an_error_but_in_float16(tmp_path):
                 count.on_train_batch_end(0, logs)
 
 
+def test_workers_that_find_different_checkpoints_are_told(tmp_path):
+    same, other = (types.SimpleNamespace(gather=lambda mine, step=step: np.array([mine, [step]])) for step in (500, 0))
+    training._check_same_step(same, 500, tmp_path)
+    with pytest.raises(ConfigError, match="all workers must find the same checkpoint. Received: steps 500, 0 in .* disk that they share"):
+        training._check_same_step(other, 500, tmp_path)
+
+
 def test_resume_without_checkpoints_begins_at_nothing(tmp_path):
     trainee, _ = trainee_of()
     assert resume(trainee, tmp_path) == Progress()
