@@ -109,3 +109,11 @@ def test_a_training_that_was_stopped_ends_in_the_same_bits(tmp_path):
 def test_what_devices_cannot_do(arguments, message):
     with pytest.raises(ConfigError, match=message):
         JaxStrategy(*arguments)
+
+
+def test_widths_that_devices_cannot_share():
+    config = dataclasses.replace(CONFIG, distribution="mirrored", model_devices=4)
+    with pytest.raises(ConfigError, match="model_devices must divide the widths of the model. Received: 4"):
+        training.make_trainee(lambda: Transformer.from_model_config(dataclasses.replace(MODEL, ffn_dim=30)), config)
+    with pytest.raises(ConfigError, match="'tpu' is for TensorFlow. Received: KERAS_BACKEND=jax"):
+        training.make_strategy("tpu")

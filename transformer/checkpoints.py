@@ -31,7 +31,7 @@ CHANGED = {"1": "queries, keys and values of self-attention were three matrices"
 # or linear schedule), what is kept and shown of it, and where it runs.
 FREE_FIELDS = {
     "train_steps", "early_stopping", "log_every", "checkpoint_every", "keep_checkpoints", "average_checkpoints", "data_dir", "jit",
-    "distribution",
+    "distribution", "model_devices",
 }  # fmt: skip
 
 

@@ -59,8 +59,11 @@ def make_strategy(distribution, model_devices=1):
         ConfigError: "tpu" where there is none; "multi_worker" too late or without TF_CONFIG; what the backend does not have.
     """
     if keras.backend.backend() == "jax":
-        if distribution == "multi_worker":
-            raise ConfigError("distribution='multi_worker' is for TensorFlow. Received: KERAS_BACKEND=jax. Leave one of them out.")
+        if distribution not in ("none", "mirrored"):
+            raise ConfigError(
+                f"distribution={distribution!r} is for TensorFlow. Received: KERAS_BACKEND=jax. With JAX --distribution=mirrored takes "
+                "all devices, be they TPUs."
+            )
         from transformer.jax_backend import JaxStrategy
 
         return JaxStrategy(distribution, model_devices)
@@ -247,11 +250,22 @@ def make_trainee(model_factory, config, make_objective=TokenObjective, strategy=
     strategy = strategy or make_strategy(config.distribution, config.model_devices)
     jit, reason = use_jit(config.jit, strategy)
     with strategy.scope():
-        model = model_factory()
+        model = _made(model_factory, config)
         trainee = _trainee(model, config, make_objective(model, config), strategy)
         trainee.compile(optimizer=make_optimizer(config, model.d_model), jit_compile=bool(jit))
         trainee.optimizer.build(model.trainable_variables)
     return trainee, f"jit {config.jit if jit is None else 'on' if jit else 'off'}: {reason}"
+
+
+def _made(model_factory, config):
+    try:
+        return model_factory()
+    except ValueError as error:
+        if config.model_devices == 1:
+            raise
+        raise ConfigError(
+            f"model_devices must divide the widths of the model. Received: {config.model_devices} ({error}). Use another number."
+        ) from None
 
 
 def _trainee(model, config, objective, strategy):
