@@ -7,6 +7,7 @@
     learn      validation loss on multi30k for each precision, dropout and jit, several seeds
     startup    --help, imports, the first answer of --run
     checkpoint what a checkpoint every 500 steps costs, and how long a continued training takes to its first step
+    scaling    train.py on one core, and on two as two devices and as two workers
     faults     trainings killed --rounds times, stopped, their files damaged, their disk full: what is lost (nothing)
     gpu        tokens a second and utilisation of an accelerator
 
@@ -22,7 +23,7 @@ from benchmarks.config import BenchmarkConfig
 from transformer.checkpoints import write_text
 from transformer.flags import main, run_command
 
-COMMANDS = ("train", "decode", "memory", "data", "learn", "startup", "checkpoint", "faults", "gpu")
+COMMANDS = ("train", "decode", "memory", "data", "learn", "startup", "checkpoint", "scaling", "faults", "gpu")
 HIDDEN = {"seconds_low", "seconds_high", "startup_seconds", "losses", "version"}
 
 
