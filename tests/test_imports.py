@@ -7,7 +7,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 LEVELS = [
-    ["config"],
+    ["config", "compilation"],
     ["metrics", "model_cards", "tokenizer", "copying", "checkpoints", "cluster", "execution"],
     ["dropout", "positions", "losses", "optimization", "decoding", "text_inputs",
      "answer_metrics", "summary_metrics", "code_metrics"],
@@ -18,7 +18,7 @@ LEVELS = [
     ["encoders", "lora"],
     ["tasks", "callbacks", "evaluation", "visualization", "remarks"],
     ["reports"],
-    ["text_tasks"],
+    ["text_tasks", "jax_backend"],
     ["training", "export"],
     ["fine_tuning", "flags"],
     ["generation_pipeline", "launch"],
