@@ -20,6 +20,6 @@ def test_reverse():
 
 def test_the_flag_names_every_corpus():
     for name in CORPORA:
-        DataConfig(corpus=name)
+        DataConfig(corpus=name, task="text2text")
     with pytest.raises(ConfigError, match=", ".join(map(repr, CORPORA))):
         DataConfig(corpus="none")

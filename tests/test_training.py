@@ -123,7 +123,7 @@ def test_the_gradient_is_clipped_to_its_global_norm():
     np.testing.assert_allclose(found[1], found[0] * 0.01 / norm, atol=1e-7)
 
 
-@pytest.mark.parametrize("rows, steps, devices", [(4, 1, 2), (1, 1, 2), (7, 1, 4), (8, 2, 4)])
+@pytest.mark.parametrize("rows, steps, devices", [(1, 1, 2), (7, 1, 4), (8, 2, 2)])
 def test_several_replicas_equal_one_device(rows, steps, devices):
     code = """
 import numpy as np, sys, tensorflow as tf
