@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from benchmarks import __main__, data, decode, faults, gpu, memory, report, rounds, train, work
+from benchmarks import __main__, data, decode, faults, gpu, memory, report, rounds, scaling, train, work
 from benchmarks.config import BenchmarkConfig
 from transformer.config import ConfigError, ModelConfig
 from transformer.model import Transformer
@@ -177,3 +177,15 @@ def test_the_table_and_the_file(monkeypatch, tmp_path, capsys):
 def test_the_readme_has_the_table_of_the_kept_results():
     readme = (rounds.ROOT / "README.md").read_text(encoding="utf-8")
     assert report.readme_table() in readme
+
+
+def test_scaling_is_reckoned_within_a_round(monkeypatch):
+    speeds = iter([100.0, 150.0, 160.0, 50.0, 100.0, 90.0, 100.0, 140.0, 200.0])
+    monkeypatch.setattr(scaling.os, "sched_getaffinity", lambda _: {0, 1})
+    monkeypatch.setattr(scaling, "_speed", lambda command, cores, folder: next(speeds))
+    one, mirrored, workers = scaling.run(BenchmarkConfig(rounds=3))
+    assert one["tokens_per_second"] == 100 and "efficiency" not in one
+    assert (mirrored["ratio"], mirrored["efficiency"]) == (1.5, "75%") and workers["efficiency"] == "90%"
+    monkeypatch.setattr(scaling.os, "sched_getaffinity", lambda _: {0})
+    with pytest.raises(ConfigError, match="two cores"):
+        scaling.run(BenchmarkConfig())

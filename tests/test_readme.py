@@ -86,6 +86,12 @@ def guide(name):
     return [line.split("#")[0].split()[2:] for line in re.findall("^python finetune.py .*", text, flags=re.MULTILINE)]
 
 
+def test_a_guide_shows_the_same_in_two_languages():
+    blocks = [re.findall("^```.*?^```", (ROOT / "docs" / name).read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+              for name in ("distributed.md", "distributed_zh.md")]  # fmt: skip
+    assert blocks[0] == blocks[1] and len(blocks[0]) > 5
+
+
 def test_the_commands_of_the_guide_name_flags_that_exist_and_runs_that_were_made():
     assert len(guide("finetuning.md")) == 9
     assert [command for command in guide("finetuning.md") if not command[-1].startswith("--seeds")] == guide("finetuning_zh.md")
