@@ -37,7 +37,7 @@ def test_a_recipe_parses_and_says_how_it_is_run(path):
     header = " ".join(line.removeprefix("#").strip() for line in lines if line.startswith("#"))
     assert f"python {module.__name__}.py --flagfile=configs/{path.name}" in header
     # A recipe that was run says what came of it, any other that it was not run.
-    result = re.search(r"(BLEU|exact match|accuracy|Pearson|F1) \d+(\.\d+)?.* \d+ (minute|second)s? on two cores", header)
+    result = re.search(r"(BLEU|ROUGE-L|exact match|accuracy|Pearson|F1) \d+(\.\d+)?.* \d+ (minute|second)s? on two cores", header)
     assert bool(result) != ("Not run here" in header)
 
 
