@@ -18,6 +18,15 @@ MOST_LINES = 12
 MOST_CHARACTERS = 400
 
 
+def source_of(name, text):
+    """A function's name and what it does, in words, as one text.
+
+    >>> source_of("total", "Return the sum.")
+    'total: Return the sum.'
+    """
+    return f"{name}: {text}"
+
+
 def functions(size, seed):
     """Names and docstrings of functions, and the code: ("total: Return the sum.", "def total(self):\\n    return sum(self)").
 
@@ -51,7 +60,7 @@ def pairs(source):
             continue
         text = prose(docstring)
         if _DESCRIPTION.match(text) and 4 <= len(text.split()) <= MOST_WORDS and (text + code).isascii():
-            yield f"{node.name}: {text}", code
+            yield source_of(node.name, text), code
 
 
 def _is_plain(function):

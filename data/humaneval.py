@@ -10,6 +10,8 @@ from typing import NamedTuple
 from data.config import DataError
 from data.docstrings import prose
 from data.files import is_text, read_jsonl
+from data.functions import source_of
+from data.installed import documented
 
 _STOP = re.compile(r"\n(?:class|def|#|if|print)")
 
@@ -28,16 +30,16 @@ class Problem(NamedTuple):
     @property
     def description(self):
         """The function's name and what it does, as the corpus of functions has it (data/functions.py)."""
-        return f"{self.name}: {self.text}"
+        return source_of(self.name, self.text)
 
     def program(self, answer):
         """An answer with its tests, as a program. The answer goes on with the prompt, or has the whole function in it: then
         what stands before the function in the prompt, such as its imports, is put before it."""
-        head = self.head
-        if _definition(self.name).search(answer):
-            head = head[: _definition(self.name).search(head).start()] if head else ""
-        else:
-            answer = first_function(answer) if head else answer
+        head, begin = self.head, _definition(self.name)
+        if begin.search(answer):
+            head = begin.split(head)[0]
+        elif head:
+            answer = first_function(answer)
         return f"{head}{answer}\n{self.tests}\n"
 
 
@@ -108,12 +110,9 @@ def _definition(name):
 
 def _described(prompt, name):
     """The prose of the docstring of the function that a prompt of HumanEval begins; "" where there is none to read."""
-    try:
-        body = ast.parse(f"{prompt}\n    pass\n").body
-    except (SyntaxError, ValueError):
-        return ""
-    found = [node for node in body if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.name == name]
-    return prose((ast.get_docstring(found[-1]) or "").partition(">>>")[0]) if found else ""
+    found = documented(f"{prompt}\n    pass\n".encode(), (ast.FunctionDef, ast.AsyncFunctionDef))
+    docstrings = {node.name: docstring for node, docstring in found}
+    return prose(docstrings.get(name, "").partition(">>>")[0])
 
 
 def _rows(path, fields):

@@ -37,5 +37,5 @@ def prefixed(pair, prefix):
     >>> prefixed(("Hello.", "Hallo."), "<2de>").source
     '<2de> Hello.'
     """
-    pair = pair if isinstance(pair, Pair) else Pair(*pair)
+    pair = Pair(*pair)
     return pair._replace(source=f"{prefix.strip()} {pair.source}", kind=prefix.strip())

@@ -13,7 +13,7 @@ from keras.saving import load_model
 import transformer.model  # noqa: F401  (registers what a file holds)
 
 ROOT = pathlib.Path(__file__).parents[1]
-PURE = ["attention", "positions", "model", "losses", "optimization", "decoding", "generation", "encoders"]
+PURE = ["attention", "positions", "model", "losses", "optimization", "decoding", "generation", "encoders", "compilation"]
 # What says little of a backend and takes long to compile: the article's class, parameter counts, each weight's gradient.
 LEFT_OUT = ("Article or presets or a_gradient_reaches or trained_within or one_output_for_each or several_hypotheses or "
             "low_precision or search_in_pieces or row_of_padding")  # fmt: skip

@@ -165,7 +165,7 @@ def read_pairs(flag_values):
     from data.sources import lowercase, read_examples
 
     if flag_values["examples"].value:
-        pairs = [pair if isinstance(pair, Pair) else Pair(*pair) for pair in read_examples(flag_values["examples"].value)]
+        pairs = [Pair(*pair) for pair in read_examples(flag_values["examples"].value)]
         if not pairs:
             raise ConfigError(f"a file of examples must have at least one. Received: {flag_values['examples'].value}, which has none.")
     else:
@@ -188,7 +188,7 @@ def pair_scores(generator, pairs, data, flag_values):
     write = generator
     if flag_values["lowercase"].value:
         write = lambda texts: [text.lower() for text in generator(texts)]  # noqa: E731
-    pairs = [with_kind(pair, map(str.strip, data.get("prefixes", ()))) for pair in pairs]
+    pairs = [with_kind(pair, map(str.strip, data["prefixes"])) for pair in pairs]
     warn_of_cuts(generator, [pair.source for pair in pairs])
     return evaluate_generator(write, pairs, find_task(data["task"]), data["target_language"])[0]
 

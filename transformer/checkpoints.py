@@ -188,7 +188,8 @@ def read_config(run):
             "a run must be of an encoder-decoder, as train.py and finetune.py --task=text2text make them. Received: "
             f"{run}, whose config.json has {', '.join(config)}. Name another run."
         )
-    config["data"] = {"task": "translation", "copy_values": False, "clean": True, **config["data"]}  # runs of before there was a choice
+    # Runs of before there was a choice.
+    config["data"] = {"task": "translation", "copy_values": False, "clean": True, "prefixes": [], **config["data"]}
     return config
 
 

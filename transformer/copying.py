@@ -42,7 +42,8 @@ def hide_values(text, values):
 
 def show(text, values):
     """The text with the values in place of their symbols; a symbol without a value is dropped."""
-    return _SYMBOL.sub(lambda match: dict(zip(SYMBOLS, values)).get(match[0], ""), text)
+    known = dict(zip(SYMBOLS, values))
+    return _SYMBOL.sub(lambda match: known.get(match[0], ""), text)
 
 
 def hide_pair(source, target):

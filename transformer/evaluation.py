@@ -92,9 +92,9 @@ def evaluate_programs(generator, problems, described=False, samples=1, run_code=
     Returns:
         scores, as transformer.execution.pass_scores, with "problems" and "samples", how many.
     """
-    sources = [problem.description if described else problem.prompt for problem in problems]
-    answers = generator([source for source in sources for _ in range(samples)])
-    programs = [problem.program(answers[i * samples + j]) for i, problem in enumerate(problems) for j in range(samples)]
+    asked = [problem for problem in problems for _ in range(samples)]
+    answers = generator([problem.description if described else problem.prompt for problem in asked])
+    programs = [problem.program(answer) for problem, answer in zip(asked, answers)]
     outcomes = run_programs(programs, run_code=run_code, workers=os.cpu_count())
     by_problem = [outcomes[start : start + samples] for start in range(0, len(outcomes), samples)]
     return pass_scores(by_problem) | {"problems": len(problems), "samples": len(programs)}

@@ -96,9 +96,9 @@ def novel_ngrams(sources, summaries):
     Returns:
         {1: percent, ... 4: percent} of all n-grams of all summaries; 0 where there are none.
     """
-    shares = {}
+    shares, split = {}, [(words(source), words(text)) for source, text in zip(sources, summaries, strict=True)]
     for n in range(1, 5):
-        pairs = [(_ngrams(words(source), n), _ngrams(words(text), n)) for source, text in zip(sources, summaries, strict=True)]
+        pairs = [(_ngrams(source, n), _ngrams(text, n)) for source, text in split]
         total = sum(len(found) for _, found in pairs)
         shares[n] = 100.0 * sum(len(found - known) for known, found in pairs) / total if total else 0.0
     return shares

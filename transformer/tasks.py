@@ -17,7 +17,7 @@ from transformer.answer_metrics import commonest_answers, span_scores
 from transformer.code_metrics import code_scores, nearest_targets
 from transformer.config import ConfigError
 from transformer.metrics import translation_scores
-from transformer.summary_metrics import first_words, summary_scores, words
+from transformer.summary_metrics import first_words, rouge_scores, summary_scores, words
 
 # The target of a question that its context does not answer; for the scores it is an empty text.
 UNANSWERABLE = "unanswerable"
@@ -67,7 +67,10 @@ def _translation(pairs, outputs, language, confidence):
 
 
 def _summaries(pairs, outputs, language, confidence):
-    return summary_scores([pair.source for pair in pairs], [[*pair.references] for pair in pairs], outputs, language, confidence)
+    references = [[*pair.references] for pair in pairs]
+    if not confidence:  # a validation shows ROUGE alone
+        return rouge_scores(references, outputs, language, confidence)
+    return summary_scores([pair.source for pair in pairs], references, outputs, language)
 
 
 def _answers(pairs, outputs, language, confidence):
