@@ -44,7 +44,7 @@ class DataConfig:
                                      maximum=0.5)
     test_share: float = option(0.02, "of the training data, where no test data is given", minimum=0.0, maximum=0.5)
     source_language: str = option("", "code such as en, de, zh; empty: unknown")
-    target_language: str = option("", "the same for the target")
+    target_language: str = option("", "the same for the target; de-x-tok: tokenised German, of which BLEU takes the words as they stand")
     lowercase: bool = option(False, "lowercase all text")
     copy_values: bool = option(False, "quoted strings and names of a source become symbols that are copied (transformer/copying.py)")
     clean: bool = option(True, "repair training text, drop pairs that teach nothing; see data_report.json")

@@ -65,6 +65,13 @@ def test_lengths_must_agree():
         translation_scores(["a", "b"], ["a"])
 
 
+def test_words_of_tokenised_text_stay_as_they_are():
+    # As above: 4/5, 3/4, 2/3, 1/2; 13a would split the entity in three.
+    scores = translation_scores(["a b c d &lt;"], ["a b c d &gt;"], "de-x-tok", confidence=False)
+    assert scores["bleu"] == pytest.approx(100 * (4 / 5 * 3 / 4 * 2 / 3 * 1 / 2) ** 0.25)
+    assert "tok:none" in scores["bleu_signature"]
+
+
 def test_a_language_that_cannot_be_split_is_refused_with_the_cure(monkeypatch):
     monkeypatch.setitem(sys.modules, "MeCab", None)
     with pytest.raises(ConfigError, match=r"Received: 'ja' .*pip install 'sacrebleu\[ja\]'"):

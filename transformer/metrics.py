@@ -8,6 +8,8 @@ from transformer.config import ConfigError, base_language
 
 # The tokenizers of sacreBLEU for languages that write no spaces; all others have 13a.
 _TOKENIZERS = {"zh": "zh", "ja": "ja-mecab", "ko": "ko-mecab"}
+# Ends the code of a language whose texts are split into words already: a private subtag of BCP 47 (RFC 5646, section 2.2.7).
+TOKENIZED = "-x-tok"
 
 
 def check_pairs(references, predictions):
@@ -20,13 +22,15 @@ def check_pairs(references, predictions):
 
 
 def bleu_metric(language=""):
-    """sacreBLEU's BLEU with the tokenizer of a target language.
+    """sacreBLEU's BLEU with the tokenizer of a target language; "de-x-tok" and the like: the words are taken as they stand.
 
     Raises:
         ConfigError: the language needs a package that is not installed.
     """
     from sacrebleu.metrics import BLEU
 
+    if language.endswith(TOKENIZED):
+        return BLEU(tokenize="none", force=True)
     try:
         return BLEU(tokenize=_TOKENIZERS.get(base_language(language), "13a"))
     except (ImportError, RuntimeError) as error:
@@ -41,7 +45,7 @@ def translation_scores(references, predictions, language="", confidence=True):
 
     Args:
         references, predictions: lists of str, one pair a line, raw (detokenised) text.
-        language: the target's code; "zh", "ja" and "ko" choose sacreBLEU's tokenizer, any other the default 13a.
+        language: the target's code; see bleu_metric.
         confidence: also what takes longer: TER, and the 95 % interval of BLEU by bootstrap resampling, 1,000 samples (Koehn
             2004).
 
