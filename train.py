@@ -41,9 +41,9 @@ def run(model, tokenizer, training, decoding, data, flag_values):
 
     # What is wrong is said now, not after the preparation or the training.
     chief = is_chief(training.distribution)
-    if data.copy_values:
+    if data.copy_unknown:
         if tokenizer.tokenizer in ("byte", "character"):
-            raise ConfigError(f"copy_values needs --tokenizer=unigram or bpe. Received: {tokenizer.tokenizer!r}.")
+            raise ConfigError(f"copy_unknown needs --tokenizer=unigram or bpe. Received: {tokenizer.tokenizer!r}.")
         # A run's flags.cfg has them already.
         tokenizer = dataclasses.replace(tokenizer, user_symbols=tuple(dict.fromkeys((*tokenizer.user_symbols, *SYMBOLS))))
     if training.initial_run:

@@ -46,7 +46,8 @@ class DataConfig:
     source_language: str = option("", "code such as en, de, zh; empty: unknown")
     target_language: str = option("", "the same for the target; de-x-tok: tokenised German, of which BLEU takes the words as they stand")
     lowercase: bool = option(False, "lowercase all text")
-    copy_values: bool = option(False, "quoted strings and names of a source become symbols that are copied (transformer/copying.py)")
+    copy_unknown: bool = option(False, "quoted strings, names, and words that are no piece of the vocabulary become symbols, which "
+                                "are copied (transformer/copying.py)")
     clean: bool = option(True, "repair training text, drop pairs that teach nothing; see data_report.json")
     max_length_ratio: float = option(9.0, "for translation: drop training pairs with one side this many times longer",
                                      minimum=1.0)

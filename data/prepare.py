@@ -181,7 +181,7 @@ def _build(folder, data, tokenizer):
         splits["train"] = weighted(splits["train"], dict(zip(map(str.strip, data.prefixes), map(float, data.weights))))
         source, target = make_tokenizers(_as_learnt(splits["train"], data), tokenizer)
         if tokenizer.source_tokenizer:
-            _check_symbols((source, target), tokenizer.user_symbols, data.copy_values)
+            _check_symbols((source, target), tokenizer.user_symbols, data.copy_unknown)
         save_tokenizers(temporary / "tokenizer", source, target)
         for name, pairs in splits.items():
             _write_split(temporary, name, pairs, source, target, data, report[name])
@@ -223,10 +223,10 @@ def make_tokenizers(pairs, config):
     return tuple(train_tokenizer((pair[side] for pair in pairs), config) for side in (0, 1))
 
 
-def _check_symbols(tokenizers, symbols, copy_values):
+def _check_symbols(tokenizers, symbols, copy_unknown):
     """Raises ConfigError for a symbol that a tokenizer which was given would split."""
     known = set.intersection(*(set(tokenizer.vocabulary()) for tokenizer in tokenizers))
-    for flag, wanted in (("copy_values", transformer.copying.SYMBOLS if copy_values else ()), ("user_symbols", symbols)):
+    for flag, wanted in (("copy_unknown", transformer.copying.SYMBOLS if copy_unknown else ()), ("user_symbols", symbols)):
         if lacking := [symbol for symbol in wanted if symbol not in known]:
             raise ConfigError(
                 f"{flag} must be in the vocabulary of a tokenizer that is given. Received: {lacking[0]!r}, which it lacks. "
@@ -269,7 +269,7 @@ def encode_pairs(pairs, source, target, data):
     Returns:
         EncodedPairs of those that fit; which do, bool (n,); and the lengths of all as they were, int64 (n, 2), source and target.
     """
-    learnt = _as_learnt(pairs, data)
+    learnt = _as_learnt(pairs, data, source)
     ids = [_encode(tokenizer, [pair[side] for pair in learnt]) for side, tokenizer in enumerate((source, target))]
     lengths = np.stack([np.diff(offsets) for _, offsets in ids], axis=1)
     limits = np.array([data.max_source_length, data.max_target_length])
@@ -284,12 +284,13 @@ def encode_pairs(pairs, source, target, data):
     return EncodedPairs(*arrays, source.pad_id, target.pad_id, target.bos_id), fits, lengths
 
 
-def _as_learnt(pairs, data):
+def _as_learnt(pairs, data, tokenizer=None):
     """Sources and targets as the model knows them: those of validation and test are not cleaned, and may have line breaks that no
-    training text has."""
+    training text has. What the source's tokenizer lacks is copied; without one, which is yet to be learnt, all words stay."""
     if data.merges_spaces:
         pairs = [tuple(" ".join(text.split()) for text in pair[:2]) for pair in pairs]
-    return [hide_pair(*pair[:2]) for pair in pairs] if data.copy_values else pairs
+    known = tokenizer and tokenizer.knows
+    return [hide_pair(*pair[:2], known) for pair in pairs] if data.copy_unknown else pairs
 
 
 def changed_texts(texts, tokenizer, data):

@@ -18,6 +18,15 @@ def test_what_is_hidden(source, hidden, values):
     assert hide(source) == (hidden, values) and show(hidden, values) == source
 
 
+def test_a_word_that_the_vocabulary_lacks_is_hidden():
+    known = {"call", "the", "method", "with", "text", "t"}.__contains__
+    source = "call the method text.hexlify with 'hexlify', naïve, don't"
+    hidden, values = hide(source, known)
+    assert (hidden, values) == (f"call the method text.{A} with {B}, naïve, {C}'t", ("hexlify", "'hexlify'", "don"))
+    assert show(hidden, values) == source
+    assert hide_pair(source, "text.hexlify('hexlify')", known)[1] == f"text.{A}({B})"
+
+
 def test_a_name_is_hidden_as_a_whole_word_and_a_string_before_what_it_holds():
     assert hide_values("old_x = very_old_x + 'old_x'", ("old_x", "'old_x'")) == f"{A} = very_old_x + {B}"
     assert hide_pair("set a_b to 'a_b'", "a_b = 'a_b'\n") == (f"set {A} to {B}", f"{A} = {B}\n")
@@ -33,5 +42,5 @@ def test_a_symbol_too_many_is_dropped_and_values_beyond_the_last_stay():
 def test_every_pair_of_code_comes_back(shared):
     lines = [(shared / "django" / f"all.{end}").read_text(encoding="utf-8").split("\n")[:-1] for end in ("anno", "code")]
     for source, code in zip(*lines, strict=True):
-        hidden, values = hide(source)
+        hidden, values = hide(source, lambda word: len(word) < 5)
         assert show(hidden, values) == source and show(hide_values(code, values), values) == code

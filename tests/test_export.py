@@ -51,8 +51,8 @@ def test_two_vocabularies(tmp_path):
 
 def test_a_run_with_symbols_for_values_is_refused(tmp_path):
     generator = generator_of()
-    generator.copy_values = True
-    with pytest.raises(ConfigError, match="copy_values"):
+    generator.copy_unknown = True
+    with pytest.raises(ConfigError, match="copy_unknown"):
         export_ctranslate2(generator, tmp_path / "ct2")
     assert not (tmp_path / "ct2").exists()
 

@@ -180,9 +180,9 @@ def test_kinds_are_as_frequent_as_their_weights():
     assert [pair.source for pair in found if pair[2:3] == ("b",)] == ["s0", "s0", "s1", "s1", "s2", "s2", "s3", "s3", "s3"]
 
 
-@pytest.mark.parametrize(("symbols", "copy_values", "flag"), [(("<2de>",), False, "user_symbols"), (SYMBOLS, True, "copy_values")])
-def test_a_tokenizer_that_is_given_must_have_the_symbols(tmp_path, symbols, copy_values, flag):
-    data, path = files(tmp_path, copy_values=copy_values), tmp_path / "given.model"
+@pytest.mark.parametrize(("symbols", "copy_unknown", "flag"), [(("<2de>",), False, "user_symbols"), (SYMBOLS, True, "copy_unknown")])
+def test_a_tokenizer_that_is_given_must_have_the_symbols(tmp_path, symbols, copy_unknown, flag):
+    data, path = files(tmp_path, copy_unknown=copy_unknown), tmp_path / "given.model"
     for known in (("<2zh>",), ("<2zh>", *symbols)):
         path.write_bytes(train_tokenizer(["source target x"] * 9, TokenizerConfig(vocab_size=300, user_symbols=known)).to_bytes())
         config = TokenizerConfig(source_tokenizer=str(path), user_symbols=symbols)
@@ -199,3 +199,15 @@ def test_white_space_is_for_the_model_what_it_is_in_its_training_data(options, k
     encoded, _, _ = encode_pairs([(" a\n b  c",) * 2], tokenizer, tokenizer, data)
     generator = Generator(None, tokenizer, tokenizer, **reading_of(dataclasses.asdict(data)))
     assert tokenizer.decode([encoded.source_ids, encoded.target_ids, generator.source_ids(" a\n b  c")]) == [known] * 3
+
+
+def test_what_is_copied_is_for_the_model_what_it_is_in_its_training_data():
+    config = TokenizerConfig(vocab_size=300, normalization="identity", user_symbols=SYMBOLS)
+    tokenizer, data = train_tokenizer(["set the name of it"] * 50, config), DataConfig(corpus="reverse", task="code", copy_unknown=True)
+    assert tokenizer.knows("the") and not tokenizer.knows("zyzzyva")
+    pair = "set the zyzzyva of 'it'", "zyzzyva = 'it'"
+    encoded, _, _ = encode_pairs([pair], tokenizer, tokenizer, data)
+    generator = Generator(None, tokenizer, tokenizer, **reading_of(dataclasses.asdict(data)))
+    assert encoded.source_ids.tolist() == generator.source_ids(pair[0])
+    known = f"set the {SYMBOLS[0]} of {SYMBOLS[1]}", f"{SYMBOLS[0]} = {SYMBOLS[1]}"
+    assert tuple(tokenizer.decode([encoded.source_ids, encoded.target_ids])) == known

@@ -69,7 +69,7 @@ def test_the_guide_says_the_same_in_two_languages_and_speaks_of_all_tasks():
     guides = [(ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8") for name in ("tasks", "tasks_zh")]
     blocks = [re.findall(r"^```(.*?)^```", re.sub(r" +# .*", "", guide), flags=re.MULTILINE | re.DOTALL) for guide in guides]
     assert blocks[0] == blocks[1] and len(blocks[0]) > 4
-    words = [*TASKS, *sorted({*CORPORA} - {"reverse"}), "--copy_values", "--run_code", "cnn_dailymail", "pipeline("]
+    words = [*TASKS, *sorted({*CORPORA} - {"reverse"}), "--copy_unknown", "--run_code", "cnn_dailymail", "pipeline("]
     assert [word for guide in guides for word in words if word not in guide] == []
 
 

@@ -163,7 +163,7 @@ def test_flags_cfg_replays_a_run_that_copies_values(tmp_path, monkeypatch, capsy
 
     monkeypatch.setattr("data.prepare.prepare", prepare)
     monkeypatch.setattr(signal, "signal", lambda *_: None)  # the program's handlers would stay
-    for arguments in (["--task=code", "--corpus=functions", "--copy_values", "--user_symbols=<x>"], [f"--flagfile={tmp_path}/flags.cfg"]):
+    for arguments in (["--task=code", "--corpus=functions", "--copy_unknown", "--user_symbols=<x>"], [f"--flagfile={tmp_path}/flags.cfg"]):
         argv = ["train.py", *arguments, f"--run={tmp_path}/run"]
         assert main(train.run, train.CONFIGS, "", train.define_flags, (ConfigError, DataError), argv) == 2
         assert capsys.readouterr().err == "error: seen\n"

@@ -188,8 +188,13 @@ def read_config(run):
             "a run must be of an encoder-decoder, as train.py and finetune.py --task=text2text make them. Received: "
             f"{run}, whose config.json has {', '.join(config)}. Name another run."
         )
+    if config["data"].get("copy_values"):
+        raise ConfigError(
+            "a run that copies must be of this version, which copies rare words too. Received: "
+            f"{run}, with copy_values. Train it again, with --copy_unknown."
+        )
     # Runs of before there was a choice.
-    config["data"] = {"task": "translation", "copy_values": False, "clean": True, "prefixes": [], **config["data"]}
+    config["data"] = {"task": "translation", "copy_unknown": False, "clean": True, "prefixes": [], **config["data"]}
     return config
 
 

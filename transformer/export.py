@@ -43,9 +43,9 @@ def export_ctranslate2(generator, folder, quantization="float32", texts=()):
     folder = pathlib.Path(folder)
     if folder.exists():
         raise ConfigError(f"an export's folder must be new. Received: {folder}. Use another --output, or remove it.")
-    if generator.copy_values:
+    if generator.copy_unknown:
         raise ConfigError(
-            "a run whose texts have symbols for values (copy_values) cannot be exported: CTranslate2 does not put the values back. "
+            "a run whose texts have symbols for values (copy_unknown) cannot be exported: CTranslate2 does not put the values back. "
             "Use python -m transformer generate."
         )
     try:

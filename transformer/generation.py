@@ -49,7 +49,7 @@ def reading_of(data):
     """The arguments of a Generator that say how it reads a source; `data`: what a run's config.json has of its data, a dict."""
     return {
         "max_source_length": data["max_source_length"], "lowercase": data["lowercase"],
-        "in_pieces": data["task"] == "translation", "copy_values": data["copy_values"],
+        "in_pieces": data["task"] == "translation", "copy_unknown": data["copy_unknown"],
         "merge_spaces": data["clean"] and data["task"] != "code",
     }  # fmt: skip
 
@@ -68,17 +68,17 @@ class Generator:
         lowercase: lowercase the source, for a model that was trained so.
         in_pieces: a longer text is cut at sentence ends, clauses or words, and the outputs of its pieces are joined, so that
             nothing of it is dropped: right for a translation. Else it loses its end.
-        copy_values: strings and names of the source stand in the model's texts as symbols; see transformer.copying.
+        copy_unknown: strings, names and rare words of the source stand in the model's texts as symbols; see transformer.copying.
         merge_spaces: white space in the source, line breaks included, is one space, as in training data that was cleaned; else it
             is read as it is.
     """
 
     def __init__(
         self, model, source_tokenizer, target_tokenizer, config=DecodingConfig(), max_source_length=128, lowercase=False,
-        in_pieces=True, copy_values=False, merge_spaces=True,
+        in_pieces=True, copy_unknown=False, merge_spaces=True,
     ):  # fmt: skip
         self.model, self.config, self.max_source_length, self.lowercase = model, config, max_source_length, lowercase
-        self.in_pieces, self.copy_values, self.merge_spaces = in_pieces, copy_values, merge_spaces
+        self.in_pieces, self.copy_unknown, self.merge_spaces = in_pieces, copy_unknown, merge_spaces
         self.source_tokenizer, self.target_tokenizer = source_tokenizer, target_tokenizer
         self._functions, self._alone, self._lock = {}, 0, threading.Lock()
 
@@ -131,7 +131,7 @@ class Generator:
         text = text.lower() if self.lowercase else text
         # White space alone is an empty text.
         text = " ".join(text.split()) if self.merge_spaces or not text.strip() else text
-        return hide(text) if self.copy_values else (text, ())
+        return hide(text, self.source_tokenizer.knows) if self.copy_unknown else (text, ())
 
     def source_ids(self, text):
         """The ids of a text as the model gets them, the end token included."""

@@ -23,7 +23,7 @@ from transformer.tasks import find_task
 from transformer.tokenizer import save_tokenizers
 
 # What a fine-tuned run has of its pretrained run's data: how texts are read and written, not where they came from.
-KEPT = ("task", "copy_values", "clean", "source_language", "target_language", "lowercase", "max_source_length", "max_target_length")
+KEPT = ("task", "copy_unknown", "clean", "source_language", "target_language", "lowercase", "max_source_length", "max_target_length")
 # Fields of TaskConfig that `fit` takes; the others are of tasks with a head.
 OPTIONS = ("max_length", "language", "encoder_dropout", "tuning", "lora_rank", "lora_alpha", "lora_targets")
 

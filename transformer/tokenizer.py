@@ -74,6 +74,10 @@ class SentencePieceTokenizer(Tokenizer):
         """The pieces of one text as strings, for people to look at."""
         return self.processor.encode(text, out_type=str)
 
+    def knows(self, word):
+        """Whether a word is one piece, at the start of a word or within one."""
+        return any(self.processor.piece_to_id(piece) != self.unk_id for piece in (f"\u2581{word}", word))
+
     def vocabulary(self):
         """The pieces of all ids, distinct strings."""
         added = [f"<id {number}>" for number in range(self.num_pieces, self.vocab_size)]
