@@ -289,8 +289,10 @@ def _as_learnt(pairs, data, tokenizer=None):
     training text has. What the source's tokenizer lacks is copied; without one, which is yet to be learnt, all words stay."""
     if data.merges_spaces:
         pairs = [tuple(" ".join(text.split()) for text in pair[:2]) for pair in pairs]
+    if not data.copy_unknown:
+        return pairs
     known = tokenizer and tokenizer.knows
-    return [hide_pair(*pair[:2], known) for pair in pairs] if data.copy_unknown else pairs
+    return [hide_pair(*pair[:2], known) for pair in pairs]
 
 
 def changed_texts(texts, tokenizer, data):
