@@ -8,6 +8,7 @@
     startup    --help, imports, the first answer of --run
     checkpoint what a checkpoint every 500 steps costs, and how long a continued training takes to its first step
     scaling    train.py on one core, and on two as two devices and as two workers
+    order      in which order 1, 2 and 4 devices see the examples
     faults     trainings killed --rounds times, stopped, their files damaged, their disk full: what is lost (nothing)
     gpu        tokens a second and utilisation of an accelerator
 
@@ -23,7 +24,7 @@ from benchmarks.config import BenchmarkConfig
 from transformer.checkpoints import write_text
 from transformer.flags import main, run_command
 
-COMMANDS = ("train", "decode", "memory", "data", "learn", "startup", "checkpoint", "scaling", "faults", "gpu")
+COMMANDS = ("train", "decode", "memory", "data", "learn", "startup", "checkpoint", "scaling", "order", "faults", "gpu")
 HIDDEN = {"seconds_low", "seconds_high", "startup_seconds", "losses", "version"}
 
 
