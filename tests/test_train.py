@@ -11,6 +11,7 @@ import pytest
 
 import train
 from data.config import DataError
+from transformer.__main__ import command_line
 from transformer.config import ConfigError
 from transformer.copying import SYMBOLS
 from transformer.flags import main, write_flagfile
@@ -190,11 +191,22 @@ def test_flags_cfg_replays_a_run_that_copies_values(tmp_path, monkeypatch, capsy
         (["-m", "transformer", "evaluate", "--run=nowhere", "--source=no_file", "--target=x"], "no_file"),
     ],
 )
-def test_a_users_mistake_ends_with_code_2_and_no_traceback(arguments, message, tmp_path):
-    if arguments[0] == "train.py" and not any(argument.startswith("--run=") for argument in arguments):
-        arguments = [*arguments, f"--run={tmp_path}/run"]
-    done = run(*arguments, check=False)
-    assert done.returncode == 2 and message in done.stderr and "Traceback" not in done.stderr
+def test_a_users_mistake_ends_with_code_2_and_one_line(arguments, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(signal, "signal", lambda *_: None)  # the program's handlers would stay
+    monkeypatch.chdir(ROOT)
+    if arguments[0] == "train.py":
+        given = [] if any(argument.startswith("--run=") for argument in arguments) else [f"--run={tmp_path}/run"]
+        code = main(train.run, train.CONFIGS, "", train.define_flags, (ConfigError, DataError), [*arguments, *given])
+    else:
+        code = command_line(arguments[1:])
+    errors = capsys.readouterr().err
+    assert code == 2 and message in errors and "Traceback" not in errors
+
+
+@pytest.mark.parametrize("program", [["train.py", "--d_model=100", "--num_heads=8"], ["-m", "transformer", "generate"]])
+def test_a_process_too_ends_so(program):
+    done = run(*program, check=False)
+    assert done.returncode == 2 and "error: " in done.stderr and "Traceback" not in done.stderr
 
 
 def test_help_is_grouped_and_imports_nothing_heavy():
