@@ -184,7 +184,8 @@ def _build(folder, data, tokenizer):
             _check_symbols((source, target), tokenizer.user_symbols, data.copy_unknown)
         save_tokenizers(temporary / "tokenizer", source, target)
         for name, pairs in splits.items():
-            _write_split(temporary, name, pairs, source, target, data, report[name])
+            samples = tokenizer.subword_samples if name == "train" else 1
+            _write_split(temporary, name, pairs, source, target, data, report[name], samples)
         train = Split(temporary, "train", source.pad_id, target.pad_id, target.bos_id)
         np.savez(temporary / "train.packing.npz", **train.packing._asdict())
         learnt_from = sorted([*temporary.glob("tokenizer/*"), *temporary.glob("train.*.npy")])
@@ -234,9 +235,9 @@ def _check_symbols(tokenizers, symbols, copy_unknown):
             )
 
 
-def _write_split(folder, name, pairs, source, target, data, report):
-    """Tokenises pairs and writes texts and ids. Pairs that are too long are cut or left out and reported, but for the texts of
-    validation and test."""
+def _write_split(folder, name, pairs, source, target, data, report, samples=1):
+    """Tokenises pairs and writes texts, and ids `samples` times. Pairs that are too long are cut or left out and reported, but for the
+    texts of validation and test."""
     encoded, fits, lengths = encode_pairs(pairs, source, target, data)
     for side, limit, counts in zip(("source", "target"), (data.max_source_length, data.max_target_length), lengths.T):
         long = counts > limit
@@ -255,22 +256,26 @@ def _write_split(folder, name, pairs, source, target, data, report):
         _report_changed(pairs, target, data, report)
     with open(folder / f"{name}.jsonl", "w", encoding="utf-8") as file:
         file.writelines(json.dumps(pair, ensure_ascii=False) + "\n" for pair in pairs)
-    for array in ("source_ids", "source_offsets", "target_ids", "target_offsets"):
-        np.save(folder / f"{name}.{array}.npy", getattr(encoded, array))
+    parts = [encoded, *(encode_pairs(pairs, source, target, data, seed)[0] for seed in range(1, samples))]
+    for side in ("source", "target"):
+        lengths = np.concatenate([getattr(part, f"{side}_lengths") for part in parts])
+        np.save(folder / f"{name}.{side}_ids.npy", np.concatenate([getattr(part, f"{side}_ids") for part in parts]))
+        np.save(folder / f"{name}.{side}_offsets.npy", np.concatenate([[0], np.cumsum(lengths)]))
 
 
-def encode_pairs(pairs, source, target, data):
+def encode_pairs(pairs, source, target, data, seed=None):
     """Pairs of texts as ids, without those that are too long.
 
     Args:
         pairs: list of (source, target) texts. source, target: tokenizers. data: a DataConfig: the longest source and target
-            in tokens, the end token included, and whether a longer source is cut.
+            in tokens, the end token included, and whether a longer source is cut. seed: of pieces drawn at random; None: the
+            best pieces.
 
     Returns:
         EncodedPairs of those that fit; which do, bool (n,); and the lengths of all as they were, int64 (n, 2), source and target.
     """
     learnt = _as_learnt(pairs, data, source)
-    ids = [_encode(tokenizer, [pair[side] for pair in learnt]) for side, tokenizer in enumerate((source, target))]
+    ids = [_encode(tokenizer, [pair[side] for pair in learnt], seed) for side, tokenizer in enumerate((source, target))]
     lengths = np.stack([np.diff(offsets) for _, offsets in ids], axis=1)
     limits = np.array([data.max_source_length, data.max_target_length])
     kept = np.minimum(lengths, (limits[0], np.inf)).astype(np.int64) if data.cuts_sources else lengths
@@ -312,11 +317,12 @@ def _report_changed(pairs, tokenizer, data, report):
         report["reasons"][reason] = {"action": "kept", "count": len(changed), "examples": changed[:5]}
 
 
-def _encode(tokenizer, texts):
+def _encode(tokenizer, texts, seed=None):
     """All ids one behind the other, int32, each text's ending in eos, and the offsets, int64 (n + 1,)."""
     parts, lengths = [], []
     for start in range(0, len(texts), GROUP):
-        rows = [[*ids, tokenizer.eos_id] for ids in tokenizer.encode(texts[start : start + GROUP])]
+        group = texts[start : start + GROUP]
+        rows = [[*ids, tokenizer.eos_id] for ids in (tokenizer.encode(group) if seed is None else tokenizer.sample(group, seed))]
         parts.append(np.fromiter(itertools.chain.from_iterable(rows), dtype=np.int32))
         lengths += map(len, rows)
     return np.concatenate(parts or [np.zeros(0, np.int32)]), np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])

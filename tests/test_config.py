@@ -35,6 +35,8 @@ MESSAGES = [
     (TrainingConfig, dict(weight_decay=0.1), "weight_decay needs optimizer='adamw'. "
      "Received: optimizer='adam', weight_decay=0.1. Use --weight_decay=0 or --optimizer=adamw."),
     (TokenizerConfig, dict(vocab_size=7), "vocab_size must be at least 8. Received: 7."),
+    (TokenizerConfig, dict(tokenizer="byte", subword_samples=2),
+     "subword_samples needs --tokenizer=unigram or bpe. Received: 'byte', which has one way to split a text. Leave it out."),
     (DecodingConfig, dict(n_best=4, beam_size=2),
      "n_best must not exceed beam_size. Received: n_best=4, beam_size=2. Use --beam_size=4."),
 ]

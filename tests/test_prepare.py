@@ -211,3 +211,19 @@ def test_what_is_copied_is_for_the_model_what_it_is_in_its_training_data():
     assert encoded.source_ids.tolist() == generator.source_ids(pair[0])
     known = f"set the {SYMBOLS[0]} of {SYMBOLS[1]}", f"{SYMBOLS[0]} = {SYMBOLS[1]}"
     assert tuple(tokenizer.decode([encoded.source_ids, encoded.target_ids])) == known
+
+
+def test_drawn_pieces_are_other_pieces_of_the_same_texts(tmp_path):
+    def prepared(folder, samples):
+        config = TokenizerConfig(tokenizer="bpe", vocab_size=500, subword_samples=samples)
+        found = prepare(DataConfig(corpus="phrasebook_en_de", corpus_size=60), config, tmp_path / folder)
+        split = found.splits["train"]
+        return found, [split.target_ids[a:b].tolist() for a, b in zip(split.target_offsets, split.target_offsets[1:])]
+
+    plain, ids = prepared("plain", 1)
+    drawn, more = prepared("drawn", 3)
+    texts, count = plain.target_tokenizer.decode(ids), len(ids)
+    assert drawn.target_tokenizer.decode(more) == texts * 3 and len(drawn.splits["train"].pairs()) == count
+    assert more[:count] == ids and ids != more[count : 2 * count] != more[2 * count :]
+    assert drawn.splits["test"].target_ids.tolist() == plain.splits["test"].target_ids.tolist()
+    assert prepared("again", 3)[0].fingerprint == drawn.fingerprint != plain.fingerprint

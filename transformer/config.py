@@ -146,6 +146,8 @@ class TokenizerConfig:
     normalization: str = option("nfkc", "nfkc makes ﬁ fi and ？ ?; identity, for Chinese and code, changes nothing",
                                 choices=("nfkc", "identity"))
     user_symbols: tuple = option((), "comma-separated symbols that are never split")
+    subword_samples: int = option(1, "how often training pairs are tokenised, but for the first time into pieces drawn at random: against "
+                                  "overfitting, where pairs are few (Kudo 2018)", minimum=1)
     source_tokenizer: str = option("", "a SentencePiece .model file to use instead of training one, or a run's tokenizer folder")
     target_tokenizer: str = option("", "the same for the target; empty: the source's")
 
@@ -155,6 +157,11 @@ class TokenizerConfig:
             raise ConfigError(
                 f"target_tokenizer needs source_tokenizer. Received: target_tokenizer={self.target_tokenizer!r} alone. "
                 "Give both files."
+            )
+        if self.subword_samples > 1 and self.tokenizer in ("byte", "character"):
+            raise ConfigError(
+                f"subword_samples needs --tokenizer=unigram or bpe. Received: {self.tokenizer!r}, which has one way to split a text. "
+                "Leave it out."
             )
         wrong = {"", "<pad>", "<unk>", "<s>", "</s>"} & {*self.user_symbols}
         if wrong or len({*self.user_symbols}) < len(self.user_symbols):

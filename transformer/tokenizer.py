@@ -14,6 +14,8 @@ from transformer.config import ConfigError
 
 # The pieces of pad_id, unk_id, bos_id and eos_id.
 SPECIAL = ["<pad>", "<unk>", "<s>", "</s>"]
+# How far drawn pieces are from the best: the probability's exponent and the share of merges left out, as in both papers.
+SAMPLING = 0.1
 # A vocabulary learnt from a million texts, drawn at random, is no worse than one learnt from more.
 MOST_TEXTS = 1_000_000
 
@@ -64,6 +66,15 @@ class SentencePieceTokenizer(Tokenizer):
     def encode(self, texts):
         """list of str -> list of lists of int."""
         return self.processor.encode(list(texts))
+
+    def sample(self, texts, seed):
+        """As `encode`, into pieces drawn at random: of a unigram model by their probability (Kudo 2018, "Subword Regularization"), of
+        BPE without a share of its merges (Provilkov et al. 2020, "BPE-Dropout"). The same for the same texts and seed."""
+        import sentencepiece
+
+        # Each call has a new thread, whose generator begins with this seed.
+        sentencepiece.set_random_generator_seed(seed)
+        return self.processor.encode(list(texts), enable_sampling=True, alpha=SAMPLING, nbest_size=-1, num_threads=1)
 
     def decode(self, ids):
         """list of lists of int -> list of str."""
