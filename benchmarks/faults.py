@@ -151,10 +151,10 @@ def fingerprint(folder):
 
     from transformer.checkpoints import read_checkpoint
 
-    digest, timed = hashlib.sha256(), ("seconds", "minutes", "tokens_per_second", "peak_memory_gib")
+    digest, timed = hashlib.sha256(), ("seconds", "minutes", "_per_second", "peak_memory_gib")
     for path in sorted((folder / "checkpoints").iterdir()):
         arrays, progress = read_checkpoint(path)
-        digest.update(json.dumps([path.name, {name: value for name, value in progress.items() if name not in timed}]).encode())
+        digest.update(json.dumps([path.name, {name: value for name, value in progress.items() if not name.endswith(timed)}]).encode())
         for name in sorted(arrays):
             digest.update(name.encode() + arrays[name].tobytes())
     events = [event for path in (folder / "tensorboard").iterdir() for event in EventFileLoader(str(path)).Load()]
@@ -162,6 +162,6 @@ def fingerprint(folder):
         [value.tag, event.step, "" if value.tag.endswith(timed) else str(value.tensor)]
         for event in events for value in event.summary.value if value.tag != "config"
     )  # fmt: skip
-    scores = {name: value for name, value in json.loads((folder / "scores.json").read_text()).items() if name not in timed}
+    scores = {name: value for name, value in json.loads((folder / "scores.json").read_text()).items() if not name.endswith(timed)}
     digest.update(json.dumps([curves, scores], sort_keys=True).encode() + (folder / "predictions.jsonl").read_bytes())
     return digest.hexdigest()

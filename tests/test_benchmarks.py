@@ -128,7 +128,7 @@ def test_the_hash_of_a_run_tells_every_bit_of_it_and_not_the_time(tmp_path):
     def made(name, value=1.0, step=5, seconds=2.0, steps=(1, 2), text="a"):
         path, variable = checkpoints.checkpoint_path(tmp_path / name, step), types.SimpleNamespace(numpy=lambda: np.float32([value]))
         checkpoints.save_checkpoint(path, {"w": variable}, {"step": step, "seconds": seconds})
-        (tmp_path / name / "scores.json").write_text(json.dumps({"bleu": 3.0, "minutes": seconds}))
+        (tmp_path / name / "scores.json").write_text(json.dumps({"bleu": 3.0, "minutes": seconds, "examples_per_second": seconds}))
         (tmp_path / name / "predictions.jsonl").write_text(text)
         with tf.summary.create_file_writer(str(tmp_path / name / "tensorboard")).as_default():
             for number in steps:
