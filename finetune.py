@@ -155,7 +155,9 @@ def show_in_tensorboard(folder, scores, images, step):
     """Shows the scores of a report, a table in Markdown, and its pictures in TensorBoard."""
     import tensorflow as tf
 
-    with tf.summary.create_file_writer(str(folder / "tensorboard")).as_default(step=step):
+    from transformer.callbacks import told
+
+    with told(folder), tf.summary.create_file_writer(str(folder / "tensorboard")).as_default(step=step):
         tf.summary.text("report/scores", scores)
         for name, image in images.items():
             tf.summary.image(name, image)

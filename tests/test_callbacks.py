@@ -78,6 +78,12 @@ def test_a_continued_training_forgets_what_will_be_written_again(tmp_path, capsy
     assert (losses, configs) == ([(20, 20.0), (30, 31.0)], 1)
 
 
+def test_a_place_where_tensorboard_cannot_write_is_told_at_the_start(tmp_path):
+    (tmp_path / "tensorboard").write_text("a file")
+    with pytest.raises(ConfigError, match="tensorboard"):
+        Log(TrainingConfig(), Progress(), tmp_path, 0.0, "")
+
+
 def test_a_disk_that_is_full_is_not_taken_for_the_end_of_the_data(tmp_path, monkeypatch):
     """A writer that meets a limit of the file system raises OutOfRangeError, by which `fit` ends as if all were well."""
     log = log_of(tmp_path)

@@ -78,6 +78,12 @@ def test_what_worker_0_has_done_is_done(tmp_path, monkeypatch):
     assert job(tmp_path, "time.sleep(100 * index)") == 0
 
 
+def test_a_stopped_worker_0_may_write_for_longer_than_the_others_take_to_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(launch, "GRACE", 0.5)
+    assert job(tmp_path, "if index: sys.exit(143)\ntime.sleep(3)\n(here / 'saved').touch()\nsys.exit(143)") == 143
+    assert (tmp_path / "saved").exists()
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_reaches_all_workers_and_ends_the_job(tmp_path, number):
     text = """

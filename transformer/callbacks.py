@@ -202,8 +202,9 @@ class Log(keras.callbacks.Callback):
         super().__init__()
         self.config, self.progress, self.padding_share = config, progress, padding_share
         self.folder = folder / "tensorboard"
-        _forget(self.folder, progress.step)
-        self.writer = tf.summary.create_file_writer(str(self.folder))
+        with told(self.folder):
+            _forget(self.folder, progress.step)
+            self.writer = tf.summary.create_file_writer(str(self.folder))
         self.description, self.bar = description, None
 
     def on_train_begin(self, logs=None):
@@ -263,12 +264,10 @@ class Log(keras.callbacks.Callback):
     @contextlib.contextmanager
     def _written(self, step):
         """What the block tells TensorBoard of a step is in the file before the step's checkpoint: it would not be told again."""
-        try:
+        with told(self.folder):
             with self.writer.as_default(step=step):
                 yield
             self.writer.flush()
-        except tf.errors.OpError as error:  # among them the one by which `fit` knows the end of the data
-            raise checkpoints.unwritable(self.folder, error.message.splitlines()[0]) from None
 
     def validated(self, step, results, sample):
         """Shows the results of a validation and a few of its decoded texts."""
@@ -285,6 +284,15 @@ class Log(keras.callbacks.Callback):
             self.bar.stop()
         with contextlib.suppress(tf.errors.OpError):  # a disk that is full has been told of
             self.writer.close()
+
+
+@contextlib.contextmanager
+def told(folder):
+    """Raises ConfigError where TensorFlow cannot write in the folder."""
+    try:
+        yield
+    except tf.errors.OpError as error:  # among them the one by which `fit` knows the end of the data
+        raise checkpoints.unwritable(folder, error.message.splitlines()[0]) from None
 
 
 def _forget(folder, step):

@@ -272,13 +272,18 @@ def read_checkpoint(path):
     except (SafetensorError, OSError) as error:
         raise BrokenCheckpointError(f"a checkpoint must be a whole safetensors file. Received: {path} ({error}).") from None
     number, progress = metadata.get("format", "none"), metadata.get("progress", "")
-    if number not in READABLE:
+    # The formats before 3 had no checksum: a file that has one was damaged in its number.
+    checked = "sha256" in metadata or number == str(FORMAT)
+    if number in CHANGED and not checked:
         raise ConfigError(
-            f"a checkpoint must have format {FORMAT}, or 2. Received: {path}, format {number}, "
-            + (f"in which {CHANGED[number]}" if number in CHANGED else "of a version to come")
-            + ". Continue with the version that wrote it, or use another --run."
+            f"a checkpoint must have format {FORMAT}, or 2. Received: {path}, format {number}, in which {CHANGED[number]}. "
+            "Continue with the version that wrote it, or use another --run."
         )
-    if number != "2" and metadata.get("sha256") != _checksum(arrays, progress):
+    if number not in READABLE:
+        raise BrokenCheckpointError(
+            f"a checkpoint must have format {FORMAT}, or 2. Received: {path}, format {number}: it is damaged, or of a version to come."
+        )
+    if checked and (number != str(FORMAT) or metadata.get("sha256") != _checksum(arrays, progress)):
         raise BrokenCheckpointError(f"a checkpoint must be as it was written. Received: {path}, whose checksum is another.")
     return arrays, json.loads(progress)
 

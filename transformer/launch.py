@@ -144,7 +144,9 @@ def supervise(processes, signals):
             if first is not None:
                 code = codes[first] if codes[first] >= 0 else 128 - codes[first]
                 lost = code not in ENDED and not signals
-                if lost or None not in codes or time.monotonic() > deadline:
+                # Where all are stopped, worker 0 alone writes the checkpoint, which may take longer than the others' end.
+                writing = codes[0] is None and (signals or code > 128) and not lost
+                if lost or None not in codes or time.monotonic() > deadline and not writing:
                     return first, code
             time.sleep(0.1)
     finally:

@@ -100,14 +100,16 @@ def _joint_strategy(distribution):
 def use_jit(jit, strategy):
     """Whether to compile the step with XLA, and why: (bool, or None if that is to be measured; the reason)."""
     on_jax = keras.backend.backend() == "jax"
-    several = strategy.num_replicas_in_sync > 1 and not has_accelerator() and not on_jax
+    several = strategy.num_replicas_in_sync > 1 and not on_jax
     if jit != "auto":
         if jit == "on" and several:
-            raise ConfigError("jit='on' does not work with several CPU replicas. Received: --jit=on. Use --jit=off.")
+            raise ConfigError("jit='on' does not work with several replicas. Received: --jit=on. Use --jit=off.")
         return jit == "on", f"--jit={jit}"
+    if several:
+        return False, "it does not work with several replicas"
     if on_jax or has_accelerator():
         return True, "JAX is made for it" if on_jax else "an accelerator is there"
-    return (False, "it does not work with several CPU replicas") if several else (None, "both ways will be timed")
+    return None, "both ways will be timed"
 
 
 @dataclasses.dataclass
@@ -294,6 +296,8 @@ def settle_jit(trainee, config, progress, make_dataset, num_shapes=1):
     before = {name: variable.numpy() for name, variable in variables.items()}
     batches = make_dataset(progress.step).take(1).cache().repeat()
     plain, _, plain_seconds = _timed(trainee, False, batches)
+    # Chosen for good: who continues on a slower machine must not find otherwise.
+    progress.jit = False
     reason, compiled = f"{plain_seconds:.2f} s a step, {steps:,} to go: too short for a compilation to pay", None
     if plain_seconds * steps > SHORT_TRAINING:
         compiled, compilation, compiled_seconds = _timed(trainee, True, batches)
