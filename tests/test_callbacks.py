@@ -78,6 +78,18 @@ def test_a_continued_training_forgets_what_will_be_written_again(tmp_path, capsy
     assert (losses, configs) == ([(20, 20.0), (30, 31.0)], 1)
 
 
+@pytest.mark.parametrize("validated, points", [(0, 0), (20, 1)])
+def test_a_validation_that_the_checkpoint_does_not_know_comes_again(tmp_path, validated, points):
+    log = log_of(tmp_path)
+    advance(log, 20, 3000, 7.0, 2.0)
+    log.validated(20, {"loss": 1.5, "train/accuracy": 0.5}, [("a", "b", "c")])
+    log.close()
+    Log(TrainingConfig(), Progress(step=20, validated=validated), tmp_path, 0.0, "").close()
+    curves = read_curves(tmp_path)
+    assert len(curves["train/loss"][0]) == 1
+    assert [len(curves.get(name, [[]])[0]) for name in ("validation/loss", "train/accuracy")] == [points] * 2
+
+
 def test_a_place_where_tensorboard_cannot_write_is_told_at_the_start(tmp_path):
     (tmp_path / "tensorboard").write_text("a file")
     with pytest.raises(ConfigError, match="tensorboard"):

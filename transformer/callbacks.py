@@ -195,6 +195,10 @@ class WorkerCheckpoint(Checkpoint):
             super().save()
 
 
+# The curves of the training itself.
+LOGGED = tuple(f"train/{name}" for name in ("loss", "learning_rate", "gradient_norm", "tokens_per_second", "padding_share"))
+
+
 class Log(keras.callbacks.Callback):
     """The console (a progress bar on a terminal, a line every `log_every` steps elsewhere) and TensorBoard."""
 
@@ -203,7 +207,7 @@ class Log(keras.callbacks.Callback):
         self.config, self.progress, self.padding_share = config, progress, padding_share
         self.folder = folder / "tensorboard"
         with told(self.folder):
-            _forget(self.folder, progress.step)
+            _forget(self.folder, progress)
             self.writer = tf.summary.create_file_writer(str(self.folder))
         self.description, self.bar = description, None
 
@@ -245,15 +249,7 @@ class Log(keras.callbacks.Callback):
                 f"{speed:,.0f} tokens/s  {_clock(left)} left",
                 flush=True,
             )
-        self._scalars(
-            {
-                "train/loss": loss,
-                "train/learning_rate": rate,
-                "train/gradient_norm": float(logs["gradient_norm"]),
-                "train/tokens_per_second": speed,
-                "train/padding_share": self.padding_share,
-            }
-        )
+        self._scalars(dict(zip(LOGGED, (loss, rate, float(logs["gradient_norm"]), speed, self.padding_share))))
         self._reset()
 
     def _scalars(self, values):
@@ -295,14 +291,21 @@ def told(folder):
         raise checkpoints.unwritable(folder, error.message.splitlines()[0]) from None
 
 
-def _forget(folder, step):
-    """Removes from TensorBoard's files what a killed training wrote after `step`, and its configuration: both come again."""
+def _forget(folder, progress):
+    """Removes from TensorBoard's files what comes again: what a killed training wrote after the step of its checkpoint, or of a validation of
+    that step which the checkpoint does not know, and its configuration."""
+
+    def stays(event):
+        tags = {value.tag for value in event.summary.value}
+        if event.step == progress.step > progress.validated and not tags <= {*LOGGED}:
+            return False
+        return event.step <= progress.step and "config" not in tags
+
     for path in folder.glob("events.out.tfevents.*"):
         kept = []
         with contextlib.suppress(tf.errors.DataLossError):  # the last record of a killed training may be cut short
             for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
-                event = tf.compat.v1.Event.FromString(record)
-                if event.step <= step and "config" not in [value.tag for value in event.summary.value]:
+                if stays(tf.compat.v1.Event.FromString(record)):
                     kept.append(record)
         with checkpoints.replacing(path) as temporary, tf.io.TFRecordWriter(str(temporary)) as file:
             for record in kept:
