@@ -81,6 +81,7 @@ def test_a_continued_training_forgets_what_will_be_written_again(tmp_path, capsy
 @pytest.mark.parametrize("validated, points", [(0, 0), (20, 1)])
 def test_a_validation_that_the_checkpoint_does_not_know_comes_again(tmp_path, validated, points):
     log = log_of(tmp_path)
+    log.on_train_begin()
     advance(log, 20, 3000, 7.0, 2.0)
     log.validated(20, {"loss": 1.5, "train/accuracy": 0.5}, [("a", "b", "c")])
     log.close()
