@@ -28,6 +28,15 @@ def run(*arguments, text=None, check=True):
     return done
 
 
+def run_here(monkeypatch, program, *arguments):
+    """The exit code of a program within this process; an import of TensorFlow takes longer than most of the errors."""
+    monkeypatch.setattr(signal, "signal", lambda *_: None)  # the program's handlers would stay
+    monkeypatch.chdir(ROOT)
+    if program == "train.py":
+        return main(train.run, train.CONFIGS, "", train.define_flags, (ConfigError, DataError), [program, *arguments])
+    return command_line(arguments)
+
+
 @pytest.fixture(scope="module")
 def reversed_run(tmp_path_factory):
     """A run of configs/reverse.cfg, interrupted by SIGTERM on its way and continued by the same command."""
@@ -163,10 +172,8 @@ def test_flags_cfg_replays_a_run_that_copies_values(tmp_path, monkeypatch, capsy
         raise DataError("seen")
 
     monkeypatch.setattr("data.prepare.prepare", prepare)
-    monkeypatch.setattr(signal, "signal", lambda *_: None)  # the program's handlers would stay
     for arguments in (["--task=code", "--corpus=functions", "--copy_unknown", "--user_symbols=<x>"], [f"--flagfile={tmp_path}/flags.cfg"]):
-        argv = ["train.py", *arguments, f"--run={tmp_path}/run"]
-        assert main(train.run, train.CONFIGS, "", train.define_flags, (ConfigError, DataError), argv) == 2
+        assert run_here(monkeypatch, "train.py", *arguments, f"--run={tmp_path}/run") == 2
         assert capsys.readouterr().err == "error: seen\n"
     assert seen == [("<x>", *SYMBOLS)] * 2
 
@@ -192,14 +199,9 @@ def test_flags_cfg_replays_a_run_that_copies_values(tmp_path, monkeypatch, capsy
     ],
 )
 def test_a_users_mistake_ends_with_code_2_and_one_line(arguments, message, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(signal, "signal", lambda *_: None)  # the program's handlers would stay
-    monkeypatch.chdir(ROOT)
-    if arguments[0] == "train.py":
-        given = [] if any(argument.startswith("--run=") for argument in arguments) else [f"--run={tmp_path}/run"]
-        code = main(train.run, train.CONFIGS, "", train.define_flags, (ConfigError, DataError), [*arguments, *given])
-    else:
-        code = command_line(arguments[1:])
-    errors = capsys.readouterr().err
+    if arguments[0] == "train.py" and not any(argument.startswith("--run=") for argument in arguments):
+        arguments = [*arguments, f"--run={tmp_path}/run"]
+    code, errors = run_here(monkeypatch, *arguments), capsys.readouterr().err
     assert code == 2 and message in errors and "Traceback" not in errors
 
 

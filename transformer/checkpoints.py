@@ -273,8 +273,7 @@ def read_checkpoint(path):
         raise BrokenCheckpointError(f"a checkpoint must be a whole safetensors file. Received: {path} ({error}).") from None
     number, progress = metadata.get("format", "none"), metadata.get("progress", "")
     # The formats before 3 had no checksum: a file that has one was damaged in its number.
-    checked = "sha256" in metadata or number == str(FORMAT)
-    if number in CHANGED and not checked:
+    if number in CHANGED and "sha256" not in metadata:
         raise ConfigError(
             f"a checkpoint must have format {FORMAT}, or 2. Received: {path}, format {number}, in which {CHANGED[number]}. "
             "Continue with the version that wrote it, or use another --run."
@@ -283,7 +282,7 @@ def read_checkpoint(path):
         raise BrokenCheckpointError(
             f"a checkpoint must have format {FORMAT}, or 2. Received: {path}, format {number}: it is damaged, or of a version to come."
         )
-    if checked and (number != str(FORMAT) or metadata.get("sha256") != _checksum(arrays, progress)):
+    if metadata.get("sha256") != (None if number == "2" else _checksum(arrays, progress)):
         raise BrokenCheckpointError(f"a checkpoint must be as it was written. Received: {path}, whose checksum is another.")
     return arrays, json.loads(progress)
 

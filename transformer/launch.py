@@ -145,7 +145,7 @@ def supervise(processes, signals):
                 code = codes[first] if codes[first] >= 0 else 128 - codes[first]
                 lost = code not in ENDED and not signals
                 # Where all are stopped, worker 0 alone writes the checkpoint, which may take longer than the others' end.
-                writing = codes[0] is None and (signals or code > 128) and not lost
+                writing = codes[0] is None and (signals or code > 128)
                 if lost or None not in codes or time.monotonic() > deadline and not writing:
                     return first, code
             time.sleep(0.1)
