@@ -27,6 +27,7 @@ def define_flags(flag_values):
     flags.DEFINE_list(
         "seeds", [], "several seeds, comma-separated: a run each, and their mean and deviation", flag_values=flag_values
     )
+    flags.DEFINE_bool("soup", False, "with --seeds: also the model of their mean weights, in RUN/soup", flag_values=flag_values)
 
 
 def run(task, training, data, model, tokenizer, flag_values):
@@ -37,7 +38,13 @@ def run(task, training, data, model, tokenizer, flag_values):
             f"the flags of model and tokenizer belong to --pretrained=none. Received: --{wrong[0]} with "
             f"--pretrained={task.pretrained}. Leave it out; a dropout rate is --encoder_dropout."
         )
-    seeds, runs = flag_values["seeds"].value, seeded(training, flag_values["seeds"].value)
+    seeds, soup = flag_values["seeds"].value, flag_values["soup"].value
+    runs = seeded(training, seeds, soup)
+    if soup and (len(runs) < 2 or task.pretrained == "none"):
+        raise ConfigError(
+            "a soup is of several seeds of one pretrained model: models from nothing lie too far apart to be averaged. Received: "
+            f"--seeds={','.join(seeds)}, --pretrained={task.pretrained}. Use --seeds=1,2,3 and --pretrained, or leave --soup out."
+        )
     if seeds and (folder / "config.json").exists():
         raise ConfigError(
             f"several seeds need a folder of their own. Received: {folder}, which holds one run. Use another --run."
@@ -61,20 +68,21 @@ def run(task, training, data, model, tokenizer, flag_values):
         from transformer.training import make_strategy
 
         make_strategy(training.distribution)  # workers are joined before TensorFlow loads a pretrained model
-    found = []
+    found, places = [], {seed: folder / f"seed-{seed}" if seeds else folder for seed in runs}
     for seed, config in runs.items():
-        place = folder / f"seed-{seed}" if seeds else folder
-        scores = finetune(place, (task, config, data, model, tokenizer), labelled)
+        scores = finetune(places[seed], (task, config, data, model, tokenizer), labelled)
         if isinstance(scores, int):
             return scores
         found.append(scores)
     if seeds and chief:
-        summarise(folder, found)
+        summarise(folder, found, mix(folder / "soup", places, task, labelled) if soup else None)
 
 
-def seeded(training, seeds):
-    """{seed: FinetuningConfig with it}, for each of --seeds, or for the one that the configuration has."""
+def seeded(training, seeds, soup=False):
+    """{seed: FinetuningConfig with it}, for each of --seeds, or for the one that the configuration has; for a soup with one start."""
     try:
+        if soup and seeds and training.initial_seed < 0:
+            training = dataclasses.replace(training, initial_seed=int(seeds[0]))
         runs = {int(seed): dataclasses.replace(training, seed=int(seed)) for seed in seeds or [training.seed]}
     except ValueError as error:
         raise ConfigError(f"seeds must be whole numbers. Received: {','.join(seeds)} ({error}).") from None
@@ -116,7 +124,7 @@ def finetune(folder, configs, labelled):
             if not is_chief(training.distribution):
                 return {}
             trained.save(folder)
-            return write_results(folder, trained, labelled, progress)
+            return write_results(folder, trained, labelled, progress.summary(), curve_points(folder))
     except (KeyboardInterrupt, SystemExit):
         print(f"stopped; what was saved is in {folder}. The same command continues from there.")
         raise
@@ -124,25 +132,47 @@ def finetune(folder, configs, labelled):
     return 128 + stopped
 
 
-def write_results(folder, trained, labelled, progress):
+def curve_points(folder):
+    """(step, name, value) of all curves of a run."""
+    from transformer.visualization import read_curves
+
+    return [(step, name, value) for name, curve in read_curves(folder).items() for step, value in zip(*curve)]
+
+
+def mix(folder, places, task, labelled):
+    """Writes the soup of the runs in `places` ({seed: folder}) into a folder, as a run is written; returns its scores."""
+    from transformer.checkpoints import write_json
+    from transformer.fine_tuning import soup
+    from transformer.pipelines import GenerationPipeline, TextPipeline
+
+    load = GenerationPipeline.from_run if task.task == "text2text" else TextPipeline.load
+    first = next(iter(places.values()))
+    config, report = (json.loads((first / name).read_text(encoding="utf-8")) for name in ("config.json", "data_report.json"))
+    learnt = FinetuningConfig(**config["finetuning"])
+    mixed, found = soup([load(place) for place in places.values()], labelled.splits["validation"] or labelled.splits["train"], learnt)
+    print(f"soup of {len(places)} models: " + "  ".join(f"{key} {value:.4g}" for key, value in found.items()), flush=True)
+    mixed.save(folder)
+    write_json(folder / "config.json", config | {"soup": [*places]})
+    write_json(folder / "data_report.json", report)
+    runs = [json.loads((place / "scores.json").read_text(encoding="utf-8")) for place in places.values()]
+    return write_results(folder, mixed, labelled, {name: sum(run[name] for run in runs) for name in ("steps", "minutes")})
+
+
+def write_results(folder, trained, labelled, summary, points=()):
     """Scores the test set and writes the report with its pictures, predictions.jsonl, scores.json and the model card; returns
-    the scores."""
+    the scores. `summary`: what scores.json tells of the training. `points`: of its curves."""
     from transformer.checkpoints import write_json, write_json_lines, write_text
     from transformer.evaluation import peak_memory_gib
     from transformer.model_cards import finetuning_card
     from transformer.remarks import overfitting_remark
     from transformer.reports import report_text, scores_markdown, tensorboard_images, write_report
-    from transformer.visualization import read_curves
 
     report, rows = trained.results(labelled.splits["test"], labelled.splits["train"])
     write_json_lines(folder / "predictions.jsonl", rows)
-    points = [
-        (step, name, value) for name, (steps, values) in read_curves(folder).items() for step, value in zip(steps, values)
-    ]
     write_report(folder, report, points)
-    show_in_tensorboard(folder, scores_markdown(report), tensorboard_images(report), progress.step)
+    show_in_tensorboard(folder, scores_markdown(report), tensorboard_images(report), summary["steps"])
     scores = report["scores"] | {"parameters": trained.model.count_params(), "peak_memory_gib": peak_memory_gib()}
-    scores |= progress.summary()
+    scores |= summary
     write_json(folder / "scores.json", scores)
     config, data = (json.loads((folder / name).read_text(encoding="utf-8")) for name in ("config.json", "data_report.json"))
     card = finetuning_card(folder.name, config, data, report, scores_markdown(report), scores)
@@ -163,12 +193,12 @@ def show_in_tensorboard(folder, scores, images, step):
             tf.summary.image(name, image)
 
 
-def summarise(folder, found):
-    """Writes and prints the mean and the deviation of the scores of several seeds."""
+def summarise(folder, found, soup):
+    """Writes and prints the mean and the deviation of the scores of several seeds, and the scores of their soup or None."""
     from transformer.checkpoints import write_json
     from transformer.reports import seeds_summary, seeds_text
 
-    summary = seeds_summary(found)
+    summary = seeds_summary(found) | ({"soup": soup} if soup else {})
     write_json(folder / "scores.json", summary)
     print(seeds_text(summary))
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 
+import numpy
 import pytest
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 from tensorboard.util import tensor_util
@@ -15,6 +16,7 @@ from tensorboard.util import tensor_util
 from data.corpora import CORPORA
 from data.report import format_lengths
 from transformer.checkpoints import list_checkpoints, read_checkpoint
+from transformer.encoders import load_text_model
 from transformer.visualization import read_curves
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -126,16 +128,23 @@ def test_killed_at_a_random_step_and_run_again_it_ends_in_the_same_numbers(folde
     assert numbers[0] == numbers[1]
 
 
-def test_a_run_of_train_is_fine_tuned_with_lora_and_seeds(folder):
+def test_a_run_of_train_is_fine_tuned_with_lora_seeds_and_a_soup(folder):
     train = ("--corpus=phrasebook_en_de", "--corpus_size=2000", "--train_steps=20", "--eval_every=20", "--eval_decode=4", "--tokenizer=bpe",
              "--vocab_size=600", "--d_model=32", "--num_heads=2", "--num_layers=1", f"--run={folder / 'translation'}")  # fmt: skip
     run(*train, program="train.py")
     data = [f"--{name}_files={folder / name}.tsv" for name in ("train", "validation", "test")]
     done = run(*data, "--text_column=1", "--label_column=2", "--max_length=32", f"--pretrained={folder / 'translation'}", "--tuning=lora",
-               "--lora_rank=4", "--learning_rate=1e-2", "--epochs=2", "--seeds=1,2", f"--run={folder / 'tuned'}")  # fmt: skip
+               "--lora_rank=4", "--learning_rate=1e-2", "--epochs=2", "--seeds=1,2", "--soup", f"--run={folder / 'tuned'}")  # fmt: skip
     summary = json.loads((folder / "tuned" / "scores.json").read_text())
     assert summary["seeds"] == 2 and summary["scores"]["accuracy"]["mean"] > 0.6
-    assert "(2 seeds)" in done.stdout and (folder / "tuned" / "seed-2" / "report.md").exists()
+    assert "(2 seeds); soup " in done.stdout and (folder / "tuned" / "seed-2" / "report.md").exists()
+    soup, *runs = [load_text_model(folder / "tuned" / name)[0] for name in ("soup", "seed-1", "seed-2")]
+    for mean, *weights in zip(*(model.get_weights() for model in (soup, *runs))):
+        numpy.testing.assert_allclose(mean, sum(weights) / 2, atol=1e-6)
+    assert not numpy.array_equal(*(model.head.outer.kernel for model in runs))
+    mixed = json.loads((folder / "tuned" / "soup" / "scores.json").read_text())
+    assert mixed == summary["soup"] and mixed["accuracy"] > 0.6 and mixed["steps"] == 2 * summary["scores"]["steps"]["mean"]
+    assert "seeds 1,2" in (folder / "tuned" / "soup" / "model_card.md").read_text()
 
 
 QUESTIONS = [
@@ -183,6 +192,7 @@ def test_other_data_in_the_same_folder_is_refused(folder, whole):
     (["--pretrained=/", "--d_model=64"], "the flags of model and tokenizer belong to --pretrained=none. Received: --"),
     (["--seeds=1,x"], "seeds must be whole numbers. Received: 1,x"),
     (["--seeds=1,1"], "seeds must differ"),
+    (["--seeds=1,2", "--soup"], "a soup is of several seeds of one pretrained model"),
     (["--label_smoothing=0.1", "--task=multilabel"], "label_smoothing needs task='classification'"),
     (["--encoder_dropout=0.2"], "encoder_dropout is of a pretrained encoder"),
     (["--text_column=9"], "a row must have"),

@@ -239,6 +239,7 @@ def test_seeds():
     summary = seeds_summary([{"accuracy": 0.908, "kind": "x"}, {"accuracy": 0.912, "f1": 1.0}, {"accuracy": 0.916}])
     assert summary == {"seeds": 3, "scores": {"accuracy": {"mean": pytest.approx(0.912), "std": pytest.approx(0.004)}}}
     assert seeds_text(summary) == "accuracy 0.912 ± 0.004 (3 seeds)"
+    assert seeds_text(summary | {"soup": {"accuracy": 0.92, "f1": 1.0}}) == "accuracy 0.912 ± 0.004 (3 seeds); soup 0.920"
     assert seeds_text(seeds_summary([{"f1": 88.5, "steps": 3}])) == "f1 88.500 (1 seed)\nsteps 3.000 (1 seed)"
     with pytest.raises(ValueError, match="at least one run"):
         seeds_summary([])

@@ -315,6 +315,7 @@ class FinetuningConfig(LearningConfig):
     """How a pretrained model is fine-tuned: counted in epochs and in texts."""
 
     epochs: int = option(3, "how often every training text is seen", minimum=1)
+    initial_seed: int = option(-1, "of the weights that are new, such as a head's; -1: --seed", minimum=-1, maximum=2**32 - 1)
     batch_size: int = option(32, "texts in a batch; for text2text on average, since a row holds several pairs", minimum=1)
     eval_decode: int = option(200, "validation texts that text2text writes at each validation, greedily; 0: none", minimum=0)
     warmup_share: float = option(0.1, "of the updates, until the learning rate's peak", minimum=0.0, maximum=1.0)

@@ -146,6 +146,24 @@ class FineTunable:
         return {}
 
 
+def soup(members, validation, config):
+    """The mean of the weights of models that learnt one task from one start, each in another order: a "uniform soup" (Wortsman et
+    al. 2022, section 2), as quick as one of them and often better than the best.
+
+    Args:
+        members: FineTunables; the first of them is given the mean. validation: examples. config: the FinetuningConfig of one.
+
+    Returns:
+        The first of the members, and its scores on the validation examples.
+    """
+    first = members[0]
+    total = first.model.get_weights()
+    for member in members[1:]:
+        total = [sum_ + array for sum_, array in zip(total, member.model.get_weights())]
+    first.model.set_weights([sum_ / len(members) for sum_ in total])
+    return first, first._validation(first.model, validation, config)()[0]
+
+
 def are_several(inputs):
     """Whether a pipeline was called with several inputs: anything but a text or a dict that one can go through."""
     return hasattr(inputs, "__iter__") and not isinstance(inputs, (str, dict))
@@ -171,7 +189,7 @@ def _prepare(config):
     if warning := precision_warning(config.precision):
         print(f"warning: {warning}", file=sys.stderr, flush=True)
     set_precision(config.precision)
-    keras.utils.set_random_seed(config.seed)
+    keras.utils.set_random_seed(config.seed if config.initial_seed < 0 else config.initial_seed)
     return make_strategy(config.distribution, config.model_devices)
 
 

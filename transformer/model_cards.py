@@ -57,14 +57,17 @@ def finetuning_card(name, config, data, report, tables, scores):
         "head": "the task's head alone",
         "lora": f"low-rank changes of {targets}, rank {task['lora_rank']}, alpha {task['lora_alpha']:g}{head}",
     }[task["tuning"]]
+    seeds, flags = f"seed {learning['seed']}", "flags.cfg"
+    if soup := ",".join(map(str, config.get("soup", ()))):
+        seeds, flags = f"mean weights of seeds {soup}", f"../seed-{config['soup'][0]}/flags.cfg --seeds={soup} --soup"
     facts = {
         "Pretrained model": pretrained or "none",
         "Data": f"{_origin(config['labelleddata'], 'train_files', 'tfds')}; examples: {counts}",
         "Task": task["task"] + (f"; labels: {named}" if labels else ""),
         "Tuning": f"{tuning}; {scores['parameters']:,} parameters in all",
         "Training": f"{_updates(scores)}, learning rate {learning['learning_rate']:g}, batches of {learning['batch_size']}, "
-        f"seed {learning['seed']}",
-        "Replay": "`python finetune.py --flagfile=flags.cfg --run=NEW_FOLDER`",
+        f"{seeds}",
+        "Replay": f"`python finetune.py --flagfile={flags} --run=NEW_FOLDER`",
     }
     baselines = [f"Baseline: {what} {report['scores'][key]:.3f}." for key, what in BASELINES.items() if key in report["scores"]]
     found = "\n\n".join([*baselines, tables, "Mistakes and pictures: report.md."])

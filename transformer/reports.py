@@ -238,10 +238,11 @@ def seeds_summary(runs):
 
 
 def seeds_text(summary):
-    """A `seeds_summary` as lines: "accuracy 0.912 ± 0.004 (3 seeds)"."""
-    count = f"({summary['seeds']} seed{'s' if summary['seeds'] > 1 else ''})"
+    """A `seeds_summary` as lines: "accuracy 0.912 ± 0.004 (3 seeds)"; with the scores of their "soup", these too."""
+    soup, count = summary.get("soup", {}), f"({summary['seeds']} seed{'s' if summary['seeds'] > 1 else ''})"
     return "\n".join(
         f"{name} {_number(score['mean'])}{'' if score['std'] is None else ' ± ' + _number(score['std'])} {count}"
+        + (f"; soup {_number(soup[name])}" if name in soup else "")
         for name, score in summary["scores"].items()
     )
 
