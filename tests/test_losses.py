@@ -6,8 +6,9 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
+from scipy.special import expit, rel_entr
 
-from transformer.losses import correct_tokens, cross_entropy, output_cross_entropy
+from transformer.losses import binary_divergence, correct_tokens, cross_entropy, divergence, output_cross_entropy
 
 # Probabilities of three tokens at two positions, and one position of padding.
 LOGITS = np.log(np.array([[[0.5, 0.25, 0.25], [0.1, 0.1, 0.8], [0.2, 0.2, 0.6]]], "float32"))
@@ -77,6 +78,37 @@ def test_the_loss_with_its_own_gradient_equals_the_plain_one(label_smoothing, ma
     for ours, double, theirs in zip(own, twice, plain):
         np.testing.assert_allclose(ours, theirs, atol=1e-5)
         np.testing.assert_allclose(double, theirs * 2.0 / 0.7, atol=3e-5)
+
+
+@pytest.mark.parametrize("max_logits", [10**6, 40])
+def test_the_loss_of_two_passes_with_its_own_gradient_equals_the_plain_one(max_logits):
+    generator = np.random.default_rng(0)
+    hidden, table = (ops.convert_to_tensor(generator.normal(size=shape), "float32") for shape in ((6, 5, 8), (10, 8)))
+    targets = generator.integers(0, 10, (3, 5))
+    targets[0, :2] = 0
+
+    def plain(hidden, table):
+        first, second = ops.split(ops.matmul(hidden, ops.transpose(table)), 2)
+        p, q = ops.log_softmax(first), ops.log_softmax(second)
+        apart = ops.sum(ops.exp(p) * (p - q) + ops.exp(q) * (q - p), axis=-1) / 2.0
+        nll = sum(cross_entropy(targets, logits, 0.1)[0] for logits in (first, second))
+        return 0.7 * (nll + 5.0 * ops.sum(apart * ops.cast(targets != 0, "float32"))) / 2.0
+
+    def own(hidden, table):
+        return output_cross_entropy(targets, hidden, table, 0.1, weight=0.7, rdrop_alpha=5.0, max_logits=max_logits)
+
+    for ours, theirs in zip(gradients(own, hidden, table), gradients(plain, hidden, table)):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-4)
+
+
+def test_divergences_are_the_mean_of_both_kullback_leibler_divergences():
+    first, second = np.array([[0.3, -1.2, 2.0]]), np.array([[1.0, 0.1, -0.4]])
+    p, q = (np.exp(x) / np.exp(x).sum() for x in (first, second))
+    by_hand = (rel_entr(p, q).sum() + rel_entr(q, p).sum()) / 2
+    assert float(divergence(first, second)[0]) == pytest.approx(by_hand, rel=1e-5)
+    p, q = expit(first), expit(second)
+    by_hand = sum(rel_entr(a, b) + rel_entr(b, a) for a, b in ((p, q), (1 - p, 1 - q))).mean() / 2
+    assert float(binary_divergence(first, second)[0]) == pytest.approx(by_hand, rel=1e-5)
 
 
 def test_a_token_that_is_all_but_impossible_has_a_finite_loss_and_its_true_gradient():

@@ -197,6 +197,8 @@ class LearningConfig:
     weight_decay: float = option(0.0, "decoupled, with --optimizer=adamw", minimum=0.0)
     clip_norm: float = option(0.0, "largest global norm of the gradient; 0: no limit", minimum=0.0)
     label_smoothing: float = option(0.1, "probability mass spread over the vocabulary", minimum=0.0, maximum=0.99)
+    rdrop_alpha: float = option(0.0, "two passes with other dropout, and so much weight on the divergence between what they predict "
+                                     "(R-Drop, Liang et al. 2021); 0: one pass", minimum=0.0)
     log_every: int = option(50, "steps between lines of the log", minimum=1)
     eval_every: int = option(1000, "steps between validations", minimum=1)
     checkpoint_every: int = option(1000, "steps between checkpoints", minimum=1)

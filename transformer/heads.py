@@ -2,8 +2,9 @@
 
 A head is called as head(hidden, real, training=...), hidden (B, S, D), real bool (B, S), True where there is a token, and
 returns float32 outputs. `loss(targets, outputs)` gives the summed loss and what it is summed over; `count(targets)` the latter
-alone. Targets are arrays of rank 2, a row an example; a row that fills a batch up holds -1 or NaN. Where `num_texts` is 2, the
-rows 2 i and 2 i + 1 of `hidden` are the two texts of example i, each read alone.
+alone; `divergence(first, second)` (B,) how far apart two passes' outputs are, for R-Drop (Liang et al. 2021). Targets are arrays
+of rank 2, a row an example; a row that fills a batch up holds -1 or NaN. Where `num_texts` is 2, the rows 2 i and 2 i + 1 of
+`hidden` are the two texts of example i, each read alone.
 
 Shapes: B batch, S length, D width of the encoder, C classes.
 """
@@ -12,7 +13,7 @@ import keras
 from keras import ops
 
 from transformer.dropout import Dropout
-from transformer.losses import binary_cross_entropy, label_cross_entropy, squared_error
+from transformer.losses import binary_cross_entropy, binary_divergence, divergence, label_cross_entropy, squared_error
 
 POOLINGS = ("mean", "first", "max")
 
@@ -85,6 +86,9 @@ class ClassificationHead(PooledHead):
         weights = ops.convert_to_tensor(self.class_weights, "float32") if self.class_weights else None
         return label_cross_entropy(targets[:, 0], outputs, weights, self.label_smoothing)
 
+    def divergence(self, first, second):
+        return binary_divergence(first, second) if self.multilabel else divergence(first, second)
+
     def predictions(self, outputs):
         """Probabilities float32 (B, C)."""
         return ops.sigmoid(outputs) if self.multilabel else ops.softmax(outputs)
@@ -114,6 +118,10 @@ class RegressionHead(PooledHead):
 
     def loss(self, targets, outputs):
         return squared_error(targets[:, 0], outputs[:, 0])
+
+    def divergence(self, first, second):
+        """The squared difference, as the paper has it for regressions."""
+        return ops.square(first - second)[:, 0]
 
     def predictions(self, outputs):
         """float32 (B,)"""
@@ -170,6 +178,9 @@ class SpanHead(keras.layers.Layer):
 
     def count(self, targets):
         return ops.sum(ops.cast(targets[:, 0] >= 0, "float32"))
+
+    def divergence(self, first, second):
+        return ops.mean(divergence(ops.swapaxes(first, 1, 2), ops.swapaxes(second, 1, 2)), axis=-1)
 
     def predictions(self, outputs):
         """Log-probabilities of starts and ends, float32 (B, S, 2)."""

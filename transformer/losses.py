@@ -32,7 +32,9 @@ def cross_entropy(targets, logits, label_smoothing=0.0, pad_id=0):
     return ops.sum(losses * real), ops.sum(real)
 
 
-def output_cross_entropy(targets, hidden, table, label_smoothing=0.0, pad_id=0, weight=1.0, max_logits=MAX_LOGITS):
+def output_cross_entropy(
+    targets, hidden, table, label_smoothing=0.0, pad_id=0, weight=1.0, rdrop_alpha=0.0, max_logits=MAX_LOGITS
+):
     """weight * `cross_entropy(targets, hidden @ table^T)`, without ever holding all logits, and fast to differentiate.
 
     The gradient is written out, softmax minus smoothed target (Szegedy et al. 2016, section 7), and computed beside the
@@ -40,14 +42,16 @@ def output_cross_entropy(targets, hidden, table, label_smoothing=0.0, pad_id=0, 
 
     Args:
         targets: int (B, T). hidden: (B, T, D), in the compute dtype. table: float32 (V, D). label_smoothing: e in [0, 1).
+        rdrop_alpha: above 0 the loss of R-Drop (Liang et al. 2021, section 2.1, halved): hidden is (2 B, T, D), of two passes whose
+            dropout differs; the mean of their losses, and rdrop_alpha / 2 times the `divergence` between their distributions.
         weight: scalar; the gradient is multiplied by it before it is rounded to the dtype of `hidden`.
         max_logits: most logits at a time.
 
     Returns:
         float32 scalar. A token less likely than e^-80 counts as 80 nats; its gradient is exact.
     """
-    rows, (vocab_size, width) = math.prod(targets.shape), table.shape
-    parts = max(math.ceil(rows * vocab_size / max_logits), 1)  # a replica may have no row
+    rows, (vocab_size, width), passes = math.prod(targets.shape), table.shape, 2 if rdrop_alpha else 1
+    parts = max(math.ceil(passes * rows * vocab_size / max_logits), 1)  # a replica may have no row
     part = math.ceil(rows / parts)
     padding = part * parts - rows
     ids = ops.pad(ops.reshape(ops.cast(targets, "int32"), (rows,)), ((0, padding),), constant_values=pad_id)
@@ -58,17 +62,19 @@ def output_cross_entropy(targets, hidden, table, label_smoothing=0.0, pad_id=0, 
 
         def body(number, loss, states, gradient):
             own_ids = ops.slice(ids, (number * part,), (part,))
-            own = ops.slice(states, (number * part, 0), (part, width))
-            own_loss, change = _loss_and_change(own_ids, ops.matmul(own, ops.transpose(matrix)), label_smoothing, pad_id, weight)
+            own = ops.reshape(ops.slice(states, (0, number * part, 0), (passes, part, width)), (passes * part, width))
+            logits = ops.matmul(own, ops.transpose(matrix))
+            own_loss, change = _loss_and_change(ops.tile(own_ids, [passes]), logits, label_smoothing, pad_id, weight, rdrop_alpha)
             # A part's states make room for their gradient: the next part is read from the result, so it waits for it.
-            states = ops.slice_update(states, (number * part, 0), ops.matmul(change, matrix))
+            own_change = ops.reshape(ops.matmul(change, matrix), (passes, part, width))
+            states = ops.slice_update(states, (0, number * part, 0), own_change)
             own_gradient = ops.cast(ops.matmul(ops.transpose(change), own), table.dtype)
             return number + 1, loss + own_loss, states, gradient + own_gradient
 
-        states = ops.pad(ops.reshape(hidden, (rows, width)), ((0, padding), (0, 0)))
+        states = ops.pad(ops.reshape(hidden, (passes, rows, width)), ((0, 0), (0, padding), (0, 0)))
         start = (ops.convert_to_tensor(0, "int32"), ops.zeros(()), states, ops.zeros(table.shape, table.dtype))
         _, loss, states, gradient = body(*start) if parts == 1 else ops.while_loop(lambda n, *_: n < parts, body, start)
-        hidden_gradient = ops.reshape(states[:rows], hidden.shape)
+        hidden_gradient = ops.reshape(states[:, :rows], hidden.shape)
 
         def backward(upstream):
             return hidden_gradient * ops.cast(upstream, hidden.dtype), gradient * ops.cast(upstream, table.dtype)
@@ -78,21 +84,36 @@ def output_cross_entropy(targets, hidden, table, label_smoothing=0.0, pad_id=0, 
     return loss_of(hidden, table)
 
 
-def _loss_and_change(ids, logits, label_smoothing, pad_id, weight):
-    """weight * loss of ids (n,) by logits (n, V), and its gradient by the logits, in their dtype."""
+def _loss_and_change(ids, logits, label_smoothing, pad_id, weight, rdrop_alpha):
+    """weight * loss of ids (n,) by logits (n, V), and its gradient by the logits, in their dtype. With `rdrop_alpha` the second
+    half of the rows is the second pass."""
     dtype, vocab_size = logits.dtype, logits.shape[1]
+    weight = weight / 2.0 if rdrop_alpha else weight
     logits, weights = ops.cast(logits, "float32"), ops.cast(ops.not_equal(ids, pad_id), "float32") * weight
     probabilities, place = ops.softmax(logits), ops.stack([ops.arange(ops.shape(ids)[0]), ids], axis=1)
     chosen, chance = (_at(values, ids) for values in (logits, probabilities))
     losses = -ops.log(ops.maximum(chance, 1e-35)) + label_smoothing * (chosen - ops.mean(logits, axis=-1))
     change = probabilities - label_smoothing / vocab_size
     change = ops.scatter_update(change, place, chance - label_smoothing / vocab_size - (1.0 - label_smoothing))
+    if rdrop_alpha:  # both rows of a pair are given the half of their divergence
+        (first, second), (p, q) = ops.split(logits, 2), ops.split(probabilities, 2)
+        gap, ratio = p - q, first - second
+        losses = losses + rdrop_alpha / 4.0 * ops.tile(ops.sum(gap * ratio, axis=-1), [2])
+        by_first = gap + p * (ratio - ops.sum(p * ratio, axis=-1, keepdims=True))
+        by_second = -gap - q * (ratio - ops.sum(q * ratio, axis=-1, keepdims=True))
+        change = change + rdrop_alpha / 2.0 * ops.concatenate([by_first, by_second])
     return ops.sum(losses * weights), ops.cast(change * weights[:, None], dtype)
 
 
 def _at(values, ids):
     """values (n, V), ids (n,) -> (n,)"""
     return ops.take_along_axis(values, ids[:, None], axis=1)[:, 0]
+
+
+def divergence(first, second):
+    """The mean of the two Kullback-Leibler divergences between softmax(first) and softmax(second), (..., V) -> (...), in nats."""
+    # The difference of the logits is that of the log-probabilities and a constant, whose weights p - q add up to 0.
+    return 0.5 * ops.sum((ops.softmax(first) - ops.softmax(second)) * (first - second), axis=-1)
 
 
 def correct_tokens(targets, logits, pad_id=0):
@@ -117,6 +138,11 @@ def label_cross_entropy(labels, logits, class_weights=None, label_smoothing=0.0)
     losses = ops.logsumexp(logits, axis=-1) - (1.0 - label_smoothing) * _at(logits, known)
     losses = losses - label_smoothing * ops.mean(logits, axis=-1)
     return ops.sum(losses * weights), ops.sum(weights)
+
+
+def binary_divergence(first, second):
+    """`divergence` of C yes-or-no distributions whose logits these are, (B, C) -> (B,), the mean over C."""
+    return 0.5 * ops.mean((ops.sigmoid(first) - ops.sigmoid(second)) * (first - second), axis=-1)
 
 
 def binary_cross_entropy(labels, logits):

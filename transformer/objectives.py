@@ -17,7 +17,7 @@ class TokenObjective:
     """
 
     def __init__(self, model, config):
-        self.pad_id, self.label_smoothing = model.config.pad_id, config.label_smoothing
+        self.pad_id, self.label_smoothing, self.rdrop_alpha = model.config.pad_id, config.label_smoothing, config.rdrop_alpha
 
     def count(self, targets):
         """How many tokens of targets (B, T) are no padding."""
@@ -28,19 +28,20 @@ class TokenObjective:
 
     def loss(self, model, inputs, targets, weight):
         """weight * the sum over the tokens, in nats."""
-        hidden, table = model.hidden_states(inputs, training=True), ops.cast(model.output_table, "float32")
-        return output_cross_entropy(targets, hidden, table, self.label_smoothing, self.pad_id, weight)
+        hidden = model.hidden_states(_doubled(inputs) if self.rdrop_alpha else inputs, training=True)
+        table = ops.cast(model.output_table, "float32")
+        return output_cross_entropy(targets, hidden, table, self.label_smoothing, self.pad_id, weight, self.rdrop_alpha)
 
 
 class HeadObjective:
     """The loss of a TextModel's head, over the examples.
 
     Args:
-        model: a TextModel. config: ignored; a LearningConfig, as for TokenObjective.
+        model: a TextModel. config: a LearningConfig.
     """
 
     def __init__(self, model, config):
-        self.head, self.pad_id = model.head, model.encoder.pad_id
+        self.head, self.pad_id, self.rdrop_alpha = model.head, model.encoder.pad_id, config.rdrop_alpha
 
     def count(self, targets):
         """How many examples there are, or the sum of their weights."""
@@ -51,4 +52,15 @@ class HeadObjective:
 
     def loss(self, model, inputs, targets, weight):
         """weight * the sum over the examples."""
-        return weight * self.head.loss(targets, model(inputs, training=True))[0]
+        if not self.rdrop_alpha:
+            return weight * self.head.loss(targets, model(inputs, training=True))[0]
+        outputs = model(_doubled(inputs), training=True)
+        loss = self.head.loss(ops.concatenate([targets, targets]), outputs)[0]
+        real = ops.cast(ops.any(ops.not_equal(inputs[0], self.pad_id), axis=1), "float32")
+        apart = ops.sum(self.head.divergence(*ops.split(outputs, 2)) * real)
+        return weight * (loss + self.rdrop_alpha * apart) / 2.0
+
+
+def _doubled(inputs):
+    """A batch twice, for R-Drop's two passes: dropout differs from row to row."""
+    return tuple(ops.concatenate([x, x]) for x in inputs)
