@@ -15,9 +15,12 @@ class BenchmarkConfig:
     rounds: int = option(10, "interleaved rounds", minimum=1)
     run: str = option("", "finished run to decode with")
     source: str = option("", "file of source texts for decode, one a line")
-    data_dir: str = option("", "folder of multi30k's files, for data and learn")
+    data_dir: str = option("", "folder of multi30k's files for data and learn, of the recipe's for scores")
+    recipe: str = option("", "of scores: NAME of configs/NAME.cfg")
+    pretrained: str = option("", "of scores, for recipes of finetune.py: as there")
+    precision: str = option("float32", "of scores", choices=("float32", "bfloat16", "float16"))
     steps: int = option(1000, "updates of each training of learn", minimum=1)
-    seeds: int = option(3, "of learn", minimum=1)
+    seeds: int = option(3, "of learn and scores", minimum=1)
     json: str = option("", "file for the result, beside the table on stdout")
 
     def __post_init__(self):

@@ -2,6 +2,8 @@
 
 import importlib
 import json
+import pathlib
+import shutil
 import subprocess
 import sys
 import types
@@ -10,7 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from benchmarks import __main__, data, decode, faults, gpu, memory, report, rounds, scaling, train, work
+from benchmarks import __main__, data, decode, faults, gpu, memory, report, rounds, scaling, scores, train, work
 from benchmarks.config import BenchmarkConfig
 from transformer.config import ConfigError, ModelConfig
 from transformer.model import Transformer
@@ -189,3 +191,37 @@ def test_scaling_is_reckoned_within_a_round(monkeypatch):
     monkeypatch.setattr(scaling.os, "sched_getaffinity", lambda _: {0})
     with pytest.raises(ConfigError, match="two cores"):
         scaling.run(BenchmarkConfig())
+
+
+def test_a_recipe_run_again_is_compared_with_what_is_committed(monkeypatch, tmp_path):
+    found = {1: 40.0, 2: 41.0, 3: 42.0}
+
+    def train(command):
+        seed, run = (next(part.partition("=")[2] for part in command if part.startswith(f"--{name}=")) for name in ("seed", "run"))
+        assert command[0] == "train.py" and "--data_dir=here" in command and "--precision=bfloat16" in command
+        pathlib.Path(run).mkdir(parents=True)
+        facts = dict.fromkeys(scores.FACTS, 1.0)
+        (pathlib.Path(run) / "scores.json").write_text(json.dumps({"bleu": found[int(seed)], "ter": 5.0, **facts}))
+
+    for name, value in (("_train", train), ("_draw", lambda *_: None), ("KEPT", tmp_path)):
+        monkeypatch.setattr(scores, name, value)
+    monkeypatch.chdir(tmp_path)
+    config = BenchmarkConfig(recipe="multi30k_en_de", data_dir="here", precision="bfloat16")
+    (row,) = scores.run(config)
+    assert (row["mean"], row["deviation"], row["as_committed"]) == (41.0, 1.0, "none is") and row["minutes"] == 1.0
+    shutil.move(tmp_path / "runs/scores/multi30k_en_de/scores.json", tmp_path / "multi30k_en_de.json")
+    shutil.rmtree(tmp_path / "runs")
+    found |= {1: 44.0, 2: 45.0, 3: 46.0}
+    (row,) = scores.run(config)
+    # Student's t for two degrees of freedom is 4.303.
+    assert row["tolerance"] == pytest.approx(4.303 * (2 / 3) ** 0.5, abs=0.001) and row["as_committed"] == "NO"
+    assert scores.compared({"mean": 44.4, "std": None}, 1, {"mean": 41.0, "std": 1.0}, 3)["as_committed"] == "yes"
+    assert scores.compared({"mean": 44.4, "std": None}, 1, {"mean": 44.4, "std": None}, 1)["as_committed"] == "one seed cannot tell"
+    assert "| multi30k_en_de, bfloat16 | 3 | bleu 41.00 ± 1.00 | 0.00 M | 1 | 1 | 1 | 1.0 GiB |" in scores.results_table()
+
+
+def test_a_recipe_that_is_not_there_or_fails_is_named(capfd):
+    assert __main__.command_line(["benchmarks", "scores", "--recipe=multi30k"]) == 2
+    assert "--recipe must be one of aeslc, babi" in capfd.readouterr().err
+    assert __main__.command_line(["benchmarks", "scores", "--recipe=multi30k_en_de", "--data_dir=nowhere"]) == 2
+    assert "a recipe must run to its end. Received: exit code 2 of train.py --flagfile=" in capfd.readouterr().err
