@@ -93,7 +93,7 @@ def test_a_guide_shows_the_same_in_two_languages():
 
 
 def test_the_commands_of_the_guide_name_flags_that_exist_and_runs_that_were_made():
-    assert len(guide("finetuning.md")) == 9
+    assert len(guide("finetuning.md")) == 10
     assert [command for command in guide("finetuning.md") if not command[-1].startswith("--seeds")] == guide("finetuning_zh.md")
     made = {}
     for command in guide("finetuning.md"):
