@@ -13,7 +13,7 @@ from data.prepare import cache_key, encode_pairs, make_tokenizers, prepare, weig
 from transformer.config import ConfigError, TokenizerConfig
 from transformer.copying import SYMBOLS
 from transformer.generation import Generator, reading_of
-from transformer.tokenizer import CharacterTokenizer, train_tokenizer
+from transformer.tokenizer import ByteTokenizer, CharacterTokenizer, save_tokenizers, train_tokenizer
 
 DATA = DataConfig(corpus="reverse", corpus_size=60)
 CHARACTERS = TokenizerConfig(tokenizer="character")
@@ -227,3 +227,7 @@ def test_drawn_pieces_are_other_pieces_of_the_same_texts(tmp_path):
     assert more[:count] == ids and ids != more[count : 2 * count] != more[2 * count :]
     assert drawn.splits["test"].target_ids.tolist() == plain.splits["test"].target_ids.tolist()
     assert prepared("again", 3)[0].fingerprint == drawn.fingerprint != plain.fingerprint
+    save_tokenizers(tmp_path / "bytes", ByteTokenizer(), ByteTokenizer())
+    given = TokenizerConfig(source_tokenizer=str(tmp_path / "bytes"), subword_samples=2)
+    with pytest.raises(ConfigError, match="subword_samples needs a SentencePiece tokenizer. Received: one of bytes"):
+        prepare(DataConfig(corpus="phrasebook_en_de", corpus_size=60), given, tmp_path / "given")

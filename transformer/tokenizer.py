@@ -32,6 +32,13 @@ class Tokenizer:
             ids = ids[: ids.index(self.eos_id)]
         return [number for number in ids if number not in (self.pad_id, self.bos_id)]
 
+    def sample(self, texts, seed):
+        """Refused: a text has one way to be split."""
+        raise ConfigError(
+            f"subword_samples needs a SentencePiece tokenizer. Received: one of {self.kind}s, which has one way to split a text. "
+            "Use --subword_samples=1."
+        )
+
 
 class SentencePieceTokenizer(Tokenizer):
     """A SentencePiece model.
