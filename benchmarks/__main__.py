@@ -11,6 +11,7 @@
     order      in which order 1, 2 and 4 devices see the examples
     faults     trainings killed --rounds times, stopped, their files damaged, their disk full: what is lost (nothing)
     scores     runs --recipe with --seeds in runs/scores and compares with the committed figures (docs/results.md)
+    marian     Hugging Face's Marian, from nothing on what --run learnt from: its scores beside the run's
     gpu        tokens a second and utilisation of an accelerator
 
 Peers are installed by `pip install '.[peers]'`, here or where --peers_python points. Contestants take turns for --rounds
@@ -25,7 +26,7 @@ from benchmarks.config import BenchmarkConfig
 from transformer.checkpoints import write_text
 from transformer.flags import main, run_command
 
-COMMANDS = ("train", "decode", "memory", "data", "learn", "startup", "checkpoint", "scaling", "order", "faults", "scores", "gpu")
+COMMANDS = ("train", "decode", "memory", "data", "learn", "startup", "checkpoint", "scaling", "order", "faults", "scores", "marian", "gpu")
 HIDDEN = {"seconds_low", "seconds_high", "startup_seconds", "losses", "version"}
 
 

@@ -220,8 +220,38 @@ def test_a_recipe_run_again_is_compared_with_what_is_committed(monkeypatch, tmp_
     assert "| multi30k_en_de, bfloat16 | 3 | bleu 41.00 ± 1.00 | 0.00 M | 1 | 1 | 1 | 1.0 GiB |" in scores.results_table()
 
 
-def test_a_recipe_that_is_not_there_or_fails_is_named(capfd):
+def test_a_recipe_that_is_not_there_or_fails_is_named(capfd, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
     assert __main__.command_line(["benchmarks", "scores", "--recipe=multi30k"]) == 2
     assert "--recipe must be one of aeslc, babi" in capfd.readouterr().err
     assert __main__.command_line(["benchmarks", "scores", "--recipe=multi30k_en_de", "--data_dir=nowhere"]) == 2
     assert "a recipe must run to its end. Received: exit code 2 of train.py --flagfile=" in capfd.readouterr().err
+
+
+def test_marian_learns_in_its_own_batches_and_goes_on_where_it_stopped(tmp_path):
+    learn_marian = pytest.importorskip("benchmarks.workers.learn_marian")
+    generator = np.random.default_rng(1)
+    offsets = np.concatenate([[0], np.cumsum(generator.integers(2, 9, 30))])
+    ids = generator.integers(4, 20, offsets[-1])
+    ids[offsets[1:] - 1] = learn_marian.EOS
+    lengths = np.diff(offsets)[:, None].repeat(2, axis=1)
+    batches = learn_marian.epoch_batches(lengths, 4, 1)
+    assert sorted(np.concatenate(batches)) == [*range(30)] and max(map(len, batches)) <= 2.5 * min(map(len, batches))
+    data = {f"{side}_{part}": array for side in ("source", "target", "test") for part, array in (("ids", ids), ("offsets", offsets))}
+    data["learning_rates"] = np.full(12, 3e-3)
+    task = dict(
+        vocab_size=20, d_model=16, num_heads=2, num_layers=1, ffn_dim=32, dropout=0.1, attention_dropout=0.0, activation_dropout=0.0,
+        activation="relu", steps=12, steps_per_epoch=4, seed=1, betas=[0.9, 0.98], epsilon=1e-9, clip_norm=1.0, label_smoothing=0.1,
+        precision="float32", checkpoint_every=3, average=2, beam_size=2, length_penalty=1.0,
+    )  # fmt: skip
+    weights = []
+    for name, parts in (("whole", [12]), ("parts", [6, 12])):
+        (tmp_path / name).mkdir()
+        for steps in parts:
+            learn_marian.torch.manual_seed(1)
+            model = learn_marian.make_model(task)
+            learn_marian.train(model.train(), task | {"steps": steps}, data, tmp_path / name)
+        weights.append(model.model.shared.weight.detach().numpy())
+    np.testing.assert_allclose(*weights, atol=1e-6)
+    outputs = learn_marian.translate(model.eval(), task, data)
+    assert len(outputs) == 30 and all(0 <= token < 20 for row in outputs for token in row)

@@ -1,0 +1,83 @@
+"""What Hugging Face's Marian learns from what a run of train.py learnt from: the same token ids, sizes, number of updates, learning
+rates, label smoothing and average, from nothing on PyTorch; its own batches, of pairs of like length.
+
+What Marian has no switch for, it does not have: its norms are behind the blocks, and there is no R-Drop.
+"""
+
+import dataclasses
+import json
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+
+from benchmarks.rounds import ROOT
+from data.batches import Plan
+from data.config import DataConfig
+from data.prepare import prepare
+from transformer.checkpoints import read_config, write_json
+from transformer.config import ConfigError, TokenizerConfig, TrainingConfig
+
+KEPT = ("d_model", "num_heads", "num_layers", "dropout", "attention_dropout", "activation_dropout", "activation", "vocab_size")
+
+
+def run(config):
+    """Rows of the run and of Marian: {"name", "parameters", "updates", "minutes", and the scores of the test set}. Marian's files
+    are in RUN/marian, where the same command continues.
+
+    Args:
+        config: BenchmarkConfig: run, peers_python.
+    """
+    from transformer.flags import import_keras
+
+    import_keras()
+    from transformer.tasks import find_task
+
+    folder = pathlib.Path(config.run)
+    saved = read_config(folder)
+    data, tokenizer = (_made(kind, saved[name]) for kind, name in ((DataConfig, "data"), (TokenizerConfig, "tokenizer")))
+    prepared = prepare(data, tokenizer, folder.parent / ".prepared")
+    if prepared.source_tokenizer is not prepared.target_tokenizer:
+        raise ConfigError(f"Marian is raced with one vocabulary for both sides. Received: {folder}, with two. Use another --run.")
+    place = folder / "marian"
+    place.mkdir(exist_ok=True)
+    _write_task(place, saved, prepared)
+    command = [config.peers_python or sys.executable, "-m", "benchmarks.workers.learn_marian", str(place.absolute())]
+    if code := subprocess.run(command, cwd=ROOT).returncode:
+        raise ConfigError(f"the peer must run to its end. Received: exit code {code}. Read what it said; pip install '.[peers]'.")
+    peer = json.loads((place / "outputs.json").read_text(encoding="utf-8"))
+    pairs, task = prepared.splits["test"].pairs(), find_task(data.task)
+    scores = task.scores(pairs, prepared.target_tokenizer.decode(peer["outputs"]), data.target_language, confidence=True)
+    write_json(place / "scores.json", scores | {name: value for name, value in peer.items() if name != "outputs"})
+    ours = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
+    took = {"parameters": peer["parameters"], "steps": saved["training"]["train_steps"], "minutes": peer["seconds"] / 60}
+    names = [name for name in ("bleu", "bleu_interval", "chrf", "exact_match") if name in scores]
+    facts = ("parameters", "steps", "minutes", *names)
+    return [{"name": name, **{key: row[key] for key in facts}} for name, row in (("ours", ours), ("marian", scores | took))]
+
+
+def _made(kind, values):
+    names = {field.name for field in dataclasses.fields(kind)}
+    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items() if name in names})
+
+
+def _write_task(place, saved, prepared):
+    from transformer.optimization import WarmupSchedule
+
+    model, training, decoding = saved["model"], _made(TrainingConfig, saved["training"]), saved["decoding"]
+    train, test = prepared.splits["train"], prepared.splits["test"]
+    plan = Plan(train, training.max_tokens, training.seed, training.accumulate_steps)
+    schedule = WarmupSchedule(
+        training.learning_rate, training.schedule, training.warmup_steps, training.train_steps, model["d_model"]
+    )
+    arrays = {f"{side}_{part}": np.asarray(getattr(train, f"{side}_{part}")) for side in ("source", "target") for part in ("ids", "offsets")}
+    arrays |= {"test_ids": np.asarray(test.source_ids), "test_offsets": np.asarray(test.source_offsets)}
+    np.savez(place / "data.npz", learning_rates=np.array([schedule(step) for step in range(training.train_steps)]), **arrays)
+    write_json(place / "task.json", {
+        **{name: model[name] for name in KEPT}, "ffn_dim": model["ffn_dim"] or 4 * model["d_model"],
+        "steps": training.train_steps, "steps_per_epoch": plan.steps_per_epoch, "seed": training.seed,
+        "betas": [training.adam_beta_1, training.adam_beta_2], "epsilon": training.adam_epsilon, "clip_norm": training.clip_norm,
+        "label_smoothing": training.label_smoothing, "precision": training.precision, "checkpoint_every": training.checkpoint_every,
+        "average": training.average_checkpoints, "beam_size": decoding["beam_size"], "length_penalty": decoding["length_penalty"],
+    })  # fmt: skip

@@ -1,0 +1,151 @@
+"""Trains Hugging Face's Marian from nothing on token ids, and writes translations: benchmarks/marian.py says on what.
+
+    python -m benchmarks.workers.learn_marian FOLDER      # with task.json and data.npz; leaves outputs.json
+
+Every `checkpoint_every` updates its state is kept in FOLDER/state; the same command continues there.
+"""
+
+import json
+import pathlib
+import sys
+import time
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import MarianConfig, MarianMTModel
+
+PAD, BOS, EOS = 0, 2, 3
+
+
+def rows(ids, offsets):
+    return [ids[start:end] for start, end in zip(offsets, offsets[1:])]
+
+
+def epoch_batches(lengths, count, seed):
+    """Numbers of pairs in `count` batches of as many tokens each, pairs of about the same length together, in random order."""
+    generator = np.random.default_rng(seed)
+    order = np.lexsort((generator.random(len(lengths)), lengths[:, 0], lengths[:, 1]))
+    part = np.cumsum(lengths[order].sum(axis=1))
+    cuts = np.searchsorted(part, part[-1] * np.arange(1, count) / count)
+    return [np.split(order, cuts)[number] for number in generator.permutation(count)]
+
+
+def padded(sequences):
+    ids = np.full((len(sequences), max(map(len, sequences))), PAD)
+    for row, sequence in zip(ids, sequences):
+        row[: len(sequence)] = sequence
+    return torch.from_numpy(ids)
+
+
+def make_model(task):
+    sides = {f"{side}_{name}": task[ours] for side in ("encoder", "decoder")
+             for name, ours in (("layers", "num_layers"), ("attention_heads", "num_heads"), ("ffn_dim", "ffn_dim"))}  # fmt: skip
+    return MarianMTModel(MarianConfig(
+        vocab_size=task["vocab_size"], d_model=task["d_model"], dropout=task["dropout"], attention_dropout=task["attention_dropout"],
+        activation_dropout=task["activation_dropout"], activation_function=task["activation"], scale_embedding=True,
+        pad_token_id=PAD, bos_token_id=BOS, eos_token_id=EOS, decoder_start_token_id=BOS, forced_eos_token_id=None, **sides,
+    ))  # fmt: skip
+
+
+def train(model, task, data, folder):
+    """Leaves the average of the newest checkpoints in the model; returns the seconds of all updates."""
+    source, target = (rows(data[f"{side}_ids"], data[f"{side}_offsets"]) for side in ("source", "target"))
+    lengths = np.array([[*map(len, pair)] for pair in zip(source, target)])
+    optimizer = torch.optim.Adam(model.parameters(), betas=task["betas"], eps=task["epsilon"], fused=True)
+    parameters = {name: value for name, value in model.named_parameters() if value.requires_grad}
+    state = folder / "state.safetensors"
+    step, seconds, kept, epoch = 0, 0.0, [], -1
+    if state.exists():
+        step, seconds, kept = resume(state, parameters, optimizer)
+    while step < task["steps"]:
+        begun = time.monotonic()
+        if step // task["steps_per_epoch"] != epoch:
+            epoch = step // task["steps_per_epoch"]
+            batches = epoch_batches(lengths, task["steps_per_epoch"], [task["seed"], epoch])
+        torch.manual_seed(task["seed"] * 1_000_000 + step)
+        chosen = batches[step % task["steps_per_epoch"]]
+        ids, out = padded([source[n] for n in chosen]), padded([target[n] for n in chosen])
+        before = torch.cat([torch.full((len(out), 1), BOS), out[:, :-1]], dim=1)
+        for group in optimizer.param_groups:
+            group["lr"] = float(data["learning_rates"][step])
+        with torch.autocast("cpu", torch.bfloat16, enabled=task["precision"] == "bfloat16"):
+            logits = model(input_ids=ids, attention_mask=ids.ne(PAD), decoder_input_ids=before, use_cache=False).logits
+        loss = torch.nn.functional.cross_entropy(
+            logits.flatten(0, 1).float(), out.flatten(), ignore_index=PAD, label_smoothing=task["label_smoothing"]
+        )
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        if task["clip_norm"]:
+            torch.nn.utils.clip_grad_norm_(model.parameters(), task["clip_norm"])
+        optimizer.step()
+        step, last = step + 1, loss.item()
+        seconds += time.monotonic() - begun
+        if step % task["checkpoint_every"] == 0 or step == task["steps"]:
+            kept = [*kept, {name: value.detach().clone() for name, value in parameters.items()}][-task["average"] :]
+            save(state, step, seconds, kept, parameters, optimizer)
+        if step % 100 == 0:
+            print(f"step {step}/{task['steps']}  loss {last:.4f}  {seconds / step:.2f} s a step", flush=True)
+    with torch.no_grad():
+        for name, value in parameters.items():
+            value.copy_(torch.stack([weights[name] for weights in kept]).mean(dim=0))
+    return seconds
+
+
+def save(path, step, seconds, kept, parameters, optimizer):
+    arrays = {f"kept/{number}/{name}": value for number, weights in enumerate(kept) for name, value in weights.items()}
+    for name, value in parameters.items():
+        for key in ("exp_avg", "exp_avg_sq", "step"):
+            arrays[f"{key}/{name}"] = optimizer.state[value][key]
+    temporary = path.with_suffix(".tmp")
+    save_file(arrays | {"progress": torch.tensor([step, seconds], dtype=torch.float64)}, temporary)
+    temporary.replace(path)
+
+
+def resume(path, parameters, optimizer):
+    arrays = load_file(path)
+    step, seconds = arrays.pop("progress").tolist()
+    kept = []
+    for key in sorted((key for key in arrays if key.startswith("kept/")), key=lambda key: int(key.split("/")[1])):
+        _, number, name = key.split("/", 2)
+        if int(number) == len(kept):
+            kept.append({})
+        kept[-1][name] = arrays[key]
+    with torch.no_grad():
+        for name, value in parameters.items():
+            value.copy_(kept[-1][name])
+            optimizer.state[value] = {key: arrays[f"{key}/{name}"] for key in ("exp_avg", "exp_avg_sq", "step")}
+    return int(step), seconds, kept
+
+
+def translate(model, task, data):
+    """A list of lists of ids, for each test source."""
+    sources = rows(data["test_ids"], data["test_offsets"])
+    outputs = [None] * len(sources)
+    order = sorted(range(len(sources)), key=lambda number: len(sources[number]))
+    for start in range(0, len(order), 64):
+        numbers = order[start : start + 64]
+        ids = padded([sources[number] for number in numbers])
+        found = model.generate(
+            input_ids=ids, attention_mask=ids.ne(PAD), num_beams=task["beam_size"], length_penalty=task["length_penalty"],
+            max_new_tokens=2 * ids.shape[1] + 10, do_sample=False,
+        )  # fmt: skip
+        for number, row in zip(numbers, found.tolist()):
+            outputs[number] = row
+    return outputs
+
+
+def main(folder):
+    folder = pathlib.Path(folder)
+    task, data = json.loads((folder / "task.json").read_text()), np.load(folder / "data.npz", allow_pickle=False)
+    torch.manual_seed(task["seed"])
+    model = make_model(task)
+    seconds = train(model.train(), task, {name: data[name] for name in data.files}, folder)
+    outputs = translate(model.eval(), task, data)
+    count = sum(value.numel() for value in model.parameters() if value.requires_grad)
+    result = {"outputs": outputs, "seconds": seconds, "parameters": count, "version": torch.__version__}
+    (folder / "outputs.json").write_text(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
