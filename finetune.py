@@ -75,7 +75,7 @@ def run(task, training, data, model, tokenizer, flag_values):
             return scores
         found.append(scores)
     if seeds and chief:
-        summarise(folder, found, mix(folder / "soup", places, task, labelled) if soup else None)
+        summarise(folder, found, mix(folder / "soup", places, found, task, labelled) if soup else None)
 
 
 def seeded(training, seeds, soup=False):
@@ -139,8 +139,9 @@ def curve_points(folder):
     return [(step, name, value) for name, curve in read_curves(folder).items() for step, value in zip(*curve)]
 
 
-def mix(folder, places, task, labelled):
-    """Writes the soup of the runs in `places` ({seed: folder}) into a folder, as a run is written; returns its scores."""
+def mix(folder, places, found, task, labelled):
+    """Writes the soup of the runs in `places` ({seed: folder}), which scored `found`, into a folder, as a run is written; returns
+    its scores."""
     from transformer.checkpoints import write_json
     from transformer.fine_tuning import soup
     from transformer.pipelines import GenerationPipeline, TextPipeline
@@ -149,13 +150,12 @@ def mix(folder, places, task, labelled):
     first = next(iter(places.values()))
     config, report = (json.loads((first / name).read_text(encoding="utf-8")) for name in ("config.json", "data_report.json"))
     learnt = FinetuningConfig(**config["finetuning"])
-    mixed, found = soup([load(place) for place in places.values()], labelled.splits["validation"] or labelled.splits["train"], learnt)
-    print(f"soup of {len(places)} models: " + "  ".join(f"{key} {value:.4g}" for key, value in found.items()), flush=True)
+    mixed, results = soup(map(load, places.values()), labelled.splits["validation"] or labelled.splits["train"], learnt)
+    print(f"soup of {len(places)} models: " + "  ".join(f"{key} {value:.4g}" for key, value in results.items()), flush=True)
     mixed.save(folder)
     write_json(folder / "config.json", config | {"soup": [*places]})
     write_json(folder / "data_report.json", report)
-    runs = [json.loads((place / "scores.json").read_text(encoding="utf-8")) for place in places.values()]
-    return write_results(folder, mixed, labelled, {name: sum(run[name] for run in runs) for name in ("steps", "minutes")})
+    return write_results(folder, mixed, labelled, {name: sum(run[name] for run in found) for name in ("steps", "minutes")})
 
 
 def write_results(folder, trained, labelled, summary, points=()):

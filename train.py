@@ -53,6 +53,8 @@ def run(model, tokenizer, training, decoding, data, flag_values):
     training = training.judged_by([*written, "loss", "accuracy"], data.task)
     if chief:
         check_run(folder, sections(tokenizer, training, decoding, data))
+    if training.rdrop_alpha and not (model.dropout or model.attention_dropout or model.activation_dropout):
+        raise ConfigError(f"rdrop_alpha needs dropout. Received: {training.rdrop_alpha:g}, with no dropout. Use --dropout, or leave it out.")
     model.check_lengths(data.max_source_length, data.max_target_length)
     prepared = prepare(data, tokenizer, folder.parent / ".prepared")
     found = "found prepared in" if prepared.cached else "prepared and kept in"

@@ -23,7 +23,9 @@ import json
 import sys
 
 from benchmarks.config import BenchmarkConfig
+from data.config import DataError
 from transformer.checkpoints import write_text
+from transformer.config import ConfigError
 from transformer.flags import main, run_command
 
 COMMANDS = ("train", "decode", "memory", "data", "learn", "startup", "checkpoint", "scaling", "order", "faults", "scores", "marian", "gpu")
@@ -64,7 +66,7 @@ def command_line(argv):
     """Runs `python -m benchmarks COMMAND ...`; returns the exit code."""
 
     def run(name, arguments):
-        return main(measure(name), (BenchmarkConfig,), __doc__, argv=[f"-m benchmarks {name}", *arguments])
+        return main(measure(name), (BenchmarkConfig,), __doc__, user_errors=(ConfigError, DataError), argv=[f"-m benchmarks {name}", *arguments])
 
     return run_command(argv, COMMANDS, __doc__, run)
 

@@ -21,7 +21,7 @@ def run(config):
     """Trains a recipe with seeds 1, 2, ... in runs/scores/RECIPE, or continues to, and compares.
 
     Rows {"score", "mean", "deviation", "committed", "tolerance", "as_committed"} and what it took, one for each score. The
-    tolerance is that of the difference of two means, 95 %, by the larger deviation: that of the seeds committed, or of these.
+    tolerance is Student's for two samples, 95 %: of twenty scores that did not change, one is expected to say NO.
 
     Args:
         config: BenchmarkConfig: recipe, data_dir, seeds, pretrained, precision.
@@ -30,43 +30,50 @@ def run(config):
     if not path.exists():
         names = ", ".join(sorted(path.stem for path in path.parent.glob("*.cfg")))
         raise ConfigError(f"--recipe must be one of {names}. Received: {config.recipe!r}.")
-    flags = [f"--data_dir={config.data_dir}"] * bool(config.data_dir) + [f"--pretrained={config.pretrained}"] * bool(config.pretrained)
+    given = {name: getattr(config, name) for name in ("data_dir", "pretrained", "precision") if getattr(config, name)}
+    # The programs run in their own folder; a preset is no path.
+    flags = [f"--{name}={pathlib.Path(value).absolute() if pathlib.Path(value).exists() else value}" for name, value in given.items()]
     program = "finetune.py" if "--train_files" in path.read_text(encoding="utf-8") else "train.py"
     folder = pathlib.Path("runs/scores") / config.recipe
     runs = {}
     for seed in range(1, config.seeds + 1):
         run = runs[f"seed {seed}"] = folder / f"seed-{seed}"
-        _train([program, f"--flagfile={path}", *flags, f"--precision={config.precision}", f"--seed={seed}", f"--run={run.absolute()}"])
+        _train([program, f"--flagfile={path}", *flags, f"--seed={seed}", f"--run={run.absolute()}"])
     found = [json.loads((run / "scores.json").read_text(encoding="utf-8")) for run in runs.values()]
     _draw(runs, folder / "curves.png")
-    summary = seeds_summary(found)
-    committed = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {"seeds": 0, "scores": {}}
-    write_json(folder / "scores.json", {"recipe": config.recipe, "precision": config.precision, **summary})
+    sections = json.loads((run / "config.json").read_text(encoding="utf-8"))
+    precision = sections.get("training", sections.get("finetuning"))["precision"]
+    summary = {"recipe": config.recipe, "precision": precision, **seeds_summary(found)}
+    write_json(folder / "scores.json", summary)
+    committed = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else summary | {"seeds": 0, "scores": {}}
+    if committed["precision"] != precision:
+        raise ConfigError(f"the committed figures are of --precision={committed['precision']}. Received: {precision}. See {folder}.")
     facts = {name: summary["scores"][name]["mean"] for name in FACTS}
+    scores, kept_scores = summary["scores"], committed["scores"]
     return [
-        {"score": name, **compared(summary["scores"][name], config.seeds, committed["scores"].get(name), committed["seeds"]), **facts}
-        for name in SCORES if name in summary["scores"]
+        {"score": name, **compared(scores.get(name), summary["seeds"], kept_scores.get(name), committed["seeds"]), **facts}
+        for name in SCORES if name in {*scores, *kept_scores}
     ]  # fmt: skip
 
 
 def compared(found, seeds, committed, committed_seeds):
-    """Columns on a score {"mean", "std"} of so many seeds, beside the committed one or None."""
-    row = {"mean": found["mean"], "deviation": found["std"]}
-    if committed is None:
-        return row | {"committed": None, "tolerance": None, "as_committed": "none is"}
+    """Columns on a score {"mean", "std"} of so many seeds, beside the committed one; either may be None."""
+    row = {"mean": found and found["mean"], "deviation": found and found["std"], "committed": committed and committed["mean"]}
+    if found is None or committed is None:
+        return row | {"tolerance": None, "as_committed": "NO" if committed else "none is"}
     tolerance = _tolerance(found, seeds, committed, committed_seeds)
     same = "one seed cannot tell" if tolerance is None else "yes" if abs(found["mean"] - committed["mean"]) <= tolerance else "NO"
-    return row | {"committed": committed["mean"], "tolerance": tolerance, "as_committed": same}
+    return row | {"tolerance": tolerance, "as_committed": same}
 
 
 def _tolerance(found, seeds, committed, committed_seeds):
     from scipy.stats import t
 
-    deviations = [(score["std"], count) for score, count in ((found, seeds), (committed, committed_seeds)) if score["std"] is not None]
-    if not deviations:
+    freedom = seeds + committed_seeds - 2
+    if not freedom:
         return None
-    deviation, count = max(deviations)
-    return float(t.ppf(0.975, count - 1)) * deviation * math.sqrt(1 / seeds + 1 / committed_seeds)
+    squares = (seeds - 1) * (found["std"] or 0.0) ** 2 + (committed_seeds - 1) * (committed["std"] or 0.0) ** 2
+    return float(t.ppf(0.975, freedom)) * math.sqrt(squares / freedom * (1 / seeds + 1 / committed_seeds))
 
 
 def _train(command):

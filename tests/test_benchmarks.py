@@ -199,8 +199,9 @@ def test_a_recipe_run_again_is_compared_with_what_is_committed(monkeypatch, tmp_
     def train(command):
         seed, run = (next(part.partition("=")[2] for part in command if part.startswith(f"--{name}=")) for name in ("seed", "run"))
         assert command[0] == "train.py" and "--data_dir=here" in command and "--precision=bfloat16" in command
-        pathlib.Path(run).mkdir(parents=True)
+        pathlib.Path(run).mkdir(parents=True, exist_ok=True)
         facts = dict.fromkeys(scores.FACTS, 1.0)
+        (pathlib.Path(run) / "config.json").write_text('{"training": {"precision": "bfloat16"}}')
         (pathlib.Path(run) / "scores.json").write_text(json.dumps({"bleu": found[int(seed)], "ter": 5.0, **facts}))
 
     for name, value in (("_train", train), ("_draw", lambda *_: None), ("KEPT", tmp_path)):
@@ -213,11 +214,16 @@ def test_a_recipe_run_again_is_compared_with_what_is_committed(monkeypatch, tmp_
     shutil.rmtree(tmp_path / "runs")
     found |= {1: 44.0, 2: 45.0, 3: 46.0}
     (row,) = scores.run(config)
-    # Student's t for two degrees of freedom is 4.303.
-    assert row["tolerance"] == pytest.approx(4.303 * (2 / 3) ** 0.5, abs=0.001) and row["as_committed"] == "NO"
-    assert scores.compared({"mean": 44.4, "std": None}, 1, {"mean": 41.0, "std": 1.0}, 3)["as_committed"] == "yes"
+    # Student's t for four degrees of freedom is 2.776, for two 4.303.
+    assert row["tolerance"] == pytest.approx(2.776 * (2 / 3) ** 0.5, abs=0.001) and row["as_committed"] == "NO"
+    one = scores.compared({"mean": 44.4, "std": None}, 1, {"mean": 41.0, "std": 1.0}, 3)
+    assert one["as_committed"] == "yes" and one["tolerance"] == pytest.approx(4.303 * (4 / 3) ** 0.5, abs=0.001)
+    assert scores.compared(None, 3, {"mean": 41.0, "std": 1.0}, 3)["as_committed"] == "NO"
     assert scores.compared({"mean": 44.4, "std": None}, 1, {"mean": 44.4, "std": None}, 1)["as_committed"] == "one seed cannot tell"
-    assert "| multi30k_en_de, bfloat16 | 3 | bleu 41.00 ± 1.00 | 0.00 M | 1 | 1 | 1 | 1.0 GiB |" in scores.results_table()
+    (tmp_path / "multi30k_en_de.json").write_text((tmp_path / "multi30k_en_de.json").read_text().replace("bfloat16", "float32"))
+    with pytest.raises(ConfigError, match="the committed figures are of --precision=float32. Received: bfloat16"):
+        scores.run(config)
+    assert "| multi30k_en_de | 3 | bleu 41.00 ± 1.00 | 0.00 M | 1 | 1 | 1 | 1.0 GiB |" in scores.results_table()
 
 
 def test_a_recipe_that_is_not_there_or_fails_is_named(capfd, monkeypatch, tmp_path):
@@ -233,19 +239,19 @@ def test_marian_learns_in_its_own_batches_and_goes_on_where_it_stopped(tmp_path)
     generator = np.random.default_rng(1)
     offsets = np.concatenate([[0], np.cumsum(generator.integers(2, 9, 30))])
     ids = generator.integers(4, 20, offsets[-1])
-    ids[offsets[1:] - 1] = learn_marian.EOS
+    ids[offsets[1:] - 1] = 3
     lengths = np.diff(offsets)[:, None].repeat(2, axis=1)
     batches = learn_marian.epoch_batches(lengths, 4, 1)
     assert sorted(np.concatenate(batches)) == [*range(30)] and max(map(len, batches)) <= 2.5 * min(map(len, batches))
     data = {f"{side}_{part}": array for side in ("source", "target", "test") for part, array in (("ids", ids), ("offsets", offsets))}
     data["learning_rates"] = np.full(12, 3e-3)
     task = dict(
-        vocab_size=20, d_model=16, num_heads=2, num_layers=1, ffn_dim=32, dropout=0.1, attention_dropout=0.0, activation_dropout=0.0,
+        pad=0, bos=2, eos=3, vocab_size=20, d_model=16, num_heads=2, num_layers=1, ffn_dim=32, dropout=0.1, attention_dropout=0.0, activation_dropout=0.0,
         activation="relu", steps=12, steps_per_epoch=4, seed=1, betas=[0.9, 0.98], epsilon=1e-9, clip_norm=1.0, label_smoothing=0.1,
         precision="float32", checkpoint_every=3, average=2, beam_size=2, length_penalty=1.0,
     )  # fmt: skip
     weights = []
-    for name, parts in (("whole", [12]), ("parts", [6, 12])):
+    for name, parts in (("whole", [12]), ("parts", [9, 12])):
         (tmp_path / name).mkdir()
         for steps in parts:
             learn_marian.torch.manual_seed(1)

@@ -202,6 +202,17 @@ def test_label_smoothing_reaches_the_head():
         fresh("regression").fit(["a", "b"], [1.0, 2.0], label_smoothing=0.3)
 
 
+def test_several_seeds_may_begin_with_one_head_and_drop_other_places():
+    heads, dropped = [], []
+    for seed, initial in ((1, 7), (2, 7), (2, -1)):
+        options = {**FAST, "epochs": 1, "learning_rate": 0.0, "seed": seed, "initial_seed": initial}
+        model = fresh().fit(WORDS, LABELS, **options).model
+        heads.append(model.head.outer.kernel.numpy())
+        dropped.append([int(variable.numpy()[0]) for variable in model.variables if "seed_generator" in variable.path])
+    np.testing.assert_array_equal(heads[0], heads[1])
+    assert not np.array_equal(heads[1], heads[2]) and dropped[0] and not {*dropped[0]} & {*dropped[1]}
+
+
 def test_a_signal_ends_fit(tmp_path, monkeypatch):
     monkeypatch.setattr(fine_tuning, "choose_weights", lambda *arguments: pytest.fail("it was stopped"))
     monkeypatch.setattr(fine_tuning, "start_training", lambda *arguments, **options: (Progress(), signal.SIGINT))

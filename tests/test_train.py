@@ -188,6 +188,7 @@ def test_flags_cfg_replays_a_run_that_copies_values(tmp_path, monkeypatch, capsy
         (["train.py", "--corpus=reverse", "--train_steps=1e3"], "whole number"),
         (["train.py", "--corpus=reverse", "--run=setup.cfg/run"], "must be writable"),
         (["train.py", "--corpus=reverse", "--positions=learned", "--max_positions=9"], "max_positions must hold"),
+        (["train.py", "--corpus=reverse", "--rdrop_alpha=5", "--dropout=0"], "rdrop_alpha needs dropout. Received: 5, with no dropout"),
         (["train.py", "--corpus=reverse", "--corpus_size=50", "--tokenizer=byte", "--max_tokens=16"], "Use --max_tokens="),
         (["train.py", "--corpus=phrasebook_en_zh", "--corpus_size=90", "--task=summarization", "--tokenizer=character", "--d_model=8",
           "--num_heads=1", "--train_steps=9"], "Name the language of the summaries"),

@@ -198,7 +198,7 @@ class LearningConfig:
     clip_norm: float = option(0.0, "largest global norm of the gradient; 0: no limit", minimum=0.0)
     label_smoothing: float = option(0.1, "probability mass spread over the vocabulary", minimum=0.0, maximum=0.99)
     rdrop_alpha: float = option(0.0, "two passes with other dropout, and so much weight on the divergence between what they predict "
-                                     "(R-Drop, Liang et al. 2021); 0: one pass", minimum=0.0)
+                                     "(R-Drop, Liang et al. 2021: 5 for translation, 1 for classes); twice the work; 0: one pass", minimum=0.0)
     log_every: int = option(50, "steps between lines of the log", minimum=1)
     eval_every: int = option(1000, "steps between validations", minimum=1)
     checkpoint_every: int = option(1000, "steps between checkpoints", minimum=1)
@@ -317,7 +317,7 @@ class FinetuningConfig(LearningConfig):
     """How a pretrained model is fine-tuned: counted in epochs and in texts."""
 
     epochs: int = option(3, "how often every training text is seen", minimum=1)
-    initial_seed: int = option(-1, "of the weights that are new, such as a head's; -1: --seed", minimum=-1, maximum=2**32 - 1)
+    initial_seed: int = option(-1, "of the weights that are new, such as a head's, where several seeds begin alike; -1: --seed", minimum=-1, maximum=2**32 - 1)
     batch_size: int = option(32, "texts in a batch; for text2text on average, since a row holds several pairs", minimum=1)
     eval_decode: int = option(200, "validation texts that text2text writes at each validation, greedily; 0: none", minimum=0)
     warmup_share: float = option(0.1, "of the updates, until the learning rate's peak", minimum=0.0, maximum=1.0)

@@ -5,6 +5,7 @@ Where text becomes batches it is data/ that makes them: like the programs, this 
 
 import math
 import pathlib
+import random
 import sys
 import tempfile
 
@@ -111,6 +112,8 @@ class FineTunable:
                 print(f"continuing the run in {folder}", flush=True)
             claimed(lengths)
         trainee, jit = make_trainee(lambda: self._new_model(train, config), config, self.objective, strategy)
+        if config.initial_seed >= 0:
+            _reseed(trainee.model, config.seed)
         evaluate = watch = self._validation(trainee.model, validation or train, config)
         if validation:
             watch = _beside(evaluate, self._sampled(trainee.model, train, split, min(len(validation), WATCHED), config))
@@ -151,16 +154,17 @@ def soup(members, validation, config):
     al. 2022, section 2), as quick as one of them and often better than the best.
 
     Args:
-        members: FineTunables; the first of them is given the mean. validation: examples. config: the FinetuningConfig of one.
+        members: an iterator of FineTunables; the first of them is given the mean, the others may be forgotten one by one.
+        validation: examples. config: the FinetuningConfig of one.
 
     Returns:
         The first of the members, and its scores on the validation examples.
     """
-    first = members[0]
-    total = first.model.get_weights()
-    for member in members[1:]:
-        total = [sum_ + array for sum_, array in zip(total, member.model.get_weights())]
-    first.model.set_weights([sum_ / len(members) for sum_ in total])
+    first = next(members)
+    totals, count = first.model.get_weights(), 1
+    for count, member in enumerate(members, 2):
+        totals = [total + array for total, array in zip(totals, member.model.get_weights())]
+    first.model.set_weights([total / count for total in totals])
     return first, first._validation(first.model, validation, config)()[0]
 
 
@@ -191,6 +195,14 @@ def _prepare(config):
     set_precision(config.precision)
     keras.utils.set_random_seed(config.seed if config.initial_seed < 0 else config.initial_seed)
     return make_strategy(config.distribution, config.model_devices)
+
+
+def _reseed(model, seed):
+    """Gives dropout the seeds of another start than the weights'."""
+    generator = random.Random(seed)
+    for variable in model.variables:
+        if "seed_generator" in variable.path:
+            variable.assign([generator.randrange(2**31), 0])
 
 
 def _summary(model, split, plan):

@@ -34,7 +34,7 @@ class TokenObjective:
 
 
 class HeadObjective:
-    """The loss of a TextModel's head, over the examples.
+    """The loss of a TextModel's head, over the examples; with R-Drop the divergence of all that have text, class weights or not.
 
     Args:
         model: a TextModel. config: a LearningConfig.

@@ -15,8 +15,6 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import MarianConfig, MarianMTModel
 
-PAD, BOS, EOS = 0, 2, 3
-
 
 def rows(ids, offsets):
     return [ids[start:end] for start, end in zip(offsets, offsets[1:])]
@@ -31,8 +29,8 @@ def epoch_batches(lengths, count, seed):
     return [np.split(order, cuts)[number] for number in generator.permutation(count)]
 
 
-def padded(sequences):
-    ids = np.full((len(sequences), max(map(len, sequences))), PAD)
+def padded(sequences, pad):
+    ids = np.full((len(sequences), max(map(len, sequences))), pad)
     for row, sequence in zip(ids, sequences):
         row[: len(sequence)] = sequence
     return torch.from_numpy(ids)
@@ -44,7 +42,8 @@ def make_model(task):
     return MarianMTModel(MarianConfig(
         vocab_size=task["vocab_size"], d_model=task["d_model"], dropout=task["dropout"], attention_dropout=task["attention_dropout"],
         activation_dropout=task["activation_dropout"], activation_function=task["activation"], scale_embedding=True,
-        pad_token_id=PAD, bos_token_id=BOS, eos_token_id=EOS, decoder_start_token_id=BOS, forced_eos_token_id=None, **sides,
+        pad_token_id=task["pad"], bos_token_id=task["bos"], eos_token_id=task["eos"], decoder_start_token_id=task["bos"],
+        forced_eos_token_id=None, **sides,
     ))  # fmt: skip
 
 
@@ -65,14 +64,14 @@ def train(model, task, data, folder):
             batches = epoch_batches(lengths, task["steps_per_epoch"], [task["seed"], epoch])
         torch.manual_seed(task["seed"] * 1_000_000 + step)
         chosen = batches[step % task["steps_per_epoch"]]
-        ids, out = padded([source[n] for n in chosen]), padded([target[n] for n in chosen])
-        before = torch.cat([torch.full((len(out), 1), BOS), out[:, :-1]], dim=1)
+        ids, out = (padded([side[n] for n in chosen], task["pad"]) for side in (source, target))
+        before = torch.cat([torch.full((len(out), 1), task["bos"]), out[:, :-1]], dim=1)
         for group in optimizer.param_groups:
             group["lr"] = float(data["learning_rates"][step])
         with torch.autocast("cpu", torch.bfloat16, enabled=task["precision"] == "bfloat16"):
-            logits = model(input_ids=ids, attention_mask=ids.ne(PAD), decoder_input_ids=before, use_cache=False).logits
+            logits = model(input_ids=ids, attention_mask=ids.ne(task["pad"]), decoder_input_ids=before, use_cache=False).logits
         loss = torch.nn.functional.cross_entropy(
-            logits.flatten(0, 1).float(), out.flatten(), ignore_index=PAD, label_smoothing=task["label_smoothing"]
+            logits.flatten(0, 1).float(), out.flatten(), ignore_index=task["pad"], label_smoothing=task["label_smoothing"]
         )
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -125,9 +124,9 @@ def translate(model, task, data):
     order = sorted(range(len(sources)), key=lambda number: len(sources[number]))
     for start in range(0, len(order), 64):
         numbers = order[start : start + 64]
-        ids = padded([sources[number] for number in numbers])
+        ids = padded([sources[number] for number in numbers], task["pad"])
         found = model.generate(
-            input_ids=ids, attention_mask=ids.ne(PAD), num_beams=task["beam_size"], length_penalty=task["length_penalty"],
+            input_ids=ids, attention_mask=ids.ne(task["pad"]), num_beams=task["beam_size"], length_penalty=task["length_penalty"],
             max_new_tokens=2 * ids.shape[1] + 10, do_sample=False,
         )  # fmt: skip
         for number, row in zip(numbers, found.tolist()):
