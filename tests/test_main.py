@@ -77,6 +77,13 @@ def test_a_file_of_questions_is_scored_by_all_its_answers_and_by_kind(run, capsy
     assert scores["exact_match"] == 50 and scores["kinds"]["answerable"]["exact_match"] == 100 and scores["examples"] == 2
 
 
+def test_columns_have_names(run, capsys):
+    (run / "mails.tsv").write_text("mail\tsubject\na b\ta b\nc\td\n")
+    columns = ["--source_column=mail", "--target_column=subject"]
+    assert command_line(["", "evaluate", f"--run={run}", f"--examples={run}/mails.tsv", *columns]) == 0
+    assert "exact_match                     50.00" in capsys.readouterr().out
+
+
 def test_two_files_of_lines(run, capsys):
     (run / "s").write_text("a b\nc\n")
     (run / "t").write_text("a b\nd\n")

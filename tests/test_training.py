@@ -3,7 +3,6 @@
 import dataclasses
 import errno
 import pathlib
-import random
 import shutil
 import signal
 import subprocess

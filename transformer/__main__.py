@@ -44,6 +44,8 @@ def define_evaluate(flag_values):
     flags.DEFINE_string("target", "", "file of reference texts", flag_values=flag_values)
     flags.DEFINE_string("examples", "", "file of both instead: .tsv, .csv, .jsonl, SQuAD's .json, bAbI's .txt; .gz too",
                         flag_values=flag_values)  # fmt: skip
+    for side in ("source", "target"):
+        flags.DEFINE_string(f"{side}_column", side, "of --examples, as for train.py", flag_values=flag_values)
     flags.DEFINE_string("problems", "", "file of programming problems instead, HumanEval's or MBPP's: pass@k", flag_values=flag_values)
     flags.DEFINE_bool("run_code", False, "WARNING: run what the model writes for --problems, see docs/tasks.md",
                       flag_values=flag_values)  # fmt: skip
@@ -165,7 +167,8 @@ def read_pairs(flag_values):
     from data.sources import lowercase, read_examples
 
     if flag_values["examples"].value:
-        pairs = [Pair(*pair) for pair in read_examples(flag_values["examples"].value)]
+        columns = {name: flag_values[name].value for name in ("source_column", "target_column")}
+        pairs = [Pair(*pair) for pair in read_examples(flag_values["examples"].value, columns=columns)]
         if not pairs:
             raise ConfigError(f"a file of examples must have at least one. Received: {flag_values['examples'].value}, which has none.")
     else:
