@@ -1,7 +1,9 @@
-"""The README's table, made of the results that are kept in benchmarks/results: python -m benchmarks.report"""
+"""The tables of README.md and docs/results.md, made of the results that are kept in benchmarks/results: python -m benchmarks.report"""
 
 import json
 import pathlib
+
+from benchmarks.scores import FACTS, KEPT, SCORES
 
 RESULTS = pathlib.Path(__file__).parent / "results"
 
@@ -42,5 +44,25 @@ def memory_table(rows):
     return lines
 
 
+def results_table():
+    """Markdown: what is committed of every recipe, its scores with their deviations over the seeds, and what it took."""
+    lines = ["| recipe | seeds | test scores | parameters | updates | minutes | tokens/s | memory |", "|" + "---|" * 8]
+    for path in sorted(KEPT.glob("*.json")):
+        row = json.loads(path.read_text(encoding="utf-8"))
+        scores, precision = row["scores"], "" if row["precision"] == "float32" else f", {row['precision']}"
+        told = ", ".join(f"{name} {_told(scores[name])}" for name in SCORES if name in scores)
+        took = {name: scores[name]["mean"] for name in FACTS}
+        lines.append(
+            f"| {row['recipe']}{precision} | {row['seeds']} | {told} | {took['parameters'] / 1e6:.2f} M | {took['steps']:,.0f} "
+            f"| {took['minutes']:.0f} | {took['tokens_per_second']:,.0f} | {took['peak_memory_gib']:.1f} GiB |"
+        )
+    return "\n".join(lines)
+
+
+def _told(score):
+    digits = 2 if score["mean"] > 1 else 3
+    return f"{score['mean']:.{digits}f}" + ("" if score["std"] is None else f" ± {score['std']:.{digits}f}")
+
+
 if __name__ == "__main__":
-    print(readme_table())
+    print(readme_table(), results_table(), sep="\n\n")

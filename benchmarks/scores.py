@@ -40,9 +40,10 @@ def run(config):
         run = runs[f"seed {seed}"] = folder / f"seed-{seed}"
         _train([program, f"--flagfile={path}", *flags, f"--seed={seed}", f"--run={run.absolute()}"])
     found = [json.loads((run / "scores.json").read_text(encoding="utf-8")) for run in runs.values()]
-    _draw(runs, folder / "curves.png")
     sections = json.loads((run / "config.json").read_text(encoding="utf-8"))
-    precision = sections.get("training", sections.get("finetuning"))["precision"]
+    learning = sections.get("training", sections.get("finetuning"))
+    precision = learning["precision"]
+    _draw(runs, learning["keep_best_metric"], folder / "curves.png")
     summary = {"recipe": config.recipe, "precision": precision, **seeds_summary(found)}
     write_json(folder / "scores.json", summary)
     committed = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else summary | {"seeds": 0, "scores": {}}
@@ -83,29 +84,9 @@ def _train(command):
         raise ConfigError(f"a recipe must run to its end. Received: exit code {code} of {' '.join(command)}. Read what it said.")
 
 
-def _draw(runs, path):
-    from transformer.visualization import plot_curves, read_curves
+def _draw(runs, metric, path):
+    from transformer.visualization import plot_curves
 
-    names = {name for run in runs.values() for name in read_curves(run) if name.startswith("validation/")}
+    names = dict.fromkeys(["train/loss", "validation/loss", f"validation/{metric}"])
     with replacing(path) as temporary:
-        plot_curves(runs, ["train/loss", *sorted(names)]).savefig(temporary, format="png")
-
-
-def results_table():
-    """Markdown: what is committed of every recipe, its scores with their deviations over the seeds, and what it took."""
-    lines = ["| recipe | seeds | test scores | parameters | updates | minutes | tokens/s | memory |", "|" + "---|" * 8]
-    for path in sorted(KEPT.glob("*.json")):
-        row = json.loads(path.read_text(encoding="utf-8"))
-        scores, precision = row["scores"], "" if row["precision"] == "float32" else f", {row['precision']}"
-        told = ", ".join(f"{name} {_told(scores[name])}" for name in SCORES if name in scores)
-        took = {name: scores[name]["mean"] for name in FACTS}
-        lines.append(
-            f"| {row['recipe']}{precision} | {row['seeds']} | {told} | {took['parameters'] / 1e6:.2f} M | {took['steps']:,.0f} "
-            f"| {took['minutes']:.0f} | {took['tokens_per_second']:,.0f} | {took['peak_memory_gib']:.1f} GiB |"
-        )
-    return "\n".join(lines)
-
-
-def _told(score):
-    digits = 2 if score["mean"] > 1 else 3
-    return f"{score['mean']:.{digits}f}" + ("" if score["std"] is None else f" ± {score['std']:.{digits}f}")
+        plot_curves(runs, [*names]).savefig(temporary, format="png")

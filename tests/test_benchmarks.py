@@ -179,6 +179,10 @@ def test_the_table_and_the_file(monkeypatch, tmp_path, capsys):
 def test_the_readme_has_the_table_of_the_kept_results():
     readme = (rounds.ROOT / "README.md").read_text(encoding="utf-8")
     assert report.readme_table() in readme
+    results = (rounds.ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    assert report.results_table() in results
+    for path in scores.KEPT.glob("*.json"):  # each with its curves
+        assert f"results/{path.stem}.png" in results and (rounds.ROOT / "docs" / "results" / f"{path.stem}.png").exists()
 
 
 def test_scaling_is_reckoned_within_a_round(monkeypatch):
@@ -201,7 +205,7 @@ def test_a_recipe_run_again_is_compared_with_what_is_committed(monkeypatch, tmp_
         assert command[0] == "train.py" and "--data_dir=here" in command and "--precision=bfloat16" in command
         pathlib.Path(run).mkdir(parents=True, exist_ok=True)
         facts = dict.fromkeys(scores.FACTS, 1.0)
-        (pathlib.Path(run) / "config.json").write_text('{"training": {"precision": "bfloat16"}}')
+        (pathlib.Path(run) / "config.json").write_text('{"training": {"precision": "bfloat16", "keep_best_metric": "bleu"}}')
         (pathlib.Path(run) / "scores.json").write_text(json.dumps({"bleu": found[int(seed)], "ter": 5.0, **facts}))
 
     for name, value in (("_train", train), ("_draw", lambda *_: None), ("KEPT", tmp_path)):
@@ -223,7 +227,8 @@ def test_a_recipe_run_again_is_compared_with_what_is_committed(monkeypatch, tmp_
     (tmp_path / "multi30k_en_de.json").write_text((tmp_path / "multi30k_en_de.json").read_text().replace("bfloat16", "float32"))
     with pytest.raises(ConfigError, match="the committed figures are of --precision=float32. Received: bfloat16"):
         scores.run(config)
-    assert "| multi30k_en_de | 3 | bleu 41.00 ± 1.00 | 0.00 M | 1 | 1 | 1 | 1.0 GiB |" in scores.results_table()
+    monkeypatch.setattr(report, "KEPT", tmp_path)
+    assert "| multi30k_en_de | 3 | bleu 41.00 ± 1.00 | 0.00 M | 1 | 1 | 1 | 1.0 GiB |" in report.results_table()
 
 
 def test_a_recipe_that_is_not_there_or_fails_is_named(capfd, monkeypatch, tmp_path):
