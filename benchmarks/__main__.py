@@ -12,6 +12,7 @@
     faults     trainings killed --rounds times, stopped, their files damaged, their disk full: what is lost (nothing)
     scores     runs --recipe with --seeds in runs/scores and compares with the committed figures (docs/results.md)
     marian     Hugging Face's Marian, from nothing on what --run learnt from: its scores beside the run's
+    bert       Hugging Face's BERT classifier, fine-tuned on what --run was: its scores beside the run's
     gpu        tokens a second and utilisation of an accelerator
 
 Peers are installed by `pip install '.[peers]'`, here or where --peers_python points. Contestants take turns for --rounds
@@ -28,7 +29,7 @@ from transformer.checkpoints import write_text
 from transformer.config import ConfigError
 from transformer.flags import main, run_command
 
-COMMANDS = ("train", "decode", "memory", "data", "learn", "startup", "checkpoint", "scaling", "order", "faults", "scores", "marian", "gpu")
+COMMANDS = ("train", "decode", "memory", "data", "learn", "startup", "checkpoint", "scaling", "order", "faults", "scores", "marian", "bert", "gpu")
 HIDDEN = {"seconds_low", "seconds_high", "startup_seconds", "losses", "version"}
 
 

@@ -13,7 +13,7 @@ class BenchmarkConfig:
     peers: tuple = option((), "who else runs; none: only ours; all: every peer of the benchmark")
     peers_python: str = option("", "interpreter that has the peers (pip install '.[peers]'); empty: this one")
     rounds: int = option(10, "interleaved rounds", minimum=1)
-    run: str = option("", "finished run, to decode with or to race Marian with")
+    run: str = option("", "finished run, to decode with or to race marian or bert with")
     source: str = option("", "file of source texts for decode, one a line")
     data_dir: str = option("", "folder of multi30k's files for data and learn, of the recipe's for scores")
     recipe: str = option("", "of scores: NAME of configs/NAME.cfg")

@@ -51,7 +51,7 @@ def run(config):
             if value not in allowed:
                 raise ConfigError(f"Marian is raced with a run of train.py of {name} {' or '.join(map(repr, allowed))}. Received: {value!r}.")
     ours = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
-    data, tokenizer = (_made(kind, saved[name]) for kind, name in ((DataConfig, "data"), (TokenizerConfig, "tokenizer")))
+    data, tokenizer = (made(kind, saved[name]) for kind, name in ((DataConfig, "data"), (TokenizerConfig, "tokenizer")))
     prepared = prepare(data, tokenizer, folder.parent / ".prepared")
     if prepared.fingerprint != saved["prepared"]["training data"]:
         raise ConfigError(f"Marian must learn from what the run learnt from. Received: {folder}, whose data has changed. Train it again.")
@@ -71,7 +71,8 @@ def run(config):
     return [{"name": name, **{key: row[key] for key in facts}} for name, row in (("ours", ours), ("marian", scores | took))]
 
 
-def _made(kind, values):
+def made(kind, values):
+    """A configuration of what config.json holds of it."""
     names = {field.name for field in dataclasses.fields(kind)}
     return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items() if name in names})
 
@@ -79,7 +80,7 @@ def _made(kind, values):
 def _write_task(place, saved, prepared, steps):
     from transformer.optimization import WarmupSchedule
 
-    model, training, decoding = saved["model"], _made(TrainingConfig, saved["training"]), saved["decoding"]
+    model, training, decoding = saved["model"], made(TrainingConfig, saved["training"]), saved["decoding"]
     train, tokenizer = prepared.splits["train"], prepared.source_tokenizer
     longest = saved["data"]["max_source_length"]
     test = [[*ids[: longest - 1], tokenizer.eos_id] for ids in tokenizer.encode([pair.source for pair in prepared.splits["test"].pairs()])]

@@ -266,3 +266,38 @@ def test_marian_learns_in_its_own_batches_and_goes_on_where_it_stopped(tmp_path)
     np.testing.assert_allclose(*weights, atol=1e-6)
     outputs = learn_marian.translate(model.eval(), task, data)
     assert len(outputs) == 30 and all(0 <= token < 20 for row in outputs for token in row)
+
+
+def test_bert_learns_texts_of_like_length_together(tmp_path):
+    learn_bert = pytest.importorskip("benchmarks.workers.learn_bert")
+    from transformers import BertConfig, BertForSequenceClassification
+
+    class Words:
+        pad_token_id = 0
+
+        def __call__(self, texts, truncation, max_length):
+            return {"input_ids": [[int(word) for word in text.split()][:max_length] for text in texts]}
+
+    generator = np.random.default_rng(1)
+    split = {"texts": [" ".join(map(str, generator.integers(3, 20, length))) for length in generator.integers(2, 9, 200)]}
+    split["labels"] = [int(text.split()[0]) % 2 for text in split["texts"]]
+    texts = learn_bert.Texts(Words(), split, 6)
+    batches = texts.epoch(8)
+    assert sorted(number for batch in batches for number in batch) == [*range(200)] and len(batches) == 25
+    assert max(len(texts.ids[batch[-1]]) - len(texts.ids[batch[0]]) for batch in batches) <= 1
+    found = texts.batch([0, 1])
+    assert found["attention_mask"].sum() == sum(len(texts.ids[number]) for number in (0, 1)) and found["labels"].tolist() == split["labels"][:2]
+    learn_bert.torch.manual_seed(1)
+    model = BertForSequenceClassification(BertConfig(
+        vocab_size=20, hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64, max_position_embeddings=8
+    ))  # fmt: skip
+    task = dict(weight_decay=0.01, learning_rate=3e-3, betas=[0.9, 0.999], epsilon=1e-8, epochs=8, batch_size=8, warmup_share=0.1,
+                clip_norm=1.0, precision="float32")  # fmt: skip
+    learn_bert.train(model.train(), texts, task)
+    logits = model.eval()(**texts.batch(range(200))).logits
+    assert (logits.argmax(-1).numpy() == split["labels"]).mean() > 0.9
+
+
+def test_what_is_no_run_of_finetune_is_not_raced(tmp_path, capfd):
+    assert __main__.command_line(["benchmarks", "bert", f"--run={tmp_path}"]) == 2
+    assert "BERT is raced with a finished run of finetune.py. Received:" in capfd.readouterr().err

@@ -1,0 +1,61 @@
+"""What Hugging Face's BERT classifier learns from what a run of finetune.py learnt from: the same pretrained weights, texts, epochs,
+size of batches, rates, weight decay and clipping, on PyTorch; its own head, on BERT's pooled first token, and the weights of the end.
+"""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+
+from benchmarks.marian import made
+from benchmarks.rounds import ROOT
+from data.config import LabelledDataConfig
+from data.labelled import load_labelled
+from transformer.checkpoints import write_json
+from transformer.config import ConfigError, FinetuningConfig, TaskConfig
+from transformer.metrics import classification_scores
+
+ALIKE = {"task": {"task": "classification", "tuning": "full"}, "finetuning": {"schedule": "linear", "optimizer": "adamw", "rdrop_alpha": 0.0}}
+
+
+def run(config):
+    """Rows of the run and of BERT: {"name", "parameters", "minutes", "accuracy", "f1", "matthews"}, on the test set. BERT's files are
+    in RUN/bert.
+
+    Args:
+        config: BenchmarkConfig: run, a run of finetune.py on texts alone; peers_python.
+    """
+    folder = pathlib.Path(config.run)
+    try:
+        saved, ours = (json.loads((folder / name).read_text(encoding="utf-8")) for name in ("config.json", "scores.json"))
+        task, learning, data = saved["task"], made(FinetuningConfig, saved["finetuning"]), made(LabelledDataConfig, saved["labelleddata"])
+    except (OSError, KeyError) as error:
+        raise ConfigError(f"BERT is raced with a finished run of finetune.py. Received: {config.run!r} ({error}). Name one.") from None
+    for section, options in ALIKE.items():
+        for name, value in options.items():
+            if saved[section].get(name, value) != value:
+                raise ConfigError(f"BERT is raced with a run of {name} {value!r}. Received: {saved[section][name]!r}.")
+    labelled = load_labelled(data, task["task"])
+    splits = {name: {"texts": [e.text for e in labelled.splits[name]], "labels": [e.label for e in labelled.splits[name]]}
+              for name in ("train", "test")}  # fmt: skip
+    place = folder / "bert"
+    place.mkdir(exist_ok=True)
+    write_json(place / "texts.json", splits)
+    write_json(place / "task.json", {
+        "pretrained": str(pathlib.Path(task["pretrained"]).absolute()), "num_labels": len(labelled.labels),
+        "max_length": made(TaskConfig, task).input_length, "epochs": learning.epochs, "batch_size": learning.batch_size,
+        "learning_rate": learning.learning_rate, "warmup_share": learning.warmup_share, "weight_decay": learning.weight_decay,
+        "clip_norm": learning.clip_norm, "betas": [learning.adam_beta_1, learning.adam_beta_2], "epsilon": learning.adam_epsilon,
+        "precision": learning.precision, "seed": learning.seed,
+    })  # fmt: skip
+    command = [config.peers_python or sys.executable, "-m", "benchmarks.workers.learn_bert", str(place.absolute())]
+    if code := subprocess.run(command, cwd=ROOT).returncode:
+        raise ConfigError(f"the peer must run to its end. Received: exit code {code}. Read what it said; pip install '.[peers]'.")
+    peer = json.loads((place / "outputs.json").read_text(encoding="utf-8"))
+    scores = classification_scores(np.array(splits["test"]["labels"]), np.array(peer["probabilities"]))
+    scores |= {"parameters": peer["parameters"], "minutes": peer["seconds"] / 60}
+    write_json(place / "scores.json", scores)
+    names = ("parameters", "minutes", "accuracy", "f1", "matthews")
+    return [{"name": name, **{key: row[key] for key in names}} for name, row in (("ours", ours), ("bert", scores))]
