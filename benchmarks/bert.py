@@ -4,20 +4,20 @@ size of batches, rates, weight decay and clipping, on PyTorch; its own head, on 
 
 import json
 import pathlib
-import subprocess
-import sys
 
 import numpy as np
 
-from benchmarks.marian import made
-from benchmarks.rounds import ROOT
+from benchmarks.peer import check_alike, made, outputs_of, side_by_side
 from data.config import LabelledDataConfig
 from data.labelled import load_labelled
 from transformer.checkpoints import write_json
 from transformer.config import ConfigError, FinetuningConfig, TaskConfig
 from transformer.metrics import classification_scores
 
-ALIKE = {"task": {"task": "classification", "tuning": "full"}, "finetuning": {"schedule": "linear", "optimizer": "adamw", "rdrop_alpha": 0.0}}
+ALIKE = {
+    "task": {"task": ("classification",), "tuning": ("full",)},
+    "finetuning": {"schedule": ("linear",), "optimizer": ("adamw",), "rdrop_alpha": (0.0, None)},  # None: from before it was an option
+}
 
 
 def run(config):
@@ -33,10 +33,7 @@ def run(config):
         task, learning, data = saved["task"], made(FinetuningConfig, saved["finetuning"]), made(LabelledDataConfig, saved["labelleddata"])
     except (OSError, KeyError) as error:
         raise ConfigError(f"BERT is raced with a finished run of finetune.py. Received: {config.run!r} ({error}). Name one.") from None
-    for section, options in ALIKE.items():
-        for name, value in options.items():
-            if saved[section].get(name, value) != value:
-                raise ConfigError(f"BERT is raced with a run of {name} {value!r}. Received: {saved[section][name]!r}.")
+    check_alike("BERT is raced with a run of finetune.py", saved, ALIKE)
     labelled = load_labelled(data, task["task"])
     splits = {name: {"texts": [e.text for e in labelled.splits[name]], "labels": [e.label for e in labelled.splits[name]]}
               for name in ("train", "test")}  # fmt: skip
@@ -50,12 +47,8 @@ def run(config):
         "clip_norm": learning.clip_norm, "betas": [learning.adam_beta_1, learning.adam_beta_2], "epsilon": learning.adam_epsilon,
         "precision": learning.precision, "seed": learning.seed,
     })  # fmt: skip
-    command = [config.peers_python or sys.executable, "-m", "benchmarks.workers.learn_bert", str(place.absolute())]
-    if code := subprocess.run(command, cwd=ROOT).returncode:
-        raise ConfigError(f"the peer must run to its end. Received: exit code {code}. Read what it said; pip install '.[peers]'.")
-    peer = json.loads((place / "outputs.json").read_text(encoding="utf-8"))
+    peer = outputs_of("learn_bert", place, config.peers_python)
     scores = classification_scores(np.array(splits["test"]["labels"]), np.array(peer["probabilities"]))
     scores |= {"parameters": peer["parameters"], "minutes": peer["seconds"] / 60}
     write_json(place / "scores.json", scores)
-    names = ("parameters", "minutes", "accuracy", "f1", "matthews")
-    return [{"name": name, **{key: row[key] for key in names}} for name, row in (("ours", ours), ("bert", scores))]
+    return side_by_side(("parameters", "minutes", "accuracy", "f1", "matthews"), ours=ours, bert=scores)

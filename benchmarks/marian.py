@@ -6,15 +6,12 @@ What it has no switch for, it does not have: its norms are behind the blocks, an
 of the length, ours by GNMT's formula: with a penalty of 1 the two differ little.
 """
 
-import dataclasses
 import json
 import pathlib
-import subprocess
-import sys
 
 import numpy as np
 
-from benchmarks.rounds import ROOT
+from benchmarks.peer import check_alike, made, outputs_of, side_by_side
 from data.batches import Plan
 from data.config import DataConfig
 from data.prepare import prepare
@@ -32,7 +29,7 @@ KEPT = ("d_model", "num_heads", "num_layers", "dropout", "attention_dropout", "a
 
 
 def run(config):
-    """Rows of the run and of Marian: {"name", "parameters", "updates", "minutes", and the scores of the test set}. Marian's files
+    """Rows of the run and of Marian: {"name", "parameters", "steps", "minutes", and the scores of the test set}. Marian's files
     are in RUN/marian, where the same command continues.
 
     Args:
@@ -45,11 +42,7 @@ def run(config):
 
     folder = pathlib.Path(config.run)
     saved = read_config(folder)
-    for section, options in ALIKE.items():
-        for name, allowed in options.items():
-            value = saved.get(section, {}).get(name)
-            if value not in allowed:
-                raise ConfigError(f"Marian is raced with a run of train.py of {name} {' or '.join(map(repr, allowed))}. Received: {value!r}.")
+    check_alike("Marian is raced with a run of train.py", saved, ALIKE)
     ours = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
     data, tokenizer = (made(kind, saved[name]) for kind, name in ((DataConfig, "data"), (TokenizerConfig, "tokenizer")))
     prepared = prepare(data, tokenizer, folder.parent / ".prepared")
@@ -58,23 +51,13 @@ def run(config):
     place = folder / "marian"
     place.mkdir(exist_ok=True)
     _write_task(place, saved, prepared, ours["steps"])
-    command = [config.peers_python or sys.executable, "-m", "benchmarks.workers.learn_marian", str(place.absolute())]
-    if code := subprocess.run(command, cwd=ROOT).returncode:
-        raise ConfigError(f"the peer must run to its end. Received: exit code {code}. Read what it said; pip install '.[peers]'.")
-    peer = json.loads((place / "outputs.json").read_text(encoding="utf-8"))
+    peer = outputs_of("learn_marian", place, config.peers_python)
     pairs, task = prepared.splits["test"].pairs(), find_task(data.task)
     scores = task.scores(pairs, prepared.target_tokenizer.decode(peer["outputs"]), data.target_language, confidence=True)
     write_json(place / "scores.json", scores | {name: value for name, value in peer.items() if name != "outputs"})
     took = {"parameters": peer["parameters"], "steps": ours["steps"], "minutes": peer["seconds"] / 60}
     names = [name for name in ("bleu", "bleu_interval", "chrf", "exact_match") if name in scores]
-    facts = ("parameters", "steps", "minutes", *names)
-    return [{"name": name, **{key: row[key] for key in facts}} for name, row in (("ours", ours), ("marian", scores | took))]
-
-
-def made(kind, values):
-    """A configuration of what config.json holds of it."""
-    names = {field.name for field in dataclasses.fields(kind)}
-    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items() if name in names})
+    return side_by_side(("parameters", "steps", "minutes", *names), ours=ours, marian=scores | took)
 
 
 def _write_task(place, saved, prepared, steps):
@@ -93,7 +76,8 @@ def _write_task(place, saved, prepared, steps):
     np.savez(place / "data.npz", learning_rates=np.array([schedule(step) for step in range(steps)]), **arrays)
     write_json(place / "task.json", {
         **{name: model[name] for name in KEPT}, "ffn_dim": model["ffn_dim"] or 4 * model["d_model"],
-        "pad": tokenizer.pad_id, "bos": tokenizer.bos_id, "eos": tokenizer.eos_id, "steps": steps, "steps_per_epoch": plan.steps_per_epoch, "seed": training.seed,
+        "pad": tokenizer.pad_id, "bos": tokenizer.bos_id, "eos": tokenizer.eos_id, "steps": steps,
+        "steps_per_epoch": plan.steps_per_epoch, "seed": training.seed,
         "betas": [training.adam_beta_1, training.adam_beta_2], "epsilon": training.adam_epsilon, "clip_norm": training.clip_norm,
         "label_smoothing": training.label_smoothing, "precision": training.precision, "checkpoint_every": training.checkpoint_every,
         "average": training.average_checkpoints, "beam_size": decoding["beam_size"], "length_penalty": decoding["length_penalty"],

@@ -65,8 +65,7 @@ def finetuning_card(name, config, data, report, tables, scores):
         "Data": f"{_origin(config['labelleddata'], 'train_files', 'tfds')}; examples: {counts}",
         "Task": task["task"] + (f"; labels: {named}" if labels else ""),
         "Tuning": f"{tuning}; {scores['parameters']:,} parameters in all",
-        "Training": f"{_updates(scores)}, learning rate {learning['learning_rate']:g}, batches of {learning['batch_size']}, "
-        f"{seeds}",
+        "Training": f"{_updates(scores)}, learning rate {learning['learning_rate']:g}, batches of {learning['batch_size']}, {seeds}",
         "Replay": f"`python finetune.py --flagfile={flags} --run=NEW_FOLDER`",
     }
     baselines = [f"Baseline: {what} {report['scores'][key]:.3f}." for key, what in BASELINES.items() if key in report["scores"]]

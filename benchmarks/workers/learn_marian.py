@@ -15,6 +15,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import MarianConfig, MarianMTModel
 
+from benchmarks.workers.padding import padded
+
 
 def rows(ids, offsets):
     return [ids[start:end] for start, end in zip(offsets, offsets[1:])]
@@ -26,14 +28,8 @@ def epoch_batches(lengths, count, seed):
     order = np.lexsort((generator.random(len(lengths)), lengths[:, 0], lengths[:, 1]))
     part = np.cumsum(lengths[order].sum(axis=1))
     cuts = np.searchsorted(part, part[-1] * np.arange(1, count) / count)
-    return [np.split(order, cuts)[number] for number in generator.permutation(count)]
-
-
-def padded(sequences, pad):
-    ids = np.full((len(sequences), max(map(len, sequences))), pad)
-    for row, sequence in zip(ids, sequences):
-        row[: len(sequence)] = sequence
-    return torch.from_numpy(ids)
+    batches = np.split(order, cuts)
+    return [batches[number] for number in generator.permutation(count)]
 
 
 def make_model(task):
