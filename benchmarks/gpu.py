@@ -75,7 +75,7 @@ def step_seconds(size, steps=20):
             self.transformer = transformer
 
         def call(self, inputs, training=False):
-            return self.transformer.hidden_states(inputs, training=training)
+            return self.transformer.hidden_states(inputs, training=training)[0]
 
         def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
             table = ops.cast(self.transformer.output_table, "float32")

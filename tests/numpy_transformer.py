@@ -130,6 +130,17 @@ class Reference:
                               lambda y: self.kept("cross", f"{name}/cross_attention", y, memory))
             x = self.residual(f"{name}/feed_forward_residual", x, lambda y: self.feed_forward(f"{name}/feed_forward", y))
         x = self.norm("decoder/norm", x) if self.c.norm == "pre" else x
-        if self.c.tie_output:
-            return x @ self.w[table].T
-        return x @ self.w[table.replace("embeddings", "reverse_embeddings")]
+        logits = x @ (self.w[table].T if self.c.tie_output else self.w[table.replace("embeddings", "reverse_embeddings")])
+        return self.mixed(logits, x, memory, source) if self.c.pointer_generator else logits
+
+    def mixed(self, logits, x, memory, source):
+        """log P of a pointer-generator."""
+        keys = self.dense("pointer/key", memory)
+        exponentials = np.exp(self.dense("pointer/query", x) @ keys.T / math.sqrt(self.c.d_model))
+        weights = exponentials / exponentials.sum(-1, keepdims=True)
+        p_gen = 1.0 / (1.0 + np.exp(-self.dense("pointer/switch", np.concatenate([x, weights @ keys], -1))))
+        mixed = p_gen * np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+        for place, token in enumerate(source):
+            mixed[:, token] += (1.0 - p_gen[:, 0]) * weights[:, place]
+        self.weights["pointer"] = [weights[None]]
+        return np.log(mixed)

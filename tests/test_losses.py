@@ -101,6 +101,46 @@ def test_the_loss_of_two_passes_with_its_own_gradient_equals_the_plain_one(max_l
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-4)
 
 
+@pytest.mark.parametrize("max_logits", [10**6, 40])
+@pytest.mark.parametrize("rdrop_alpha", [0.0, 5.0])
+def test_the_loss_of_a_pointer_generator_equals_the_plain_one(rdrop_alpha, max_logits):
+    generator, passes = np.random.default_rng(0), 2 if rdrop_alpha else 1
+    shapes = (3 * passes, 5, 8), (10, 8), (3 * passes, 5), (3 * passes, 5)
+    arguments = [ops.convert_to_tensor(generator.normal(size=shape), "float32") for shape in shapes]
+    targets = generator.integers(0, 10, (3, 5))
+    targets[0, :2] = 0
+    real = ops.cast(targets != 0, "float32")
+
+    def plain(hidden, table, p_gen, copied):
+        logits, loss = ops.matmul(hidden, ops.transpose(table)), 0.0
+        written = ops.log_softmax(logits)
+        chosen = ops.take_along_axis(written, np.tile(targets, (passes, 1))[..., None], axis=-1)[..., 0]
+        mixed = ops.log(ops.sigmoid(p_gen) * ops.exp(chosen) + (1.0 - ops.sigmoid(p_gen)) * ops.sigmoid(copied))
+        losses = -0.9 * mixed - 0.1 * ops.mean(written, axis=-1)
+        for part in ops.split(losses, passes):
+            loss = loss + ops.sum(part * real) / passes
+        apart = ops.sum(divergence(*ops.split(logits, 2)) * real) if rdrop_alpha else 0.0
+        return 0.7 * (loss + rdrop_alpha / 2.0 * apart)
+
+    def own(hidden, table, p_gen, copied):
+        copying = ops.sigmoid(p_gen), ops.sigmoid(copied)
+        return output_cross_entropy(
+            targets, hidden, table, 0.1, weight=0.7, rdrop_alpha=rdrop_alpha, copying=copying, max_logits=max_logits
+        )
+
+    for ours, theirs in zip(gradients(own, *arguments), gradients(plain, *arguments)):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("p_gen, copied, expected", [(0.0, 0.0, 80.6), (0.0, 1.0, 0.0), (1.0, 0.0, 80.6), (1.0, 1.0, 80.6)])
+def test_what_is_neither_written_nor_copied_costs_no_nan(p_gen, copied, expected):
+    hidden, table = ops.convert_to_tensor([[[1.0]]]), ops.convert_to_tensor([[0.0], [-500.0], [500.0]])
+    shares = [ops.convert_to_tensor([[share]]) for share in (p_gen, copied)]
+    own = lambda h, e, *copying: output_cross_entropy(np.array([[1]]), h, e, copying=copying)  # noqa: E731
+    loss, *changes = gradients(own, hidden, table, *shares)
+    assert loss == pytest.approx(expected, abs=0.1) and all(np.isfinite(change).all() for change in changes)
+
+
 def test_divergences_are_the_mean_of_both_kullback_leibler_divergences():
     first, second = np.array([[0.3, -1.2, 2.0]]), np.array([[1.0, 0.1, -0.4]])
     p, q = (np.exp(x) / np.exp(x).sum() for x in (first, second))

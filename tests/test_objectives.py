@@ -12,12 +12,13 @@ from transformer.model import Transformer
 from transformer.objectives import HeadObjective, TokenObjective
 
 
-def test_tokens_are_counted_without_padding_and_cost_what_the_plain_loss_says():
-    model = Transformer.from_model_config(ModelConfig(d_model=16, num_heads=2, num_layers=1, vocab_size=13, dropout=0.0))
-    objective = TokenObjective(model, TrainingConfig(label_smoothing=0.3))
+@pytest.mark.parametrize("options, label_smoothing", [({}, 0.3), ({"pointer_generator": True}, 0.0)])
+def test_tokens_are_counted_without_padding_and_cost_what_the_plain_loss_says(options, label_smoothing):
+    model = Transformer.from_model_config(ModelConfig(d_model=16, num_heads=2, num_layers=1, vocab_size=13, dropout=0.0, **options))
+    objective = TokenObjective(model, TrainingConfig(label_smoothing=label_smoothing))
     inputs, targets = (IDS, np.array([[2, 5, 6], [2, 7, 0]], "int32")), np.array([[5, 6, 3], [7, 3, 0]], "int32")
     assert float(objective.count(targets)) == float(objective.tokens(inputs, targets)) == 5.0
-    plain, _ = cross_entropy(targets, model(inputs), 0.3)
+    plain, _ = cross_entropy(targets, model(inputs), label_smoothing)
     found = objective.loss(model, inputs, targets, ops.convert_to_tensor(0.2))
     assert float(found) == pytest.approx(0.2 * float(plain), rel=1e-5)
 

@@ -66,6 +66,7 @@ class ModelConfig:
     use_bias: bool = option(True, "biases in attention and feed-forward projections")
     tie_embeddings: bool = option(True, "one table for source and target embeddings (needs one vocabulary)")
     tie_output: bool = option(True, "the target embedding is also the output projection")
+    pointer_generator: bool = option(False, "a token is written, or copied from where an attention points in the source (See et al. 2017)")
     scale_embeddings: bool = option(True, "multiply embeddings by sqrt(d_model)")
     embedding_norm: bool = option(False, "normalise the embeddings once positions are added, as BERT and BART do")
     dropout: float = option(0.1, "on embeddings and on each block's output", minimum=0.0, maximum=0.99)
@@ -96,6 +97,12 @@ class ModelConfig:
             raise ConfigError(
                 "tie_embeddings needs one vocabulary for source and target. Received: "
                 f"source_vocab_size={self.source_vocab_size}, vocab_size={self.vocab_size}. Use tie_embeddings=False."
+            )
+
+        if self.pointer_generator and not self.tie_embeddings:
+            raise ConfigError(
+                "pointer_generator needs one vocabulary, and one table, for source and target. Received: tie_embeddings=False. "
+                "Leave out one of them."
             )
 
     def check_lengths(self, *lengths, cure=None):

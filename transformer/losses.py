@@ -33,7 +33,7 @@ def cross_entropy(targets, logits, label_smoothing=0.0, pad_id=0):
 
 
 def output_cross_entropy(
-    targets, hidden, table, label_smoothing=0.0, pad_id=0, weight=1.0, rdrop_alpha=0.0, max_logits=MAX_LOGITS
+    targets, hidden, table, label_smoothing=0.0, pad_id=0, weight=1.0, rdrop_alpha=0.0, copying=(), max_logits=MAX_LOGITS
 ):
     """weight * `cross_entropy(targets, hidden @ table^T)`, without ever holding all logits, and fast to differentiate.
 
@@ -43,7 +43,11 @@ def output_cross_entropy(
     Args:
         targets: int (B, T). hidden: (B, T, D), in the compute dtype. table: float32 (V, D). label_smoothing: e in [0, 1).
         rdrop_alpha: above 0 the loss of R-Drop (Liang et al. 2021, section 2.1, halved): hidden is (2 B, T, D), of two passes whose
-            dropout differs; the mean of their losses, and rdrop_alpha / 2 times the `divergence` between their distributions.
+            dropout differs; the mean of their losses, and rdrop_alpha / 2 times the `divergence` between their distributions over
+            the vocabulary.
+        copying: of a pointer-generator, a pair of float32 (B, T), or (2 B, T): p_gen, and how likely the target is to be pointed
+            at (transformer/pointer.py). The target's probability is that of the mixture; what label smoothing spreads, it spreads
+            over the vocabulary's part.
         weight: scalar; the gradient is multiplied by it before it is rounded to the dtype of `hidden`.
         max_logits: most logits at a time.
 
@@ -57,44 +61,69 @@ def output_cross_entropy(
     ids = ops.pad(ops.reshape(ops.cast(targets, "int32"), (rows,)), ((0, padding),), constant_values=pad_id)
 
     @ops.custom_gradient
-    def loss_of(hidden, table):
+    def loss_of(hidden, table, *copying):
         matrix = ops.cast(table, hidden.dtype)
 
-        def body(number, loss, states, gradient):
-            own_ids = ops.slice(ids, (number * part,), (part,))
-            own = ops.reshape(ops.slice(states, (0, number * part, 0), (passes, part, width)), (passes * part, width))
+        def body(number, loss, gradient, states, *shares):
+            own_ids = ops.tile(ops.slice(ids, (number * part,), (part,)), [passes])
+            own, *own_shares = (_part(array, number * part, part) for array in (states, *shares))
             logits = ops.matmul(own, ops.transpose(matrix))
-            own_loss, change = _loss_and_change(ops.tile(own_ids, [passes]), logits, label_smoothing, pad_id, weight, rdrop_alpha)
+            own_loss, change, *share_changes = _loss_and_changes(
+                own_ids, logits, label_smoothing, pad_id, weight, rdrop_alpha, *own_shares
+            )
             # A part's states make room for their gradient: the next part is read from the result, so it waits for it.
-            own_change = ops.reshape(ops.matmul(change, matrix), (passes, part, width))
-            states = ops.slice_update(states, (0, number * part, 0), own_change)
+            changes = (ops.matmul(change, matrix), *share_changes)
+            arrays = (_with_part(array, number * part, own) for array, own in zip((states, *shares), changes))
             own_gradient = ops.cast(ops.matmul(ops.transpose(change), own), table.dtype)
-            return number + 1, loss + own_loss, states, gradient + own_gradient
+            return number + 1, loss + own_loss, gradient + own_gradient, *arrays
 
-        states = ops.pad(ops.reshape(hidden, (passes, rows, width)), ((0, 0), (0, padding), (0, 0)))
-        start = (ops.convert_to_tensor(0, "int32"), ops.zeros(()), states, ops.zeros(table.shape, table.dtype))
-        _, loss, states, gradient = body(*start) if parts == 1 else ops.while_loop(lambda n, *_: n < parts, body, start)
-        hidden_gradient = ops.reshape(states[:, :rows], hidden.shape)
+        def padded(array):
+            """(passes * B, T, ...) -> (passes, rows of all parts, ...)"""
+            array = ops.reshape(array, (passes, rows, *array.shape[2:]))
+            return ops.pad(array, ((0, 0), (0, padding), *[(0, 0)] * (len(array.shape) - 2)))
+
+        start = (ops.convert_to_tensor(0, "int32"), ops.zeros(()), ops.zeros(table.shape, table.dtype), *map(padded, (hidden, *copying)))
+        _, loss, gradient, *arrays = body(*start) if parts == 1 else ops.while_loop(lambda n, *_: n < parts, body, start)
+        changes = [ops.reshape(array[:, :rows], x.shape) for array, x in zip(arrays, (hidden, *copying))]
 
         def backward(upstream):
-            return hidden_gradient * ops.cast(upstream, hidden.dtype), gradient * ops.cast(upstream, table.dtype)
+            by_hidden, *by_shares = (change * ops.cast(upstream, change.dtype) for change in changes)
+            return by_hidden, gradient * ops.cast(upstream, table.dtype), *by_shares
 
         return loss, backward
 
-    return loss_of(hidden, table)
+    return loss_of(hidden, table, *copying)
 
 
-def _loss_and_change(ids, logits, label_smoothing, pad_id, weight, rdrop_alpha):
-    """weight * loss of ids (n,) by logits (n, V), and its gradient by the logits, in their dtype. With `rdrop_alpha` the second
-    half of the rows is the second pass."""
+def _part(array, start, size):
+    """Rows of each pass, as (passes * size, ...), of an array (passes, rows, ...)."""
+    passes, _, *rest = array.shape
+    return ops.reshape(ops.slice(array, (0, start, *[0] * len(rest)), (passes, size, *rest)), (passes * size, *rest))
+
+
+def _with_part(array, start, part):
+    """The array with what `_part` takes replaced."""
+    passes, _, *rest = array.shape
+    return ops.slice_update(array, (0, start, *[0] * len(rest)), ops.reshape(part, (passes, -1, *rest)))
+
+
+def _loss_and_changes(ids, logits, label_smoothing, pad_id, weight, rdrop_alpha, p_gen=1.0, copied=0.0):
+    """weight * loss of ids (n,) by logits (n, V), p_gen (n,) and copied (n,), and its gradients by them, that by the logits in their
+    dtype. With `rdrop_alpha` the second half of the rows is the second pass."""
     dtype, vocab_size = logits.dtype, logits.shape[1]
     weight = weight / 2.0 if rdrop_alpha else weight
     logits, weights = ops.cast(logits, "float32"), ops.cast(ops.not_equal(ids, pad_id), "float32") * weight
     probabilities, place = ops.softmax(logits), ops.stack([ops.arange(ops.shape(ids)[0]), ids], axis=1)
     chosen, chance = (_at(values, ids) for values in (logits, probabilities))
-    losses = -ops.log(ops.maximum(chance, 1e-35)) + label_smoothing * (chosen - ops.mean(logits, axis=-1))
-    change = probabilities - label_smoothing / vocab_size
-    change = ops.scatter_update(change, place, chance - label_smoothing / vocab_size - (1.0 - label_smoothing))
+    mixed = ops.maximum(p_gen * chance + (1.0 - p_gen) * copied, 1e-35)
+    chance = ops.maximum(chance, 1e-35)
+    # How much of the token's probability is the vocabulary's: all of it, without a pointer.
+    written = p_gen / ops.maximum(p_gen + (1.0 - p_gen) * copied / chance, 1e-35)
+    kept = 1.0 - label_smoothing
+    losses = label_smoothing * (chosen - ops.log(chance) - ops.mean(logits, axis=-1)) - kept * ops.log(mixed)
+    drawn = kept * written + label_smoothing
+    change = probabilities * ops.reshape(drawn, (-1, 1)) - label_smoothing / vocab_size
+    change = ops.scatter_update(change, place, chance * drawn - label_smoothing / vocab_size - kept * written)
     if rdrop_alpha:  # both rows of a pair are given the half of their divergence
         (first, second), (p, q) = ops.split(logits, 2), ops.split(probabilities, 2)
         gap, ratio = p - q, first - second
@@ -102,7 +131,8 @@ def _loss_and_change(ids, logits, label_smoothing, pad_id, weight, rdrop_alpha):
         by_first = gap + p * (ratio - ops.sum(p * ratio, axis=-1, keepdims=True))
         by_second = -gap - q * (ratio - ops.sum(q * ratio, axis=-1, keepdims=True))
         change = change + rdrop_alpha / 2.0 * ops.concatenate([by_first, by_second])
-    return ops.sum(losses * weights), ops.cast(change * weights[:, None], dtype)
+    by_shares = (-kept * weights / mixed * by for by in (chance - copied, 1.0 - p_gen))
+    return ops.sum(losses * weights), ops.cast(change * weights[:, None], dtype), *by_shares
 
 
 def _at(values, ids):

@@ -15,6 +15,7 @@ from transformer.attention import causal_mask, segment_mask
 from transformer.config import ModelConfig
 from transformer.dropout import Dropout
 from transformer.layers import DecoderLayer, EncoderLayer, as_config, normalization
+from transformer.pointer import Pointer
 from transformer.positions import PositionalEmbedding, segment_positions
 
 # Rows of the table a stack makes for itself when it is given ids and nobody said how many there are.
@@ -246,6 +247,7 @@ class Transformer(keras.Model):
             )
         self.encoder = Encoder(d_model, num_heads, num_layers, config=config, dtype=policy, name="encoder")
         self.decoder = Decoder(d_model, num_heads, num_layers, config=config, dtype=policy, name="decoder")
+        self.pointer = Pointer(config, dtype=policy, name="pointer") if config.pointer_generator else None
 
     @classmethod
     def from_model_config(cls, config, **kwargs):
@@ -261,6 +263,8 @@ class Transformer(keras.Model):
             self.target_embedding.build((None, None))
         self.encoder.build(states)
         self.decoder.build(states)
+        if self.pointer:
+            self.pointer.build(states)
         self.built = True
 
     def call(self, inputs, training=False):
@@ -272,16 +276,28 @@ class Transformer(keras.Model):
                 belongs to, 0 for padding.
 
         Returns:
-            (B, T, V) in the compute dtype, not normalised.
+            (B, T, V) in the compute dtype, not normalised; of a pointer-generator log-probabilities, in float32.
         """
-        return self.target_embedding(self.hidden_states(inputs, training), reverse=True)
+        return self._logits(*self.hidden_states(inputs, training))
 
     def hidden_states(self, inputs, training=False):
-        """What `call` multiplies by `output_table` to get logits: (B, T, D). Arguments as in `call`."""
+        """What `call` makes logits of; arguments as there.
+
+        Returns:
+            (B, T, D), to be multiplied by `output_table`; and a transformer.pointer.Pointed, or None.
+        """
         source, target, source_segments, target_segments = self._unpack(inputs)
         memory = self.encoder(self._embed(self.source_embedding, source), source_segments, training=training)
         embedded = self._embed(self.target_embedding, target)
-        return self.decoder(embedded, memory, target_segments, source_segments, training=training)
+        states = self.decoder(embedded, memory, target_segments, source_segments, training=training)
+        if not self.pointer:
+            return states, None
+        mask = segment_mask(target_segments, source_segments)
+        return states, self.pointer(states, self.pointer.keys(memory), source, mask)
+
+    def _logits(self, states, pointed):
+        logits = self.target_embedding(states, reverse=True)
+        return pointed.mix(logits) if pointed else logits
 
     @property
     def d_model(self):
@@ -310,14 +326,16 @@ class Transformer(keras.Model):
 
     def attention_weights(self, inputs):
         """What looks at what: {"encoder": [...], "decoder": [...], "cross": [...]}, one entry a layer, each float32
-        (B, H, queries, keys). `inputs` as in `call`."""
+        (B, H, queries, keys); of a pointer-generator also {"pointer": [...]}, one entry. `inputs` as in `call`."""
         source, target, source_segments, target_segments = self._unpack(inputs)
         embedded = self._embed(self.source_embedding, source)
         memory = self.encoder(embedded, source_segments)
         own, cross = self.decoder.attention_weights(
             self._embed(self.target_embedding, target), memory, target_segments, source_segments
         )
-        return {"encoder": self.encoder.attention_weights(embedded, source_segments), "decoder": own, "cross": cross}
+        pointed = self.hidden_states(inputs)[1]
+        pointer = {"pointer": [pointed.weights[:, None]]} if pointed else {}
+        return {"encoder": self.encoder.attention_weights(embedded, source_segments), "decoder": own, "cross": cross, **pointer}
 
     def start(self, source, length, batch_size=None):
         """What step-by-step decoding begins with.
@@ -326,11 +344,14 @@ class Transformer(keras.Model):
             source: int (B, S) ids. length: most target positions. batch_size: N, if other than B.
 
         Returns:
-            caches, a list of pairs (N, H, length, K), and the constants (memory caches, memory mask) of `step`.
+            caches, a list of pairs (N, H, length, K), and the constants of `step`: memory caches, memory mask, and what a
+            pointer points at.
         """
-        memory_caches = self.decoder.memory_caches(self.encode(source))
+        memory = self.encode(source)
         mask = ops.not_equal(source, self.config.input_pad_id)[:, None, :]
-        return self.decoder.empty_caches(batch_size or ops.shape(source)[0], length), (memory_caches, mask)
+        pointing = (self.pointer.keys(memory), ops.cast(source, "int32")) if self.pointer else ()
+        caches = self.decoder.empty_caches(batch_size or ops.shape(source)[0], length)
+        return caches, (self.decoder.memory_caches(memory), mask, *pointing)
 
     def step(self, ids, position, caches, constants, grow=False):
         """Logits (N, V) of the token after `ids` (N,) at `position` (scalar), and the new caches.
@@ -339,8 +360,14 @@ class Transformer(keras.Model):
         one position longer, which is faster than to select and mask, where shapes may change.
         """
         x = self._embed(self.target_embedding, ops.expand_dims(ids, 1))
-        x, caches = self.decoder.step(x, position, caches, *constants, grow=grow)
-        return self.target_embedding(x, reverse=True)[:, 0], caches
+        memory_caches, mask, *pointing = constants
+        x, caches = self.decoder.step(x, position, caches, memory_caches, mask, grow=grow)
+        if not pointing:
+            return self._logits(x, None)[:, 0], caches
+        # As in DecoderLayer.step: the hypotheses of a sentence are queries to the same source.
+        x = ops.reshape(x, (ops.shape(mask)[0], -1, self.config.d_model))
+        logits = self._logits(x, self.pointer(x, *pointing, mask))
+        return ops.reshape(logits, (-1, self.config.vocab_size)), caches
 
     def compute_output_shape(self, input_shape):
         return (*input_shape[1], self.config.vocab_size)

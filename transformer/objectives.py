@@ -28,9 +28,15 @@ class TokenObjective:
 
     def loss(self, model, inputs, targets, weight):
         """weight * the sum over the tokens, in nats."""
-        hidden = model.hidden_states(_doubled(inputs) if self.rdrop_alpha else inputs, training=True)
+        hidden, pointed = model.hidden_states(_doubled(inputs) if self.rdrop_alpha else inputs, training=True)
         table = ops.cast(model.output_table, "float32")
-        return output_cross_entropy(targets, hidden, table, self.label_smoothing, self.pad_id, weight, self.rdrop_alpha)
+        copying = ()
+        if pointed:
+            (targets_of_passes,) = _doubled((targets,)) if self.rdrop_alpha else (targets,)
+            copying = pointed.p_gen, pointed.probability(targets_of_passes)
+        return output_cross_entropy(
+            targets, hidden, table, self.label_smoothing, self.pad_id, weight, self.rdrop_alpha, copying
+        )  # fmt: skip
 
 
 class HeadObjective:
