@@ -21,7 +21,7 @@ from transformer.config import ConfigError, TokenizerConfig, TrainingConfig
 # What Marian does not have, or has in one way: options of a run that must be so, by section of config.json.
 ALIKE = {
     "model": {"tie_embeddings": (True,), "tie_output": (True,), "positions": ("sinusoidal",), "gated": (False,),
-              "activation": ("relu", "gelu", "swish"), "norm_type": ("layer",), "source_vocab_size": (0,)},
+              "activation": ("relu", "gelu", "swish"), "pointer_generator": (False,), "norm_type": ("layer",), "source_vocab_size": (0,)},
     "training": {"initial_run": ("",), "optimizer": ("adam",), "precision": ("float32", "bfloat16")},
     "data": {"copy_unknown": (False,)},
 }  # fmt: skip

@@ -17,6 +17,9 @@ MESSAGES = [
     (ModelConfig, dict(vocab_size=100, source_vocab_size=90),
      "tie_embeddings needs one vocabulary for source and target. Received: source_vocab_size=90, vocab_size=100. "
      "Use tie_embeddings=False."),
+    (ModelConfig, dict(pointer_generator=True, tie_embeddings=False),
+     "pointer_generator needs one vocabulary, and one table, for source and target. Received: tie_embeddings=False. "
+     "Leave out one of them."),
     (ModelConfig, dict(norm="middle"), "norm must be one of 'pre', 'post'. Received: 'middle'."),
     (ModelConfig, dict(norm_type="batch"), "norm_type must be one of 'layer', 'rms'. Received: 'batch'."),
     (ModelConfig, dict(activation="tanh"),

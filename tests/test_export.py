@@ -49,10 +49,11 @@ def test_two_vocabularies(tmp_path):
     assert (tmp_path / "new" / "ct2" / "tokenizer" / "target.model").exists()
 
 
-def test_a_run_with_symbols_for_values_is_refused(tmp_path):
-    generator = generator_of()
-    generator.copy_unknown = True
-    with pytest.raises(ConfigError, match="copy_unknown"):
+@pytest.mark.parametrize("copies", ["copy_unknown", "pointer_generator"])
+def test_a_run_that_copies_is_refused(tmp_path, copies):
+    generator = generator_of(pointer_generator=copies == "pointer_generator")
+    generator.copy_unknown = copies == "copy_unknown"
+    with pytest.raises(ConfigError, match=copies):
         export_ctranslate2(generator, tmp_path / "ct2")
     assert not (tmp_path / "ct2").exists()
 

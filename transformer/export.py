@@ -37,8 +37,8 @@ def export_ctranslate2(generator, folder, quantization="float32", texts=()):
         How many texts were compared (those that need not be cut), and how many of their outputs are the same.
 
     Raises:
-        ConfigError: CTranslate2 is not installed, the folder is there, the run has symbols for values, or in float32 an output
-            differs.
+        ConfigError: CTranslate2 is not installed, the folder is there, the run copies (copy_unknown, pointer_generator), or in
+            float32 an output differs.
     """
     folder = pathlib.Path(folder)
     if folder.exists():
@@ -48,6 +48,8 @@ def export_ctranslate2(generator, folder, quantization="float32", texts=()):
             "a run whose texts have symbols for values (copy_unknown) cannot be exported: CTranslate2 does not put the values back. "
             "Use python -m transformer generate."
         )
+    if generator.model.config.pointer_generator:
+        raise ConfigError("a pointer_generator cannot be exported: CTranslate2 has none. Use python -m transformer generate.")
     try:
         import ctranslate2
     except ImportError:

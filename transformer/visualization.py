@@ -20,8 +20,8 @@ def attention_of(generator, source, target=None):
 
     Returns:
         {"source": pieces of the source, "target": pieces of the target, each ending in the end token,
-        "weights": {"encoder", "decoder", "cross"}, a list over layers of float32 (H, queries, keys)}. Row t of "decoder"
-        and "cross" is the step that wrote target piece t.
+        "weights": {"encoder", "decoder", "cross"}, a list over layers of float32 (H, queries, keys)}; of a pointer-generator also
+        "pointer", as a list of one. Row t of all but "encoder" is the step that wrote target piece t.
     """
     target = generator([source])[0] if target is None else target
     tokenizers = generator.source_tokenizer, generator.target_tokenizer
