@@ -16,7 +16,7 @@ from transformer.metrics import classification_scores
 
 ALIKE = {
     "task": {"task": ("classification",), "tuning": ("full",)},
-    "finetuning": {"schedule": ("linear",), "optimizer": ("adamw",), "rdrop_alpha": (0.0, None)},  # None: from before it was an option
+    "finetuning": {"schedule": ("linear",), "optimizer": ("adamw",), "rdrop_alpha": (0.0,)},
 }
 
 

@@ -20,11 +20,12 @@ def check_alike(race, saved, alike):
     """Raises ConfigError for an option of a run's config.json, `saved`, that a peer cannot match.
 
     Args:
-        race: who is raced with what, for the message. alike: {section: {option: its allowed values}}.
+        race: who is raced with what, for the message. alike: {section: {option: its allowed values, the default first}}; a run
+            from before an option has its default.
     """
     for section, options in alike.items():
         for name, allowed in options.items():
-            value = saved.get(section, {}).get(name)
+            value = saved[section].get(name, allowed[0]) if section in saved else None
             if value not in allowed:
                 raise ConfigError(f"{race} of {name} {' or '.join(map(repr, allowed))}. Received: {value!r}.")
 
