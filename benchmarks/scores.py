@@ -38,7 +38,7 @@ def run(config):
     runs = {}
     for seed in range(1, config.seeds + 1):
         run = runs[f"seed {seed}"] = folder / f"seed-{seed}"
-        _train([program, f"--flagfile={path}", *flags, f"--seed={seed}", f"--run={run.absolute()}"])
+        train([program, f"--flagfile={path}", *flags, f"--seed={seed}", f"--run={run.absolute()}"])
     found = [json.loads((run / "scores.json").read_text(encoding="utf-8")) for run in runs.values()]
     sections = json.loads((run / "config.json").read_text(encoding="utf-8"))
     learning = sections.get("training", sections.get("finetuning"))
@@ -77,7 +77,7 @@ def _tolerance(found, seeds, committed, committed_seeds):
     return float(t.ppf(0.975, freedom)) * math.sqrt(squares / freedom * (1 / seeds + 1 / committed_seeds))
 
 
-def _train(command):
+def train(command):
     print("python", *command, flush=True)
     code = subprocess.run([sys.executable, *command], cwd=ROOT).returncode
     if code:

@@ -208,7 +208,7 @@ def test_a_recipe_run_again_is_compared_with_what_is_committed(monkeypatch, tmp_
         (pathlib.Path(run) / "config.json").write_text('{"training": {"precision": "bfloat16", "keep_best_metric": "bleu"}}')
         (pathlib.Path(run) / "scores.json").write_text(json.dumps({"bleu": found[int(seed)], "ter": 5.0, **facts}))
 
-    for name, value in (("_train", train), ("_draw", lambda *_: None), ("KEPT", tmp_path)):
+    for name, value in (("train", train), ("_draw", lambda *_: None), ("KEPT", tmp_path)):
         monkeypatch.setattr(scores, name, value)
     monkeypatch.chdir(tmp_path)
     config = BenchmarkConfig(recipe="multi30k_en_de", data_dir="here", precision="bfloat16")

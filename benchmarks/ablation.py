@@ -1,0 +1,87 @@
+"""What the parts of the Multi30k recipe are worth: trainings that differ from it in one thing each, of the same number of updates and
+one seed, and other ways to decode what it learnt; BLEU of the validation set.
+"""
+
+import json
+import pathlib
+import re
+
+from benchmarks.rounds import ROOT
+from benchmarks.scores import train
+from transformer.checkpoints import average_weights, list_checkpoints, named_variables, restore
+
+RECIPE = ROOT / "configs" / "multi30k_en_de.cfg"
+TRAININGS = {
+    "recipe": (),
+    "no label smoothing": ("--label_smoothing=0",),
+    "post-norm": ("--norm=post",),
+    "vocabulary of 4,000": ("--vocab_size=4000",),
+    "dropout 0.1": ("--dropout=0.1",),
+    "dropout 0.2": ("--dropout=0.2",),
+    "best pieces only": ("--subword_samples=1",),
+    "R-Drop": ("--rdrop_alpha=5",),
+    "embeddings and output untied": ("--notie_embeddings", "--notie_output"),
+}
+DECODINGS = {
+    "greedy": {"beam_size": 1},
+    "beam 4": {"beam_size": 4},
+    "beam 10": {"beam_size": 10},
+    "length penalty 0": {"length_penalty": 0.0},
+    "length penalty 0.6": {"length_penalty": 0.6},
+    "length penalty 2": {"length_penalty": 2.0},
+}
+
+
+def run(config):
+    """Trains in runs/ablation, or continues to. Rows {"name", "bleu", "difference", "p", "parameters", "minutes"}: p is that of the
+    difference to the recipe by a paired bootstrap (Koehn 2004, by sacreBLEU).
+
+    Args:
+        config: BenchmarkConfig: data_dir, precision, steps.
+    """
+    folder, text = pathlib.Path("runs/ablation"), RECIPE.read_text(encoding="utf-8")
+    base = config.precision or "float32"
+    other = "float32" if base != "float32" else "bfloat16"
+    flags = [f"--{side}_test={path}" for side, path in re.findall(r"^--(source|target)_validation=(\S+)", text, re.MULTILINE)]
+    flags += [f"--data_dir={pathlib.Path(config.data_dir).absolute()}", f"--train_steps={config.steps}"]
+    outputs, facts = {}, {}
+    for name, changed in {**TRAININGS, other: ()}.items():
+        run = folder / re.sub(r"\W+", "_", name)
+        precision = f"--precision={other if name == other else base}"
+        train(["train.py", f"--flagfile={RECIPE}", *flags, precision, *changed, f"--run={run.absolute()}"])
+        rows = [json.loads(line) for line in (run / "predictions.jsonl").read_text(encoding="utf-8").splitlines()]
+        scores = json.loads((run / "scores.json").read_text(encoding="utf-8"))
+        outputs[name], facts[name] = [row["prediction"] for row in rows], {key: scores[key] for key in ("parameters", "minutes")}
+    outputs |= _decoded(folder / "recipe", [row["source"] for row in rows])
+    return compared(outputs, [row["reference"] for row in rows], facts)
+
+
+def _decoded(run, sources):
+    """Outputs of the recipe's run, decoded otherwise."""
+    from transformer.flags import import_keras
+
+    import_keras()
+    from transformer.generation import Generator
+
+    found = {name: Generator.from_run(run, **options)(sources) for name, options in DECODINGS.items()}
+    generator = Generator.from_run(run)
+    weights = named_variables(generator.model)
+    restore(weights, average_weights(list_checkpoints(run)[-1:], weights)[0])
+    return found | {"last checkpoint alone": generator(sources)}
+
+
+def compared(outputs, references, facts):
+    """Rows of systems' outputs {name: list of str}, the first of which the others are compared with."""
+    from sacrebleu.significance import PairedTest
+
+    from transformer.metrics import bleu_metric
+
+    metric = bleu_metric("de-x-tok")
+    _, found = PairedTest([*outputs.items()], {"BLEU": metric}, [references], test_type="bs", n_samples=1000)()
+    results, first = found["BLEU"], [*outputs.values()][0]
+    # Of systems that write the same, sacreBLEU's p is the smallest there is.
+    return [
+        {"name": name, "bleu": result.score, "difference": result.score - results[0].score,
+         "p": None if written == first else result.p_value, **facts.get(name, {})}
+        for (name, written), result in zip(outputs.items(), results)
+    ]  # fmt: skip
