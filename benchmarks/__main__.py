@@ -11,6 +11,7 @@
     order      in which order 1, 2 and 4 devices see the examples
     faults     trainings killed --rounds times, stopped, their files damaged, their disk full: what is lost (nothing)
     scores     runs --recipe with --seeds in runs/scores and compares with the committed figures (docs/results.md)
+    ablation   what the parts of the Multi30k recipe are worth: BLEU of the validation set after --steps updates without each
     marian     Hugging Face's Marian, from nothing on what --run learnt from: its scores beside the run's
     bert       Hugging Face's BERT classifier, fine-tuned on what --run was: its scores beside the run's
     gpu        tokens a second and utilisation of an accelerator
@@ -29,7 +30,7 @@ from transformer.checkpoints import write_text
 from transformer.config import ConfigError
 from transformer.flags import main, run_command
 
-COMMANDS = ("train", "decode", "memory", "data", "learn", "startup", "checkpoint", "scaling", "order", "faults", "scores", "marian", "bert", "gpu")
+COMMANDS = ("train", "decode", "memory", "data", "learn", "startup", "checkpoint", "scaling", "order", "faults", "scores", "ablation", "marian", "bert", "gpu")
 HIDDEN = {"seconds_low", "seconds_high", "startup_seconds", "losses", "version"}
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from benchmarks import __main__, data, decode, faults, gpu, memory, report, rounds, scaling, scores, train, work
+from benchmarks import __main__, ablation, data, decode, faults, gpu, memory, report, rounds, scaling, scores, train, work
 from benchmarks.config import BenchmarkConfig
 from transformer.config import ConfigError, ModelConfig
 from transformer.model import Transformer
@@ -229,6 +229,33 @@ def test_a_recipe_run_again_is_compared_with_what_is_committed(monkeypatch, tmp_
         scores.run(config)
     monkeypatch.setattr(report, "KEPT", tmp_path)
     assert "| multi30k_en_de | 3 | bleu 41.00 ± 1.00 | 0.00 M | 1 | 1 | 1 | 1.0 GiB |" in report.results_table()
+
+
+def test_what_differs_from_the_recipe_in_one_thing_is_compared_with_it(monkeypatch, tmp_path):
+    references = [f"ein hund {n} rennt über die straße ." for n in range(60)]
+    seen = {}
+
+    def train(command):
+        run = pathlib.Path(command[-1].removeprefix("--run="))
+        seen[run.name] = command[1:-1]
+        run.mkdir(parents=True)
+        text = [line if n % 3 or run.name == "recipe" else "nein" for n, line in enumerate(references)]
+        rows = [{"source": "x", "reference": line, "prediction": written} for line, written in zip(references, text)]
+        (run / "predictions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        (run / "scores.json").write_text('{"parameters": 5, "minutes": 2.0}')
+
+    monkeypatch.setattr(ablation, "train", train)
+    monkeypatch.setattr(ablation, "_decoded", lambda run, sources: {"greedy": references})
+    monkeypatch.chdir(tmp_path)
+    rows = ablation.run(BenchmarkConfig(data_dir="here", steps=7, precision="bfloat16"))
+    assert [row["name"] for row in rows] == [*ablation.TRAININGS, "float32", "greedy"]
+    first, worse, same = rows[0], rows[1], rows[-1]
+    assert first["bleu"] == pytest.approx(100.0) and (first["difference"], first["p"], first["minutes"]) == (0.0, None, 2.0)
+    assert worse["difference"] == pytest.approx(worse["bleu"] - 100.0) and worse["bleu"] < 90.0 and worse["p"] < 0.01
+    assert same["difference"] == 0.0 and same["p"] is None and "minutes" not in same
+    common = seen["recipe"]
+    assert common[1].startswith("--source_test=val.") and "--train_steps=7" in common and common[-1] == "--precision=bfloat16"
+    assert seen["post_norm"] == [*common, "--norm=post"] and seen["float32"] == [*common[:-1], "--precision=float32"]
 
 
 def test_a_recipe_that_is_not_there_or_fails_is_named(capfd, monkeypatch, tmp_path):
