@@ -209,7 +209,7 @@ def test_what_is_copied_is_for_the_model_what_it_is_in_its_training_data():
     encoded, _, _ = encode_pairs([pair], tokenizer, tokenizer, data)
     generator = Generator(None, tokenizer, tokenizer, **reading_of(dataclasses.asdict(data)))
     assert encoded.source_ids.tolist() == generator.source_ids(pair[0])
-    known = f"set the {SYMBOLS[0]} of {SYMBOLS[1]}", f"{SYMBOLS[0]} = {SYMBOLS[1]}"
+    known = f"set the {SYMBOLS[0]} zyzzyva of {SYMBOLS[1]}", f"{SYMBOLS[0]} = {SYMBOLS[1]}"
     assert tuple(tokenizer.decode([encoded.source_ids, encoded.target_ids])) == known
 
 

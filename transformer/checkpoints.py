@@ -188,10 +188,12 @@ def read_config(run):
             "a run must be of an encoder-decoder, as train.py and finetune.py --task=text2text make them. Received: "
             f"{run}, whose config.json has {', '.join(config)}. Name another run."
         )
-    if config["data"].get("copy_values"):
+    data = config["data"]
+    # The option pointer_generator is as old as the way in which symbols are written now.
+    if data.get("copy_values") or data.get("copy_unknown") and "pointer_generator" not in config["model"]:
         raise ConfigError(
-            "a run that copies must be of this version, which copies rare words too. Received: "
-            f"{run}, with copy_values. Train it again, with --copy_unknown."
+            "a run that copies must be of this version, where a name stays behind its symbol. Received: "
+            f"{run}, of an older one. Train it again, with --copy_unknown."
         )
     # Runs of before there was a choice.
     config["data"] = {"task": "translation", "copy_unknown": False, "clean": True, "prefixes": [], **config["data"]}
