@@ -162,6 +162,28 @@ def test_a_run_folder_that_is_not_whole_is_refused(generator, tmp_path):
         Generator.from_run(tmp_path)
 
 
+def test_a_run_of_before_names_stayed_behind_their_symbols_is_refused(generator, tmp_path):
+    generator.model.save(tmp_path / "model.keras")
+    model = {name: value for name, value in dataclasses.asdict(generator.model.config).items() if name != "pointer_generator"}
+    config = {"model": model, "data": {"copy_unknown": True}, "decoding": {}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ConfigError, match="a run that copies must be of this version"):
+        Generator.from_run(tmp_path)
+
+
+@pytest.mark.parametrize("beam_size", [1, 3])
+def test_a_pointer_generator_writes_for_many_texts_what_it_writes_for_each(beam_size):
+    keras.utils.set_random_seed(3)
+    config = ModelConfig(d_model=16, num_heads=2, num_layers=1, ffn_dim=16, vocab_size=260, pointer_generator=True, positions="rotary")
+    model, tokenizer = Transformer.from_model_config(config), ByteTokenizer()
+    model.pointer.switch.bias.assign([-50.0])  # it only copies
+    texts = ["zebra", "an", "wombat!", "0", "quokka", "mole"]
+    generator = Generator(model, tokenizer, tokenizer, DecodingConfig(beam_size=beam_size, max_length=9))
+    outputs = generator(texts)
+    assert outputs == [Generator(model, tokenizer, tokenizer, generator.config)([text])[0] for text in texts]
+    assert any(outputs) and all({*output} <= {*text} for output, text in zip(outputs, texts))
+
+
 def test_a_model_of_lowercased_text_is_given_lowercased_text(generator, tmp_path):
     generator.model.save(tmp_path / "model.keras")
     save_tokenizers(tmp_path / "tokenizer", ByteTokenizer(), ByteTokenizer())
