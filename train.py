@@ -46,6 +46,9 @@ def run(model, tokenizer, training, decoding, data, flag_values):
             raise ConfigError(f"copy_unknown needs --tokenizer=unigram or bpe. Received: {tokenizer.tokenizer!r}.")
         # A run's flags.cfg has them already.
         tokenizer = dataclasses.replace(tokenizer, user_symbols=tuple(dict.fromkeys((*tokenizer.user_symbols, *SYMBOLS))))
+    if model.pointer_generator and (not tokenizer.joint_vocabulary or tokenizer.target_tokenizer):
+        flag = "target_tokenizer" if tokenizer.target_tokenizer else "nojoint_vocabulary"
+        raise ConfigError(f"pointer_generator needs one vocabulary for source and target. Received: --{flag}. Leave out one of them.")
     if training.initial_run:
         model, tokenizer = continued(training.initial_run, model, flag_values)
     bleu_metric(data.target_language)

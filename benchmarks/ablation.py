@@ -46,11 +46,11 @@ def run(config):
     flags += [f"--data_dir={pathlib.Path(config.data_dir).absolute()}", f"--train_steps={config.steps}"]
     outputs, facts = {}, {}
     for name, changed in {**TRAININGS, other: ()}.items():
-        run = folder / re.sub(r"\W+", "_", name)
+        place = folder / re.sub(r"\W+", "_", name)
         precision = f"--precision={other if name == other else base}"
-        train(["train.py", f"--flagfile={RECIPE}", *flags, precision, *changed, f"--run={run.absolute()}"])
-        rows = [json.loads(line) for line in (run / "predictions.jsonl").read_text(encoding="utf-8").splitlines()]
-        scores = json.loads((run / "scores.json").read_text(encoding="utf-8"))
+        train(["train.py", f"--flagfile={RECIPE}", *flags, precision, *changed, f"--run={place.absolute()}"])
+        rows = [json.loads(line) for line in (place / "predictions.jsonl").read_text(encoding="utf-8").splitlines()]
+        scores = json.loads((place / "scores.json").read_text(encoding="utf-8"))
         outputs[name], facts[name] = [row["prediction"] for row in rows], {key: scores[key] for key in ("parameters", "minutes")}
     outputs |= _decoded(folder / "recipe", [row["source"] for row in rows])
     return compared(outputs, [row["reference"] for row in rows], facts)

@@ -1,5 +1,6 @@
 """The benchmarks: their arithmetic, and that contestants take turns, do the same work, and are checked for it."""
 
+import dataclasses
 import importlib
 import json
 import pathlib
@@ -14,8 +15,11 @@ import tensorflow as tf
 
 from benchmarks import __main__, ablation, data, decode, faults, gpu, memory, report, rounds, scaling, scores, train, work
 from benchmarks.config import BenchmarkConfig
-from transformer.config import ConfigError, ModelConfig
+from transformer.checkpoints import checkpoint_path, named_variables, save_checkpoint, save_model
+from transformer.config import ConfigError, DecodingConfig, ModelConfig
+from transformer.generation import Generator
 from transformer.model import Transformer
+from transformer.tokenizer import ByteTokenizer, save_tokenizers
 
 
 def test_the_stated_number_of_parameters_is_the_models():
@@ -256,6 +260,27 @@ def test_what_differs_from_the_recipe_in_one_thing_is_compared_with_it(monkeypat
     common = seen["recipe"]
     assert common[1].startswith("--source_test=val.") and "--train_steps=7" in common and common[-1] == "--precision=bfloat16"
     assert seen["post_norm"] == [*common, "--norm=post"] and seen["float32"] == [*common[:-1], "--precision=float32"]
+
+
+def test_a_run_is_decoded_otherwise_and_with_its_last_checkpoint(tmp_path):
+    import keras
+
+    sizes, tokenizer, models = dict(d_model=16, num_heads=2, num_layers=1, vocab_size=260), ByteTokenizer(), []
+    for seed in (1, 2):
+        keras.utils.set_random_seed(seed)
+        models.append(Transformer.from_model_config(ModelConfig(**sizes)))
+    save_model(models[0], tmp_path)
+    save_tokenizers(tmp_path / "tokenizer", tokenizer, tokenizer)
+    decoding = {"beam_size": 5, "max_length": 6}
+    data = {"max_source_length": 9, "lowercase": False}
+    config = {"model": dataclasses.asdict(models[0].config), "data": data, "decoding": decoding}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    for step, model in enumerate(models, 1):
+        save_checkpoint(checkpoint_path(tmp_path, step), named_variables(model), {"step": step})
+    found = ablation._decoded(tmp_path, ["ab", "c"])
+    written = [Generator(model, tokenizer, tokenizer, DecodingConfig(**decoding))(["ab", "c"]) for model in models]
+    assert found.keys() == {*ablation.DECODINGS, "last checkpoint alone"} and found["last checkpoint alone"] == written[1] != written[0]
+    assert found["greedy"] == Generator(models[0], tokenizer, tokenizer, DecodingConfig(beam_size=1, max_length=6))(["ab", "c"])
 
 
 def test_a_recipe_that_is_not_there_or_fails_is_named(capfd, monkeypatch, tmp_path):

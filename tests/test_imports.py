@@ -13,6 +13,7 @@ LEVELS = [
      "answer_metrics", "summary_metrics", "code_metrics"],
     ["attention", "vocabularies"],
     ["layers"],
+    ["pointer"],
     ["model"],
     ["heads", "generation", "convert", "objectives"],
     ["encoders", "lora"],
@@ -27,7 +28,7 @@ LEVELS = [
 ]
 LEVEL = {module: level for level, modules in enumerate(LEVELS) for module in modules}
 # Two more are pure but for one kernel each that TensorFlow compiles or has: dropout and optimization.
-PURE_KERAS = ["attention", "positions", "layers", "model", "losses", "objectives", "heads", "encoders", "decoding", "config",
+PURE_KERAS = ["attention", "positions", "layers", "pointer", "model", "losses", "objectives", "heads", "encoders", "decoding", "config",
               "metrics", "answer_metrics", "summary_metrics", "code_metrics", "execution"]
 MODULES = sorted(path for path in (ROOT / "transformer").glob("**/*.py") if path.name != "__init__.py")
 SOURCES = sorted({*ROOT.glob("*.py"), *ROOT.glob("transformer/**/*.py"), *ROOT.glob("data/**/*.py"),

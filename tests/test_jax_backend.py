@@ -15,7 +15,7 @@ if keras.backend.backend() != "jax":
 
 from transformer.jax_backend import JaxStrategy  # noqa: E402
 
-MODEL = ModelConfig(d_model=32, num_heads=8, num_layers=1, ffn_dim=64, vocab_size=61, dropout=0.0)
+MODEL = ModelConfig(d_model=32, num_heads=8, num_layers=1, ffn_dim=64, vocab_size=61, dropout=0.0, pointer_generator=True)
 CONFIG = TrainingConfig(
     train_steps=20, learning_rate=3e-3, warmup_steps=5, clip_norm=1.0, keep_best_metric="loss", eval_every=100,
     checkpoint_every=100, log_every=100,
@@ -85,7 +85,7 @@ def the_model_is_divided(trainee):
     assert parts["transformer/encoder/layer_0/self_attention/query_key_value/kernel"] == (32, 24)
     assert parts["transformer/decoder/layer_0/cross_attention/output/kernel"] == (8, 32)
     assert parts["transformer/decoder/layer_0/feed_forward/outer/kernel"] == (16, 32)
-    assert parts["transformer/embedding/embeddings"] == (61, 8)
+    assert parts["transformer/embedding/embeddings"] == (61, 8) and parts["transformer/pointer/key/kernel"] == (32, 8)
     moments = [variable for variable in trainee.optimizer.variables if "query_key_value_kernel" in variable.path]
     assert len(moments) == 4 and {parts[variable.path] for variable in moments} == {(32, 24)}
     whole = [np.prod(variable.shape) for variable in trainee.model.trainable_variables]

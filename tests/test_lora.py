@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 
 from tests.test_heads import IDS, TYPES, text_model
-from transformer.config import TaskConfig
+from transformer.config import ModelConfig, TaskConfig
 from transformer.heads import ClassificationHead
 from transformer.lora import ADDED, choose_trainable, projections
+from transformer.model import Transformer
 
 
 def test_lora_changes_nothing_at_first_learns_little_and_is_merged_when_saved(tmp_path):
@@ -29,6 +30,14 @@ def test_lora_changes_nothing_at_first_learns_little_and_is_merged_when_saved(tm
     again = keras.models.load_model(tmp_path / "model.keras", safe_mode=True, compile=False)
     np.testing.assert_allclose(again((IDS, TYPES)), changed, atol=1e-6)
     assert not [v for v in again.weights if v.name in ADDED]
+
+
+def test_a_pointer_is_attention():
+    sizes = dict(d_model=16, num_heads=2, num_layers=1, vocab_size=13)
+    model = Transformer.from_model_config(ModelConfig(**sizes, pointer_generator=True))
+    choose_trainable(model, TaskConfig(task="text2text", tuning="lora", lora_targets=("attention",)))
+    names = {v.path.split("/")[-2] for v in model.trainable_variables if "pointer" in v.path}
+    assert names == {"query", "key", "switch"} and {v.name for v in model.trainable_variables} == {*ADDED}
 
 
 @pytest.mark.parametrize(

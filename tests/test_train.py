@@ -182,6 +182,8 @@ def test_flags_cfg_replays_a_run_that_copies_values(tmp_path, monkeypatch, capsy
     "arguments, message",
     [
         (["train.py", "--corpus=reverse", "--d_model=100", "--num_heads=8"], "num_heads must divide d_model"),
+        (["train.py", "--corpus=reverse", "--pointer_generator", "--nojoint_vocabulary"], "Received: --nojoint_vocabulary"),
+        (["train.py", "--corpus=reverse", "--pointer_generator", "--source_tokenizer=a", "--target_tokenizer=b"], "--target_tokenizer"),
         (["train.py", "--train_step=5"], "Did you mean --train_steps?"),
         (["train.py"], "--corpus"),
         (["train.py", "--source_train=no_such_file", "--target_train=x"], "no_such_file"),

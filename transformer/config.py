@@ -98,7 +98,6 @@ class ModelConfig:
                 "tie_embeddings needs one vocabulary for source and target. Received: "
                 f"source_vocab_size={self.source_vocab_size}, vocab_size={self.vocab_size}. Use tie_embeddings=False."
             )
-
         if self.pointer_generator and not self.tie_embeddings:
             raise ConfigError(
                 "pointer_generator needs one vocabulary, and one table, for source and target. Received: tie_embeddings=False. "

@@ -45,11 +45,14 @@ def export_ctranslate2(generator, folder, quantization="float32", texts=()):
         raise ConfigError(f"an export's folder must be new. Received: {folder}. Use another --output, or remove it.")
     if generator.copy_unknown:
         raise ConfigError(
-            "a run whose texts have symbols for values (copy_unknown) cannot be exported: CTranslate2 does not put the values back. "
+            "a run to be exported must not have symbols for values, which CTranslate2 does not put back. Received: copy_unknown=True. "
             "Use python -m transformer generate."
         )
     if generator.model.config.pointer_generator:
-        raise ConfigError("a pointer_generator cannot be exported: CTranslate2 has none. Use python -m transformer generate.")
+        raise ConfigError(
+            "a run to be exported must not copy, which CTranslate2 does not. Received: pointer_generator=True. "
+            "Use python -m transformer generate."
+        )
     try:
         import ctranslate2
     except ImportError:

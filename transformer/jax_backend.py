@@ -111,8 +111,8 @@ class JaxStrategy:
 # How a variable is divided, by its path: of two matrices in a row the first by columns, the second by rows, so that what is
 # between them stays where it is. Norms and the other biases are on every device.
 LAYOUTS = {
-    ".*(query_key_value|query|key_value|inner|gate)/kernel": (None, "model"),
-    ".*(query_key_value|query|key_value|inner|gate)/bias": ("model",),
+    ".*(query_key_value|query|key_value|key|inner|gate)/kernel": (None, "model"),
+    ".*(query_key_value|query|key_value|key|inner|gate)/bias": ("model",),
     ".*(attention/output|outer)/kernel": ("model", None),
     ".*embeddings": (None, "model"),
 }

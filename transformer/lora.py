@@ -28,5 +28,5 @@ def projections(pretrained, targets):
     """The Dense and EinsumDense layers of a model that belong to "attention" or "feed_forward"."""
     kinds_of_layer = keras.layers.Dense, keras.layers.EinsumDense
     dense = [layer for layer in pretrained._flatten_layers() if isinstance(layer, kinds_of_layer)]
-    kinds = {"attention": lambda path: "attention" in path, "feed_forward": lambda path: "feed" in path}
+    kinds = {"attention": lambda path: "attention" in path or "pointer" in path, "feed_forward": lambda path: "feed" in path}
     return [layer for layer in dense if any(kinds[target](layer.path) for target in targets)]

@@ -102,7 +102,7 @@ def _part(array, start, size):
 
 
 def _with_part(array, start, part):
-    """The array with what `_part` takes replaced."""
+    """The array (passes, rows, ...) with the rows that `_part` takes replaced by a part (passes * size, ...)."""
     passes, _, *rest = array.shape
     return ops.slice_update(array, (0, start, *[0] * len(rest)), ops.reshape(part, (passes, -1, *rest)))
 

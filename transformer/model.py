@@ -333,8 +333,7 @@ class Transformer(keras.Model):
         own, cross = self.decoder.attention_weights(
             self._embed(self.target_embedding, target), memory, target_segments, source_segments
         )
-        pointed = self.hidden_states(inputs)[1]
-        pointer = {"pointer": [pointed.weights[:, None]]} if pointed else {}
+        pointer = {"pointer": [self.hidden_states(inputs)[1].weights[:, None]]} if self.pointer else {}
         return {"encoder": self.encoder.attention_weights(embedded, source_segments), "decoder": own, "cross": cross, **pointer}
 
     def start(self, source, length, batch_size=None):
@@ -344,8 +343,8 @@ class Transformer(keras.Model):
             source: int (B, S) ids. length: most target positions. batch_size: N, if other than B.
 
         Returns:
-            caches, a list of pairs (N, H, length, K), and the constants of `step`: memory caches, memory mask, and what a
-            pointer points at.
+            caches, a list of pairs (N, H, length, K), and the constants of `step`: memory caches, memory mask, and of a pointer
+            what it points at, (B, S, D), and the ids (B, S).
         """
         memory = self.encode(source)
         mask = ops.not_equal(source, self.config.input_pad_id)[:, None, :]
