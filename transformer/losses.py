@@ -54,7 +54,7 @@ def output_cross_entropy(
     Returns:
         float32 scalar. A token less likely than e^-80 counts as 80 nats; its gradient is exact.
     """
-    rows, (vocab_size, width), passes = math.prod(targets.shape), table.shape, 2 if rdrop_alpha else 1
+    rows, vocab_size, passes = math.prod(targets.shape), table.shape[0], 2 if rdrop_alpha else 1
     parts = max(math.ceil(passes * rows * vocab_size / max_logits), 1)  # a replica may have no row
     part = math.ceil(rows / parts)
     padding = part * parts - rows
