@@ -78,7 +78,7 @@ def compared(outputs, references, facts):
 
     metric = bleu_metric("de-x-tok")
     _, found = PairedTest([*outputs.items()], {"BLEU": metric}, [references], test_type="bs", n_samples=1000)()
-    results, first = found["BLEU"], [*outputs.values()][0]
+    results, first = found["BLEU"], next(iter(outputs.values()))
     # Of systems that write the same, sacreBLEU's p is the smallest there is.
     return [
         {"name": name, "bleu": result.score, "difference": result.score - results[0].score,

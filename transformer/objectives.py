@@ -28,15 +28,11 @@ class TokenObjective:
 
     def loss(self, model, inputs, targets, weight):
         """weight * the sum over the tokens, in nats."""
-        hidden, pointed = model.hidden_states(_doubled(inputs) if self.rdrop_alpha else inputs, training=True)
+        passes = _doubled if self.rdrop_alpha else tuple
+        hidden, pointed = model.hidden_states(passes(inputs), training=True)
         table = ops.cast(model.output_table, "float32")
-        copying = ()
-        if pointed:
-            (targets_of_passes,) = _doubled((targets,)) if self.rdrop_alpha else (targets,)
-            copying = pointed.p_gen, pointed.probability(targets_of_passes)
-        return output_cross_entropy(
-            targets, hidden, table, self.label_smoothing, self.pad_id, weight, self.rdrop_alpha, copying
-        )  # fmt: skip
+        copying = (pointed.p_gen, pointed.probability(*passes((targets,)))) if pointed else ()
+        return output_cross_entropy(targets, hidden, table, self.label_smoothing, self.pad_id, weight, self.rdrop_alpha, copying)
 
 
 class HeadObjective:
