@@ -47,7 +47,7 @@ def rotate(x, positions):
     rate = np.power(10000.0, -np.arange(half) / half).astype("float32")
     angle = ops.cast(positions, "float32")[:, None, :, None] * rate  # (B, 1, L, K/2)
     cos, sin = ops.cast(ops.cos(angle), x.dtype), ops.cast(ops.sin(angle), x.dtype)
-    first, second = x[..., :half], x[..., half:]
+    first, second = ops.split(x, 2, axis=-1)  # not two slices, whose gradients are each as long as x, and added
     return ops.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1)
 
 
