@@ -1,5 +1,5 @@
-"""What the parts of the Multi30k recipe are worth: trainings that differ from it in one thing each, of the same number of updates and
-one seed, and other ways to decode what it learnt; BLEU of the validation set.
+"""What the parts of the Multi30k recipe are worth: trainings that differ from it in one thing each, of the same number of updates (as
+large a part of them warm-up as the recipe has) and one seed, and other ways to decode what it learnt; BLEU of the validation set.
 """
 
 import json
@@ -15,6 +15,7 @@ TRAININGS = {
     "recipe": (),
     "no label smoothing": ("--label_smoothing=0",),
     "post-norm": ("--norm=post",),
+    "sinusoidal positions": ("--positions=sinusoidal",),
     "vocabulary of 4,000": ("--vocab_size=4000",),
     "dropout 0.1": ("--dropout=0.1",),
     "dropout 0.2": ("--dropout=0.2",),
@@ -43,7 +44,9 @@ def run(config):
     base = config.precision or "float32"
     other = "float32" if base != "float32" else "bfloat16"
     flags = [f"--{side}_test={path}" for side, path in re.findall(r"^--(source|target)_validation=(\S+)", text, re.MULTILINE)]
-    flags += [f"--data_dir={pathlib.Path(config.data_dir).absolute()}", f"--train_steps={config.steps}"]
+    recipe = {name: int(value) for name, value in re.findall(r"^--(train_steps|warmup_steps)=(\d+)$", text, re.MULTILINE)}
+    warmup = config.steps * recipe["warmup_steps"] // recipe["train_steps"]
+    flags += [f"--data_dir={pathlib.Path(config.data_dir).absolute()}", f"--train_steps={config.steps}", f"--warmup_steps={warmup}"]
     outputs, facts = {}, {}
     for name, changed in {**TRAININGS, other: ()}.items():
         place = folder / re.sub(r"\W+", "_", name)

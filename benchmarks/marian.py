@@ -2,8 +2,8 @@
 rates, label smoothing and average of the last checkpoints, from nothing on PyTorch; its own initial weights, and its own batches, of
 pairs of like length.
 
-What it has no switch for, it does not have: its norms are behind the blocks, and there is no R-Drop. Its beam divides by the power
-of the length, ours by GNMT's formula: with a penalty of 1 the two differ little.
+What it has no switch for, it does not have: its norms are behind the blocks, its positions are sinusoidal, there is no R-Drop. Its
+beam divides by the power of the length, ours by GNMT's formula: with a penalty of 1 the two differ little.
 """
 
 import json
@@ -20,7 +20,7 @@ from transformer.config import ConfigError, TokenizerConfig, TrainingConfig
 
 # What Marian does not have, or has in one way: options of a run that must be so, by section of config.json.
 ALIKE = {
-    "model": {"tie_embeddings": (True,), "tie_output": (True,), "positions": ("sinusoidal",), "gated": (False,),
+    "model": {"tie_embeddings": (True,), "tie_output": (True,), "gated": (False,),
               "activation": ("relu", "gelu", "swish"), "pointer_generator": (False,), "norm_type": ("layer",), "source_vocab_size": (0,)},
     "training": {"initial_run": ("",), "optimizer": ("adam",), "precision": ("float32", "bfloat16")},
     "data": {"copy_unknown": (False,)},

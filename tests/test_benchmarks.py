@@ -4,6 +4,7 @@ import dataclasses
 import importlib
 import json
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -251,14 +252,17 @@ def test_what_differs_from_the_recipe_in_one_thing_is_compared_with_it(monkeypat
     monkeypatch.setattr(ablation, "train", train)
     monkeypatch.setattr(ablation, "_decoded", lambda run, sources: {"greedy": references})
     monkeypatch.chdir(tmp_path)
-    rows = ablation.run(BenchmarkConfig(data_dir="here", steps=7, precision="bfloat16"))
+    rows = ablation.run(BenchmarkConfig(data_dir="here", steps=700, precision="bfloat16"))
     assert [row["name"] for row in rows] == [*ablation.TRAININGS, "float32", "greedy"]
     first, worse, same = rows[0], rows[1], rows[-1]
     assert first["bleu"] == pytest.approx(100.0) and (first["difference"], first["p"], first["minutes"]) == (0.0, None, 2.0)
     assert worse["difference"] == pytest.approx(worse["bleu"] - 100.0) and worse["bleu"] < 90.0 and worse["p"] < 0.01
     assert same["difference"] == 0.0 and same["p"] is None and "minutes" not in same
     common = seen["recipe"]
-    assert common[1].startswith("--source_test=val.") and "--train_steps=7" in common and common[-1] == "--precision=bfloat16"
+    assert common[1].startswith("--source_test=val.") and common[-1] == "--precision=bfloat16"
+    recipe = dict(re.findall(r"^--(\w+_steps)=(\d+)", ablation.RECIPE.read_text(), re.MULTILINE))
+    warmup = 700 * int(recipe["warmup_steps"]) // int(recipe["train_steps"])
+    assert "--train_steps=700" in common and f"--warmup_steps={warmup}" in common and warmup > 50
     assert seen["post_norm"] == [*common, "--norm=post"] and seen["float32"] == [*common[:-1], "--precision=float32"]
 
 
