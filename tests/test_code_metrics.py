@@ -22,6 +22,22 @@ def test_white_space_within_a_line_is_no_difference_and_indentation_is():
     assert scores["exact_match"] == 60.0
 
 
+@pytest.mark.parametrize(("a", "b", "same"), [
+    ("f('a')", 'f("a")', True),
+    (r"f(r'\d', '\n')", r'f("\\d", "\x0a")', True),
+    ('f("""a""", u"b")', "f('a', 'b')", True),
+    ("f('a')", "f(b'a')", False),
+    ("f('a')", "f('A')", False),
+    ("f('a' 'b')", "f('ab')", False),  # as many tokens
+    ('x # "a"', "x # 'a'", False),
+    ('print ur"a"', "print ur'a'", False),  # Python 2's, and so no string's value
+    ("x = 'open", 'x = "open', False),
+    ('f"{a}"', "f'{a}'", False),
+])  # fmt: skip
+def test_strings_are_compared_by_their_value(a, b, same):
+    assert code_scores([a], [b], confidence=False)["exact_match"] == (100.0 if same else 0.0)
+
+
 def test_a_string_is_one_token():
     assert code_scores(["f('a b c d e')"] * 4, ["f('a b c d f')"] * 4)["bleu"] < 60
     perfect = code_scores(["x = 'a b' + y"] * 2, ["x = 'a b' + y"] * 2)
