@@ -119,7 +119,12 @@ def python_greedy(logits, sentence, config, cap):
 def python_beam(logits, sentence, config, cap, **ids):
     width = config.beam_size
     living, finished, ended = [(np.float32(0.0), [])], [], 0
-    while living and ended < width:
+
+    def leads():
+        score, tokens = living[0]
+        return score / penalty(len(tokens) + 1, config) > finished[config.n_best - 1][0]
+
+    while living and (ended < width or leads()):
         extended = []
         for score, tokens in living:
             found = log_probabilities(logits, sentence, tokens, config, cap, **ids)
@@ -213,9 +218,18 @@ def test_a_hand_worked_beam():
     ids, scores = run(decode, logits, DecodingConfig(beam_size=1, length_penalty=0.0))
     np.testing.assert_array_equal(ids[0, 0, :3], [4, EOS, 0])  # greedy: of eos and b, equal, the lower
     ids, scores = run(decode, logits, DecodingConfig(beam_size=2, n_best=2, length_penalty=10.0))
-    # Longer outputs would score higher, but two have ended among the best two.
-    np.testing.assert_array_equal(ids[0, :, :3], [[5, EOS, 0], [4, EOS, 0]])
-    np.testing.assert_allclose(scores[0], np.log([0.36, 0.3]) / (7 / 6) ** 10, rtol=1e-5)
+    # Two have ended among the best two, but what lives is long enough to score higher.
+    np.testing.assert_array_equal(ids[0, :, :3], [[4, 5, EOS], [5, 4, EOS]])
+    np.testing.assert_allclose(scores[0], np.log([0.3, 0.04]) / (8 / 6) ** 10, rtol=1e-5)
+
+
+def test_unlikely_ends_do_not_cut_off_what_leads():
+    # Of the best two extensions one ends, twice, before the likeliest output is complete.
+    logits = np.full((1, LENGTH, BUCKETS, 6), -50.0, "float32")
+    logits[:, :, :, EOS], logits[:, :, :, 4], logits[:, 3:, :, EOS] = -6.0, 0.0, 50.0
+    ids, scores = run(decode, logits, DecodingConfig(beam_size=2, length_penalty=1.0))
+    np.testing.assert_array_equal(ids[0, 0, :5], [4, 4, 4, EOS, 0])
+    np.testing.assert_allclose(scores[0, 0], -3 * np.log1p(np.exp(-6)) / (9 / 6), rtol=1e-3)
 
 
 def test_the_state_follows_its_hypothesis():

@@ -226,7 +226,8 @@ class BeamSearch(Search):
     Each step ranks all one-token extensions of the living by log-probability; among the best 2 W of them those that end
     compete with the finished by score, and the best W others live on. Of equals the one from the lower beam comes
     first, then the lower id; among the finished the earlier. A sentence is finished when W hypotheses have ended among the
-    best W extensions (the rule of fairseq, Ott et al. 2019), or earlier when nothing living can still be returned.
+    best W extensions (the rule of fairseq, Ott et al. 2019) and none that lives would be returned if it ended now (without
+    that, W unlikely short ends cut off a likely longer one), or earlier when nothing living can still be returned.
 
     With one beam this is not `Greedy`, which stops at the first eos that is likeliest.
     """
@@ -253,10 +254,11 @@ class BeamSearch(Search):
     def unfinished(self, loop):
         """Which sentences are not at their end, bool (B,)."""
         limits = ops.reshape(loop["limits"], (-1, self.beams))[:, 0]
+        living, to_beat = ops.max(loop["alive"], axis=1), loop["finished"][:, self.config.n_best - 1]
         # Log-probabilities only fall and the penalty grows with length, so no living hypothesis ends above this.
-        bound = ops.max(loop["alive"], axis=1) / self.penalty(limits)
-        can_improve = ops.logical_and(bound > loop["finished"][:, self.config.n_best - 1], bound > NEVER / 2)
-        return ops.logical_and(can_improve, loop["ended"] < self.beams)
+        can_improve = ops.logical_and(living / self.penalty(limits) > to_beat, living > NEVER / 2)
+        leads = living / self.penalty(loop["position"] + 1) > to_beat
+        return ops.logical_and(can_improve, ops.logical_or(loop["ended"] < self.beams, leads))
 
     def _write(self, step, loop):
         position, beams = loop["position"], self.beams
