@@ -6,9 +6,15 @@ import json
 import pathlib
 import re
 
+from absl.flags import FlagValues
+
 from benchmarks.rounds import ROOT
 from benchmarks.scores import train
+from data.config import DataConfig
+from train import CONFIGS
 from transformer.checkpoints import average_weights, list_checkpoints, named_variables, restore
+from transformer.config import TrainingConfig
+from transformer.flags import define, import_keras, parse, read
 
 RECIPE = ROOT / "configs" / "multi30k_en_de.cfg"
 TRAININGS = {
@@ -40,12 +46,11 @@ def run(config):
     Args:
         config: BenchmarkConfig: data_dir, precision, steps.
     """
-    folder, text = pathlib.Path("runs/ablation"), RECIPE.read_text(encoding="utf-8")
+    folder, (training, data) = pathlib.Path("runs/ablation"), _recipe()
     base = config.precision or "float32"
     other = "float32" if base != "float32" else "bfloat16"
-    flags = [f"--{side}_test={path}" for side, path in re.findall(r"^--(source|target)_validation=(\S+)", text, re.MULTILINE)]
-    recipe = {name: int(value) for name, value in re.findall(r"^--(train_steps|warmup_steps)=(\d+)$", text, re.MULTILINE)}
-    warmup = config.steps * recipe["warmup_steps"] // recipe["train_steps"]
+    warmup = config.steps * training.warmup_steps // training.train_steps
+    flags = [f"--source_test={','.join(data.source_validation)}", f"--target_test={','.join(data.target_validation)}"]
     flags += [f"--data_dir={pathlib.Path(config.data_dir).absolute()}", f"--train_steps={config.steps}", f"--warmup_steps={warmup}"]
     outputs, facts = {}, {}
     for name, changed in {**TRAININGS, other: ()}.items():
@@ -59,10 +64,16 @@ def run(config):
     return compared(outputs, [row["reference"] for row in rows], facts)
 
 
+def _recipe():
+    """Its TrainingConfig and DataConfig."""
+    values = FlagValues()
+    define(*CONFIGS, flag_values=values)
+    parse(["train.py", f"--flagfile={RECIPE}"], values)
+    return read(TrainingConfig, values), read(DataConfig, values)
+
+
 def _decoded(run, sources):
     """Outputs of the recipe's run, decoded otherwise."""
-    from transformer.flags import import_keras
-
     import_keras()
     from transformer.generation import Generator
 

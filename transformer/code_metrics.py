@@ -120,15 +120,10 @@ def _lines(code):
 
 
 def _value(token):
-    """A string token as Python shows its value, so that 'a', "a" and r"a" are the same; any other token as it is."""
-    if token[-1] not in "\"'":
-        return token
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # such as of "\d" in a string
-            return repr(ast.literal_eval(token))
-    except (SyntaxError, ValueError):  # an f-string, the ur"" of Python 2, a lone quote
-        return token
+    """A string token as Python shows its value, so that 'a', "a" and r"a" are the same; an f-string, Python 2's ur"", a lone quote and
+    any other token as it is."""
+    value = _tried(ast.literal_eval, token) if token[-1] in "\"'" else None
+    return token if value is None else repr(value)
 
 
 def _token_line(code):
@@ -141,10 +136,14 @@ def _percent(truths):
 
 
 def _is_python(code):
+    return _tried(ast.parse, code) is not None
+
+
+def _tried(read, code):
+    """read(code), or None if that is no Python."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # such as of "\d" in a string
-            ast.parse(code)
+            return read(code)
     except (SyntaxError, ValueError, MemoryError, RecursionError):  # also of a zero byte, and of brackets 1,000 deep
-        return False
-    return True
+        return None

@@ -254,11 +254,12 @@ class BeamSearch(Search):
     def unfinished(self, loop):
         """Which sentences are not at their end, bool (B,)."""
         limits = ops.reshape(loop["limits"], (-1, self.beams))[:, 0]
-        living, to_beat = ops.max(loop["alive"], axis=1), loop["finished"][:, self.config.n_best - 1]
-        # Log-probabilities only fall and the penalty grows with length, so no living hypothesis ends above this.
-        can_improve = ops.logical_and(living / self.penalty(limits) > to_beat, living > NEVER / 2)
-        leads = living / self.penalty(loop["position"] + 1) > to_beat
-        return ops.logical_and(can_improve, ops.logical_or(loop["ended"] < self.beams, leads))
+        # Log-probabilities only fall and the penalty grows with length, so no living hypothesis ends above this: at the longest,
+        # or once W have ended, at once.
+        length = ops.where(loop["ended"] < self.beams, limits, loop["position"] + 1)
+        living = ops.max(loop["alive"], axis=1)
+        can_improve = living / self.penalty(length) > loop["finished"][:, self.config.n_best - 1]
+        return ops.logical_and(can_improve, living > NEVER / 2)
 
     def _write(self, step, loop):
         position, beams = loop["position"], self.beams
