@@ -94,7 +94,7 @@ def seeded(training, seeds, soup=False):
 def finetune(folder, configs, labelled):
     """One run: trains and reports; returns its scores, or the exit code where a signal stopped it. Of several workers the chief
     alone reports, and has scores."""
-    from transformer.checkpoints import write_json
+    from transformer.files import write_json
     from transformer.cluster import is_chief
     from transformer.encoders import new_encoder
     from transformer.pipelines import GenerationPipeline, TextPipeline
@@ -142,7 +142,7 @@ def curve_points(folder):
 def mix(folder, places, found, task, labelled):
     """Writes the soup of the runs in `places` ({seed: folder}), which scored `found`, into a folder, as a run is written; returns
     its scores."""
-    from transformer.checkpoints import write_json
+    from transformer.files import write_json
     from transformer.fine_tuning import soup
     from transformer.pipelines import GenerationPipeline, TextPipeline
 
@@ -161,8 +161,8 @@ def mix(folder, places, found, task, labelled):
 def write_results(folder, trained, labelled, summary, points=()):
     """Scores the test set and writes the report with its pictures, predictions.jsonl, scores.json and the model card; returns
     the scores. `summary`: what scores.json tells of the training. `points`: of its curves."""
-    from transformer.checkpoints import write_json, write_json_lines, write_text
     from transformer.evaluation import peak_memory_gib
+    from transformer.files import write_json, write_json_lines, write_text
     from transformer.model_cards import finetuning_card
     from transformer.remarks import overfitting_remark
     from transformer.reports import report_text, scores_markdown, tensorboard_images, write_report
@@ -195,7 +195,7 @@ def show_in_tensorboard(folder, scores, images, step):
 
 def summarise(folder, found, soup):
     """Writes and prints the mean and the deviation of the scores of several seeds, and the scores of their soup or None."""
-    from transformer.checkpoints import write_json
+    from transformer.files import write_json
     from transformer.reports import seeds_summary, seeds_text
 
     summary = seeds_summary(found) | ({"soup": soup} if soup else {})

@@ -150,7 +150,8 @@ def build(configs, prepared):
 
 def write_run(folder, configs, prepared):
     """Claims the run folder and writes what a later stage needs: config.json, flags.cfg, tokenizer/, data_report.json."""
-    from transformer.checkpoints import claim_run, write_json
+    from transformer.checkpoints import claim_run
+    from transformer.files import write_json
     from transformer.tokenizer import save_tokenizers
 
     if claim_run(folder, sections(*configs) | {"prepared": {"training data": prepared.fingerprint}}):

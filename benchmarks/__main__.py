@@ -26,8 +26,8 @@ import sys
 
 from benchmarks.config import BenchmarkConfig
 from data.config import DataError
-from transformer.checkpoints import write_text
 from transformer.config import ConfigError
+from transformer.files import write_text
 from transformer.flags import main, run_command
 
 COMMANDS = ("train", "decode", "memory", "data", "learn", "startup", "checkpoint", "scaling", "order", "faults", "scores", "ablation", "marian", "bert", "gpu")

@@ -10,8 +10,8 @@ import numpy as np
 from benchmarks.peer import check_alike, made, outputs_of, side_by_side
 from data.config import LabelledDataConfig
 from data.labelled import load_labelled
-from transformer.checkpoints import write_json
 from transformer.config import ConfigError, FinetuningConfig, TaskConfig
+from transformer.files import write_json
 from transformer.metrics import classification_scores
 
 ALIKE = {

@@ -15,8 +15,9 @@ from benchmarks.peer import check_alike, made, outputs_of, side_by_side
 from data.batches import Plan
 from data.config import DataConfig
 from data.prepare import prepare
-from transformer.checkpoints import read_config, write_json
+from transformer.checkpoints import read_config
 from transformer.config import ConfigError, TokenizerConfig, TrainingConfig
+from transformer.files import write_json
 
 # What Marian does not have, or has in one way: options of a run that must be so, by section of config.json.
 ALIKE = {

@@ -7,8 +7,8 @@ import subprocess
 import sys
 
 from benchmarks.rounds import ROOT
-from transformer.checkpoints import replacing, write_json
 from transformer.config import ConfigError
+from transformer.files import replacing, write_json
 from transformer.reports import seeds_summary
 
 KEPT = pathlib.Path(__file__).parent / "results" / "scores"

@@ -15,8 +15,6 @@ import json
 import operator
 import os
 import pathlib
-import shutil
-import tempfile
 
 import numpy as np
 
@@ -30,6 +28,7 @@ from data.pairs import Pair
 from data.sources import SPLITS, input_files, load_examples, source_kind
 from transformer.config import ConfigError, TokenizerConfig
 from transformer.copying import hide_pair
+from transformer.files import replacing_folder, write_json
 from transformer.tokenizer import load_tokenizer, load_tokenizers, save_tokenizers, train_tokenizer
 
 # Texts handed to the tokenizer at once.
@@ -171,33 +170,27 @@ def _hash(start, paths):
 
 def _build(folder, data, tokenizer):
     """Writes a preparation beside its place, then renames it into it."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = pathlib.Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=folder.parent))
-    temporary.chmod(0o755)  # mkdtemp's is for its user alone
     try:
-        splits, report = clean(load_examples(data), data)
-        if not splits["train"]:
-            raise DataError("cleaning must leave training pairs. Received: none. See --clean and --max_length_ratio.")
-        splits["train"] = weighted(splits["train"], dict(zip(map(str.strip, data.prefixes), map(float, data.weights))))
-        source, target = make_tokenizers(_as_learnt(splits["train"], data), tokenizer)
-        if tokenizer.source_tokenizer:
-            _check_symbols((source, target), tokenizer.user_symbols, data.copy_unknown)
-        save_tokenizers(temporary / "tokenizer", source, target)
-        for name, pairs in splits.items():
-            samples = tokenizer.subword_samples if name == "train" else 1
-            _write_split(temporary, name, pairs, source, target, data, report[name], samples)
-        train = Split(temporary, "train", source.pad_id, target.pad_id, target.bos_id)
-        np.savez(temporary / "train.packing.npz", **train.packing._asdict())
-        learnt_from = sorted([*temporary.glob("tokenizer/*"), *temporary.glob("train.*.npy")])
-        (temporary / "fingerprint").write_text(_hash(b"", learnt_from), encoding="utf-8")
-        with open(temporary / "data_report.json", "w", encoding="utf-8") as file:
-            json.dump(report, file, indent=2, ensure_ascii=False)
-        os.replace(temporary, folder)
+        with replacing_folder(folder) as temporary:
+            splits, report = clean(load_examples(data), data)
+            if not splits["train"]:
+                raise DataError("cleaning must leave training pairs. Received: none. See --clean and --max_length_ratio.")
+            splits["train"] = weighted(splits["train"], dict(zip(map(str.strip, data.prefixes), map(float, data.weights))))
+            source, target = make_tokenizers(_as_learnt(splits["train"], data), tokenizer)
+            if tokenizer.source_tokenizer:
+                _check_symbols((source, target), tokenizer.user_symbols, data.copy_unknown)
+            save_tokenizers(temporary / "tokenizer", source, target)
+            for name, pairs in splits.items():
+                samples = tokenizer.subword_samples if name == "train" else 1
+                _write_split(temporary, name, pairs, source, target, data, report[name], samples)
+            train = Split(temporary, "train", source.pad_id, target.pad_id, target.bos_id)
+            np.savez(temporary / "train.packing.npz", **train.packing._asdict())
+            learnt_from = sorted([*temporary.glob("tokenizer/*"), *temporary.glob("train.*.npy")])
+            (temporary / "fingerprint").write_text(_hash(b"", learnt_from), encoding="utf-8")
+            write_json(temporary / "data_report.json", report)
     except OSError as error:
         if not folder.exists():  # else another process was first, with the same result
             raise DataError(f"prepared data must have room on the disk. Received: {folder.parent} ({error}). Make room.") from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def weighted(pairs, weights):

@@ -116,17 +116,17 @@ def test_a_disk_that_is_full_leaves_the_old_file_and_no_other(tmp_path):
 import resource
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 import numpy as np, types
-from transformer import checkpoints
+from transformer import checkpoints, files
 from transformer.config import ConfigError
 for size in (10, 10_000):
     try:
         variables = dict(a=types.SimpleNamespace(numpy=lambda: np.full(size, 1.0)))
         checkpoints.save_checkpoint({str(tmp_path / "x.safetensors")!r}, variables, dict(step=size))
-        checkpoints.write_text({str(tmp_path / "x.txt")!r}, size * "a")
+        files.write_text({str(tmp_path / "x.txt")!r}, size * "a")
     except ConfigError as error:
         print(error)
 try:
-    checkpoints.write_text({str(tmp_path / "x.txt")!r}, "b" * 5000)
+    files.write_text({str(tmp_path / "x.txt")!r}, "b" * 5000)
 except ConfigError as error:
     print(error)
 """

@@ -12,9 +12,10 @@ from keras import ops
 
 from tests.numpy_transformer import Reference
 from tests.test_vocabularies import sentencepiece_model
-from transformer.checkpoints import save_model, write_json
+from transformer.checkpoints import save_model
 from transformer.config import ConfigError, DecodingConfig, ModelConfig, TaskConfig
 from transformer.encoders import BACKBONES, KerasHubEncoder, TextEncoder, load_encoder
+from transformer.files import write_json
 from transformer.heads import ClassificationHead, TextModel
 from transformer.lora import choose_trainable
 from transformer.model import Transformer

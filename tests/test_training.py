@@ -21,6 +21,7 @@ from transformer import checkpoints, training
 from transformer.callbacks import Count, NotFiniteError
 from transformer.config import ConfigError, ModelConfig, TrainingConfig
 from transformer.evaluation import Validation
+from transformer.files import replacing
 from transformer.losses import cross_entropy
 from transformer.model import Transformer
 from transformer.tasks import TASKS
@@ -335,7 +336,7 @@ def test_a_disk_that_is_full_ends_the_training_in_a_sentence(tmp_path, whole, mo
 
     def full(path, arrays, progress):
         if failing.pop(0):
-            with checkpoints.replacing(path) as temporary:
+            with replacing(path) as temporary:
                 temporary.write_bytes(b"half")
                 raise OSError(errno.ENOSPC, "No space left on device")
         write(path, arrays, progress)

@@ -13,6 +13,7 @@ import tensorflow as tf
 from transformer import checkpoints
 from transformer.cluster import is_chief
 from transformer.config import ConfigError
+from transformer.files import replacing, unwritable
 
 
 class NotFiniteError(ConfigError):
@@ -288,7 +289,7 @@ def told(folder):
     try:
         yield
     except tf.errors.OpError as error:  # among them the one by which `fit` knows the end of the data
-        raise checkpoints.unwritable(folder, error.message.splitlines()[0]) from None
+        raise unwritable(folder, error.message.splitlines()[0]) from None
 
 
 def _forget(folder, progress):
@@ -307,7 +308,7 @@ def _forget(folder, progress):
             for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
                 if stays(tf.compat.v1.Event.FromString(record)):
                     kept.append(record)
-        with checkpoints.replacing(path) as temporary, tf.io.TFRecordWriter(str(temporary)) as file:
+        with replacing(path) as temporary, tf.io.TFRecordWriter(str(temporary)) as file:
             for record in kept:
                 file.write(record)
 

@@ -1,19 +1,16 @@
-"""The run folder: which configuration it belongs to, its checkpoints (saved, found, averaged), its JSON files.
+"""The run folder: which configuration it belongs to, its checkpoints (saved, found, averaged).
 
     runs/NAME/ config.json  flags.cfg  tokenizer/  model.keras  checkpoints/  tensorboard/
                predictions.jsonl  scores.json  model_card.md
 
 A checkpoint is one safetensors file: every variable of model and optimizer, random generators included, and in its header
-the progress of the training as JSON and a checksum of all that. A file is written under a temporary name, brought to the
-disk and renamed: there or not, never half.
+the progress of the training as JSON and a checksum of all that.
 """
 
 import concurrent.futures
-import contextlib
 import dataclasses
 import hashlib
 import json
-import os
 import pathlib
 import re
 import sys
@@ -21,6 +18,7 @@ import sys
 import numpy as np
 
 from transformer.config import ConfigError
+from transformer.files import replacing, write_json
 
 FORMAT = 3
 READABLE = {"2", "3"}  # 2 has no checksum
@@ -37,63 +35,6 @@ FREE_FIELDS = {
 
 class BrokenCheckpointError(ConfigError):
     """A checkpoint is cut short or damaged."""
-
-
-def write_json(path, value):
-    """Writes `value` as indented JSON, dataclasses as dicts, in one step."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, default=dataclasses.asdict) + "\n")
-
-
-def write_json_lines(path, rows):
-    """Writes rows as JSON, one a line, in one step."""
-    write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
-
-
-def write_text(path, text):
-    """Writes text in one step: a reader sees the old file or the new one."""
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
-
-
-@contextlib.contextmanager
-def replacing(path):
-    """Gives a temporary name; what stands there at the end of the block is brought to the disk and becomes `path`.
-
-    Raises:
-        ConfigError: there is no room, or the place is read-only. The old file is as it was, and the temporary one gone.
-    """
-    from safetensors import SafetensorError
-
-    path = pathlib.Path(path)
-    temporary = path.with_name(f"{path.stem}.tmp{path.suffix}")
-    try:
-        yield temporary
-        _sync(temporary)
-        os.replace(temporary, path)
-        _sync(path.parent)  # a name is in the folder, and only there
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        if isinstance(error, (OSError, SafetensorError)):
-            raise unwritable(path, getattr(error, "strerror", None) or error) from None
-        raise
-
-
-def unwritable(path, reason):
-    """The ConfigError of a file that could not be written."""
-    return ConfigError(
-        f"a folder must have room and be writable. Received: {path} ({reason}). Make room; a training continues by its command "
-        "from its newest checkpoint."
-    )
-
-
-def _sync(path):
-    """Waits until a file or folder is on the disk."""
-    number = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)
 
 
 def check_run(folder, sections):

@@ -6,9 +6,9 @@ import pathlib
 import resource
 import time
 
-from transformer.checkpoints import write_json, write_json_lines, write_text
 from transformer.compilation import compiled
 from transformer.execution import pass_scores, run_programs
+from transformer.files import write_json, write_json_lines, write_text
 from transformer.losses import MAX_LOGITS, correct_tokens, cross_entropy
 from transformer.metrics import perplexity
 from transformer.model_cards import training_card

@@ -5,16 +5,14 @@ The weights go straight into CTranslate2's specification: queries, keys and valu
 
 import itertools
 import json
-import os
 import pathlib
-import shutil
-import tempfile
 
 import numpy as np
 from keras import ops
 
 from transformer.config import ConfigError, DecodingConfig
 from transformer.decoding import NEVER
+from transformer.files import replacing_folder
 from transformer.generation import TOKENS, Generator
 from transformer.positions import sinusoids
 from transformer.tokenizer import save_tokenizers
@@ -60,19 +58,13 @@ def export_ctranslate2(generator, folder, quantization="float32", texts=()):
     spec = make_spec(generator)
     spec.validate()
     spec.optimize(quantization=quantization)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = pathlib.Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=folder.parent))
-    temporary.chmod(0o755)  # mkdtemp's is for its user alone
-    try:
+    with replacing_folder(folder) as temporary:
         spec.save(str(temporary))
         save_tokenizers(temporary / "tokenizer", generator.source_tokenizer, generator.target_tokenizer)
         translator = ctranslate2.Translator(str(temporary), compute_type=quantization)
         found = compare(generator, translator, texts)
         if quantization == "float32" and found[0] != found[1]:
             raise ConfigError(f"an export must write what the model writes. Received: {found[1]} of {found[0]} texts the same.")
-        os.replace(temporary, folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return found
 
 

@@ -21,6 +21,7 @@ import sys
 from absl import flags
 
 from transformer.config import PRESETS, ConfigError, ModelConfig
+from transformer.files import write_text
 
 
 class _WholeNumber(flags.ArgumentParser):
@@ -224,9 +225,7 @@ def write_flagfile(configs, path, header=""):
     for config in configs:
         lines += ["", f"# {_heading(type(config))}"]
         lines += [_line(field, getattr(config, field.name)) for field in _fields(config)]
-    with open(f"{path}.tmp", "w", encoding="utf-8") as file:
-        file.write("\n".join(lines).lstrip("\n") + "\n")
-    os.replace(f"{path}.tmp", path)
+    write_text(path, "\n".join(lines).lstrip("\n") + "\n")
 
 
 def _line(field, value):

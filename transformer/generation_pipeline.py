@@ -13,6 +13,7 @@ from transformer import checkpoints, lora
 from transformer.config import ConfigError, TaskConfig
 from transformer.encoders import with_dropout
 from transformer.evaluation import Validation, evaluate_generator, predictions_of
+from transformer.files import write_json
 from transformer.fine_tuning import FineTunable, are_several
 from transformer.generation import Generator, reading_of
 from transformer.metrics import bleu_metric
@@ -106,7 +107,7 @@ class GenerationPipeline(FineTunable):
         folder.mkdir(parents=True, exist_ok=True)
         checkpoints.save_model(self.model, folder)
         save_tokenizers(folder / "tokenizer", generator.source_tokenizer, generator.target_tokenizer)
-        checkpoints.write_json(folder / "config.json", self._history | self._sections())
+        write_json(folder / "config.json", self._history | self._sections())
 
     def _sections(self):
         return {"model": self.model.config, "decoding": self.generator.config, "data": self.data}

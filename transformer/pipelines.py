@@ -22,6 +22,7 @@ from transformer import checkpoints, lora
 from transformer.compilation import compiled
 from transformer.config import ConfigError, TaskConfig
 from transformer.encoders import load_encoder, load_text_model, renewed
+from transformer.files import write_json
 from transformer.fine_tuning import FineTunable, are_several
 from transformer.generation_pipeline import GenerationPipeline
 from transformer.heads import TextModel
@@ -120,7 +121,7 @@ class TextPipeline(FineTunable):
         checkpoints.save_model(self.model, folder)
         self.tokenizer.save(folder / "tokenizer")
         state = {"config": dataclasses.asdict(self.config), "labels": self.task.labels, "tuned": self.tuned}
-        checkpoints.write_json(folder / "task.json", state)
+        write_json(folder / "task.json", state)
 
     def __call__(self, inputs=None, top_k=1, **pair):
         """Answers, as Hugging Face's pipelines give them.

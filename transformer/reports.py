@@ -9,7 +9,6 @@ A report is {"kind", "examples", "scores", "mistakes", ...}; every number in it 
 """
 
 import math
-import os
 import pathlib
 import re
 import statistics
@@ -17,7 +16,6 @@ import statistics
 import numpy as np
 
 from transformer import visualization
-from transformer.checkpoints import write_json, write_text
 from transformer.metrics import (
     calibration_bins,
     classification_scores,
@@ -28,6 +26,7 @@ from transformer.metrics import (
 )
 from transformer.remarks import overfitting_remark
 from transformer.answer_metrics import span_matches, span_scores
+from transformer.files import replacing, write_json, write_text
 
 # How many mistakes a report shows, and how many points of a regression it keeps for the picture.
 WORST, POINTS = 20, 2000
@@ -309,9 +308,8 @@ def write_report(folder, report, curves=()):
     write_text(paths[1], report_markdown(report, figures))
     for name, figure in figures.items():
         paths.append(folder / f"{name}.png")
-        temporary = paths[-1].with_name(f"{name}.png.tmp")
-        figure.savefig(temporary, format="png")
-        os.replace(temporary, paths[-1])
+        with replacing(paths[-1]) as temporary:
+            figure.savefig(temporary)
     return paths
 
 

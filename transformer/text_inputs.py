@@ -13,8 +13,8 @@ import pathlib
 import re
 import typing
 
-from transformer.checkpoints import write_json, write_text
 from transformer.config import ConfigError
+from transformer.files import write_json, write_text
 from transformer.tokenizer import load_tokenizers, save_tokenizers
 
 # Half of a pair that UTF-16 makes of one character: no text by itself, but JSON can hold it.

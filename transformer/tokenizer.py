@@ -6,11 +6,11 @@ Every tokenizer made here has pad 0, unk 1, bos 2, eos 3. `encode` adds none of 
 
 import io
 import json
-import os
 import pathlib
 import random
 
 from transformer.config import ConfigError
+from transformer.files import replacing
 
 # The pieces of pad_id, unk_id, bos_id and eos_id.
 SPECIAL = ["<pad>", "<unk>", "<s>", "</s>"]
@@ -302,8 +302,8 @@ def save_tokenizers(folder, source, target):
     files = {f"{name}.model": tokenizer.to_bytes() for name, tokenizer in pair.items()}
     kinds = {name: tokenizer.kind for name, tokenizer in pair.items()}
     for name, content in {**files, "tokenizer.json": json.dumps(kinds).encode() + b"\n"}.items():
-        (folder / f"{name}.tmp").write_bytes(content)
-        os.replace(folder / f"{name}.tmp", folder / name)
+        with replacing(folder / name) as temporary:
+            temporary.write_bytes(content)
 
 
 def load_tokenizers(folder):
