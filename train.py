@@ -15,6 +15,9 @@ from transformer.config import ConfigError, DecodingConfig, ModelConfig, Tokeniz
 from transformer.flags import flagfiles, given, import_keras, main, write_flagfile
 
 CONFIGS = (ModelConfig, TokenizerConfig, TrainingConfig, DecodingConfig, DataConfig)
+# So many validation examples, if there are, judge the last choice of weights: on the few of --eval_decode the best of many validations
+# was best by luck too.
+CHOICE = 2000
 
 
 def define_flags(flag_values):
@@ -162,7 +165,7 @@ def write_run(folder, configs, prepared):
 
 
 def validation_of(configs, prepared, transformer):
-    """Decoding -> the Validation of a Transformer on the validation set, decoded as a DecodingConfig says."""
+    """(DecodingConfig, count) -> the Validation of a Transformer on the validation set, of which `count` examples are decoded."""
     from data.batches import evaluation_batches
     from transformer.evaluation import Validation
     from transformer.generation import Generator, reading_of
@@ -171,12 +174,12 @@ def validation_of(configs, prepared, transformer):
     model, _, training, _, data = configs
     split, tokenizers = prepared.splits["validation"], (prepared.source_tokenizer, prepared.target_tokenizer)
     model.check_lengths(*split.packing.shapes.ravel().tolist())
-    batches, pairs, task = evaluation_batches(split, training.max_tokens), split.pairs(training.eval_decode), find_task(data.task)
-    for some in filter(None, (pairs, prepared.splits["test"].pairs(100))):
+    batches, task = evaluation_batches(split, training.max_tokens), find_task(data.task)
+    for some in filter(None, (split.pairs(training.eval_decode), prepared.splits["test"].pairs(100))):
         task.shown(some, [pair.target for pair in some], data.target_language)  # what cannot be scored is said now
 
-    def validation(decoding):
-        generator = Generator(transformer, *tokenizers, decoding, **reading_of(dataclasses.asdict(data)))
+    def validation(decoding, count):
+        pairs, generator = split.pairs(count), Generator(transformer, *tokenizers, decoding, **reading_of(dataclasses.asdict(data)))
         return Validation(transformer, batches, generator, pairs, task, data.target_language)
 
     return validation
@@ -195,7 +198,7 @@ def train(folder, configs, prepared, trainee, plan, validation):
         folder,
         make_dataset=lambda step: training_dataset(split, plan, step, training.train_steps - step),
         batch_at=lambda step: batch_at(split, plan, step),
-        evaluate=validation(decoding.greedy),
+        evaluate=validation(decoding.greedy, training.eval_decode),
         padding_share=plan.padding_share,
         num_shapes=len(plan.shapes),
     )
@@ -211,7 +214,7 @@ def finish(folder, configs, prepared, trainee, progress, validation):
     from transformer.training import choose_weights
 
     _, _, training, decoding, data = configs
-    validation = validation(decoding)
+    validation = validation(decoding, training.eval_decode and max(training.eval_decode, CHOICE))
     chosen = choose_weights(trainee, training, folder, validation)
     save_model(trainee.model, folder)
     test, task = prepared.splits["test"].pairs(), find_task(data.task)

@@ -246,7 +246,7 @@ class TrainingConfig(LearningConfig):
 
     initial_run: str = option("", "run folder to go on from on other data: its weights, sizes and tokenizers; empty: from nothing")
     max_tokens: int = option(4096, "positions in a batch, on the source side and on the target side each", minimum=16)
-    eval_decode: int = option(200, "validation examples decoded for the scores at each validation; 0: none", minimum=0)
+    eval_decode: int = option(200, "validation examples decoded for the scores at each validation, 2,000 at the end; 0: none", minimum=0)
 
 
 @dataclasses.dataclass(frozen=True)
