@@ -12,7 +12,7 @@ import pytest
 import train
 from data.config import DataError
 from transformer.__main__ import command_line
-from transformer.config import ConfigError
+from transformer.config import ConfigError, DecodingConfig, TrainingConfig
 from transformer.copying import SYMBOLS
 from transformer.flags import main, write_flagfile
 
@@ -161,6 +161,17 @@ def test_flags_cfg_replays_the_run(reversed_run, tmp_path):
         "--eval_decode=10")  # fmt: skip
     old, new = (json.loads((path / "config.json").read_text()) for path in (folder, tmp_path / "replay"))
     assert old["model"] == new["model"] and old["data"] == new["data"] and old["tokenizer"] == new["tokenizer"]
+
+
+@pytest.mark.parametrize("shown, judged", [(200, 2000), (5000, 5000), (0, 0)])
+def test_the_last_choice_of_weights_is_judged_on_more_than_a_validation_shows(shown, judged):
+    def validation(decoding, count):
+        assert decoding.beam_size == 3
+        raise StopIteration(count)
+
+    configs = None, None, TrainingConfig(eval_decode=shown), DecodingConfig(beam_size=3), None
+    with pytest.raises(StopIteration, match=f"^{judged}$"):
+        train.finish(None, configs, None, None, None, validation)
 
 
 def test_flags_cfg_replays_a_run_that_copies_values(tmp_path, monkeypatch, capsys):
