@@ -182,13 +182,17 @@ def _copied(variables):
 
 
 def _write(path, arrays, progress):
+    from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
     path = pathlib.Path(path)
     metadata = {"format": str(FORMAT), "progress": progress, "sha256": _checksum(arrays, progress)}
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:
-        save_file(arrays, temporary, metadata)
+        try:
+            save_file(arrays, temporary, metadata)
+        except SafetensorError as error:  # as which it tells of a disk that is full
+            raise OSError(str(error)) from None
 
 
 def _checksum(arrays, progress):

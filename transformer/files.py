@@ -1,4 +1,4 @@
-"""Files and folders that are there whole or not at all: written under a temporary name, brought to the disk, renamed."""
+"""Files and folders that are there whole or not at all: written under a temporary name, and renamed."""
 
 import contextlib
 import dataclasses
@@ -44,10 +44,8 @@ def replacing(path):
     except BaseException as error:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
-        from safetensors import SafetensorError
-
-        if isinstance(error, (OSError, SafetensorError)):
-            raise unwritable(path, getattr(error, "strerror", None) or error) from None
+        if isinstance(error, OSError):
+            raise unwritable(path, error.strerror or error) from None
         raise
 
 
