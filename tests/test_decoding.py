@@ -232,6 +232,18 @@ def test_unlikely_ends_do_not_cut_off_what_leads():
     np.testing.assert_allclose(scores[0, 0], -3 * np.log1p(np.exp(-6)) / (9 / 6), rtol=1e-3)
 
 
+def test_a_sentence_at_its_end_does_not_begin_again_beside_a_longer_one():
+    # What lives of the first scores below what ended, log 0.4 / (7 / 6) < log 0.6, but at six tokens it would be above.
+    logits = np.full((2, LENGTH, BUCKETS, 6), -50.0, "float32")
+    logits[:, :, :, 4], logits[0, 5:, :, EOS] = 0.0, 50.0
+    logits[0, 0, :, EOS], logits[0, 0, :, 4] = math.log(0.6), math.log(0.4)
+    config = DecodingConfig(beam_size=1, length_penalty=1.0)
+    ids, scores = run(beam_search, logits, config)
+    for sentence in range(2):
+        check((ids[sentence], scores[sentence]), python_beam(logits, sentence, config, LENGTH))
+    np.testing.assert_array_equal(ids[:, 0, :2], [[EOS, PAD], [4, 4]])
+
+
 def test_the_state_follows_its_hypothesis():
     logits = table(7)
     step, state = script(logits)

@@ -269,7 +269,7 @@ class BeamSearch(Search):
         candidates = _write(ops.take(loop["ids"], _rows(beam, beams), axis=0), position, ops.reshape(token, (-1,)))
         ends = ops.equal(token, self.eos_id)
         ended = ops.where(ops.logical_and(ends, score > NEVER / 2), score / self.penalty(position + 1), NEVER)
-        # A sentence at its end waits for the others as it is.
+        # A sentence at its end waits for the others as it is. Nothing of it lives on: at a greater length the bound may be higher again.
         finished, finished_ids = _merge(loop["finished"], loop["finished_ids"], ops.where(going, ended, NEVER), candidates)
         alive, index = ops.top_k(ops.where(ends, NEVER, score), beams)
         rows = _rows(_taken(beam, index), beams)
@@ -277,7 +277,7 @@ class BeamSearch(Search):
             "position": position + 1,
             "last": ops.reshape(_taken(token, index), (-1,)),
             "ids": ops.take(candidates, _rows(index, 2 * beams), axis=0),
-            "alive": alive,
+            "alive": ops.where(going, alive, NEVER),
             "finished": finished,
             "finished_ids": finished_ids,
             "ended": loop["ended"] + ops.sum(ops.cast(ended[:, :beams] > NEVER / 2, "int32"), axis=1),
