@@ -59,8 +59,7 @@ def run(model, tokenizer, training, decoding, data, flag_values):
     training = training.judged_by([*written, "loss", "accuracy"], data.task)
     if chief:
         check_run(folder, sections(tokenizer, training, decoding, data))
-    if training.rdrop_alpha and not (model.dropout or model.attention_dropout or model.activation_dropout):
-        raise ConfigError(f"rdrop_alpha needs dropout. Received: {training.rdrop_alpha:g}, with no dropout. Use --dropout, or leave it out.")
+    training.check_dropout(model.dropout, model.attention_dropout, model.activation_dropout)
     model.check_lengths(data.max_source_length, data.max_target_length)
     prepared = prepare(data, tokenizer, folder.parent / ".prepared")
     found = "found prepared in" if prepared.cached else "prepared and kept in"
@@ -84,7 +83,7 @@ def run(model, tokenizer, training, decoding, data, flag_values):
 
 
 def continued(initial_run, model, flag_values):
-    """The ModelConfig and the TokenizerConfig of a run that this one goes on from; dropout may be another.
+    """The ModelConfig and the TokenizerConfig of a run that this one goes on from; dropout and subword_samples may be others.
 
     Raises:
         ConfigError: it is no finished run, or flags of model or tokenizer say something else.
@@ -93,11 +92,15 @@ def continued(initial_run, model, flag_values):
 
     names, rates = given((ModelConfig, TokenizerConfig), flag_values), ("dropout", "attention_dropout", "activation_dropout")
     own = {name: getattr(model, name) for name in names if name in rates}
-    model = ModelConfig(**{**read_config(initial_run)["model"], **own})
-    tokenizer = TokenizerConfig(source_tokenizer=str(pathlib.Path(initial_run) / "tokenizer"))
+    saved = read_config(initial_run)
+    model = ModelConfig(**{**saved["model"], **own})
+    tokenizer = TokenizerConfig(
+        source_tokenizer=str(pathlib.Path(initial_run) / "tokenizer"), subword_samples=flag_values["subword_samples"].value
+    )
     for name in names:
+        # The flags of its own recipe are right too.
         value = flag_values[name].value
-        if value not in (getattr(model, name, None), getattr(tokenizer, name, None)):
+        if value not in (getattr(model, name, None), getattr(tokenizer, name, None), saved.get("tokenizer", {}).get(name)):
             raise ConfigError(
                 "a run that goes on from another has its sizes and its tokenizers. Received: "
                 f"--{name}={value} with --initial_run={initial_run}. Leave it out."

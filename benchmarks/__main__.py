@@ -43,7 +43,7 @@ def table(rows):
 
 def _cell(value):
     if isinstance(value, float):
-        return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}" if abs(value) >= 10 else f"{value:.3f}"
+        return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.2f}" if abs(value) >= 10 else f"{value:.3f}"
     return f"{value:,}" if isinstance(value, int) else "" if value is None else str(value)
 
 

@@ -1,5 +1,6 @@
-"""What the parts of the Multi30k recipe are worth: trainings that differ from it in one thing each, of the same number of updates (as
-large a part of them warm-up as the recipe has) and one seed, and other ways to decode what it learnt; BLEU of the validation set.
+"""What the parts of the Multi30k recipe are worth: trainings that differ from it in one thing each, of the same number of updates (warm-up,
+checkpoints and validations at the same parts of them as in the recipe) and one seed, and other ways to decode what it learnt; BLEU of the
+validation set.
 """
 
 import json
@@ -40,8 +41,8 @@ DECODINGS = {
 
 
 def run(config):
-    """Trains in runs/ablation, or continues to. Rows {"name", "bleu", "difference", "p", "parameters", "minutes"}: p is that of the
-    difference to the recipe by a paired bootstrap (Koehn 2004, by sacreBLEU).
+    """Trains in runs/ablation, or continues to. Rows {"name", "bleu", "difference", "p", "parameters", "minutes", "weights"}: p is that of
+    the difference to the recipe by a paired bootstrap (Koehn 2004, by sacreBLEU), weights are what was kept at the end.
 
     Args:
         config: BenchmarkConfig: data_dir, precision, steps.
@@ -49,9 +50,10 @@ def run(config):
     folder, (training, data) = pathlib.Path("runs/ablation"), _recipe()
     base = config.precision or "float32"
     other = "float32" if base != "float32" else "bfloat16"
-    warmup = config.steps * training.warmup_steps // training.train_steps
+    counts = {name: max(config.steps * getattr(training, name) // training.train_steps, 1)
+              for name in ("train_steps", "warmup_steps", "eval_every", "checkpoint_every")}  # fmt: skip
     flags = [f"--source_test={','.join(data.source_validation)}", f"--target_test={','.join(data.target_validation)}"]
-    flags += [f"--data_dir={pathlib.Path(config.data_dir).absolute()}", f"--train_steps={config.steps}", f"--warmup_steps={warmup}"]
+    flags += [f"--data_dir={pathlib.Path(config.data_dir).absolute()}", *(f"--{name}={count}" for name, count in counts.items())]
     outputs, facts = {}, {}
     for name, changed in {**TRAININGS, other: ()}.items():
         place = folder / re.sub(r"\W+", "_", name)
@@ -59,9 +61,9 @@ def run(config):
         train(["train.py", f"--flagfile={RECIPE}", *flags, precision, *changed, f"--run={place.absolute()}"])
         rows = [json.loads(line) for line in (place / "predictions.jsonl").read_text(encoding="utf-8").splitlines()]
         scores = json.loads((place / "scores.json").read_text(encoding="utf-8"))
-        outputs[name], facts[name] = [row["prediction"] for row in rows], {key: scores[key] for key in ("parameters", "minutes")}
+        outputs[name], facts[name] = [row["prediction"] for row in rows], {key: scores[key] for key in ("parameters", "minutes", "weights")}
     outputs |= _decoded(folder / "recipe", [row["source"] for row in rows])
-    return compared(outputs, [row["reference"] for row in rows], facts)
+    return compared(outputs, [row["reference"] for row in rows], facts, data.target_language)
 
 
 def _recipe():
@@ -84,13 +86,13 @@ def _decoded(run, sources):
     return found | {"last checkpoint alone": generator(sources)}
 
 
-def compared(outputs, references, facts):
+def compared(outputs, references, facts, language):
     """Rows of systems' outputs {name: list of str}, the first of which the others are compared with."""
     from sacrebleu.significance import PairedTest
 
     from transformer.metrics import bleu_metric
 
-    metric = bleu_metric("de-x-tok")
+    metric = bleu_metric(language)
     _, found = PairedTest([*outputs.items()], {"BLEU": metric}, [references], test_type="bs", n_samples=1000)()
     results, first = found["BLEU"], next(iter(outputs.values()))
     # Of systems that write the same, sacreBLEU's p is the smallest there is.

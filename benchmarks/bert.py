@@ -7,16 +7,17 @@ import pathlib
 
 import numpy as np
 
-from benchmarks.peer import check_alike, made, outputs_of, side_by_side
+from benchmarks.peer import check_alike, outputs_of, scores_of, side_by_side
 from data.config import LabelledDataConfig
 from data.labelled import load_labelled
-from transformer.config import ConfigError, FinetuningConfig, TaskConfig
+from transformer.config import ConfigError, FinetuningConfig, TaskConfig, from_json
 from transformer.files import write_json
 from transformer.metrics import classification_scores
 
 ALIKE = {
-    "task": {"task": ("classification",), "tuning": ("full",)},
-    "finetuning": {"schedule": ("linear",), "optimizer": ("adamw",), "rdrop_alpha": (0.0,)},
+    "task": {"task": ("classification",), "tuning": ("full",), "class_weights": ("none",), "encoder_dropout": (-1.0,)},
+    "finetuning": {"schedule": ("linear",), "optimizer": ("adamw",), "label_smoothing": (0.0,), "rdrop_alpha": (0.0,), "accumulate_steps": (1,)},
+    "labelleddata": {"pair_column": ("",)},
 }
 
 
@@ -29,20 +30,23 @@ def run(config):
     """
     folder = pathlib.Path(config.run)
     try:
-        saved, ours = (json.loads((folder / name).read_text(encoding="utf-8")) for name in ("config.json", "scores.json"))
-        task, learning, data = saved["task"], made(FinetuningConfig, saved["finetuning"]), made(LabelledDataConfig, saved["labelleddata"])
+        saved = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        kinds = {"task": TaskConfig, "finetuning": FinetuningConfig, "labelleddata": LabelledDataConfig}
+        task, learning, data = (from_json(kind, saved[name]) for name, kind in kinds.items())
     except (OSError, KeyError) as error:
         raise ConfigError(f"BERT is raced with a finished run of finetune.py. Received: {config.run!r} ({error}). Name one.") from None
     check_alike("BERT is raced with a run of finetune.py", saved, ALIKE)
-    labelled = load_labelled(data, task["task"])
+    if not pathlib.Path(task.pretrained).is_dir():
+        raise ConfigError(f"BERT learns from a folder of weights. Received: a run with --pretrained={task.pretrained}. Name another run.")
+    ours, labelled = scores_of(folder), load_labelled(data, task.task)
     splits = {name: {"texts": [e.text for e in labelled.splits[name]], "labels": [e.label for e in labelled.splits[name]]}
               for name in ("train", "test")}  # fmt: skip
     place = folder / "bert"
     place.mkdir(exist_ok=True)
     write_json(place / "texts.json", splits)
     write_json(place / "task.json", {
-        "pretrained": str(pathlib.Path(task["pretrained"]).absolute()), "num_labels": len(labelled.labels),
-        "max_length": made(TaskConfig, task).input_length, "epochs": learning.epochs, "batch_size": learning.batch_size,
+        "pretrained": str(pathlib.Path(task.pretrained).absolute()), "num_labels": len(labelled.labels),
+        "max_length": task.input_length, "epochs": learning.epochs, "batch_size": learning.batch_size,
         "learning_rate": learning.learning_rate, "warmup_share": learning.warmup_share, "weight_decay": learning.weight_decay,
         "clip_norm": learning.clip_norm, "betas": [learning.adam_beta_1, learning.adam_beta_2], "epsilon": learning.adam_epsilon,
         "precision": learning.precision, "seed": learning.seed,

@@ -6,23 +6,23 @@ What it has no switch for, it does not have: its norms are behind the blocks, it
 beam divides by the power of the length, ours by GNMT's formula: with a penalty of 1 the two differ little.
 """
 
-import json
 import pathlib
 
 import numpy as np
 
-from benchmarks.peer import check_alike, made, outputs_of, side_by_side
+from benchmarks.peer import check_alike, outputs_of, scores_of, side_by_side
 from data.batches import Plan
 from data.config import DataConfig
 from data.prepare import prepare
 from transformer.checkpoints import read_config
-from transformer.config import ConfigError, TokenizerConfig, TrainingConfig
+from transformer.config import ConfigError, TokenizerConfig, TrainingConfig, from_json
 from transformer.files import write_json
 
 # What Marian does not have, or has in one way: options of a run that must be so, by section of config.json.
 ALIKE = {
-    "model": {"tie_embeddings": (True,), "tie_output": (True,), "gated": (False,),
-              "activation": ("relu", "gelu", "swish"), "pointer_generator": (False,), "norm_type": ("layer",), "source_vocab_size": (0,)},
+    "model": {"tie_embeddings": (True,), "tie_output": (True,), "gated": (False,), "scale_embeddings": (True,), "embedding_norm": (False,),
+              "activation": ("relu", "gelu", "swish"), "pointer_generator": (False,), "norm_type": ("layer",), "use_bias": (True,),
+              "source_vocab_size": (0,)},
     "training": {"initial_run": ("",), "optimizer": ("adam",), "precision": ("float32", "bfloat16")},
     "data": {"copy_unknown": (False,)},
 }  # fmt: skip
@@ -44,8 +44,8 @@ def run(config):
     folder = pathlib.Path(config.run)
     saved = read_config(folder)
     check_alike("Marian is raced with a run of train.py", saved, ALIKE)
-    ours = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
-    data, tokenizer = (made(kind, saved[name]) for kind, name in ((DataConfig, "data"), (TokenizerConfig, "tokenizer")))
+    ours = scores_of(folder)
+    data, tokenizer = (from_json(kind, saved[name]) for kind, name in ((DataConfig, "data"), (TokenizerConfig, "tokenizer")))
     prepared = prepare(data, tokenizer, folder.parent / ".prepared")
     if prepared.fingerprint != saved["prepared"]["training data"]:
         raise ConfigError(f"Marian must learn from what the run learnt from. Received: {folder}, whose data has changed. Train it again.")
@@ -64,7 +64,7 @@ def run(config):
 def _write_task(place, saved, prepared, steps):
     from transformer.optimization import WarmupSchedule
 
-    model, training, decoding = saved["model"], made(TrainingConfig, saved["training"]), saved["decoding"]
+    model, training, decoding = saved["model"], from_json(TrainingConfig, saved["training"]), saved["decoding"]
     train, tokenizer = prepared.splits["train"], prepared.source_tokenizer
     longest = saved["data"]["max_source_length"]
     test = [[*ids[: longest - 1], tokenizer.eos_id] for ids in tokenizer.encode([pair.source for pair in prepared.splits["test"].pairs()])]

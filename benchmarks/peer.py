@@ -1,7 +1,6 @@
 """What races with a peer that learns for minutes or hours have in common: it is given what a run of ours learnt from in a folder, and
 leaves outputs.json there."""
 
-import dataclasses
 import json
 import subprocess
 import sys
@@ -10,10 +9,12 @@ from benchmarks.rounds import ROOT
 from transformer.config import ConfigError
 
 
-def made(kind, values):
-    """A configuration of what config.json holds of it."""
-    names = {field.name for field in dataclasses.fields(kind)}
-    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items() if name in names})
+def scores_of(folder):
+    """The scores.json of a run to race with."""
+    try:
+        return json.loads((folder / "scores.json").read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"a race is with a run that has its scores. Received: {folder} ({error}). Let its command go on to its end.") from None
 
 
 def check_alike(race, saved, alike):

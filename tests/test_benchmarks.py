@@ -247,7 +247,7 @@ def test_what_differs_from_the_recipe_in_one_thing_is_compared_with_it(monkeypat
         text = [line if n % 3 or run.name == "recipe" else "nein" for n, line in enumerate(references)]
         rows = [{"source": "x", "reference": line, "prediction": written} for line, written in zip(references, text)]
         (run / "predictions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-        (run / "scores.json").write_text('{"parameters": 5, "minutes": 2.0}')
+        (run / "scores.json").write_text('{"parameters": 5, "minutes": 2.0, "weights": "average of 10 checkpoints"}')
 
     monkeypatch.setattr(ablation, "train", train)
     monkeypatch.setattr(ablation, "_decoded", lambda run, sources: {"greedy": references})
@@ -260,9 +260,10 @@ def test_what_differs_from_the_recipe_in_one_thing_is_compared_with_it(monkeypat
     assert same["difference"] == 0.0 and same["p"] is None and "minutes" not in same
     common = seen["recipe"]
     assert common[1].startswith("--source_test=val.") and common[-1] == "--precision=bfloat16"
-    recipe = dict(re.findall(r"^--(\w+_steps)=(\d+)", ablation.RECIPE.read_text(), re.MULTILINE))
-    warmup = 700 * int(recipe["warmup_steps"]) // int(recipe["train_steps"])
-    assert "--train_steps=700" in common and f"--warmup_steps={warmup}" in common and warmup > 50
+    recipe = {name: int(count) for name, count in re.findall(r"^--(\w+)=(\d+)$", ablation.RECIPE.read_text(), re.MULTILINE)}
+    share = 700 / recipe["train_steps"]
+    names = ("train_steps", "warmup_steps", "eval_every", "checkpoint_every")
+    assert {f"--{name}={int(share * recipe[name])}" for name in names} <= {*common} and share * recipe["checkpoint_every"] > 10
     assert seen["post_norm"] == [*common, "--norm=post"] and seen["float32"] == [*common[:-1], "--precision=float32"]
 
 

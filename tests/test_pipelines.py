@@ -202,6 +202,11 @@ def test_label_smoothing_reaches_the_head():
         fresh("regression").fit(["a", "b"], [1.0, 2.0], label_smoothing=0.3)
 
 
+def test_r_drop_without_dropout_is_refused():
+    with pytest.raises(ConfigError, match="rdrop_alpha needs dropout. Received: 1, with no dropout"):
+        TextPipeline(TaskConfig(pretrained="any", encoder_dropout=0.0, head_dropout=0.0)).fit(WORDS, LABELS, rdrop_alpha=1.0)
+
+
 def test_several_seeds_may_begin_with_one_head_and_drop_other_places():
     heads, dropped = [], []
     for seed, initial in ((1, 7), (2, 7), (2, -1)):

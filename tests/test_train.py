@@ -236,9 +236,9 @@ def test_help_is_grouped_and_imports_nothing_heavy():
 
 
 def test_a_run_goes_on_on_other_data(reversed_run, tmp_path):
-    """With the weights and the tokenizer of another: on the same data it begins where that one ended."""
+    """With the weights and the tokenizer of another, and its recipe: on the same data it begins where that one ended."""
     folder, _, _ = reversed_run
-    arguments = ["--corpus=reverse", "--corpus_size=3000", f"--initial_run={folder}", "--train_steps=2", "--eval_every=1",
+    arguments = ["--flagfile=configs/reverse.cfg", "--corpus_size=3000", f"--initial_run={folder}", "--train_steps=2", "--eval_every=1",
                  "--learning_rate=1e-9", "--warmup_steps=0"]  # fmt: skip
     output = run("train.py", *arguments, f"--run={tmp_path / 'more'}").stdout
     assert json.loads((tmp_path / "more" / "scores.json").read_text())["exact_match"] > 95, output

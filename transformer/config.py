@@ -38,6 +38,11 @@ def check_options(config):
             raise ConfigError(f"{field.name} must be at most {high}. Received: {value}.")
 
 
+def from_json(kind, values):
+    """A dataclass of options, made of the dict that JSON holds of it: there a tuple is a list."""
+    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+
+
 def base_language(code):
     """The language of a code with a region or script: "zh_CN" -> "zh"."""
     return code.replace("_", "-").split("-")[0].lower()
@@ -238,6 +243,13 @@ class LearningConfig:
                 f"keep_best_metric must be one of {', '.join(metrics)} for task={task!r}. Received: {self.keep_best_metric!r}."
             )
         return dataclasses.replace(self, keep_best_metric=self.keep_best_metric or metrics[0])
+
+    def check_dropout(self, *rates):
+        """Raises ConfigError where no rate is above 0, and R-Drop would compare two equal passes; -1: a rate that is not known yet."""
+        if self.rdrop_alpha and not any(rates):
+            raise ConfigError(
+                f"rdrop_alpha needs dropout. Received: {self.rdrop_alpha:g}, with no dropout. Use it above 0, or leave rdrop_alpha out."
+            )
 
 
 @dataclasses.dataclass(frozen=True)

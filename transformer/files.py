@@ -79,6 +79,9 @@ def replacing_folder(folder):
     temporary.chmod(0o755)  # mkdtemp's is for its user alone
     try:
         yield temporary
+        for place in (*temporary.rglob("*"), temporary):
+            _sync(place)
         os.replace(temporary, folder)
+        _sync(folder.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -94,6 +94,8 @@ class FineTunable:
             keras.config.set_dtype_policy(policy)
 
     def _train(self, labelled, config, folder, sections, claimed):
+        task = self.config
+        config.check_dropout(task.encoder_dropout, *((task.head_dropout,) if task.task != "text2text" else ()))
         config = self._begin(labelled, config)
         strategy = _prepare(config)
         with strategy.scope():

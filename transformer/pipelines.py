@@ -20,7 +20,7 @@ from data.config import LabelledDataConfig
 from data.report import length_report
 from transformer import checkpoints, lora
 from transformer.compilation import compiled
-from transformer.config import ConfigError, TaskConfig
+from transformer.config import ConfigError, TaskConfig, from_json
 from transformer.encoders import load_encoder, load_text_model, renewed
 from transformer.files import write_json
 from transformer.fine_tuning import FineTunable, are_several
@@ -96,8 +96,7 @@ class TextPipeline(FineTunable):
         folder = pathlib.Path(folder)
         try:
             state = json.loads((folder / "task.json").read_text(encoding="utf-8"))
-            config = TaskConfig(**{name: tuple(value) if isinstance(value, list) else value
-                                   for name, value in state["config"].items()})  # fmt: skip
+            config = from_json(TaskConfig, state["config"])
             new = cls(config)
             new.task, new.tuned = TASKS[config.task](state["labels"], config), state["tuned"]
         except (OSError, ValueError, KeyError, TypeError) as error:
