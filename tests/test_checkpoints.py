@@ -210,6 +210,16 @@ def test_a_run_that_was_killed_before_it_wrote_anything_can_begin(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
 
 
+def test_what_a_killed_run_began_to_write_is_removed(tmp_path):
+    checkpoints.claim_run(tmp_path, {})
+    (tmp_path / "checkpoints").mkdir()
+    for name in ("checkpoints/step-5.tmp.safetensors", "checkpoints/.tmp0ksEK1", "scores.tmp.json"):  # the second by safetensors
+        (tmp_path / name).touch()
+    (tmp_path / "checkpoints" / "step-4.safetensors").touch()
+    assert checkpoints.claim_run(tmp_path, {}) is True
+    assert {path.name for path in tmp_path.rglob("*")} == {"config.json", "checkpoints", "step-4.safetensors"}
+
+
 def test_a_checkpoint_of_another_format_says_what_changed(tmp_path):
     from safetensors.numpy import save_file
 

@@ -88,8 +88,9 @@ def claim_run(folder, sections):
     """Writes config.json into a run folder, and removes what a killed run began to write; arguments, result and errors as for
     `check_run`."""
     known = check_run(folder, sections)
-    for path in pathlib.Path(folder).rglob("*.tmp.*"):
-        path.unlink()
+    for pattern in ("*.tmp.*", ".tmp*"):  # of ours, and of safetensors
+        for path in pathlib.Path(folder).rglob(pattern):
+            path.unlink()
     write_json(pathlib.Path(folder) / "config.json", sections)
     return known
 
