@@ -1,10 +1,11 @@
 """ModelConfig: the wrong value is refused with the rule, what was received and the cure; presets are the paper's."""
 
 import dataclasses
+import json
 
 import pytest
 
-from transformer.config import PRESETS, ConfigError, DecodingConfig, ModelConfig, TokenizerConfig, TrainingConfig
+from transformer.config import PRESETS, ConfigError, DecodingConfig, ModelConfig, TokenizerConfig, TrainingConfig, from_json
 
 MESSAGES = [
     (ModelConfig, dict(d_model=500, num_heads=8),
@@ -51,6 +52,14 @@ def test_a_wrong_value_is_refused_with_rule_value_and_cure(config, options, mess
         config(**options)
     assert str(error.value) == message
     assert isinstance(error.value, ValueError)
+
+
+def test_options_come_back_from_json():
+    config = TokenizerConfig(user_symbols=("<a>", "<b>"))
+    saved = json.loads(json.dumps(dataclasses.asdict(config)))
+    assert from_json(TokenizerConfig, saved) == config
+    with pytest.raises(ConfigError, match="must be of this version. Received: merges, old. Make it again"):
+        from_json(TokenizerConfig, saved | {"old": 1, "merges": 2})
 
 
 def test_the_model_and_its_stacks_refuse_before_any_layer_is_made():

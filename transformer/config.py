@@ -39,7 +39,13 @@ def check_options(config):
 
 
 def from_json(kind, values):
-    """A dataclass of options, made of the dict that JSON holds of it: there a tuple is a list."""
+    """A dataclass of options, made of the dict that JSON holds of it: there a tuple is a list.
+
+    Raises:
+        ConfigError: it has an option that there is not, or not any more.
+    """
+    if unknown := values.keys() - {field.name for field in dataclasses.fields(kind)}:
+        raise ConfigError(f"what was saved must be of this version. Received: {', '.join(sorted(unknown))}. Make it again.")
     return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
 
 

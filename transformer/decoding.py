@@ -263,26 +263,26 @@ class BeamSearch(Search):
 
     def _write(self, step, loop):
         position, beams = loop["position"], self.beams
-        going = self.unfinished(loop)[:, None]
         logits, state = step(loop["last"], position, loop["state"])
         score, beam, token = self._extensions(logits, loop)  # (B, 2 W)
         candidates = _write(ops.take(loop["ids"], _rows(beam, beams), axis=0), position, ops.reshape(token, (-1,)))
         ends = ops.equal(token, self.eos_id)
         ended = ops.where(ops.logical_and(ends, score > NEVER / 2), score / self.penalty(position + 1), NEVER)
-        # A sentence at its end waits for the others as it is. Nothing of it lives on: at a greater length the bound may be higher again.
-        finished, finished_ids = _merge(loop["finished"], loop["finished_ids"], ops.where(going, ended, NEVER), candidates)
+        finished, finished_ids = _merge(loop["finished"], loop["finished_ids"], ended, candidates)
         alive, index = ops.top_k(ops.where(ends, NEVER, score), beams)
         rows = _rows(_taken(beam, index), beams)
-        return loop | {
+        loop = loop | {
             "position": position + 1,
             "last": ops.reshape(_taken(token, index), (-1,)),
             "ids": ops.take(candidates, _rows(index, 2 * beams), axis=0),
-            "alive": ops.where(going, alive, NEVER),
+            "alive": alive,
             "finished": finished,
             "finished_ids": finished_ids,
             "ended": loop["ended"] + ops.sum(ops.cast(ended[:, :beams] > NEVER / 2, "int32"), axis=1),
             "state": keras.tree.map_structure(lambda x: ops.take(x, rows, axis=0), state),
         }
+        # Of a sentence at its end nothing lives on, while it waits for the others: at a greater length its bound may be higher again.
+        return loop | {"alive": ops.where(self.unfinished(loop)[:, None], alive, NEVER)}
 
     def _extensions(self, logits, loop):
         """The best 2 W one-token extensions of the living hypotheses of each sentence, W of which at most end.

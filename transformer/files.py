@@ -1,4 +1,4 @@
-"""Files and folders that are there whole or not at all: written under a temporary name, and renamed."""
+"""Files and folders that are there whole or not at all: written under a temporary name, brought to the disk, renamed."""
 
 import contextlib
 import dataclasses
