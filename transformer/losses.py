@@ -5,6 +5,7 @@ Sums rather than means, so that batches, micro-batches and replicas of different
 
 import math
 
+import keras
 from keras import ops
 
 # Logits in memory at once: 64 MiB of float32 for them, and as much for each of the two or three steps to their gradient.
@@ -111,7 +112,7 @@ def _loss_and_changes(ids, logits, label_smoothing, pad_id, weight, rdrop_alpha,
     """weight * loss of ids (n,) by logits (n, V), p_gen (n,) and copied (n,), and its gradients by them, that by the logits in their
     dtype. With `rdrop_alpha` the second half of the rows is the second pass."""
     dtype, vocab_size = logits.dtype, logits.shape[1]
-    weight = weight / 2.0 if rdrop_alpha else weight
+    weight = ops.cast(weight, "float32") / (2.0 if rdrop_alpha else 1.0)
     logits, weights = ops.cast(logits, "float32"), ops.cast(ops.not_equal(ids, pad_id), "float32") * weight
     probabilities, place = ops.softmax(logits), ops.stack([ops.arange(ops.shape(ids)[0]), ids], axis=1)
     chosen, chance = (_at(values, ids) for values in (logits, probabilities))
@@ -133,6 +134,12 @@ def _loss_and_changes(ids, logits, label_smoothing, pad_id, weight, rdrop_alpha,
         change = change + rdrop_alpha / 2.0 * ops.concatenate([by_first, by_second])
     by_shares = (-kept * weights / mixed * by for by in (chance - copied, 1.0 - p_gen))
     return ops.sum(losses * weights), ops.cast(change * weights[:, None], dtype), *by_shares
+
+
+if keras.backend.backend() == "tensorflow":  # the passes over the logits as a few
+    import tensorflow as tf
+
+    _loss_and_changes = tf.function(_loss_and_changes, jit_compile=True)
 
 
 def _at(values, ids):
