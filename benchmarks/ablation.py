@@ -54,15 +54,15 @@ def run(config):
               for name in ("train_steps", "warmup_steps", "eval_every", "checkpoint_every")}  # fmt: skip
     flags = [f"--source_test={','.join(data.source_validation)}", f"--target_test={','.join(data.target_validation)}"]
     flags += [f"--data_dir={pathlib.Path(config.data_dir).absolute()}", *(f"--{name}={count}" for name, count in counts.items())]
-    outputs, facts = {}, {}
+    outputs, facts, places = {}, {}, {}
     for name, changed in {**TRAININGS, other: ()}.items():
-        place = folder / name.replace(" ", "_")
+        place = places[name] = folder / name.replace(" ", "_")
         precision = f"--precision={other if name == other else base}"
         train(["train.py", f"--flagfile={RECIPE}", *flags, precision, *ALIKE, *changed, f"--run={place.absolute()}"])
         rows = [json.loads(line) for line in (place / "predictions.jsonl").read_text(encoding="utf-8").splitlines()]
         scores = json.loads((place / "scores.json").read_text(encoding="utf-8"))
         outputs[name], facts[name] = [row["prediction"] for row in rows], {key: scores[key] for key in ("parameters", "minutes", "weights")}
-    outputs |= _decoded(folder / "without_R-Drop", [row["source"] for row in rows])
+    outputs |= _decoded(places[next(iter(TRAININGS))], [row["source"] for row in rows])
     return compared(outputs, [row["reference"] for row in rows], facts, data.target_language)
 
 
