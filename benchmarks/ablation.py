@@ -1,6 +1,6 @@
 """What the parts of the Multi30k recipe are worth: trainings that differ in one thing each, of the same number of updates (warm-up,
 checkpoints and validations at the same parts of them as in the recipe) and one seed, and other ways to decode what the first learnt; BLEU
-of the validation set. All but one are without R-Drop, which doubles an update and shows its worth after thousands of them.
+of the validation set.
 """
 
 import json
@@ -17,9 +17,8 @@ from transformer.config import TrainingConfig
 from transformer.flags import define, import_keras, parse, read
 
 RECIPE = ROOT / "configs" / "multi30k_en_de_tokenized.cfg"
-ALIKE = ("--rdrop_alpha=0",)
 TRAININGS = {
-    "without R-Drop": (),
+    "the recipe": (),
     "no label smoothing": ("--label_smoothing=0",),
     "pre-norm": ("--norm=pre",),
     "sinusoidal positions": ("--positions=sinusoidal",),
@@ -58,7 +57,7 @@ def run(config):
     for name, changed in {**TRAININGS, other: ()}.items():
         place = places[name] = folder / name.replace(" ", "_")
         precision = f"--precision={other if name == other else base}"
-        train(["train.py", f"--flagfile={RECIPE}", *flags, precision, *ALIKE, *changed, f"--run={place.absolute()}"])
+        train(["train.py", f"--flagfile={RECIPE}", *flags, precision, *changed, f"--run={place.absolute()}"])
         rows = [json.loads(line) for line in (place / "predictions.jsonl").read_text(encoding="utf-8").splitlines()]
         scores = json.loads((place / "scores.json").read_text(encoding="utf-8"))
         outputs[name], facts[name] = [row["prediction"] for row in rows], {key: scores[key] for key in ("parameters", "minutes", "weights")}

@@ -4,7 +4,6 @@ import dataclasses
 import importlib
 import json
 import pathlib
-import re
 import shutil
 import subprocess
 import sys
@@ -244,7 +243,7 @@ def test_what_differs_from_the_recipe_in_one_thing_is_compared_with_it(monkeypat
         run = pathlib.Path(command[-1].removeprefix("--run="))
         seen[run.name] = command[1:-1]
         run.mkdir(parents=True)
-        text = [line if n % 3 or run.name == "without_R-Drop" else "nein" for n, line in enumerate(references)]
+        text = [line if n % 3 or run.name == "the_recipe" else "nein" for n, line in enumerate(references)]
         rows = [{"source": "x", "reference": line, "prediction": written} for line, written in zip(references, text)]
         (run / "predictions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
         (run / "scores.json").write_text('{"parameters": 5, "minutes": 2.0, "weights": "average of 10 checkpoints"}')
@@ -258,14 +257,13 @@ def test_what_differs_from_the_recipe_in_one_thing_is_compared_with_it(monkeypat
     assert first["bleu"] == pytest.approx(100.0) and (first["difference"], first["p"], first["minutes"]) == (0.0, None, 2.0)
     assert worse["difference"] == pytest.approx(worse["bleu"] - 100.0) and worse["bleu"] < 90.0 and worse["p"] < 0.01
     assert same["difference"] == 0.0 and same["p"] is None and "minutes" not in same
-    common = seen["without_R-Drop"]
-    assert common[1].startswith("--source_test=val.") and common[-2:] == ["--precision=bfloat16", "--rdrop_alpha=0"]
-    recipe = {name: int(count) for name, count in re.findall(r"^--(\w+)=(\d+)$", ablation.RECIPE.read_text(), re.MULTILINE)}
+    common = seen["the_recipe"]
+    assert common[1].startswith("--source_test=val.") and common[-1] == "--precision=bfloat16"
+    recipe = dataclasses.asdict(ablation._recipe()[0])
     share = 700 / recipe["train_steps"]
     names = ("train_steps", "warmup_steps", "eval_every", "checkpoint_every")
     assert {f"--{name}={int(share * recipe[name])}" for name in names} <= {*common} and share * recipe["checkpoint_every"] > 10
-    assert seen["pre-norm"] == [*common, "--norm=pre"] and seen["R-Drop"][-2:] == ["--rdrop_alpha=0", "--rdrop_alpha=2"]
-    assert seen["float32"] == [*common[:-2], "--precision=float32", "--rdrop_alpha=0"]
+    assert seen["pre-norm"] == [*common, "--norm=pre"] and seen["float32"] == [*common[:-1], "--precision=float32"]
 
 
 def test_a_run_is_decoded_otherwise_and_with_its_last_checkpoint(tmp_path):
