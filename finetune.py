@@ -14,7 +14,7 @@ import sys
 
 from data.config import DataError, LabelledDataConfig
 from train import default_run, sections
-from transformer.config import ConfigError, FinetuningConfig, ModelConfig, TaskConfig, TokenizerConfig
+from transformer.config import ConfigError, FinetuningConfig, ModelConfig, TaskConfig, TokenizerConfig, from_json
 from transformer.flags import given, import_keras, main, write_flagfile
 
 CONFIGS = (TaskConfig, FinetuningConfig, LabelledDataConfig, ModelConfig, TokenizerConfig)
@@ -149,19 +149,19 @@ def mix(folder, places, found, task, labelled):
     load = GenerationPipeline.from_run if task.task == "text2text" else TextPipeline.load
     first = next(iter(places.values()))
     config, report = (json.loads((first / name).read_text(encoding="utf-8")) for name in ("config.json", "data_report.json"))
-    learnt = FinetuningConfig(**config["finetuning"])
+    learnt = from_json(FinetuningConfig, config["finetuning"])
     mixed, results = soup(map(load, places.values()), labelled.splits["validation"] or labelled.splits["train"], learnt)
     print(f"soup of {len(places)} models: " + "  ".join(f"{key} {value:.4g}" for key, value in results.items()), flush=True)
     mixed.save(folder)
     write_json(folder / "config.json", config | {"soup": [*places]})
     write_json(folder / "data_report.json", report)
-    return write_results(folder, mixed, labelled, {name: sum(run[name] for run in found) for name in ("steps", "minutes")})
+    took = {name: sum(run[name] for run in found) for name in ("steps", "minutes")}
+    return write_results(folder, mixed, labelled, took | {"peak_memory_gib": max(run["peak_memory_gib"] for run in found)})
 
 
 def write_results(folder, trained, labelled, summary, points=()):
     """Scores the test set and writes the report with its pictures, predictions.jsonl, scores.json and the model card; returns
     the scores. `summary`: what scores.json tells of the training. `points`: of its curves."""
-    from transformer.evaluation import peak_memory_gib
     from transformer.files import write_json, write_json_lines, write_text
     from transformer.model_cards import finetuning_card
     from transformer.remarks import overfitting_remark
@@ -171,8 +171,7 @@ def write_results(folder, trained, labelled, summary, points=()):
     write_json_lines(folder / "predictions.jsonl", rows)
     write_report(folder, report, points)
     show_in_tensorboard(folder, scores_markdown(report), tensorboard_images(report), summary["steps"])
-    scores = report["scores"] | {"parameters": trained.model.count_params(), "peak_memory_gib": peak_memory_gib()}
-    scores |= summary
+    scores = report["scores"] | {"parameters": trained.model.count_params(), **summary}
     write_json(folder / "scores.json", scores)
     config, data = (json.loads((folder / name).read_text(encoding="utf-8")) for name in ("config.json", "data_report.json"))
     card = finetuning_card(folder.name, config, data, report, scores_markdown(report), scores)

@@ -49,8 +49,10 @@ def run(model, tokenizer, training, decoding, data, flag_values):
             raise ConfigError(f"copy_unknown needs --tokenizer=unigram or bpe. Received: {tokenizer.tokenizer!r}.")
         # A run's flags.cfg has them already.
         tokenizer = dataclasses.replace(tokenizer, user_symbols=tuple(dict.fromkeys((*tokenizer.user_symbols, *SYMBOLS))))
-    if model.pointer_generator and (not tokenizer.joint_vocabulary or tokenizer.target_tokenizer):
-        flag = "target_tokenizer" if tokenizer.target_tokenizer else "nojoint_vocabulary"
+    two = {"target_tokenizer": tokenizer.target_tokenizer, "nojoint_vocabulary": not tokenizer.joint_vocabulary,
+           "source_tokenizer": (pathlib.Path(tokenizer.source_tokenizer) / "target.model").exists()}  # fmt: skip
+    if model.pointer_generator and any(two.values()):
+        flag = next(name for name, is_so in two.items() if is_so)
         raise ConfigError(f"pointer_generator needs one vocabulary for source and target. Received: --{flag}. Leave out one of them.")
     if training.initial_run:
         model, tokenizer = continued(training.initial_run, model, flag_values)
@@ -212,7 +214,7 @@ def train(folder, configs, prepared, trainee, plan, validation):
 def finish(folder, configs, prepared, trainee, progress, validation):
     """Chooses the weights, saves model.keras, and scores it on the test set."""
     from transformer.checkpoints import save_model
-    from transformer.evaluation import evaluate_generator, peak_memory_gib, samples_text, scores_table, write_results
+    from transformer.evaluation import evaluate_generator, samples_text, scores_table, write_results
     from transformer.tasks import find_task
     from transformer.training import choose_weights
 
@@ -223,8 +225,7 @@ def finish(folder, configs, prepared, trainee, progress, validation):
     test, task = prepared.splits["test"].pairs(), find_task(data.task)
     known = prepared.splits["train"].pairs() if task.baselines else ()
     scores, outputs = evaluate_generator(validation.write, test, task, data.target_language, known)
-    scores |= {"weights": chosen, "parameters": trainee.model.count_params(), "peak_memory_gib": peak_memory_gib()}
-    scores |= progress.summary()
+    scores |= {"weights": chosen, "parameters": trainee.model.count_params(), **progress.summary()}
     write_results(folder, scores, test, outputs)
     print(f"\n{samples_text(test, outputs)}\n\ntest scores ({folder}/scores.json)\n{scores_table(scores)}")
 

@@ -22,6 +22,7 @@ rounds; medians are shown, and ratios to the first of what ran in the same round
 
 import importlib
 import json
+import pathlib
 import sys
 
 from benchmarks.config import BenchmarkConfig
@@ -53,6 +54,8 @@ def measure(command):
     def run(config, flag_values):
         from benchmarks import machine
 
+        if config.json and not pathlib.Path(config.json).absolute().parent.is_dir():
+            raise ConfigError(f"--json must name a file in a folder that there is. Received: {config.json}. Make the folder.")
         rows = importlib.import_module(f"benchmarks.{command}").run(config)
         facts = machine.describe()
         if command == "train":

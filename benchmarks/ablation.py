@@ -12,7 +12,7 @@ from benchmarks.rounds import ROOT
 from benchmarks.scores import train
 from data.config import DataConfig
 from train import CONFIGS
-from transformer.checkpoints import average_weights, list_checkpoints, named_variables, restore
+from transformer.checkpoints import list_checkpoints, named_variables, read_checkpoint, restore
 from transformer.config import TrainingConfig
 from transformer.flags import define, import_keras, parse, read
 
@@ -81,7 +81,7 @@ def _decoded(run, sources):
     found = {name: Generator.from_run(run, **options)(sources) for name, options in DECODINGS.items()}
     generator = Generator.from_run(run)
     weights = named_variables(generator.model)
-    restore(weights, average_weights(list_checkpoints(run)[-1:], weights)[0])
+    restore(weights, read_checkpoint(list_checkpoints(run)[-1])[0])
     return found | {"last checkpoint alone": generator(sources)}
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.peer import check_alike, outputs_of, scores_of, side_by_side
 from data.config import LabelledDataConfig
-from data.labelled import load_labelled
+from data.labelled import fingerprint, load_labelled
 from transformer.config import ConfigError, FinetuningConfig, TaskConfig, from_json
 from transformer.files import write_json
 from transformer.metrics import classification_scores
@@ -36,9 +36,15 @@ def run(config):
     except (OSError, KeyError) as error:
         raise ConfigError(f"BERT is raced with a finished run of finetune.py. Received: {config.run!r} ({error}). Name one.") from None
     check_alike("BERT is raced with a run of finetune.py", saved, ALIKE)
-    if not pathlib.Path(task.pretrained).is_dir():
-        raise ConfigError(f"BERT learns from a folder of weights. Received: a run with --pretrained={task.pretrained}. Name another run.")
+    try:
+        kind = json.loads((pathlib.Path(task.pretrained) / "config.json").read_text(encoding="utf-8")).get("model_type")
+    except OSError:
+        kind = None
+    if kind != "bert":
+        raise ConfigError(f"BERT learns from a folder of BERT's weights. Received: a run with --pretrained={task.pretrained}. Name another run.")
     ours, labelled = scores_of(folder), load_labelled(data, task.task)
+    if fingerprint(labelled) != saved["labelled"]["training and validation texts"]:
+        raise ConfigError(f"BERT must learn from what the run learnt from. Received: {folder}, whose data has changed. Train it again.")
     splits = {name: {"texts": [e.text for e in labelled.splits[name]], "labels": [e.label for e in labelled.splits[name]]}
               for name in ("train", "test")}  # fmt: skip
     place = folder / "bert"

@@ -3,7 +3,8 @@ rates, label smoothing and average of the last checkpoints, from nothing on PyTo
 pairs of like length.
 
 What it has no switch for, it does not have: its norms are behind the blocks, its positions are sinusoidal, there is no R-Drop. Its
-beam divides by the power of the length, ours by GNMT's formula: with a penalty of 1 the two differ little.
+beam divides by the power of the length, ours by GNMT's formula: with a penalty of 1 the two differ little. Its weights are the average,
+ours that or the best validation's; a test source that is longer than --max_source_length is cut, where ours is translated in pieces.
 """
 
 import pathlib
@@ -25,6 +26,7 @@ ALIKE = {
               "source_vocab_size": (0,)},
     "training": {"initial_run": ("",), "optimizer": ("adam",), "precision": ("float32", "bfloat16")},
     "data": {"copy_unknown": (False,)},
+    "decoding": {"max_length": (0,), "min_length": (0,), "no_repeat_ngram": (0,), "temperature": (0.0,)},
 }  # fmt: skip
 KEPT = ("d_model", "num_heads", "num_layers", "dropout", "attention_dropout", "activation_dropout", "activation", "vocab_size")
 
@@ -54,7 +56,8 @@ def run(config):
     _write_task(place, saved, prepared, ours["steps"])
     peer = outputs_of("learn_marian", place, config.peers_python)
     pairs, task = prepared.splits["test"].pairs(), find_task(data.task)
-    scores = task.scores(pairs, prepared.target_tokenizer.decode(peer["outputs"]), data.target_language, confidence=True)
+    language = task.language_of(pairs, data.target_language)
+    scores = task.scores(pairs, prepared.target_tokenizer.decode(peer["outputs"]), language, confidence=True)
     write_json(place / "scores.json", scores | {name: value for name, value in peer.items() if name != "outputs"})
     took = {"parameters": peer["parameters"], "steps": ours["steps"], "minutes": peer["seconds"] / 60}
     names = [name for name in ("bleu", "bleu_interval", "chrf", "exact_match") if name in scores]

@@ -34,7 +34,11 @@ def check_alike(race, saved, alike):
 def outputs_of(worker, place, python):
     """Runs a module of benchmarks.workers on a folder to its end, with an interpreter or, empty, this one; returns its outputs.json."""
     command = [python or sys.executable, "-m", f"benchmarks.workers.{worker}", str(place.absolute())]
-    if code := subprocess.run(command, cwd=ROOT).returncode:
+    try:
+        code = subprocess.run(command, cwd=ROOT).returncode
+    except OSError as error:
+        raise ConfigError(f"--peers_python must be a Python interpreter. Received: {python} ({error.strerror}).") from None
+    if code:
         raise ConfigError(f"the peer must run to its end. Received: exit code {code}. Read what it said; pip install '.[peers]'.")
     return json.loads((place / "outputs.json").read_text(encoding="utf-8"))
 

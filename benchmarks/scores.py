@@ -27,7 +27,8 @@ def run(config):
 
     Rows {"score", "mean", "deviation", "committed", "tolerance", "as_committed"} and what it took, one for each score. The
     precision is that of the committed figures, where there are any. The tolerance is Student's for two samples, 95 %: of twenty
-    scores that did not change, one is expected to say NO; where both have one seed there is none.
+    scores that did not change at most one is expected to say NO, for the same seeds on another machine are not quite other samples;
+    where both have one seed there is none.
 
     Args:
         config: BenchmarkConfig: recipe, data_dir, seeds, pretrained, precision.
@@ -42,16 +43,20 @@ def run(config):
         raise ConfigError(f"the committed figures are of --precision={committed['precision']}. Received: {config.precision}. Leave it out.")
     if committed:
         given["precision"] = committed["precision"]
-    # The programs run in their own folder; a preset is no path.
-    flags = [f"--{name}={pathlib.Path(value).absolute() if pathlib.Path(value).exists() else value}" for name, value in given.items()]
     program = "finetune.py" if "--train_files" in path.read_text(encoding="utf-8") else "train.py"
+    if program == "finetune.py" and not config.pretrained:
+        raise ConfigError("a recipe of finetune.py needs --pretrained. Received: none. Name what the committed figures are of, or none.")
+    for name in {"data_dir", "pretrained"} & given.keys():
+        if pathlib.Path(given[name]).exists():  # a preset is no path; the programs run in their own folder
+            given[name] = pathlib.Path(given[name]).absolute()
+    flags = [f"--{name}={value}" for name, value in given.items()]
     folder = pathlib.Path("runs/scores") / config.recipe
     runs = {}
     for seed in range(1, config.seeds + 1):
-        run = runs[f"seed {seed}"] = folder / f"seed-{seed}"
-        train([program, f"--flagfile={path}", *flags, f"--seed={seed}", f"--run={run.absolute()}"])
-    found = [json.loads((run / "scores.json").read_text(encoding="utf-8")) for run in runs.values()]
-    sections = json.loads((run / "config.json").read_text(encoding="utf-8"))
+        place = runs[f"seed {seed}"] = folder / f"seed-{seed}"
+        train([program, f"--flagfile={path}", *flags, f"--seed={seed}", f"--run={place.absolute()}"])
+    found = [json.loads((place / "scores.json").read_text(encoding="utf-8")) for place in runs.values()]
+    sections = json.loads((place / "config.json").read_text(encoding="utf-8"))
     learning = sections.get("training", sections.get("finetuning"))
     _draw(runs, learning["keep_best_metric"], folder / "curves.png")
     summary = {"recipe": config.recipe, "precision": learning["precision"], **seeds_summary(found)}

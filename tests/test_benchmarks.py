@@ -13,12 +13,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from benchmarks import __main__, ablation, data, decode, faults, gpu, memory, report, rounds, scaling, scores, train, work
+from benchmarks import __main__, ablation, bert, data, decode, faults, gpu, marian, memory, peer, report, rounds, scaling, scores, train, work
 from benchmarks.config import BenchmarkConfig
+from data.config import DataConfig, LabelledDataConfig
+from data.labelled import fingerprint, load_labelled
+from data.prepare import prepare
 from transformer.checkpoints import checkpoint_path, named_variables, save_checkpoint, save_model
-from transformer.config import ConfigError, DecodingConfig, ModelConfig
+from transformer.config import ConfigError, DecodingConfig, FinetuningConfig, ModelConfig, TaskConfig, TokenizerConfig, TrainingConfig
 from transformer.generation import Generator
 from transformer.model import Transformer
+from transformer.optimization import make_optimizer
 from transformer.tokenizer import ByteTokenizer, save_tokenizers
 
 
@@ -293,6 +297,71 @@ def test_a_recipe_that_is_not_there_or_fails_is_named(capfd, monkeypatch, tmp_pa
     assert "--recipe must be one of aeslc, babi" in capfd.readouterr().err
     assert __main__.command_line(["benchmarks", "scores", "--recipe=multi30k_en_de", "--data_dir=nowhere"]) == 2
     assert "a recipe must run to its end. Received: exit code 2 of train.py --flagfile=" in capfd.readouterr().err
+    assert __main__.command_line(["benchmarks", "scores", "--recipe=stsb_en", "--data_dir=nowhere"]) == 2
+    assert "a recipe of finetune.py needs --pretrained. Received: none." in capfd.readouterr().err
+
+
+def test_marian_is_given_what_a_run_learnt_from_and_scored_as_it_was(tmp_path, monkeypatch):
+    data, tokenizer = DataConfig(corpus="reverse", corpus_size=200), TokenizerConfig(tokenizer="unigram", vocab_size=300)
+    training = TrainingConfig(train_steps=40, warmup_steps=10, max_tokens=256)
+    made = prepare(data, tokenizer, tmp_path / ".prepared")
+    model = ModelConfig(d_model=16, num_heads=2, num_layers=1, vocab_size=made.target_tokenizer.vocab_size)
+    sections = {"model": model, "tokenizer": tokenizer, "training": training, "decoding": DecodingConfig(length_penalty=1.0), "data": data}
+    saved = {name: dataclasses.asdict(section) for name, section in sections.items()} | {"prepared": {"training data": made.fingerprint}}
+    run, given = tmp_path / "run", {}
+    run.mkdir()
+    (run / "model.keras").touch()
+    (run / "scores.json").write_text(json.dumps({"parameters": 7, "steps": 33, "minutes": 1.0, "bleu": 5.0, "bleu_interval": 1.0, "chrf": 9.0, "exact_match": 2.0}))
+    test, eos = made.splits["test"].pairs(), made.target_tokenizer.eos_id
+
+    def learn(worker, place, python):
+        given.update(np.load(place / "data.npz"), task=json.loads((place / "task.json").read_text()), worker=worker, python=python)
+        return {"outputs": made.target_tokenizer.encode([pair.target for pair in test]), "parameters": 8, "seconds": 120.0}
+
+    def race(**changed):
+        (run / "config.json").write_text(json.dumps(saved | changed))
+        return marian.run(BenchmarkConfig(run=str(run), peers_python="theirs"))
+
+    monkeypatch.setattr(marian, "outputs_of", learn)
+    ours, theirs = race()
+    assert (ours["name"], ours["bleu"], ours["minutes"]) == ("ours", 5.0, 1.0)
+    assert (theirs["name"], theirs["parameters"], theirs["steps"], theirs["minutes"], theirs["exact_match"]) == ("marian", 8, 33, 2.0, 100.0)
+    assert (given["worker"], given["python"]) == ("learn_marian", "theirs")
+    for side in ("source", "target"):
+        np.testing.assert_array_equal(given[f"{side}_ids"], getattr(made.splits["train"], f"{side}_ids"))
+    ends = given["test_offsets"]
+    assert len(ends) == len(test) + 1 and (given["test_ids"][ends[1:] - 1] == eos).all()
+    assert made.source_tokenizer.decode([given["test_ids"][: ends[1] - 1].tolist()]) == [test[0].source]
+    optimizer = make_optimizer(training, model.d_model)
+    optimizer.build([])
+    for step in (0, 5, 32):
+        optimizer.iterations.assign(step)
+        assert given["learning_rates"][step] == pytest.approx(float(optimizer.learning_rate), rel=1e-5)
+    assert len(given["learning_rates"]) == given["task"]["steps"] == 33
+    assert (given["task"]["label_smoothing"], given["task"]["ffn_dim"]) == (training.label_smoothing, 64)
+    for section, option, value in (("model", "gated", True), ("training", "optimizer", "adamw"), ("decoding", "min_length", 3)):
+        with pytest.raises(ConfigError, match=f"Marian is raced with a run of train.py of {option} .*Received: {value!r}"):
+            race(**{section: saved[section] | {option: value}})
+    del saved["model"]["gated"]  # of before there was the option
+    race()
+    with pytest.raises(ConfigError, match="Marian must learn from what the run learnt from. Received: .*run, whose data has changed"):
+        race(prepared={"training data": "another"})
+    (run / "scores.json").unlink()
+    with pytest.raises(ConfigError, match="a race is with a run that has its scores"):
+        race()
+
+
+def test_a_place_for_figures_that_is_not_there_is_named_before_the_work(tmp_path, capfd):
+    assert __main__.command_line(["benchmarks", "scores", "--recipe=reverse", f"--json={tmp_path}/none/a.json"]) == 2
+    assert "--json must name a file in a folder that there is. Received: " in capfd.readouterr().err
+
+
+def test_a_peer_that_does_not_run_to_its_end_is_named(tmp_path, capfd):
+    with pytest.raises(ConfigError, match="--peers_python must be a Python interpreter. Received: /no/such/python"):
+        peer.outputs_of("learn_marian", tmp_path, "/no/such/python")
+    with pytest.raises(ConfigError, match="the peer must run to its end. Received: exit code 1"):
+        peer.outputs_of("no_such_worker", tmp_path, "")
+    assert "no_such_worker" in capfd.readouterr().err
 
 
 def test_marian_learns_in_its_own_batches_and_goes_on_where_it_stopped(tmp_path):
@@ -320,8 +389,12 @@ def test_marian_learns_in_its_own_batches_and_goes_on_where_it_stopped(tmp_path)
             learn_marian.train(model.train(), task | {"steps": steps}, data, tmp_path / name)
         weights.append(model.model.shared.weight.detach().numpy())
     np.testing.assert_allclose(*weights, atol=1e-6)
-    outputs = learn_marian.translate(model.eval(), task, data)
-    assert len(outputs) == 30 and all(0 <= token < 20 for row in outputs for token in row)
+    # A few pairs, learnt by heart: the target is the source.
+    few = {name: array[: offsets[8]] if name.endswith("ids") else array[:9] for name, array in data.items()} | {"learning_rates": np.full(300, 3e-3)}
+    learnt = learn_marian.make_model(task | {"dropout": 0.0})
+    learn_marian.train(learnt.train(), task | {"steps": 300, "steps_per_epoch": 1, "checkpoint_every": 300}, few, tmp_path)
+    outputs = learn_marian.translate(learnt.eval(), task, few)
+    assert [[token for token in row if token not in (0, 2, 3)] for row in outputs] == [row[:-1].tolist() for row in learn_marian.rows(few["test_ids"], few["test_offsets"])]
 
 
 def test_bert_learns_texts_of_like_length_together(tmp_path):
@@ -352,6 +425,30 @@ def test_bert_learns_texts_of_like_length_together(tmp_path):
     learn_bert.train(model.train(), texts, task)
     logits = model.eval()(**texts.batch(range(200))).logits
     assert (logits.argmax(-1).numpy() == split["labels"]).mean() > 0.9
+
+
+def test_bert_is_raced_with_a_run_of_its_own_weights_on_the_same_texts(tmp_path):
+    texts, weights, run = tmp_path / "train.tsv", tmp_path / "weights", tmp_path / "run"
+    weights.mkdir(), run.mkdir()
+    texts.write_text("".join(f"{word}\t{label}\n" for word, label in zip("abcdefgh", "yn" * 4)))
+    data = LabelledDataConfig(train_files=(str(texts),), validation_files=(str(texts),), test_files=(str(texts),), text_column="1", label_column="2")
+    sections = {"task": TaskConfig(pretrained=str(weights)), "finetuning": FinetuningConfig(), "labelleddata": data}
+    learnt = fingerprint(load_labelled(data, "classification"))
+    saved = {name: dataclasses.asdict(section) for name, section in sections.items()}
+    (run / "config.json").write_text(json.dumps(saved | {"labelled": {"training and validation texts": learnt}}))
+    (run / "scores.json").write_text("{}")
+    config = BenchmarkConfig(run=str(run), peers_python="/no/such/python")
+    for kind in (None, "roberta"):
+        if kind:
+            (weights / "config.json").write_text(json.dumps({"model_type": kind}))
+        with pytest.raises(ConfigError, match="BERT learns from a folder of BERT's weights. Received: a run with --pretrained="):
+            bert.run(config)
+    (weights / "config.json").write_text('{"model_type": "bert"}')
+    with pytest.raises(ConfigError, match="--peers_python must be"):
+        bert.run(config)
+    texts.write_text("other\ty\nwords\tn\n")
+    with pytest.raises(ConfigError, match="BERT must learn from what the run learnt from. Received: .*run, whose data has changed"):
+        bert.run(config)
 
 
 def test_what_is_no_run_of_finetune_is_not_raced(tmp_path, capfd):

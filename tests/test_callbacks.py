@@ -11,7 +11,7 @@ from tensorboard.backend.event_processing.event_file_loader import EventFileLoad
 from tensorboard.util.tensor_util import make_ndarray
 
 from transformer import callbacks
-from transformer.callbacks import Checkpoint, Log, Validate, WorkerCheckpoint
+from transformer.callbacks import Checkpoint, Count, Log, Validate, WorkerCheckpoint
 from transformer.cluster import tf_config
 from transformer.config import ConfigError, TrainingConfig
 from transformer.training import Progress
@@ -42,6 +42,19 @@ def log_of(tmp_path, step=10, **options):
 def advance(log, step, tokens, seconds, loss):
     log.progress.step, log.progress.tokens, log.progress.seconds = step, tokens, seconds
     log.on_train_batch_end(0, logs(loss))
+
+
+def test_the_most_memory_that_any_process_of_the_training_held_is_told(tmp_path, monkeypatch):
+    assert 0.05 < callbacks.peak_memory_gib() < 100
+    progress = Progress()
+    for memory in (2.0, 3.0, 1.0):  # the last as of a process that continued
+        monkeypatch.setattr(callbacks, "peak_memory_gib", lambda: memory)
+        count = Count(progress, tmp_path, batch_at=None)
+        count.on_train_batch_begin(0)
+        count.on_train_batch_end(0, logs(1.0))
+    assert progress.summary()["peak_memory_gib"] == 3.0
+    memory = 4.0  # scoring needs more
+    assert progress.summary()["peak_memory_gib"] == 4.0
 
 
 def test_a_line_every_so_many_steps_where_there_is_no_terminal(tmp_path, capsys):

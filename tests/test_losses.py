@@ -151,7 +151,8 @@ def test_divergences_are_the_mean_of_both_kullback_leibler_divergences():
     assert float(binary_divergence(first, second)[0]) == pytest.approx(by_hand, rel=1e-5)
 
 
-def test_a_token_that_is_all_but_impossible_has_a_finite_loss_and_its_true_gradient():
+@pytest.mark.parametrize("label_smoothing, expected, slope", [(0.0, 80.6, 1000.0), (0.1, 0.9 * 80.6 + 0.1 * 500.0, 950.0)])
+def test_a_token_that_is_all_but_impossible_has_a_finite_loss_and_its_true_gradient(label_smoothing, expected, slope):
     hidden, table = ops.convert_to_tensor([[[1.0]]]), ops.convert_to_tensor([[0.0], [-500.0], [500.0]])
-    loss, by_hidden, _ = gradients(lambda h, e: output_cross_entropy(np.array([[1]]), h, e), hidden, table)
-    assert loss == pytest.approx(80.6, abs=0.1) and by_hidden.item() == pytest.approx(1000.0)
+    loss, by_hidden, _ = gradients(lambda h, e: output_cross_entropy(np.array([[1]]), h, e, label_smoothing), hidden, table)
+    assert loss == pytest.approx(expected, abs=0.1) and by_hidden.item() == pytest.approx(slope)

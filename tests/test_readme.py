@@ -86,6 +86,12 @@ def guide(name):
     return [line.split("#")[0].split()[2:] for line in re.findall("^python finetune.py .*", text, flags=re.MULTILINE)]
 
 
+def test_the_models_files_are_as_short_as_is_said():
+    most, names = re.search(r"files of at most (\d+) lines \((.*?)\)", README).groups()
+    paths = [ROOT / "transformer" / pathlib.Path(name).name for name in re.findall(r"`(.*?)`", names)]
+    assert len(paths) == 5 and all(len(path.read_text(encoding="utf-8").splitlines()) <= int(most) for path in paths)
+
+
 def test_a_guide_shows_the_same_in_two_languages():
     blocks = [re.findall("^```.*?^```", (ROOT / "docs" / name).read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
               for name in ("distributed.md", "distributed_zh.md")]  # fmt: skip

@@ -15,6 +15,7 @@ from transformer.__main__ import command_line
 from transformer.config import ConfigError, DecodingConfig, TrainingConfig
 from transformer.copying import SYMBOLS
 from transformer.flags import main, write_flagfile
+from transformer.tokenizer import CharacterTokenizer, save_tokenizers
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -217,6 +218,14 @@ def test_a_users_mistake_ends_with_code_2_and_one_line(arguments, message, tmp_p
         arguments = [*arguments, f"--run={tmp_path}/run"]
     code, errors = run_here(monkeypatch, *arguments), capsys.readouterr().err
     assert code == 2 and message in errors and "Traceback" not in errors
+
+
+def test_a_pointer_generator_with_a_folder_of_two_vocabularies_is_refused_at_once(tmp_path, monkeypatch, capsys):
+    save_tokenizers(tmp_path / "two", CharacterTokenizer("ab"), CharacterTokenizer("cd"))
+    arguments = ["--corpus=reverse", "--pointer_generator", f"--source_tokenizer={tmp_path}/two", f"--run={tmp_path}/run"]
+    assert run_here(monkeypatch, "train.py", *arguments) == 2
+    seen = capsys.readouterr()
+    assert "one vocabulary for source and target. Received: --source_tokenizer." in seen.err and not seen.out
 
 
 @pytest.mark.parametrize("program", [["train.py", "--d_model=100", "--num_heads=8"], ["-m", "transformer", "generate"]])

@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import resource
 import signal
 import sys
 import time
@@ -18,6 +19,11 @@ from transformer.files import replacing, unwritable
 
 class NotFiniteError(ConfigError):
     """The loss or the gradient became NaN or infinite."""
+
+
+def peak_memory_gib():
+    """The most memory this process held, GiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 class Count(keras.callbacks.Callback):
@@ -51,6 +57,7 @@ class Count(keras.callbacks.Callback):
         self.progress.step += 1
         self.progress.tokens += int(logs["tokens"])
         self.progress.seconds += time.monotonic() - self.begun
+        self.progress.peak_memory_gib = max(self.progress.peak_memory_gib, peak_memory_gib())
 
 
 class Validate(keras.callbacks.Callback):

@@ -1,6 +1,16 @@
-"""A function of a model as one compiled graph, with either backend."""
+"""Functions that are compiled, with either backend."""
 
 import keras
+
+
+def kernel(function):
+    """A function of arrays as one XLA kernel with TensorFlow, also where the step around it is not compiled; as it is with JAX, which
+    compiles all that it trains."""
+    if keras.backend.backend() != "tensorflow":
+        return function
+    import tensorflow as tf
+
+    return tf.function(function, jit_compile=True)
 
 
 def compiled(function, model):

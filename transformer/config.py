@@ -197,7 +197,7 @@ class LearningConfig:
     seed: int = option(1, "of weights, dropout and the order of the data", minimum=0, maximum=2**32 - 1)
     precision: str = option("float32", "of the computation; weights stay float32",
                             choices=("float32", "bfloat16", "float16"))
-    jit: str = option("auto", "compile the step with XLA; auto: on a GPU or TPU, and on a CPU if a long training gains by it",
+    jit: str = option("auto", "compile the whole step with XLA; auto: on a GPU or TPU, and on a CPU if a long training gains by it",
                       choices=("auto", "on", "off"))
     distribution: str = option("none", "tf.distribute strategy: see docs/distributed.md",
                                choices=("none", "mirrored", "multi_worker", "tpu"))

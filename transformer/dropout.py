@@ -9,6 +9,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from transformer.compilation import kernel
+
 
 def keep_mask(key, shape, rate):
     """Which elements dropout keeps: element n, if a hash of (key, n) is at least rate * 2^32.
@@ -41,15 +43,10 @@ def _word(value):
     return ops.cast(np.uint32(value), "uint32") if isinstance(value, int) else value
 
 
+@kernel  # the dozen small operations of the hash as one
 def _factors(key, shape, rate, dtype):
     """1 / (1 - rate) where `keep_mask` keeps an element, 0 elsewhere."""
     return ops.cast(keep_mask(key, shape, rate), dtype) * (1.0 / (1.0 - rate))
-
-
-if keras.backend.backend() == "tensorflow":  # the dozen small operations of the hash as one
-    import tensorflow as tf
-
-    _factors = tf.function(_factors, jit_compile=True)
 
 
 @keras.saving.register_keras_serializable("transformer")

@@ -3,7 +3,6 @@
 import json
 import os
 import pathlib
-import resource
 import time
 
 from transformer.compilation import compiled
@@ -131,11 +130,6 @@ def samples_text(pairs, outputs, count=10):
 
 def _indented(text):
     return text.replace("\n", "\n" + " " * 13)
-
-
-def peak_memory_gib():
-    """The most memory this process held, GiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 def predictions_of(pairs, outputs):

@@ -5,8 +5,9 @@ Sums rather than means, so that batches, micro-batches and replicas of different
 
 import math
 
-import keras
 from keras import ops
+
+from transformer.compilation import kernel
 
 # Logits in memory at once: 64 MiB of float32 for them, and as much for each of the two or three steps to their gradient.
 MAX_LOGITS = 2**24
@@ -53,7 +54,7 @@ def output_cross_entropy(
         max_logits: most logits at a time.
 
     Returns:
-        float32 scalar. A token less likely than e^-80 counts as 80 nats; its gradient is exact.
+        float32 scalar. A token less likely than e^-80 counts as 80 nats, and for label smoothing as many as it is; its gradient is exact.
     """
     rows, vocab_size, passes = math.prod(targets.shape), table.shape[0], 2 if rdrop_alpha else 1
     parts = max(math.ceil(passes * rows * vocab_size / max_logits), 1)  # a replica may have no row
@@ -108,6 +109,7 @@ def _with_part(array, start, part):
     return ops.slice_update(array, (0, start, *[0] * len(rest)), ops.reshape(part, (passes, -1, *rest)))
 
 
+@kernel  # the passes over the logits as a few
 def _loss_and_changes(ids, logits, label_smoothing, pad_id, weight, rdrop_alpha, p_gen=1.0, copied=0.0):
     """weight * loss of ids (n,) by logits (n, V), p_gen (n,) and copied (n,), and its gradients by them, that by the logits in their
     dtype. With `rdrop_alpha` the second half of the rows is the second pass."""
@@ -115,13 +117,13 @@ def _loss_and_changes(ids, logits, label_smoothing, pad_id, weight, rdrop_alpha,
     weight = ops.cast(weight, "float32") / (2.0 if rdrop_alpha else 1.0)
     logits, weights = ops.cast(logits, "float32"), ops.cast(ops.not_equal(ids, pad_id), "float32") * weight
     probabilities, place = ops.softmax(logits), ops.stack([ops.arange(ops.shape(ids)[0]), ids], axis=1)
-    chosen, chance = (_at(values, ids) for values in (logits, probabilities))
+    chance = _at(probabilities, ids)
     mixed = ops.maximum(p_gen * chance + (1.0 - p_gen) * copied, 1e-35)
     chance = ops.maximum(chance, 1e-35)
     # How much of the token's probability is the vocabulary's: all of it, without a pointer.
     written = p_gen / ops.maximum(p_gen + (1.0 - p_gen) * copied / chance, 1e-35)
     kept = 1.0 - label_smoothing
-    losses = label_smoothing * (chosen - ops.log(chance) - ops.mean(logits, axis=-1)) - kept * ops.log(mixed)
+    losses = label_smoothing * (ops.logsumexp(logits, axis=-1) - ops.mean(logits, axis=-1)) - kept * ops.log(mixed)
     drawn = kept * written + label_smoothing
     change = probabilities * ops.reshape(drawn, (-1, 1)) - label_smoothing / vocab_size
     change = ops.scatter_update(change, place, chance * drawn - label_smoothing / vocab_size - kept * written)
@@ -134,12 +136,6 @@ def _loss_and_changes(ids, logits, label_smoothing, pad_id, weight, rdrop_alpha,
         change = change + rdrop_alpha / 2.0 * ops.concatenate([by_first, by_second])
     by_shares = (-kept * weights / mixed * by for by in (chance - copied, 1.0 - p_gen))
     return ops.sum(losses * weights), ops.cast(change * weights[:, None], dtype), *by_shares
-
-
-if keras.backend.backend() == "tensorflow":  # the passes over the logits as a few
-    import tensorflow as tf
-
-    _loss_and_changes = tf.function(_loss_and_changes, jit_compile=True)
 
 
 def _at(values, ids):

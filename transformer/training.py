@@ -124,6 +124,7 @@ class Progress:
     without_gain: int = 0  # validations since then
     jit: bool | None = None  # what --jit=auto chose by measurement; kept, since the two ways round differently
     validated: int = 0  # step of the last validation
+    peak_memory_gib: float = 0.0  # the most that a process which trained held
 
     def lacks_validation(self, config):
         """Whether a LearningConfig asks for a validation of this step that was not made, or was interrupted."""
@@ -134,9 +135,9 @@ class Progress:
         return self.step >= config.train_steps or 0 < config.early_stopping <= self.without_gain
 
     def summary(self):
-        """What scores.json tells of the training."""
-        speed = self.tokens / max(self.seconds, 1e-9)
-        return {"steps": self.step, "minutes": self.seconds / 60, "tokens_per_second": speed}
+        """What scores.json tells of the training, and of the process that scores."""
+        speed, memory = self.tokens / max(self.seconds, 1e-9), max(self.peak_memory_gib, callbacks.peak_memory_gib())
+        return {"steps": self.step, "minutes": self.seconds / 60, "tokens_per_second": speed, "peak_memory_gib": memory}
 
 
 class Trainee(keras.Model):
