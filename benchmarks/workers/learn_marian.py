@@ -60,15 +60,9 @@ def train(model, task, data, folder):
             batches = epoch_batches(lengths, task["steps_per_epoch"], [task["seed"], epoch])
         torch.manual_seed(task["seed"] * 1_000_000 + step)
         chosen = batches[step % task["steps_per_epoch"]]
-        ids, out = (padded([side[n] for n in chosen], task["pad"]) for side in (source, target))
-        before = torch.cat([torch.full((len(out), 1), task["bos"]), out[:, :-1]], dim=1)
         for group in optimizer.param_groups:
             group["lr"] = float(data["learning_rates"][step])
-        with torch.autocast("cpu", torch.bfloat16, enabled=task["precision"] == "bfloat16"):
-            logits = model(input_ids=ids, attention_mask=ids.ne(task["pad"]), decoder_input_ids=before, use_cache=False).logits
-        loss = torch.nn.functional.cross_entropy(
-            logits.flatten(0, 1).float(), out.flatten(), ignore_index=task["pad"], label_smoothing=task["label_smoothing"]
-        )
+        loss = loss_of(model, task, *(padded([side[n] for n in chosen], task["pad"]) for side in (source, target)))
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         if task["clip_norm"]:
@@ -85,6 +79,16 @@ def train(model, task, data, folder):
         for name, value in parameters.items():
             value.copy_(torch.stack([weights[name] for weights in kept]).mean(dim=0))
     return seconds
+
+
+def loss_of(model, task, ids, out):
+    """The mean over the real tokens of targets, of a batch of padded ids."""
+    before = torch.cat([torch.full((len(out), 1), task["bos"]), out[:, :-1]], dim=1)
+    with torch.autocast("cpu", torch.bfloat16, enabled=task["precision"] == "bfloat16"):
+        logits = model(input_ids=ids, attention_mask=ids.ne(task["pad"]), decoder_input_ids=before, use_cache=False).logits
+    return torch.nn.functional.cross_entropy(
+        logits.flatten(0, 1).float(), out.flatten(), ignore_index=task["pad"], label_smoothing=task["label_smoothing"]
+    )
 
 
 def save(path, step, seconds, kept, parameters, optimizer):
