@@ -198,7 +198,7 @@ def contents(folder):
     found = {}
     for path in sorted((folder / "checkpoints").iterdir()):
         arrays, progress = checkpoints.read_checkpoint(path)
-        found[path.name] = {name: array.tobytes() for name, array in arrays.items()}, progress | {"seconds": 0.0}
+        found[path.name] = {name: array.tobytes() for name, array in arrays.items()}, progress | {"seconds": 0.0, "peak_memory_gib": 0.0}
     events = [event for path in sorted((folder / "tensorboard").iterdir()) for event in EventFileLoader(str(path)).Load()]
     return found, sorted((value.tag, event.step) for event in events for value in event.summary.value if value.tag != "config")
 
@@ -308,7 +308,8 @@ def test_killed_at_random_moments_nothing_is_lost(tmp_path):
         checkpoints.claim_run(folder, {})
         other, config = trainee_of(**LONG)
         progress, _ = start(other, config, folder)
-        assert dataclasses.replace(progress, seconds=0.0) == dataclasses.replace(expected, seconds=0.0)
+        same = {"seconds": 0.0, "peak_memory_gib": 0.0}
+        assert dataclasses.replace(progress, **same) == dataclasses.replace(expected, **same)
         assert contents(folder) == contents(tmp_path / "whole")
         chosen = [choose_weights(trainee, config, place, validation_of(trainee))
                   for trainee, place in ((one, tmp_path / "whole"), (other, folder))]  # fmt: skip
