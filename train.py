@@ -49,11 +49,8 @@ def run(model, tokenizer, training, decoding, data, flag_values):
             raise ConfigError(f"copy_unknown needs --tokenizer=unigram or bpe. Received: {tokenizer.tokenizer!r}.")
         # A run's flags.cfg has them already.
         tokenizer = dataclasses.replace(tokenizer, user_symbols=tuple(dict.fromkeys((*tokenizer.user_symbols, *SYMBOLS))))
-    two = {"target_tokenizer": tokenizer.target_tokenizer, "nojoint_vocabulary": not tokenizer.joint_vocabulary,
-           "source_tokenizer": (pathlib.Path(tokenizer.source_tokenizer) / "target.model").exists()}  # fmt: skip
-    if model.pointer_generator and any(two.values()):
-        flag = next(name for name, is_so in two.items() if is_so)
-        raise ConfigError(f"pointer_generator needs one vocabulary for source and target. Received: --{flag}. Leave out one of them.")
+    if model.pointer_generator:
+        check_one_vocabulary(tokenizer)
     if training.initial_run:
         model, tokenizer = continued(training.initial_run, model, flag_values)
     bleu_metric(data.target_language)
@@ -82,6 +79,15 @@ def run(model, tokenizer, training, decoding, data, flag_values):
     except (KeyboardInterrupt, SystemExit):
         print(f"stopped before the scores; the training is saved in {folder}. The same command continues from there.")
         raise
+
+
+def check_one_vocabulary(tokenizer):
+    """Raises ConfigError for a TokenizerConfig of two vocabularies, for a pointer-generator."""
+    two = {"target_tokenizer": tokenizer.target_tokenizer, "nojoint_vocabulary": not tokenizer.joint_vocabulary,
+           "source_tokenizer": (pathlib.Path(tokenizer.source_tokenizer) / "target.model").exists()}  # fmt: skip
+    for flag, is_so in two.items():
+        if is_so:
+            raise ConfigError(f"pointer_generator needs one vocabulary for source and target. Received: --{flag}. Leave out one of them.")
 
 
 def continued(initial_run, model, flag_values):

@@ -7,7 +7,7 @@ import pathlib
 
 import numpy as np
 
-from benchmarks.peer import check_alike, outputs_of, scores_of, side_by_side
+from benchmarks.peer import check_alike, check_unchanged, outputs_of, scores_of, side_by_side
 from data.config import LabelledDataConfig
 from data.labelled import fingerprint, load_labelled
 from transformer.config import ConfigError, FinetuningConfig, TaskConfig, from_json
@@ -43,8 +43,7 @@ def run(config):
     if kind != "bert":
         raise ConfigError(f"BERT learns from a folder of BERT's weights. Received: a run with --pretrained={task.pretrained}. Name another run.")
     ours, labelled = scores_of(folder), load_labelled(data, task.task)
-    if fingerprint(labelled) != saved["labelled"]["training and validation texts"]:
-        raise ConfigError(f"BERT must learn from what the run learnt from. Received: {folder}, whose data has changed. Train it again.")
+    check_unchanged("BERT", folder, fingerprint(labelled), saved["labelled"]["training and validation texts"])
     splits = {name: {"texts": [e.text for e in labelled.splits[name]], "labels": [e.label for e in labelled.splits[name]]}
               for name in ("train", "test")}  # fmt: skip
     place = folder / "bert"

@@ -11,12 +11,12 @@ import pathlib
 
 import numpy as np
 
-from benchmarks.peer import check_alike, outputs_of, scores_of, side_by_side
+from benchmarks.peer import check_alike, check_unchanged, outputs_of, scores_of, side_by_side
 from data.batches import Plan
 from data.config import DataConfig
 from data.prepare import prepare
 from transformer.checkpoints import read_config
-from transformer.config import ConfigError, TokenizerConfig, TrainingConfig, from_json
+from transformer.config import TokenizerConfig, TrainingConfig, from_json
 from transformer.files import write_json
 
 # What Marian does not have, or has in one way: options of a run that must be so, by section of config.json.
@@ -49,8 +49,7 @@ def run(config):
     ours = scores_of(folder)
     data, tokenizer = (from_json(kind, saved[name]) for kind, name in ((DataConfig, "data"), (TokenizerConfig, "tokenizer")))
     prepared = prepare(data, tokenizer, folder.parent / ".prepared")
-    if prepared.fingerprint != saved["prepared"]["training data"]:
-        raise ConfigError(f"Marian must learn from what the run learnt from. Received: {folder}, whose data has changed. Train it again.")
+    check_unchanged("Marian", folder, prepared.fingerprint, saved["prepared"]["training data"])
     place = folder / "marian"
     place.mkdir(exist_ok=True)
     _write_task(place, saved, prepared, ours["steps"])

@@ -2,10 +2,8 @@
 leaves outputs.json there."""
 
 import json
-import subprocess
-import sys
 
-from benchmarks.rounds import ROOT
+from benchmarks.rounds import start
 from transformer.config import ConfigError
 
 
@@ -31,13 +29,16 @@ def check_alike(race, saved, alike):
                 raise ConfigError(f"{race} of {name} {' or '.join(map(repr, allowed))}. Received: {value!r}.")
 
 
+def check_unchanged(peer, folder, found, learnt):
+    """Raises ConfigError where the fingerprint of the data is no longer that of what a run learnt from."""
+    if found != learnt:
+        raise ConfigError(f"{peer} must learn from what the run learnt from. Received: {folder}, whose data has changed. Train it again.")
+
+
 def outputs_of(worker, place, python):
     """Runs a module of benchmarks.workers on a folder to its end, with an interpreter or, empty, this one; returns its outputs.json."""
-    command = [python or sys.executable, "-m", f"benchmarks.workers.{worker}", str(place.absolute())]
-    try:
-        code = subprocess.run(command, cwd=ROOT).returncode
-    except OSError as error:
-        raise ConfigError(f"--peers_python must be a Python interpreter. Received: {python} ({error.strerror}).") from None
+    with start(worker, str(place.absolute()), python) as process:
+        code = process.wait()
     if code:
         raise ConfigError(f"the peer must run to its end. Received: exit code {code}. Read what it said; pip install '.[peers]'.")
     return json.loads((place / "outputs.json").read_text(encoding="utf-8"))

@@ -17,6 +17,18 @@ from transformer.config import ConfigError
 ROOT = pathlib.Path(__file__).parent.parent
 
 
+def start(worker, argument, python="", **options):
+    """Starts a module of benchmarks.workers, with an interpreter or, empty, this one; returns its Popen.
+
+    Raises:
+        ConfigError: there is no such interpreter.
+    """
+    try:
+        return subprocess.Popen([python or sys.executable, "-m", f"benchmarks.workers.{worker}", argument], cwd=ROOT, **options)
+    except OSError as error:
+        raise ConfigError(f"--peers_python must be a Python interpreter. Received: {python} ({error.strerror}).") from None
+
+
 class Contestant:
     """A worker process of benchmarks/workers.
 
@@ -28,14 +40,9 @@ class Contestant:
     def __init__(self, name, worker, task, python=""):
         self.name, self.answers = name, []
         self.log = tempfile.TemporaryFile("w+")
-        command = [python or sys.executable, "-m", f"benchmarks.workers.{worker}", json.dumps(task)]
         environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "HF_HUB_OFFLINE": "1"}
-        try:
-            self.process = subprocess.Popen(
-                command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True
-            )
-        except OSError as error:
-            raise ConfigError(f"--peers_python must be a Python interpreter. Received: {python} ({error.strerror}).") from None
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": self.log}
+        self.process = start(worker, json.dumps(task), python, env=environment, text=True, **pipes)
         try:
             self.facts = self._read()
         except BaseException:
