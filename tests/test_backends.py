@@ -2,17 +2,14 @@
 
 import importlib.util
 import os
-import pathlib
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 from keras.saving import load_model
 
 import transformer.model  # noqa: F401  (registers what a file holds)
+from tests.programs import run_apart
 
-ROOT = pathlib.Path(__file__).parents[1]
 PURE = ["attention", "positions", "model", "losses", "optimization", "decoding", "encoders", "compilation"]
 # What says little of a backend and takes long to compile: the article's class, parameter counts, each weight's gradient.
 LEFT_OUT = ("Article or presets or a_gradient_reaches or trained_within or several_hypotheses or "
@@ -20,20 +17,20 @@ LEFT_OUT = ("Article or presets or a_gradient_reaches or trained_within or sever
 pytestmark = pytest.mark.skipif(not importlib.util.find_spec("jax"), reason="jax is not installed (the test extra brings it)")
 
 
-def run(*arguments, devices=1, backend="jax"):
-    flags = f"--xla_force_host_platform_device_count={devices}"
-    environment = {**os.environ, "KERAS_BACKEND": backend, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags}
-    done = subprocess.run([sys.executable, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return done.stdout
+def on_backend(backend, *arguments, devices=1):
+    """What a process prints that is quick to compile and slow to compute."""
+    environment = {"KERAS_BACKEND": backend, "JAX_PLATFORMS": "cpu", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
+                   "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}  # fmt: skip
+    return run_apart(*arguments, environment={**os.environ, **environment}).stdout
 
 
 def test_the_same_tests_pass_with_jax():
-    assert " passed" in run("-m", "pytest", "-q", "-x", "-k", f"not ({LEFT_OUT})", *(f"tests/test_{name}.py" for name in PURE))
+    files = [f"tests/test_{name}.py" for name in PURE]
+    assert " passed" in on_backend("jax", "-m", "pytest", "-q", "-x", "-k", f"not ({LEFT_OUT})", *files)
 
 
 def test_training_on_eight_devices():
-    assert " passed" in run("-m", "pytest", "-q", "-x", "tests/test_jax_backend.py", devices=8)
+    assert " passed" in on_backend("jax", "-m", "pytest", "-q", "-x", "tests/test_jax_backend.py", devices=8)
 
 
 def test_train_py_learns_with_jax_what_it_learns_with_tensorflow(tmp_path):
@@ -43,10 +40,10 @@ def test_train_py_learns_with_jax_what_it_learns_with_tensorflow(tmp_path):
         "--beam_size=1", "--average_checkpoints=1", "--keep_best_metric=loss", "--log_every=5", "--learning_rate=2e-3", "--warmup_steps=2",
     ]  # fmt: skip
     size = ["--tokenizer=character", "--d_model=16", "--num_heads=2", "--num_layers=1", "--ffn_dim=32", "--dropout=0"]
-    run("train.py", *flags, *size, "--train_steps=1", f"--run={tmp_path}/first", backend="tensorflow")
+    on_backend("tensorflow", "train.py", *flags, *size, "--train_steps=1", f"--run={tmp_path}/first")
     more, weights = ["--train_steps=10", f"--initial_run={tmp_path}/first"], {}
     for backend in ("tensorflow", "jax"):
-        assert "test scores" in run("train.py", *flags, *more, f"--run={tmp_path}/{backend}", backend=backend)
+        assert "test scores" in on_backend(backend, "train.py", *flags, *more, f"--run={tmp_path}/{backend}")
         weights[backend] = load_model(tmp_path / backend / "model.keras").get_weights()
     # A bias of keys has no gradient but for rounding, which Adam makes as large as any.
     change = [np.abs(a - b).max() for a, b in zip(weights["jax"], weights["tensorflow"]) if a.ndim > 1]

@@ -4,19 +4,16 @@ import dataclasses
 import errno
 import json
 import os
-import pathlib
-import subprocess
-import sys
 import threading
 
 import keras
 import numpy as np
 import pytest
 
+from tests.programs import run_apart
 from transformer import checkpoints
 from transformer.config import ConfigError, TrainingConfig
 
-ROOT = pathlib.Path(__file__).parents[1]
 
 
 def variables(values):
@@ -130,7 +127,7 @@ try:
 except ConfigError as error:
     print(error)
 """
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    done = run_apart("-c", code)
     first, second = done.stdout.splitlines()
     assert "x.safetensors" in first and "File too large" in first and "x.txt (File too large)" in second, done.stderr
     assert checkpoints.read_checkpoint(tmp_path / "x.safetensors")[1] == {"step": 10}

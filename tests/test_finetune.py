@@ -1,7 +1,6 @@
 """finetune.py as a user runs it: from nothing, on a run of train.py, killed and run again, several seeds; and its errors."""
 
 import json
-import pathlib
 import random
 import signal
 import subprocess
@@ -15,18 +14,10 @@ from tensorboard.util import tensor_util
 
 from data.corpora import CORPORA
 from data.report import format_lengths
+from tests.programs import ROOT, run
 from transformer.checkpoints import list_checkpoints, read_checkpoint
 from transformer.encoders import load_text_model
 from transformer.visualization import read_curves
-
-ROOT = pathlib.Path(__file__).parents[1]
-
-
-def run(*arguments, check=True, program="finetune.py"):
-    done = subprocess.run([sys.executable, program, *arguments], cwd=ROOT, capture_output=True, text=True, encoding="utf-8")
-    if check:
-        assert done.returncode == 0, done.stderr[-3000:]
-    return done
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +42,7 @@ def arguments(folder, name, *more):
 @pytest.fixture(scope="module")
 def whole(folder):
     """A run from nothing, and its output."""
-    return folder / "whole", run(*arguments(folder, "whole")).stdout
+    return folder / "whole", run("finetune.py", *arguments(folder, "whole")).stdout
 
 
 def test_from_nothing_it_learns_what_a_question_is(whole):
@@ -101,7 +92,7 @@ def uninterrupted(request, folder, whole):
     if request.param == "full":
         return whole[0], ()
     flags = ("--tuning=lora", "--epochs=1")
-    run(*arguments(folder, "lora", *flags))
+    run("finetune.py", *arguments(folder, "lora", *flags))
     return folder / "lora", flags
 
 
@@ -117,7 +108,7 @@ def test_killed_at_a_random_step_and_run_again_it_ends_in_the_same_numbers(folde
         if line.startswith(f"step {step:>6}/"):
             process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
-    continued = "continuing from step " in run(*command[2:]).stdout
+    continued = "continuing from step " in run(*command[1:]).stdout
     assert continued or step <= 10  # the first checkpoint
     arrays = [read_checkpoint(list_checkpoints(place)[-1])[0] for place in (ours, theirs)]
     bits = [{name: array.tobytes() for name, array in found.items()} for found in arrays]
@@ -131,10 +122,11 @@ def test_killed_at_a_random_step_and_run_again_it_ends_in_the_same_numbers(folde
 def test_a_run_of_train_is_fine_tuned_with_lora_seeds_and_a_soup(folder):
     train = ("--corpus=phrasebook_en_de", "--corpus_size=2000", "--train_steps=20", "--eval_every=20", "--eval_decode=4", "--tokenizer=bpe",
              "--vocab_size=600", "--d_model=32", "--num_heads=2", "--num_layers=1", f"--run={folder / 'translation'}")  # fmt: skip
-    run(*train, program="train.py")
+    run("train.py", *train)
     data = [f"--{name}_files={folder / name}.tsv" for name in ("train", "validation", "test")]
-    done = run(*data, "--text_column=1", "--label_column=2", "--max_length=32", f"--pretrained={folder / 'translation'}", "--tuning=lora",
-               "--lora_rank=4", "--learning_rate=1e-2", "--epochs=2", "--seeds=1,2", "--soup", f"--run={folder / 'tuned'}")  # fmt: skip
+    done = run("finetune.py", *data, "--text_column=1", "--label_column=2", "--max_length=32", "--tuning=lora", "--lora_rank=4",
+               "--learning_rate=1e-2", "--epochs=2", "--seeds=1,2", "--soup", f"--pretrained={folder / 'translation'}",
+               f"--run={folder / 'tuned'}")  # fmt: skip
     summary = json.loads((folder / "tuned" / "scores.json").read_text())
     assert summary["seeds"] == 2 and summary["scores"]["accuracy"]["mean"] > 0.6
     assert "(2 seeds); soup " in done.stdout and (folder / "tuned" / "seed-2" / "report.md").exists()
@@ -173,7 +165,7 @@ def test_the_other_tasks_run_to_their_report(folder, task):
     path = folder / f"{task}.{suffix}"
     path.write_text(text, encoding="utf-8")
     files = [f"--{split}_files={path.name}" for split in ("train", "validation", "test")]
-    done = run(*arguments(folder, task, f"--task={task}", "--epochs=1", "--precision=bfloat16", *files, *more))
+    done = run("finetune.py", *arguments(folder, task, f"--task={task}", "--epochs=1", "--precision=bfloat16", *files, *more))
     assert metric in json.loads((folder / task / "scores.json").read_text()) and metric in done.stdout
     assert {"report.md", "flags.cfg", "data_report.json"} <= {path.name for path in (folder / task).iterdir()}
 
@@ -181,9 +173,9 @@ def test_the_other_tasks_run_to_their_report(folder, task):
 def test_other_data_in_the_same_folder_is_refused(folder, whole):
     rows = (folder / "train.tsv").read_text(encoding="utf-8").splitlines(keepends=True)
     (folder / "other.tsv").write_text("".join(rows[1:]), encoding="utf-8")
-    done = run(*arguments(folder, "whole", "--train_files=other.tsv"), check=False)
+    done = run("finetune.py", *arguments(folder, "whole", "--train_files=other.tsv"), check=False)
     assert done.returncode == 2 and "training and validation texts" in done.stderr
-    assert run(*arguments(folder, "whole")).returncode == 0  # and a finished run says its scores again
+    assert run("finetune.py", *arguments(folder, "whole")).returncode == 0  # and a finished run says its scores again
 
 
 @pytest.mark.parametrize("more, message", [
@@ -200,12 +192,12 @@ def test_other_data_in_the_same_folder_is_refused(folder, whole):
     (["--optimizer=adam"], "Received: optimizer='adam', weight_decay=0.01. Use --weight_decay=0 or"),
 ])  # fmt: skip
 def test_a_user_s_mistake_ends_in_a_sentence(folder, more, message):
-    done = run(*arguments(folder, "wrong", *more), check=False)
+    done = run("finetune.py", *arguments(folder, "wrong", *more), check=False)
     assert done.returncode == 2 and "Traceback" not in done.stderr
     assert done.stderr.startswith("error: ") and message in done.stderr
 
 
 def test_a_pretrained_model_that_is_not_there(folder):
     data = f"--train_files={folder / 'train.tsv'}", "--text_column=1", "--label_column=2"
-    done = run(*data, "--pretrained=nowhere/model", f"--run={folder / 'wrong'}", check=False)
+    done = run("finetune.py", *data, "--pretrained=nowhere/model", f"--run={folder / 'wrong'}", check=False)
     assert done.returncode == 2 and done.stderr.startswith("error: a pretrained model must be a folder or a preset's name. Received: ")

@@ -12,13 +12,11 @@ import time
 import numpy as np
 import pytest
 
-import train
+from tests.programs import ROOT, run
 from transformer import launch
 from transformer.checkpoints import list_checkpoints, read_checkpoint
 from transformer.cluster import tf_config
-from transformer.flags import main
 
-ROOT = pathlib.Path(__file__).parents[1]
 # Without biases and with a larger epsilon: see tests/test_training.py. Batches of five rows, which two workers cannot halve.
 TINY = [
     "--corpus=reverse", "--corpus_size=300", "--tokenizer=character", "--d_model=16", "--num_heads=2", "--num_layers=1",
@@ -159,12 +157,6 @@ def weights(folder, step):
     return np.concatenate([array.ravel() for name, array in read_checkpoint(path)[0].items() if name.startswith("model/")])
 
 
-def alone(folder, steps):
-    """A training in this process, on one device."""
-    argv = ["train.py", *TINY, f"--run={folder}", f"--train_steps={steps}"]
-    assert main(train.run, train.CONFIGS, "", train.define_flags, argv=argv) == 0
-
-
 def test_two_workers_of_which_one_is_killed_learn_what_one_device_does(tmp_path, monkeypatch):
     """And one device goes on where they ended."""
     started, folder, other = [], tmp_path / "together", tmp_path / "alone"
@@ -181,8 +173,8 @@ def test_two_workers_of_which_one_is_killed_learn_what_one_device_does(tmp_path,
     monkeypatch.setattr(launch, "start", start)
     threading.Thread(target=kill).start()
     assert launch.launch(["train.py", *TINY, f"--run={folder}", "--train_steps=20"], 2, 1) == 0 and len(started) == 2
-    alone(other, 22)
+    run("train.py", *TINY, f"--run={other}", "--train_steps=22")
     np.testing.assert_allclose(weights(folder, 20), weights(other, 20), rtol=0, atol=1e-6)
-    alone(folder, 22)
+    run("train.py", *TINY, f"--run={folder}", "--train_steps=22")
     np.testing.assert_allclose(weights(folder, 22), weights(other, 22), rtol=0, atol=1e-6)
     assert {path.name for path in folder.iterdir()} == {path.name for path in other.iterdir()}

@@ -1,9 +1,6 @@
 """pipeline(...): called, taught, evaluated, saved; with shapes as Hugging Face's have them."""
 
-import pathlib
 import signal
-import subprocess
-import sys
 
 import numpy as np
 import pandas
@@ -12,6 +9,7 @@ import tensorflow as tf
 
 from data.config import DataError, LabelledDataConfig
 from data.squad import Question
+from tests.programs import run_apart
 from tests.test_encoders import preset, write_run
 from transformer import fine_tuning
 from transformer.config import ConfigError, ModelConfig, TaskConfig, TokenizerConfig
@@ -236,11 +234,7 @@ print("accuracy", taught.evaluate(WORDS, LABELS)["scores"]["accuracy"])
 
 
 def test_two_replicas():
-    done = subprocess.run(
-        [sys.executable, "-c", MIRRORED], cwd=pathlib.Path(__file__).parents[1], capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert float(done.stdout.split("accuracy")[-1]) > 0.8
+    assert float(run_apart("-c", MIRRORED).stdout.split("accuracy")[-1]) > 0.8
 
 
 def test_pairs_and_regression():

@@ -4,18 +4,15 @@ import itertools
 import json
 import pathlib
 import re
-import signal
 
 import pytest
 
-import train
-from data.config import DataError
 from data.corpora import CORPORA
 from data.pairs import Pair
 from data.questions import UNANSWERABLE
+from tests.programs import run
 from transformer import tasks
 from transformer.config import ConfigError
-from transformer.flags import main
 from transformer.tasks import TASKS, Task, find_task
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -89,9 +86,7 @@ def test_a_fifth_application_is_a_task_and_a_flagfile(monkeypatch, tmp_path):
         "--tokenizer=character\n--d_model=16\n--num_heads=2\n--num_layers=1\n--ffn_dim=32\n--norm=pre\n--train_steps=200\n"
         "--learning_rate=1e-2\n--warmup_steps=5\n--max_tokens=256\n--eval_every=100\n--checkpoint_every=200\n--beam_size=1\n"
     )
-    monkeypatch.setattr(signal, "signal", lambda *_: None)  # the program's handlers would stay
-    argv = ["train.py", f"--flagfile={tmp_path}/spelling.cfg", f"--run={tmp_path}/run"]
-    assert main(train.run, train.CONFIGS, "", train.define_flags, (ConfigError, DataError), argv) == 0
+    run("train.py", f"--flagfile={tmp_path}/spelling.cfg", f"--run={tmp_path}/run")
     scores, config = (json.loads((tmp_path / "run" / f"{name}.json").read_text()) for name in ("scores", "config"))
     assert scores["letters"] > 60 and scores["baselines"] == {"copy": {"letters": pytest.approx(300 / 7)}}
     assert config["training"]["keep_best_metric"] == "letters"

@@ -11,14 +11,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-import finetune
-import train
-from data.config import DataConfig, DataError, LabelledDataConfig
-from transformer.__main__ import command_line
+from data.config import DataConfig, LabelledDataConfig
+from tests.programs import ROOT, run
 from transformer.checkpoints import list_checkpoints, read_checkpoint
 from transformer.config import ConfigError, ModelConfig, TaskConfig
 from transformer.encoders import load_encoder
-from transformer.flags import main
 from transformer.generation import Generator, reading_of
 from transformer.generation_pipeline import GenerationPipeline
 from transformer.model import Transformer
@@ -38,16 +35,6 @@ TRAINING = ["--max_tokens=1024", "--train_steps=250", "--learning_rate=1e-2", "-
             "--eval_every=250", "--eval_decode=20", "--average_checkpoints=1", "--beam_size=2", "--max_length=16"]  # fmt: skip
 
 
-def program(module, *arguments):
-    """The exit code of train.py or finetune.py in this process, whose handler of SIGTERM stays."""
-    handler = signal.getsignal(signal.SIGTERM)
-    try:
-        argv = [module.__file__, *map(str, arguments)]
-        return main(module.run, module.CONFIGS, "", module.define_flags, (ConfigError, DataError), argv)
-    finally:
-        signal.signal(signal.SIGTERM, handler)
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """train.tsv, validation.tsv and test.tsv of the new task, and `copy`, the run that knows the old one."""
@@ -57,7 +44,7 @@ def folder(tmp_path_factory):
         (folder / f"{name}.tsv").write_text(f"source\ttarget\n{rows}", encoding="utf-8")
     (folder / "copy.tsv").write_text("".join(f"{text}\t{text}\n" for text in TEXTS[:1000]), encoding="utf-8")
     data = [f"--examples_train={folder}/copy.tsv", "--source_column=1", "--target_column=2", "--max_source_length=40"]
-    assert not program(train, *data, *ENCODER_DECODER, *TRAINING, f"--run={folder}/copy")
+    run("train.py", *data, *ENCODER_DECODER, *TRAINING, f"--run={folder}/copy")
     return folder
 
 
@@ -71,7 +58,7 @@ def arguments(folder, name, *more):
 @pytest.fixture(scope="module")
 def whole(folder):
     """A run of finetune.py."""
-    assert not program(finetune, *arguments(folder, "whole"))
+    run("finetune.py", *arguments(folder, "whole"))
     return folder / "whole"
 
 
@@ -79,7 +66,7 @@ def exact(translator, part=TEST):
     return translator.evaluate(TEXTS[part], TARGETS[part])["scores"]["exact_match"]
 
 
-def test_a_run_of_finetune_is_a_run(folder, whole, capsys):
+def test_a_run_of_finetune_is_a_run(folder, whole):
     scores, config = (json.loads((whole / name).read_text()) for name in ("scores.json", "config.json"))
     assert scores["exact_match"] > 90 and {"bleu", "chrf", "bleu_signature", "steps"} <= {*scores}
     old = json.loads((folder / "copy" / "config.json").read_text())
@@ -91,7 +78,7 @@ def test_a_run_of_finetune_is_a_run(folder, whole, capsys):
     assert [row["source"] for row in rows] == TEXTS[TEST]
     assert sum(row["prediction"] == row["reference"] for row in rows) == round(scores["exact_match"])
     (folder / "in.txt").write_text("".join(f"{text}\n" for text in TEXTS[TEST]), encoding="utf-8")
-    assert not command_line(["", "generate", f"--run={whole}", f"--input={folder}/in.txt", f"--output={folder}/out.txt"])
+    run("-m", "transformer", "generate", f"--run={whole}", f"--input={folder}/in.txt", f"--output={folder}/out.txt")
     written = (folder / "out.txt").read_text().splitlines()
     assert written == [row["prediction"] for row in rows]
     assert pipeline("translation", whole)(TEXTS[TEST]) == [{"translation_text": text} for text in written]
@@ -102,25 +89,24 @@ def test_a_run_of_finetune_is_a_run(folder, whole, capsys):
     assert curves["train/accuracy"][0] == curves["validation/accuracy"][0] and curves["train/accuracy"][1][-1] > 0.9
 
 
-def test_killed_and_run_again_it_ends_in_the_same_weights(folder, whole, capsys):
-    command = [sys.executable, finetune.__file__, *arguments(folder, "cut")]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+def test_killed_and_run_again_it_ends_in_the_same_weights(folder, whole):
+    command = [sys.executable, "finetune.py", *arguments(folder, "cut")]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     for line in process.stdout:
         if line.startswith("step     57/"):
             process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
-    assert not program(finetune, *command[2:])
-    assert "continuing from step " in capsys.readouterr().out
+    assert "continuing from step " in run(*command[1:]).stdout
     ours, theirs = (read_checkpoint(list_checkpoints(folder / name)[-1])[0] for name in ("cut", "whole"))
     assert all(ours[name].tobytes() == array.tobytes() for name, array in theirs.items()) and len(ours) == len(theirs)
 
 
-def test_it_is_fine_tuned_again_with_lora_and_a_seed_s_folder(folder, whole, capsys):
+def test_it_is_fine_tuned_again_with_lora_and_a_seed_s_folder(folder, whole):
     more = f"--pretrained={whole}", "--tuning=lora", "--epochs=1", "--seeds=2"
-    assert not program(finetune, *arguments(folder, "again", *more))
+    output = run("finetune.py", *arguments(folder, "again", *more)).stdout
     summary = json.loads((folder / "again" / "scores.json").read_text())
     assert summary["seeds"] == 1 and summary["scores"]["exact_match"]["mean"] > 90
-    assert "of them learnt (" in capsys.readouterr().out and (folder / "again" / "seed-2" / "model.keras").exists()
+    assert "of them learnt (" in output and (folder / "again" / "seed-2" / "model.keras").exists()
 
 
 def test_fit_evaluate_save_and_load(folder, tmp_path):
@@ -167,22 +153,21 @@ def test_lora_learns_little_and_is_merged(folder, monkeypatch):
     (["--labels=a,b"], "labels have names in classification and multilabel alone"),
     (["--keep_best_metric=f1"], "keep_best_metric must be one of bleu, chrf, exact_match, loss, accuracy"),
     (["--label_column=label"], "label_column"),
-    (["--max_length=8", "--train_files=long.tsv"], "Received: none within 8 tokens of source and 8 of target"),
+    (["--max_length=8", "--train_files=FOLDER/long.tsv"], "Received: none within 8 tokens of source and 8 of target"),
 ])  # fmt: skip
-def test_a_user_s_mistake_ends_in_a_sentence(folder, more, message, capsys, monkeypatch):
-    monkeypatch.chdir(folder)
+def test_a_user_s_mistake_ends_in_a_sentence(folder, more, message):
     (folder / "long.tsv").write_text("source\ttarget\na b c d e f g\ta b\n", encoding="utf-8")
-    assert program(finetune, *arguments(folder, "wrong", *more)) == 2
-    error = capsys.readouterr().err
-    assert error.startswith("error: ") and message in error and not (folder / "wrong").exists()
+    more = [argument.replace("FOLDER", str(folder)) for argument in more]
+    done = run("finetune.py", *arguments(folder, "wrong", *more), check=False)
+    assert done.returncode == 2 and done.stderr.startswith("error: ") and message in done.stderr and not (folder / "wrong").exists()
 
 
-def test_another_model_is_no_run(folder, capsys):
+def test_another_model_is_no_run(folder):
     (folder / "classifier").mkdir()
     (folder / "classifier" / "model.keras").write_bytes(b"")
     (folder / "classifier" / "config.json").write_text('{"task": {}, "finetuning": {}}')
-    assert program(finetune, *arguments(folder, "wrong", f"--pretrained={folder / 'classifier'}")) == 2
-    assert "a run must be of an encoder-decoder" in capsys.readouterr().err
+    done = run("finetune.py", *arguments(folder, "wrong", f"--pretrained={folder / 'classifier'}"), check=False)
+    assert done.returncode == 2 and "a run must be of an encoder-decoder" in done.stderr
 
 
 def test_a_generator_in_memory_and_a_row_too_long_for_learned_positions():

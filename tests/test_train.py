@@ -1,7 +1,6 @@
 """The programs as a user runs them: train, interrupt, continue, translate, score; and their errors."""
 
 import json
-import pathlib
 import signal
 import subprocess
 import sys
@@ -11,31 +10,11 @@ import pytest
 
 import train
 from data.config import DataError
-from transformer.__main__ import command_line
-from transformer.config import ConfigError, DecodingConfig, TrainingConfig
+from tests.programs import ROOT, run, run_apart
+from transformer.config import DecodingConfig, TrainingConfig
 from transformer.copying import SYMBOLS
-from transformer.flags import main, write_flagfile
+from transformer.flags import write_flagfile
 from transformer.tokenizer import CharacterTokenizer, save_tokenizers
-
-ROOT = pathlib.Path(__file__).parents[1]
-
-
-def run(*arguments, text=None, check=True):
-    done = subprocess.run(
-        [sys.executable, *arguments], cwd=ROOT, input=text, capture_output=True, text=True, encoding="utf-8"
-    )
-    if check:
-        assert done.returncode == 0, done.stderr[-3000:]
-    return done
-
-
-def run_here(monkeypatch, program, *arguments):
-    """The exit code of a program within this process; an import of TensorFlow takes longer than most of the errors."""
-    monkeypatch.setattr(signal, "signal", lambda *_: None)  # the program's handlers would stay
-    monkeypatch.chdir(ROOT)
-    if program == "train.py":
-        return main(train.run, train.CONFIGS, "", train.define_flags, (ConfigError, DataError), [program, *arguments])
-    return command_line(arguments)
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +76,7 @@ def test_tensorboard_has_the_curves(reversed_run):
 
 def test_generate_writes_one_line_for_each_line(reversed_run):
     text = "a b c d\n\nq r s t a\r\n" + "\u2028" + "\nzzz unknown ☃\n" + "b a t " * 2000 + "\nf e d"
-    output = run("-m", "transformer", "generate", f"--run={reversed_run[0]}", text=text).stdout
+    output = run_apart("-m", "transformer", "generate", f"--run={reversed_run[0]}", text=text).stdout
     lines = output.split("\n")
     assert len(lines) == 8 and lines[-1] == ""  # seven lines, each ended
     assert [lines[0], lines[1], lines[2], lines[6]] == ["d c b a", "", "a t s r q", "d e f"]
@@ -112,10 +91,11 @@ def test_generate_survives_naughty_strings(reversed_run, shared, tmp_path):
     assert (tmp_path / "out.txt").read_bytes().count(b"\n") == len(lines)
 
 
-def test_generate_writes_n_best_with_scores(reversed_run):
-    output = run("-m", "transformer", "generate", f"--run={reversed_run[0]}", "--beam_size=3", "--n_best=3", "--scores",
-                 text="a b c\n").stdout  # fmt: skip
-    scores, texts = zip(*(line.split("\t") for line in output.splitlines()))
+def test_generate_writes_n_best_with_scores(reversed_run, tmp_path):
+    (tmp_path / "in.txt").write_text("a b c\n")
+    run("-m", "transformer", "generate", f"--run={reversed_run[0]}", f"--input={tmp_path}/in.txt", f"--output={tmp_path}/out.txt",
+        "--beam_size=3", "--n_best=3", "--scores")  # fmt: skip
+    scores, texts = zip(*(line.split("\t") for line in (tmp_path / "out.txt").read_text().splitlines()))
     assert texts[0] == "c b a" and len(set(texts)) == 3
     assert [float(score) for score in scores] == sorted(map(float, scores), reverse=True)
 
@@ -175,7 +155,7 @@ def test_the_last_choice_of_weights_is_judged_on_more_than_a_validation_shows(sh
         train.finish(None, configs, None, None, None, validation)
 
 
-def test_flags_cfg_replays_a_run_that_copies_values(tmp_path, monkeypatch, capsys):
+def test_flags_cfg_replays_a_run_that_copies_values(tmp_path, monkeypatch):
     seen = []
 
     def prepare(data, tokenizer, _):
@@ -185,8 +165,8 @@ def test_flags_cfg_replays_a_run_that_copies_values(tmp_path, monkeypatch, capsy
 
     monkeypatch.setattr("data.prepare.prepare", prepare)
     for arguments in (["--task=code", "--corpus=functions", "--copy_unknown", "--user_symbols=<x>"], [f"--flagfile={tmp_path}/flags.cfg"]):
-        assert run_here(monkeypatch, "train.py", *arguments, f"--run={tmp_path}/run") == 2
-        assert capsys.readouterr().err == "error: seen\n"
+        done = run("train.py", *arguments, f"--run={tmp_path}/run", check=False)
+        assert (done.returncode, done.stderr) == (2, "error: seen\n")
     assert seen == [("<x>", *SYMBOLS)] * 2
 
 
@@ -213,33 +193,33 @@ def test_flags_cfg_replays_a_run_that_copies_values(tmp_path, monkeypatch, capsy
         (["-m", "transformer", "evaluate", "--run=nowhere", "--source=no_file", "--target=x"], "no_file"),
     ],
 )
-def test_a_users_mistake_ends_with_code_2_and_one_line(arguments, message, tmp_path, monkeypatch, capsys):
+def test_a_users_mistake_ends_with_code_2_and_one_line(arguments, message, tmp_path):
     if arguments[0] == "train.py" and not any(argument.startswith("--run=") for argument in arguments):
         arguments = [*arguments, f"--run={tmp_path}/run"]
-    code, errors = run_here(monkeypatch, *arguments), capsys.readouterr().err
-    assert code == 2 and message in errors and "Traceback" not in errors
+    done = run(*arguments, check=False)
+    assert done.returncode == 2 and message in done.stderr and "Traceback" not in done.stderr
 
 
-def test_a_pointer_generator_with_a_folder_of_two_vocabularies_is_refused_at_once(tmp_path, monkeypatch, capsys):
+def test_a_pointer_generator_with_a_folder_of_two_vocabularies_is_refused_at_once(tmp_path):
     save_tokenizers(tmp_path / "two", CharacterTokenizer("ab"), CharacterTokenizer("cd"))
     arguments = ["--corpus=reverse", "--pointer_generator", f"--source_tokenizer={tmp_path}/two", f"--run={tmp_path}/run"]
-    assert run_here(monkeypatch, "train.py", *arguments) == 2
-    seen = capsys.readouterr()
-    assert "one vocabulary for source and target. Received: --source_tokenizer." in seen.err and not seen.out
+    done = run("train.py", *arguments, check=False)
+    assert done.returncode == 2 and not done.stdout
+    assert "one vocabulary for source and target. Received: --source_tokenizer." in done.stderr
 
 
 @pytest.mark.parametrize("program", [["train.py", "--d_model=100", "--num_heads=8"], ["-m", "transformer", "generate"]])
 def test_a_process_too_ends_so(program):
-    done = run(*program, check=False)
+    done = run_apart(*program, check=False)
     assert done.returncode == 2 and "error: " in done.stderr and "Traceback" not in done.stderr
 
 
 def test_help_is_grouped_and_imports_nothing_heavy():
     code = "import runpy, sys; sys.argv = ['transformer', '--help']\ntry: runpy.run_module('transformer', run_name='__main__')\n"
     code += "except SystemExit: print({'tensorflow', 'keras', 'numpy'} & set(sys.modules))"
-    assert run("-c", code).stdout.endswith("set()\n")
+    assert run_apart("-c", code).stdout.endswith("set()\n")
     begun = time.monotonic()
-    text = run("train.py", "--help").stdout
+    text = run_apart("train.py", "--help").stdout
     assert time.monotonic() - begun < 30 and "training:" in text and "--train_steps=10000" in text
     assert "pad_id" not in text
 

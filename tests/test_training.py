@@ -5,8 +5,6 @@ import errno
 import pathlib
 import shutil
 import signal
-import subprocess
-import sys
 import time
 import types
 
@@ -17,6 +15,7 @@ import tensorflow as tf
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
 from data.pairs import Pair
+from tests.programs import run_apart
 from transformer import checkpoints, training
 from transformer.callbacks import Count, NotFiniteError
 from transformer.config import ConfigError, ModelConfig, TrainingConfig
@@ -144,9 +143,8 @@ assert len(losses) == 40
 np.testing.assert_allclose(losses[20:], losses[:20], rtol=1e-5)  # gradient norm, loss, tokens
 print("equal")
 """
-    root, code = pathlib.Path(__file__).parents[1], code.replace("ROWS, STEPS", f"{rows}, {steps}").replace("DEVICES", str(devices))
-    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
-    assert done.stdout.endswith("equal\n"), done.stderr[-2000:]
+    code = code.replace("ROWS, STEPS", f"{rows}, {steps}").replace("DEVICES", str(devices))
+    assert run_apart("-c", code).stdout.endswith("equal\n")
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
@@ -302,8 +300,7 @@ def test_killed_at_random_moments_nothing_is_lost(tmp_path):
     assert expected.best_step < expected.step < 60  # it has stopped early
     seed = time.time_ns()
     print(f"killed at the moments of seed {seed}")
-    done = subprocess.run([sys.executable, "-c", KILLED, tmp_path / "cut", str(seed)], cwd=pathlib.Path(__file__).parents[1])
-    assert done.returncode == 0
+    run_apart("-c", KILLED, tmp_path / "cut", seed)
     for folder in tmp_path.glob("cut*"):
         checkpoints.claim_run(folder, {})
         other, config = trainee_of(**LONG)

@@ -3,14 +3,20 @@
 import keras
 
 
+def graph(function=None, **options):
+    """tf.function, for code that asks no tensor a question in Python: AutoGraph would read and translate all of it and of Keras,
+    which takes longer than the trace."""
+    import tensorflow as tf
+
+    return tf.function(function, autograph=False, **options)
+
+
 def kernel(function):
     """A function of arrays as one XLA kernel with TensorFlow, also where the step around it is not compiled; as it is with JAX, which
     compiles all that it trains."""
     if keras.backend.backend() != "tensorflow":
         return function
-    import tensorflow as tf
-
-    return tf.function(function, jit_compile=True)
+    return graph(function, jit_compile=True)
 
 
 def compiled(function, model):
@@ -23,9 +29,7 @@ def compiled(function, model):
         The same function; it sees the variables as they are when it is called.
     """
     if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        return tf.function(function, reduce_retracing=True)
+        return graph(function, reduce_retracing=True)
     import jax
 
     def stateless(values, *arguments):

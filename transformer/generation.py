@@ -14,7 +14,7 @@ import numpy as np
 from keras import ops
 
 from transformer.checkpoints import read_config
-from transformer.compilation import compiled
+from transformer.compilation import compiled, graph
 from transformer.config import ConfigError, DecodingConfig, ModelConfig
 from transformer.copying import hide, show
 from transformer.decoding import decode, make_search
@@ -278,10 +278,10 @@ class Pieces:
             return loop, unfinished, *self.search.results(loop)
 
         ids, draws = tf.TensorSpec((None, None), "int32"), tf.TensorSpec((None, None), "float32")
-        self.begin = tf.function(begin, input_signature=[ids, tf.TensorSpec((None,), "int32"), draws])
+        self.begin = graph(begin, input_signature=[ids, tf.TensorSpec((None,), "int32"), draws])
         specs = tf.nest.map_structure(_any_length, self.begin.get_concrete_function().structured_outputs)
-        self.advance = tf.function(advance, input_signature=[*specs, tf.TensorSpec((), "int32")])
-        self.keep = tf.function(self._keep, input_signature=[*specs, tf.TensorSpec((None,), "int32")])
+        self.advance = graph(advance, input_signature=[*specs, tf.TensorSpec((), "int32")])
+        self.keep = graph(self._keep, input_signature=[*specs, tf.TensorSpec((None,), "int32")])
 
     def _keep(self, loop, constants, sentences):
         return self.search.keep(loop, sentences), keras.tree.map_structure(lambda x: ops.take(x, sentences, axis=0), constants)

@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from transformer import callbacks, checkpoints
 from transformer.cluster import is_chief
+from transformer.compilation import graph
 from transformer.config import ConfigError
 from transformer.objectives import TokenObjective
 from transformer.optimization import make_optimizer
@@ -171,7 +172,7 @@ class Trainee(keras.Model):
             return
         strategy = self.distribute_strategy
 
-        @tf.function(jit_compile=self.jit_compile)
+        @graph(jit_compile=self.jit_compile)
         def update(data):
             self.num_traces += 1
             return strategy.run(self.train_step, args=(data,))
@@ -188,7 +189,7 @@ class Trainee(keras.Model):
         """int (N,) -> (R, N), what each replica's worker gives; all must call it at the same time."""
         strategy = self.distribute_strategy
 
-        @tf.function
+        @graph
         def gather(numbers):
             rows = strategy.run(lambda: tf.distribute.get_replica_context().all_gather(numbers[None], axis=0))
             return strategy.experimental_local_results(rows)[0]
