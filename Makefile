@@ -9,7 +9,7 @@ train: $(VENV)/.installed
 	$(VENV)/bin/python train.py --flagfile=configs/phrasebook_en_de.cfg
 
 test: $(VENV)/.installed-test
-	# In their order: the longest file, which runs many others with JAX, is among the first.
+	# In the order of tests/conftest.py.
 	$(VENV)/bin/python -m pytest -q --numprocesses=auto --dist=loadfile --no-loadscope-reorder
 
 # A stamp that is newer than what it was made from says that nothing needs installing.

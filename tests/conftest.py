@@ -9,6 +9,13 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 sys.path.insert(0, str(ROOT))
+# The longest files go to the workers first, so that none is left alone with one of them at the end.
+LONGEST = ["pipelines", "backends", "train", "training", "finetune", "text2text", "readme"]
+
+
+def pytest_collection_modifyitems(items):
+    order = {f"test_{name}": place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.stem, len(order)))
 
 
 @pytest.fixture(scope="session")

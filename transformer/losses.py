@@ -116,14 +116,18 @@ def _loss_and_changes(ids, logits, label_smoothing, pad_id, weight, rdrop_alpha,
     dtype, vocab_size = logits.dtype, logits.shape[1]
     weight = ops.cast(weight, "float32") / (2.0 if rdrop_alpha else 1.0)
     logits, weights = ops.cast(logits, "float32"), ops.cast(ops.not_equal(ids, pad_id), "float32") * weight
-    probabilities, place = ops.softmax(logits), ops.stack([ops.arange(ops.shape(ids)[0]), ids], axis=1)
+    # A softmax and its logarithmic sum by one pass for both.
+    most = ops.max(logits, axis=-1, keepdims=True)
+    powers = ops.exp(logits - most)
+    total = ops.sum(powers, axis=-1, keepdims=True)
+    probabilities, place = powers / total, ops.stack([ops.arange(ops.shape(ids)[0]), ids], axis=1)
     chance = _at(probabilities, ids)
     mixed = ops.maximum(p_gen * chance + (1.0 - p_gen) * copied, 1e-35)
     chance = ops.maximum(chance, 1e-35)
     # How much of the token's probability is the vocabulary's: all of it, without a pointer.
     written = p_gen / ops.maximum(p_gen + (1.0 - p_gen) * copied / chance, 1e-35)
     kept = 1.0 - label_smoothing
-    losses = label_smoothing * (ops.logsumexp(logits, axis=-1) - ops.mean(logits, axis=-1)) - kept * ops.log(mixed)
+    losses = label_smoothing * (ops.squeeze(most + ops.log(total), -1) - ops.mean(logits, axis=-1)) - kept * ops.log(mixed)
     drawn = kept * written + label_smoothing
     change = probabilities * ops.reshape(drawn, (-1, 1)) - label_smoothing / vocab_size
     change = ops.scatter_update(change, place, chance * drawn - label_smoothing / vocab_size - kept * written)
