@@ -1,4 +1,4 @@
-"""What every test needs: a quiet TensorFlow, the repository's root on the path, the real data sets where they exist."""
+"""What every test needs: a quiet TensorFlow, the repository's root on the path, the real data sets where they exist; and the order."""
 
 import os
 import pathlib

@@ -4,44 +4,42 @@ import contextlib
 import io
 import os
 import pathlib
+import runpy
 import signal
 import subprocess
 import sys
 
 import keras
 
-import finetune
-import train
-from data.config import DataError
-from transformer.__main__ import command_line
-from transformer.config import ConfigError
-from transformer.flags import main
-
 ROOT = pathlib.Path(__file__).parents[1]
-MODULES = {"train.py": train, "finetune.py": finetune}
 
 
 def run(*arguments, check=True):
     """What `python ARGUMENTS`, begun in the root of the project, does: its exit code and what it prints.
 
     Args:
-        arguments: "train.py", "finetune.py" or "-m", "transformer", and what follows. stdin is not read.
+        arguments: "train.py" or "finetune.py", or "-m" and "transformer", and what follows. `generate` reads and writes files
+            here, not stdin and stdout.
         check: an exit code other than 0 fails the test.
     """
-    arguments, out, err = [*map(str, arguments)], io.StringIO(), io.StringIO()
-    folder, handler, policy = os.getcwd(), signal.getsignal(signal.SIGTERM), keras.config.dtype_policy()
+    arguments, out, err, code = [*map(str, arguments)], io.StringIO(), io.StringIO(), 0
+    folder, handler, policy, argv = os.getcwd(), signal.getsignal(signal.SIGTERM), keras.config.dtype_policy(), sys.argv
     os.chdir(ROOT)
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             if arguments[0] == "-m":
-                code = command_line(arguments[1:])
+                sys.argv = arguments[1:]
+                runpy.run_module(arguments[1], run_name="__main__")
             else:
-                module = MODULES[arguments[0]]
-                code = main(module.run, module.CONFIGS, "", module.define_flags, (ConfigError, DataError), arguments)
+                sys.argv = arguments
+                runpy.run_path(arguments[0], run_name="__main__")
+    except SystemExit as end:
+        code = end.code
     finally:
         os.chdir(folder)
         signal.signal(signal.SIGTERM, handler)
         keras.config.set_dtype_policy(policy)
+        sys.argv = argv
     return finished(subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue()), check)
 
 

@@ -17,20 +17,24 @@ LEFT_OUT = ("Article or presets or a_gradient_reaches or trained_within or sever
 pytestmark = pytest.mark.skipif(not importlib.util.find_spec("jax"), reason="jax is not installed (the test extra brings it)")
 
 
-def on_backend(backend, *arguments, devices=1):
-    """What a process prints that is quick to compile and slow to compute."""
-    environment = {"KERAS_BACKEND": backend, "JAX_PLATFORMS": "cpu", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
-                   "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}  # fmt: skip
+def on_backend(backend, *arguments, **environment):
+    environment |= {"KERAS_BACKEND": backend, "JAX_PLATFORMS": "cpu"}
     return run_apart(*arguments, environment={**os.environ, **environment}).stdout
+
+
+def tests_with_jax(*arguments, devices=1):
+    """What pytest prints; quick to compile and slow to compute."""
+    flags = f"--xla_force_host_platform_device_count={devices}"
+    return on_backend("jax", "-m", "pytest", "-q", "-x", *arguments, JAX_DISABLE_MOST_OPTIMIZATIONS="1", XLA_FLAGS=flags)
 
 
 def test_the_same_tests_pass_with_jax():
     files = [f"tests/test_{name}.py" for name in PURE]
-    assert " passed" in on_backend("jax", "-m", "pytest", "-q", "-x", "-k", f"not ({LEFT_OUT})", *files)
+    assert " passed" in tests_with_jax("-k", f"not ({LEFT_OUT})", *files)
 
 
 def test_training_on_eight_devices():
-    assert " passed" in on_backend("jax", "-m", "pytest", "-q", "-x", "tests/test_jax_backend.py", devices=8)
+    assert " passed" in tests_with_jax("tests/test_jax_backend.py", devices=8)
 
 
 def test_train_py_learns_with_jax_what_it_learns_with_tensorflow(tmp_path):

@@ -15,7 +15,6 @@ from transformer import checkpoints
 from transformer.config import ConfigError, TrainingConfig
 
 
-
 def variables(values):
     return {name: keras.Variable(np.asarray(value, "float32")) for name, value in values.items()}
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from transformer.compilation import graph
 from transformer.config import DecodingConfig
 from transformer.decoding import NEVER, BeamSearch, Greedy, decode, make_search, top_k
 
@@ -75,9 +76,7 @@ def run(method, logits, config, caps=None, compiled=None, bos=BOS, pad=PAD, seed
 
         function = jax.jit(function)
     elif compiled:
-        import tensorflow as tf
-
-        function = tf.function(function, jit_compile=compiled == "xla")
+        function = graph(function, jit_compile=compiled == "xla")
     return [ops.convert_to_numpy(result) for result in function(caps)]
 
 
@@ -298,7 +297,7 @@ def test_the_batch_may_be_of_any_size(options):
     logits, config = table(12), DecodingConfig(**options)
     step, _ = script(logits)
 
-    @tf.function(input_signature=[tf.TensorSpec([None], "int32"), tf.TensorSpec([None, LENGTH], "int32")])
+    @graph(input_signature=[tf.TensorSpec([None], "int32"), tf.TensorSpec([None, LENGTH], "int32")])
     def function(caps, history):
         batch, sentence = tf.shape(caps)[0], tf.range(tf.shape(caps)[0])
         state = {"own": (tf.zeros_like(caps), sentence), "history": history}

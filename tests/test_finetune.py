@@ -14,7 +14,7 @@ from tensorboard.util import tensor_util
 
 from data.corpora import CORPORA
 from data.report import format_lengths
-from tests.programs import ROOT, run
+from tests.programs import ROOT, run, run_apart
 from transformer.checkpoints import list_checkpoints, read_checkpoint
 from transformer.encoders import load_text_model
 from transformer.visualization import read_curves
@@ -193,11 +193,10 @@ def test_other_data_in_the_same_folder_is_refused(folder, whole):
 ])  # fmt: skip
 def test_a_user_s_mistake_ends_in_a_sentence(folder, more, message):
     done = run("finetune.py", *arguments(folder, "wrong", *more), check=False)
-    assert done.returncode == 2 and "Traceback" not in done.stderr
-    assert done.stderr.startswith("error: ") and message in done.stderr
+    assert done.returncode == 2 and done.stderr.startswith("error: ") and message in done.stderr
 
 
 def test_a_pretrained_model_that_is_not_there(folder):
     data = f"--train_files={folder / 'train.tsv'}", "--text_column=1", "--label_column=2"
-    done = run("finetune.py", *data, "--pretrained=nowhere/model", f"--run={folder / 'wrong'}", check=False)
+    done = run_apart("finetune.py", *data, "--pretrained=nowhere/model", f"--run={folder / 'wrong'}", check=False)
     assert done.returncode == 2 and done.stderr.startswith("error: a pretrained model must be a folder or a preset's name. Received: ")

@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import pathlib
 import re
 
 import pytest
@@ -10,12 +9,10 @@ import pytest
 from data.corpora import CORPORA
 from data.pairs import Pair
 from data.questions import UNANSWERABLE
-from tests.programs import run
+from tests.programs import ROOT, run
 from transformer import tasks
 from transformer.config import ConfigError
 from transformer.tasks import TASKS, Task, find_task
-
-ROOT = pathlib.Path(__file__).parents[1]
 
 
 def test_every_task_shows_what_it_scores():

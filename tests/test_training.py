@@ -283,7 +283,7 @@ while kills < 20:
         steps = rng.randrange(0, 9)
         for _, line in zip(range(steps), (line for line in lines if line.startswith("step "))):
             pass
-        time.sleep(rng.random() * (0.03 if steps else 4.0))  # before the first step it restores and traces
+        time.sleep(rng.random() * (0.03 if steps else 3.0))  # before the first step it restores and traces
         os.kill(child, signal.SIGKILL)
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     assert code in (0, -signal.SIGKILL), code

@@ -1,4 +1,4 @@
-"""Functions that are compiled, with either backend."""
+"""Functions that are compiled, with either backend; `graph` is of TensorFlow alone."""
 
 import keras
 

@@ -116,7 +116,7 @@ def _loss_and_changes(ids, logits, label_smoothing, pad_id, weight, rdrop_alpha,
     dtype, vocab_size = logits.dtype, logits.shape[1]
     weight = ops.cast(weight, "float32") / (2.0 if rdrop_alpha else 1.0)
     logits, weights = ops.cast(logits, "float32"), ops.cast(ops.not_equal(ids, pad_id), "float32") * weight
-    # A softmax and its logarithmic sum by one pass for both.
+    # softmax and logsumexp share the maximum, the powers and their sum, which two calls would make twice.
     most = ops.max(logits, axis=-1, keepdims=True)
     powers = ops.exp(logits - most)
     total = ops.sum(powers, axis=-1, keepdims=True)
