@@ -22,7 +22,7 @@ def on_backend(backend, *arguments, **environment):
     return run_apart(*arguments, environment={**os.environ, **environment}).stdout
 
 
-def tests_with_jax(*arguments, devices=1):
+def with_jax(*arguments, devices=1):
     """What pytest prints; quick to compile and slow to compute."""
     flags = f"--xla_force_host_platform_device_count={devices}"
     return on_backend("jax", "-m", "pytest", "-q", "-x", *arguments, JAX_DISABLE_MOST_OPTIMIZATIONS="1", XLA_FLAGS=flags)
@@ -30,11 +30,11 @@ def tests_with_jax(*arguments, devices=1):
 
 def test_the_same_tests_pass_with_jax():
     files = [f"tests/test_{name}.py" for name in PURE]
-    assert " passed" in tests_with_jax("-k", f"not ({LEFT_OUT})", *files)
+    assert " passed" in with_jax("-k", f"not ({LEFT_OUT})", *files)
 
 
 def test_training_on_eight_devices():
-    assert " passed" in tests_with_jax("tests/test_jax_backend.py", devices=8)
+    assert " passed" in with_jax("tests/test_jax_backend.py", devices=8)
 
 
 def test_train_py_learns_with_jax_what_it_learns_with_tensorflow(tmp_path):
