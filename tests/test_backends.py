@@ -18,6 +18,7 @@ pytestmark = pytest.mark.skipif(not importlib.util.find_spec("jax"), reason="jax
 
 
 def on_backend(backend, *arguments, **environment):
+    """What a process prints, with variables of its environment."""
     environment |= {"KERAS_BACKEND": backend, "JAX_PLATFORMS": "cpu"}
     return run_apart(*arguments, environment={**os.environ, **environment}).stdout
 
