@@ -7,7 +7,7 @@ import pathlib
 
 import numpy as np
 
-from benchmarks.peer import check_alike, check_unchanged, outputs_of, scores_of, side_by_side
+from benchmarks.peer import check_alike, check_unchanged, outputs_of, precision_of, scores_of, side_by_side
 from data.config import LabelledDataConfig
 from data.labelled import fingerprint, load_labelled
 from transformer.config import ConfigError, FinetuningConfig, TaskConfig, from_json
@@ -22,11 +22,11 @@ ALIKE = {
 
 
 def run(config):
-    """Rows of the run and of BERT: {"name", "parameters", "minutes", "accuracy", "f1", "matthews"}, on the test set. BERT's files are
+    """Rows of the run and of BERT: {"name", "precision", "parameters", "minutes", "accuracy", "f1", "matthews"}, on the test set. BERT's files are
     in RUN/bert.
 
     Args:
-        config: BenchmarkConfig: run, a run of finetune.py on texts alone; peers_python.
+        config: BenchmarkConfig: run, a run of finetune.py on texts alone; peers_python, precision.
     """
     folder = pathlib.Path(config.run)
     try:
@@ -42,6 +42,7 @@ def run(config):
         kind = None
     if kind != "bert":
         raise ConfigError(f"BERT learns from a folder of BERT's weights. Received: a run with --pretrained={task.pretrained}. Name another run.")
+    precision = precision_of(config, learning.precision)
     ours, labelled = scores_of(folder), load_labelled(data, task.task)
     check_unchanged("BERT", folder, fingerprint(labelled), saved["labelled"]["training and validation texts"])
     splits = {name: {"texts": [e.text for e in labelled.splits[name]], "labels": [e.label for e in labelled.splits[name]]}
@@ -54,10 +55,11 @@ def run(config):
         "max_length": task.input_length, "epochs": learning.epochs, "batch_size": learning.batch_size,
         "learning_rate": learning.learning_rate, "warmup_share": learning.warmup_share, "weight_decay": learning.weight_decay,
         "clip_norm": learning.clip_norm, "betas": [learning.adam_beta_1, learning.adam_beta_2], "epsilon": learning.adam_epsilon,
-        "precision": learning.precision, "seed": learning.seed,
+        "precision": precision, "seed": learning.seed,
     })  # fmt: skip
     peer = outputs_of("learn_bert", place, config.peers_python)
     scores = classification_scores(np.array(splits["test"]["labels"]), np.array(peer["probabilities"]))
-    scores |= {"parameters": peer["parameters"], "minutes": peer["seconds"] / 60}
+    scores |= {"precision": precision, "parameters": peer["parameters"], "minutes": peer["seconds"] / 60}
     write_json(place / "scores.json", scores)
-    return side_by_side(("parameters", "minutes", "accuracy", "f1", "matthews"), ours=ours, bert=scores)
+    ours |= {"precision": learning.precision}
+    return side_by_side(("precision", "parameters", "minutes", "accuracy", "f1", "matthews"), ours=ours, bert=scores)

@@ -18,7 +18,7 @@ class BenchmarkConfig:
     data_dir: str = option("", "folder of multi30k's files for data, learn and ablation, of the recipe's for scores")
     recipe: str = option("", "of scores: NAME of configs/NAME.cfg")
     pretrained: str = option("", "of scores, for recipes of finetune.py: as there")
-    precision: str = option("", "of scores, empty: of the committed figures, or the recipe's; of ablation, empty: float32", choices=("", "float32", "bfloat16", "float16"))
+    precision: str = option("", "of scores, empty: of the committed figures, or the recipe's; of ablation, empty: float32; of the peer of marian and bert, empty: the run's", choices=("", "float32", "bfloat16", "float16"))
     steps: int = option(1000, "updates of each training of learn and ablation", minimum=1)
     seeds: int = option(3, "of learn and scores", minimum=1)
     json: str = option("", "file for the result, beside the table on stdout")

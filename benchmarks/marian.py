@@ -1,22 +1,23 @@
 """What Hugging Face's Marian learns from what a run of train.py learnt from: the same token ids, sizes, number of updates, learning
 rates, label smoothing and average of the last checkpoints, from nothing on PyTorch; its own initial weights, and its own batches, of
-pairs of like length.
+pairs of like length. Give it the --precision that is the faster for it: PyTorch's bfloat16 is slower than its float32 on some processors.
 
 What it has no switch for, it does not have: its norms are behind the blocks, its positions are sinusoidal, there is no R-Drop. Its
 beam divides by the power of the length, ours by GNMT's formula: with a penalty of 1 the two differ little. Its weights are the average,
 ours that or the best validation's; a test source that is longer than --max_source_length is cut, where ours is translated in pieces.
 """
 
+import json
 import pathlib
 
 import numpy as np
 
-from benchmarks.peer import check_alike, check_unchanged, outputs_of, scores_of, side_by_side
+from benchmarks.peer import check_alike, check_unchanged, outputs_of, precision_of, scores_of, side_by_side
 from data.batches import Plan
 from data.config import DataConfig
 from data.prepare import prepare
 from transformer.checkpoints import read_config
-from transformer.config import TokenizerConfig, TrainingConfig, from_json
+from transformer.config import ConfigError, TokenizerConfig, TrainingConfig, from_json
 from transformer.files import write_json
 
 # What Marian does not have, or has in one way: options of a run that must be so, by section of config.json.
@@ -32,11 +33,11 @@ KEPT = ("d_model", "num_heads", "num_layers", "dropout", "attention_dropout", "a
 
 
 def run(config):
-    """Rows of the run and of Marian: {"name", "parameters", "steps", "minutes", and the scores of the test set}. Marian's files
-    are in RUN/marian, where the same command continues.
+    """Rows of the run and of Marian: {"name", "precision", "parameters", "steps", "minutes", and the scores of the test set}. Marian's
+    files are in RUN/marian, where the same command continues.
 
     Args:
-        config: BenchmarkConfig: run, peers_python.
+        config: BenchmarkConfig: run, peers_python, precision.
     """
     from transformer.flags import import_keras
 
@@ -46,24 +47,25 @@ def run(config):
     folder = pathlib.Path(config.run)
     saved = read_config(folder)
     check_alike("Marian is raced with a run of train.py", saved, ALIKE)
-    ours = scores_of(folder)
+    ours, precision = scores_of(folder), precision_of(config, saved["training"]["precision"])
     data, tokenizer = (from_json(kind, saved[name]) for kind, name in ((DataConfig, "data"), (TokenizerConfig, "tokenizer")))
     prepared = prepare(data, tokenizer, folder.parent / ".prepared")
     check_unchanged("Marian", folder, prepared.fingerprint, saved["prepared"]["training data"])
     place = folder / "marian"
     place.mkdir(exist_ok=True)
-    _write_task(place, saved, prepared, ours["steps"])
+    _write_task(place, saved, prepared, ours["steps"], precision)
     peer = outputs_of("learn_marian", place, config.peers_python)
     pairs, task = prepared.splits["test"].pairs(), find_task(data.task)
     language = task.language_of(pairs, data.target_language)
     scores = task.scores(pairs, prepared.target_tokenizer.decode(peer["outputs"]), language, confidence=True)
     write_json(place / "scores.json", scores | {name: value for name, value in peer.items() if name != "outputs"})
-    took = {"parameters": peer["parameters"], "steps": ours["steps"], "minutes": peer["seconds"] / 60}
+    took = {"precision": precision, "parameters": peer["parameters"], "steps": ours["steps"], "minutes": peer["seconds"] / 60}
     names = [name for name in ("bleu", "bleu_interval", "chrf", "exact_match") if name in scores]
-    return side_by_side(("parameters", "steps", "minutes", *names), ours=ours, marian=scores | took)
+    ours |= {"precision": saved["training"]["precision"]}
+    return side_by_side(("precision", "parameters", "steps", "minutes", *names), ours=ours, marian=scores | took)
 
 
-def _write_task(place, saved, prepared, steps):
+def _write_task(place, saved, prepared, steps, precision):
     from transformer.optimization import WarmupSchedule
 
     model, training, decoding = saved["model"], from_json(TrainingConfig, saved["training"]), saved["decoding"]
@@ -77,11 +79,14 @@ def _write_task(place, saved, prepared, steps):
     arrays = {f"{side}_{part}": np.asarray(getattr(train, f"{side}_{part}")) for side in ("source", "target") for part in ("ids", "offsets")}
     arrays |= {"test_ids": np.concatenate(test), "test_offsets": np.cumsum([0, *map(len, test)])}
     np.savez(place / "data.npz", learning_rates=np.array([schedule(step) for step in range(steps)]), **arrays)
-    write_json(place / "task.json", {
+    task = {
         **{name: model[name] for name in KEPT}, "ffn_dim": model["ffn_dim"] or 4 * model["d_model"],
         "pad": tokenizer.pad_id, "bos": tokenizer.bos_id, "eos": tokenizer.eos_id, "steps": steps,
         "steps_per_epoch": plan.steps_per_epoch, "seed": training.seed,
         "betas": [training.adam_beta_1, training.adam_beta_2], "epsilon": training.adam_epsilon, "clip_norm": training.clip_norm,
-        "label_smoothing": training.label_smoothing, "precision": training.precision, "checkpoint_every": training.checkpoint_every,
+        "label_smoothing": training.label_smoothing, "precision": precision, "checkpoint_every": training.checkpoint_every,
         "average": training.average_checkpoints, "beam_size": decoding["beam_size"], "length_penalty": decoding["length_penalty"],
-    })  # fmt: skip
+    }  # fmt: skip
+    if (place / "state.safetensors").exists() and json.loads((place / "task.json").read_text(encoding="utf-8")) != task:
+        raise ConfigError(f"a training continues with the options that it began with. Received: {place} of others. Delete it.")
+    write_json(place / "task.json", task)

@@ -29,6 +29,13 @@ def check_alike(race, saved, alike):
                 raise ConfigError(f"{race} of {name} {' or '.join(map(repr, allowed))}. Received: {value!r}.")
 
 
+def precision_of(config, learnt):
+    """The precision that a peer learns in: --precision, or that of the run."""
+    if config.precision == "float16":
+        raise ConfigError("peers learn on a CPU, in float32 or bfloat16. Received: --precision=float16. Give one of the two.")
+    return config.precision or learnt
+
+
 def check_unchanged(peer, folder, found, learnt):
     """Raises ConfigError where the fingerprint of the data is no longer that of what a run learnt from."""
     if found != learnt:

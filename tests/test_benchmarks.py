@@ -320,9 +320,9 @@ def test_marian_is_given_what_a_run_learnt_from_and_scored_as_it_was(tmp_path, m
         given.update(np.load(place / "data.npz"), task=json.loads((place / "task.json").read_text()), worker=worker, python=python)
         return {"outputs": made.target_tokenizer.encode([pair.target for pair in test]), "parameters": 8, "seconds": 120.0}
 
-    def race(**changed):
+    def race(precision="", **changed):
         (run / "config.json").write_text(json.dumps(saved | changed))
-        return marian.run(BenchmarkConfig(run=str(run), peers_python="theirs"))
+        return marian.run(BenchmarkConfig(run=str(run), peers_python="theirs", precision=precision))
 
     monkeypatch.setattr(marian, "outputs_of", learn)
     ours, theirs = race()
@@ -345,7 +345,14 @@ def test_marian_is_given_what_a_run_learnt_from_and_scored_as_it_was(tmp_path, m
         with pytest.raises(ConfigError, match=f"Marian is raced with a run of train.py of {option} .*Received: {value!r}"):
             race(**{section: saved[section] | {option: value}})
     del saved["model"]["gated"]  # of before there was the option
-    race()
+    assert [row["precision"] for row in race()] == ["float32", "float32"] and given["task"]["precision"] == "float32"
+    assert [row["precision"] for row in race("bfloat16")] == ["float32", "bfloat16"] and given["task"]["precision"] == "bfloat16"
+    with pytest.raises(ConfigError, match="peers learn on a CPU, in float32 or bfloat16. Received: --precision=float16"):
+        race("float16")
+    (run / "marian" / "state.safetensors").touch()
+    race("bfloat16")
+    with pytest.raises(ConfigError, match="a training continues with the options that it began with. Received: .*marian of others"):
+        race()
     with pytest.raises(ConfigError, match="Marian must learn from what the run learnt from. Received: .*run, whose data has changed"):
         race(prepared={"training data": "another"})
     (run / "scores.json").unlink()
