@@ -3,8 +3,8 @@ rates, label smoothing and average of the last checkpoints, from nothing on PyTo
 pairs of like length. Give it the --precision that is the faster for it: PyTorch's bfloat16 is slower than its float32 on some processors.
 
 What it has no switch for, it does not have: its norms are behind the blocks, its positions are sinusoidal, there is no R-Drop. Its
-beam divides by the power of the length, ours by GNMT's formula: with a penalty of 1 the two differ little. Its weights are the average,
-ours that or the best validation's; a test source that is longer than --max_source_length is cut, where ours is translated in pieces.
+beam divides by length^p, ours by GNMT's ((5 + length) / 6)^p: it gets the p that is as steep at the mean length of a target. Its weights
+are the average, ours that or the best validation's; a test source that is longer than --max_source_length is cut, where ours is translated in pieces.
 """
 
 import json
@@ -68,7 +68,7 @@ def run(config):
 def _write_task(place, saved, prepared, steps, precision):
     from transformer.optimization import WarmupSchedule
 
-    model, training, decoding = saved["model"], from_json(TrainingConfig, saved["training"]), saved["decoding"]
+    model, training, given = saved["model"], from_json(TrainingConfig, saved["training"]), saved["decoding"]
     train, tokenizer = prepared.splits["train"], prepared.source_tokenizer
     longest = saved["data"]["max_source_length"]
     test = [[*ids[: longest - 1], tokenizer.eos_id] for ids in tokenizer.encode([pair.source for pair in prepared.splits["test"].pairs()])]
@@ -79,14 +79,16 @@ def _write_task(place, saved, prepared, steps, precision):
     arrays = {f"{side}_{part}": np.asarray(getattr(train, f"{side}_{part}")) for side in ("source", "target") for part in ("ids", "offsets")}
     arrays |= {"test_ids": np.concatenate(test), "test_offsets": np.cumsum([0, *map(len, test)])}
     np.savez(place / "data.npz", learning_rates=np.array([schedule(step) for step in range(steps)]), **arrays)
+    length = np.diff(train.target_offsets).mean()
+    decoding = {"beam_size": given["beam_size"], "length_penalty": float(given["length_penalty"] * length / (5 + length))}
     task = {
         **{name: model[name] for name in KEPT}, "ffn_dim": model["ffn_dim"] or 4 * model["d_model"],
         "pad": tokenizer.pad_id, "bos": tokenizer.bos_id, "eos": tokenizer.eos_id, "steps": steps,
         "steps_per_epoch": plan.steps_per_epoch, "seed": training.seed,
         "betas": [training.adam_beta_1, training.adam_beta_2], "epsilon": training.adam_epsilon, "clip_norm": training.clip_norm,
         "label_smoothing": training.label_smoothing, "precision": precision, "checkpoint_every": training.checkpoint_every,
-        "average": training.average_checkpoints, "beam_size": decoding["beam_size"], "length_penalty": decoding["length_penalty"],
+        "average": training.average_checkpoints, **decoding,
     }  # fmt: skip
-    if (place / "state.safetensors").exists() and json.loads((place / "task.json").read_text(encoding="utf-8")) != task:
+    if (place / "state.safetensors").exists() and json.loads((place / "task.json").read_text(encoding="utf-8")) | decoding != task:
         raise ConfigError(f"a training continues with the options that it began with. Received: {place} of others. Delete it.")
     write_json(place / "task.json", task)

@@ -341,6 +341,9 @@ def test_marian_is_given_what_a_run_learnt_from_and_scored_as_it_was(tmp_path, m
         assert given["learning_rates"][step] == pytest.approx(float(optimizer.learning_rate), rel=1e-5)
     assert len(given["learning_rates"]) == given["task"]["steps"] == 33
     assert (given["task"]["label_smoothing"], given["task"]["ffn_dim"]) == (training.label_smoothing, 64)
+    length, power = np.diff(given["target_offsets"]).mean(), given["task"]["length_penalty"]  # of as long, both gain as much by a token more
+    gains = ((6 + length) / (5 + length)) ** 1.0, ((1 + length) / length) ** power
+    assert power < 1 and gains[0] == pytest.approx(gains[1], rel=0.01)
     for section, option, value in (("model", "gated", True), ("training", "optimizer", "adamw"), ("decoding", "min_length", 3)):
         with pytest.raises(ConfigError, match=f"Marian is raced with a run of train.py of {option} .*Received: {value!r}"):
             race(**{section: saved[section] | {option: value}})
