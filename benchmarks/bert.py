@@ -22,8 +22,8 @@ ALIKE = {
 
 
 def run(config):
-    """Rows of the run and of BERT: {"name", "precision", "parameters", "minutes", "accuracy", "f1", "matthews"}, on the test set. BERT's files are
-    in RUN/bert.
+    """Rows of the run and of BERT: {"name", "precision", "parameters", "minutes", "accuracy", "f1", "matthews"}, on the test set. BERT's
+    files are in RUN/bert.
 
     Args:
         config: BenchmarkConfig: run, a run of finetune.py on texts alone; peers_python, precision.
@@ -61,5 +61,5 @@ def run(config):
     scores = classification_scores(np.array(splits["test"]["labels"]), np.array(peer["probabilities"]))
     scores |= {"precision": precision, "parameters": peer["parameters"], "minutes": peer["seconds"] / 60}
     write_json(place / "scores.json", scores)
-    ours |= {"precision": learning.precision}
+    ours["precision"] = learning.precision
     return side_by_side(("precision", "parameters", "minutes", "accuracy", "f1", "matthews"), ours=ours, bert=scores)

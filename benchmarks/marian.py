@@ -4,7 +4,8 @@ pairs of like length. Give it the --precision that is the faster for it: PyTorch
 
 What it has no switch for, it does not have: its norms are behind the blocks, its positions are sinusoidal, there is no R-Drop. Its
 beam divides by length^p, ours by GNMT's ((5 + length) / 6)^p: it gets the p that is as steep at the mean length of a target. Its weights
-are the average, ours that or the best validation's; a test source that is longer than --max_source_length is cut, where ours is translated in pieces.
+are the average, ours that or the best validation's; a test source that is longer than --max_source_length is cut, where ours is
+translated in pieces.
 """
 
 import json
@@ -61,7 +62,7 @@ def run(config):
     write_json(place / "scores.json", scores | {name: value for name, value in peer.items() if name != "outputs"})
     took = {"precision": precision, "parameters": peer["parameters"], "steps": ours["steps"], "minutes": peer["seconds"] / 60}
     names = [name for name in ("bleu", "bleu_interval", "chrf", "exact_match") if name in scores]
-    ours |= {"precision": saved["training"]["precision"]}
+    ours["precision"] = saved["training"]["precision"]
     return side_by_side(("precision", "parameters", "steps", "minutes", *names), ours=ours, marian=scores | took)
 
 
