@@ -25,8 +25,6 @@ TRAININGS = {
     "vocabulary of 4,000": ("--vocab_size=4000",),
     "dropout 0.1": ("--dropout=0.1",),
     "dropout 0.2": ("--dropout=0.2",),
-    "ten samples of pieces": ("--subword_samples=10",),
-    "R-Drop": ("--rdrop_alpha=2",),
     "embeddings and output untied": ("--notie_embeddings", "--notie_output"),
 }
 DECODINGS = {
@@ -53,11 +51,11 @@ def run(config):
               for name in ("train_steps", "warmup_steps", "eval_every", "checkpoint_every")}  # fmt: skip
     flags = [f"--source_test={','.join(data.source_validation)}", f"--target_test={','.join(data.target_validation)}"]
     flags += [f"--data_dir={pathlib.Path(config.data_dir).absolute()}", *(f"--{name}={count}" for name, count in counts.items())]
+    flags += [f"--precision={base}"]
     outputs, facts, places = {}, {}, {}
-    for name, changed in {**TRAININGS, other: ()}.items():
+    for name, changed in {**TRAININGS, other: (f"--precision={other}",)}.items():
         place = places[name] = folder / name.replace(" ", "_")
-        precision = f"--precision={other if name == other else base}"
-        train(["train.py", f"--flagfile={RECIPE}", *flags, precision, *changed, f"--run={place.absolute()}"])
+        train(["train.py", f"--flagfile={RECIPE}", *flags, *changed, f"--run={place.absolute()}"])
         rows = [json.loads(line) for line in (place / "predictions.jsonl").read_text(encoding="utf-8").splitlines()]
         scores = json.loads((place / "scores.json").read_text(encoding="utf-8"))
         outputs[name], facts[name] = [row["prediction"] for row in rows], {key: scores[key] for key in ("parameters", "minutes", "weights")}

@@ -43,7 +43,7 @@ def run(config):
     if kind != "bert":
         raise ConfigError(f"BERT learns from a folder of BERT's weights. Received: a run with --pretrained={task.pretrained}. Name another run.")
     precision = precision_of(config, learning.precision)
-    ours, labelled = scores_of(folder), load_labelled(data, task.task)
+    ours, labelled = scores_of(folder) | {"precision": learning.precision}, load_labelled(data, task.task)
     check_unchanged("BERT", folder, fingerprint(labelled), saved["labelled"]["training and validation texts"])
     splits = {name: {"texts": [e.text for e in labelled.splits[name]], "labels": [e.label for e in labelled.splits[name]]}
               for name in ("train", "test")}  # fmt: skip
@@ -61,5 +61,4 @@ def run(config):
     scores = classification_scores(np.array(splits["test"]["labels"]), np.array(peer["probabilities"]))
     scores |= {"precision": precision, "parameters": peer["parameters"], "minutes": peer["seconds"] / 60}
     write_json(place / "scores.json", scores)
-    ours["precision"] = learning.precision
     return side_by_side(("precision", "parameters", "minutes", "accuracy", "f1", "matthews"), ours=ours, bert=scores)

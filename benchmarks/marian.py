@@ -48,7 +48,8 @@ def run(config):
     folder = pathlib.Path(config.run)
     saved = read_config(folder)
     check_alike("Marian is raced with a run of train.py", saved, ALIKE)
-    ours, precision = scores_of(folder), precision_of(config, saved["training"]["precision"])
+    learnt = saved["training"]["precision"]
+    ours, precision = scores_of(folder) | {"precision": learnt}, precision_of(config, learnt)
     data, tokenizer = (from_json(kind, saved[name]) for kind, name in ((DataConfig, "data"), (TokenizerConfig, "tokenizer")))
     prepared = prepare(data, tokenizer, folder.parent / ".prepared")
     check_unchanged("Marian", folder, prepared.fingerprint, saved["prepared"]["training data"])
@@ -62,7 +63,6 @@ def run(config):
     write_json(place / "scores.json", scores | {name: value for name, value in peer.items() if name != "outputs"})
     took = {"precision": precision, "parameters": peer["parameters"], "steps": ours["steps"], "minutes": peer["seconds"] / 60}
     names = [name for name in ("bleu", "bleu_interval", "chrf", "exact_match") if name in scores]
-    ours["precision"] = saved["training"]["precision"]
     return side_by_side(("precision", "parameters", "steps", "minutes", *names), ours=ours, marian=scores | took)
 
 
@@ -79,7 +79,6 @@ def _write_task(place, saved, prepared, steps, precision):
     )
     arrays = {f"{side}_{part}": np.asarray(getattr(train, f"{side}_{part}")) for side in ("source", "target") for part in ("ids", "offsets")}
     arrays |= {"test_ids": np.concatenate(test), "test_offsets": np.cumsum([0, *map(len, test)])}
-    np.savez(place / "data.npz", learning_rates=np.array([schedule(step) for step in range(steps)]), **arrays)
     length = np.diff(train.target_offsets).mean()
     decoding = {"beam_size": given["beam_size"], "length_penalty": float(given["length_penalty"] * length / (5 + length))}
     task = {
@@ -92,4 +91,5 @@ def _write_task(place, saved, prepared, steps, precision):
     }  # fmt: skip
     if (place / "state.safetensors").exists() and json.loads((place / "task.json").read_text(encoding="utf-8")) | decoding != task:
         raise ConfigError(f"a training continues with the options that it began with. Received: {place} of others. Delete it.")
+    np.savez(place / "data.npz", learning_rates=np.array([schedule(step) for step in range(steps)]), **arrays)
     write_json(place / "task.json", task)

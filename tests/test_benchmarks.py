@@ -269,7 +269,7 @@ def test_what_differs_from_the_recipe_in_one_thing_is_compared_with_it(monkeypat
     share = 700 / recipe["train_steps"]
     names = ("train_steps", "warmup_steps", "eval_every", "checkpoint_every")
     assert {f"--{name}={int(share * recipe[name])}" for name in names} <= {*common} and share * recipe["checkpoint_every"] > 10
-    assert seen["pre-norm"] == [*common, "--norm=pre"] and seen["float32"] == [*common[:-1], "--precision=float32"]
+    assert seen["pre-norm"] == [*common, "--norm=pre"] and seen["float32"] == [*common, "--precision=float32"]
 
 
 def test_a_run_is_decoded_otherwise_and_with_its_last_checkpoint(tmp_path):

@@ -12,8 +12,9 @@ process of its own, in an empty folder that is removed afterwards, and what it m
 - not there: standard input and output, the caller's environment, packages other than the standard library.
 
 Not prevented: to read files that the caller may read (where that is root, any file if Python itself lies in a folder closed
-to others, else those that all may read); and to pretend, for program and tests share a process: to look there for the word by which a pass is reported, or
-to answer with an object that says it is equal to everything. For code from an adversary take a virtual machine.
+to others, else those that all may read); and to pretend, for program and tests share a process: to look there for the word by
+which a pass is reported, or to answer with an object that says it is equal to everything. For code from an adversary take a
+virtual machine.
 """
 
 import collections
