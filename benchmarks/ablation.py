@@ -1,6 +1,6 @@
 """What the parts of the Multi30k recipe are worth: trainings that differ in one thing each, of the same number of updates (warm-up,
-checkpoints and validations at the same parts of them as in the recipe) and one seed, and other ways to decode what the first learnt; BLEU
-of the validation set.
+checkpoints and validations at the same parts of them as in the recipe) and one seed, and other weights of the first and other ways to
+decode it; BLEU of the validation set.
 """
 
 import json
@@ -12,7 +12,7 @@ from benchmarks.rounds import ROOT
 from benchmarks.scores import train
 from data.config import DataConfig
 from train import CONFIGS
-from transformer.checkpoints import list_checkpoints, named_variables, read_checkpoint, restore
+from transformer.checkpoints import average_weights, list_checkpoints, named_weights, restore
 from transformer.config import TrainingConfig
 from transformer.flags import define, import_keras, parse, read
 
@@ -28,6 +28,7 @@ TRAININGS = {
     "embeddings and output untied": ("--notie_embeddings", "--notie_output"),
 }
 DECODINGS = {
+    "the recipe, read": {},
     "greedy": {"beam_size": 1},
     "beam 4": {"beam_size": 4},
     "beam 10": {"beam_size": 10},
@@ -38,29 +39,33 @@ DECODINGS = {
 
 
 def run(config):
-    """Trains in runs/ablation, or continues to. Rows {"name", "bleu", "difference", "p", "parameters", "minutes", "weights"}: p is that of
-    the difference to the first by a paired bootstrap (Koehn 2004, by sacreBLEU), weights are what was kept at the end.
+    """Trains in runs/ablation/STEPS_PRECISION, or continues to. Rows {"name", "bleu", "difference", "p", "parameters", "minutes",
+    "weights"}: p is that of the difference by a paired bootstrap (Koehn 2004, by sacreBLEU), weights are what was kept at the end. The
+    difference of a training is to the first; of other weights and ways to decode, which compute in float32 as every run that is read
+    does, to the first as it is read.
 
     Args:
         config: BenchmarkConfig: data_dir, precision, steps.
     """
-    folder, (training, data) = pathlib.Path("runs/ablation"), _recipe()
-    base = config.precision or "float32"
+    config.require("ablation", "data_dir")
+    base, (training, data) = config.precision or "float32", _recipe()
+    folder = pathlib.Path("runs/ablation") / f"{config.steps}_{base}"
     other = "float32" if base != "float32" else "bfloat16"
     counts = {name: max(config.steps * getattr(training, name) // training.train_steps, 1)
               for name in ("train_steps", "warmup_steps", "eval_every", "checkpoint_every")}  # fmt: skip
     flags = [f"--source_test={','.join(data.source_validation)}", f"--target_test={','.join(data.target_validation)}"]
     flags += [f"--data_dir={pathlib.Path(config.data_dir).absolute()}", *(f"--{name}={count}" for name, count in counts.items())]
     flags += [f"--precision={base}"]
-    outputs, facts, places = {}, {}, {}
+    outputs, facts = {}, {}
     for name, changed in {**TRAININGS, other: (f"--precision={other}",)}.items():
-        place = places[name] = folder / name.replace(" ", "_")
+        place = folder / name.replace(" ", "_")
         train(["train.py", f"--flagfile={RECIPE}", *flags, *changed, f"--run={place.absolute()}"])
         rows = [json.loads(line) for line in (place / "predictions.jsonl").read_text(encoding="utf-8").splitlines()]
         scores = json.loads((place / "scores.json").read_text(encoding="utf-8"))
         outputs[name], facts[name] = [row["prediction"] for row in rows], {key: scores[key] for key in ("parameters", "minutes", "weights")}
-    outputs |= _decoded(places[next(iter(TRAININGS))], [row["source"] for row in rows])
-    return compared(outputs, [row["reference"] for row in rows], facts, data.target_language)
+    decoded = _decoded(folder / "the_recipe", [row["source"] for row in rows], training.average_checkpoints)
+    references = [row["reference"] for row in rows]
+    return [*compared(outputs, references, facts, data.target_language), *compared(decoded, references, {}, data.target_language)]
 
 
 def _recipe():
@@ -71,16 +76,18 @@ def _recipe():
     return read(TrainingConfig, values), read(DataConfig, values)
 
 
-def _decoded(run, sources):
-    """Outputs of a run, decoded otherwise."""
+def _decoded(run, sources, count):
+    """Outputs of a run as it is read, decoded otherwise, and with its last checkpoint and the average of so many."""
     import_keras()
     from transformer.generation import Generator
 
     found = {name: Generator.from_run(run, **options)(sources) for name, options in DECODINGS.items()}
-    generator = Generator.from_run(run)
-    weights = named_variables(generator.model)
-    restore(weights, read_checkpoint(list_checkpoints(run)[-1])[0])
-    return found | {"last checkpoint alone": generator(sources)}
+    generator, paths = Generator.from_run(run), list_checkpoints(run)[-count:]
+    weights = named_weights(generator.model)
+    for name, chosen in (("last checkpoint", paths[-1:]), (f"average of {len(paths)} checkpoints", paths)):
+        restore(weights, average_weights(chosen, weights)[0])
+        found[name] = generator(sources)
+    return found
 
 
 def compared(outputs, references, facts, language):

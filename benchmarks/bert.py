@@ -7,7 +7,7 @@ import pathlib
 
 import numpy as np
 
-from benchmarks.peer import check_alike, check_unchanged, outputs_of, precision_of, scores_of, side_by_side
+from benchmarks.peer import check_alike, check_unchanged, outputs_of, scores_of, side_by_side
 from data.config import LabelledDataConfig
 from data.labelled import fingerprint, load_labelled
 from transformer.config import ConfigError, FinetuningConfig, TaskConfig, from_json
@@ -16,7 +16,7 @@ from transformer.metrics import classification_scores
 
 ALIKE = {
     "task": {"task": ("classification",), "tuning": ("full",), "class_weights": ("none",), "encoder_dropout": (-1.0,)},
-    "finetuning": {"schedule": ("linear",), "optimizer": ("adamw",), "label_smoothing": (0.0,), "rdrop_alpha": (0.0,), "accumulate_steps": (1,)},
+    "finetuning": {"precision": ("float32", "bfloat16"), "schedule": ("linear",), "optimizer": ("adamw",), "label_smoothing": (0.0,), "rdrop_alpha": (0.0,), "accumulate_steps": (1,)},
     "labelleddata": {"pair_column": ("",)},
 }
 
@@ -42,7 +42,7 @@ def run(config):
         kind = None
     if kind != "bert":
         raise ConfigError(f"BERT learns from a folder of BERT's weights. Received: a run with --pretrained={task.pretrained}. Name another run.")
-    precision = precision_of(config, learning.precision)
+    precision = config.precision or learning.precision
     ours, labelled = scores_of(folder) | {"precision": learning.precision}, load_labelled(data, task.task)
     check_unchanged("BERT", folder, fingerprint(labelled), saved["labelled"]["training and validation texts"])
     splits = {name: {"texts": [e.text for e in labelled.splits[name]], "labels": [e.label for e in labelled.splits[name]]}
@@ -59,6 +59,6 @@ def run(config):
     })  # fmt: skip
     peer = outputs_of("learn_bert", place, config.peers_python)
     scores = classification_scores(np.array(splits["test"]["labels"]), np.array(peer["probabilities"]))
-    scores |= {"precision": precision, "parameters": peer["parameters"], "minutes": peer["seconds"] / 60}
+    scores |= {"precision": precision, "minutes": peer["seconds"] / 60, **{name: peer[name] for name in ("parameters", "version")}}
     write_json(place / "scores.json", scores)
-    return side_by_side(("precision", "parameters", "minutes", "accuracy", "f1", "matthews"), ours=ours, bert=scores)
+    return side_by_side(("version", "precision", "parameters", "minutes", "accuracy", "f1", "matthews"), ours=ours, bert=scores)

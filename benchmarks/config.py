@@ -1,8 +1,12 @@
 """The options of `python -m benchmarks`."""
 
 import dataclasses
+import pathlib
 
-from transformer.config import check_options, option
+from transformer.config import ConfigError, check_options, option
+
+# What names a place on the machine, and says nothing of what was measured.
+PLACES = {"peers_python", "run", "source", "data_dir", "pretrained", "json"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,10 +22,27 @@ class BenchmarkConfig:
     data_dir: str = option("", "folder of multi30k's files for data, learn and ablation, of the recipe's for scores")
     recipe: str = option("", "of scores: NAME of configs/NAME.cfg")
     pretrained: str = option("", "of scores, for recipes of finetune.py: as there")
-    precision: str = option("", "of scores, empty: of the committed figures, or the recipe's; of ablation, empty: float32; of the peer of marian and bert, empty: the run's", choices=("", "float32", "bfloat16", "float16"))
+    precision: str = option(
+        "", "of the trainings of scores (empty: the committed figures', or the recipe's) and ablation (empty: float32), and of the "
+        "peer of marian and bert (empty: the run's)", choices=("", "float32", "bfloat16"),
+    )  # fmt: skip
     steps: int = option(1000, "updates of each training of learn and ablation", minimum=1)
     seeds: int = option(3, "of learn and scores", minimum=1)
     json: str = option("", "file for the result, beside the table on stdout")
 
     def __post_init__(self):
         check_options(self)
+
+    def require(self, command, *names):
+        """Raises ConfigError for the first of these options that names no file or folder."""
+        for name in names:
+            if not pathlib.Path(getattr(self, name) or "?").exists():
+                raise ConfigError(f"{command} needs --{name}, a place that there is. Received: {getattr(self, name)!r}.")
+
+    def given(self):
+        """The options that are not as by default, but for places: a dict."""
+        defaults = BenchmarkConfig()
+        return {
+            field.name: getattr(self, field.name) for field in dataclasses.fields(self)
+            if field.name not in PLACES and getattr(self, field.name) != getattr(defaults, field.name)
+        }  # fmt: skip

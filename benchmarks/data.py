@@ -21,8 +21,7 @@ def run(config):
     Raises:
         ConfigError: --data_dir is not there.
     """
-    if not (pathlib.Path(config.data_dir or "?") / "train.en").exists():
-        raise ConfigError(f"data needs --data_dir with multi30k's train.en. Received: {config.data_dir!r}.")
+    config.require("data", "data_dir")
     from data.batches import Plan, batch_at
     from data.config import DataConfig
     from data.prepare import prepare

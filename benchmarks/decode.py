@@ -9,7 +9,6 @@ import tempfile
 
 from benchmarks.rounds import Contestant, compete
 from benchmarks.train import chosen_peers
-from transformer.config import ConfigError
 
 PEERS = {
     "ctranslate2": dict(compute_type="float32", workers=True, max_batch_size=1024),
@@ -26,9 +25,7 @@ def run(config):
     Raises:
         ConfigError: --run or --source is not there.
     """
-    for name in ("run", "source"):
-        if not pathlib.Path(getattr(config, name) or "?").exists():
-            raise ConfigError(f"decode needs --run and --source. Received: --{name}={getattr(config, name)}.")
+    config.require("decode", "run", "source")
     names, rows, source = chosen_peers(config, PEERS), [], str(pathlib.Path(config.source).resolve())
     folder = pathlib.Path(tempfile.mkdtemp())
     try:

@@ -18,6 +18,7 @@ def run(config):
     Args:
         config: BenchmarkConfig: data_dir, seeds, steps.
     """
+    config.require("learn", "data_dir")
     trainings = list(itertools.product(range(1, config.seeds + 1), WAYS))
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         losses = dict(zip(trainings, pool.map(lambda training: _loss(config, *training), trainings)))

@@ -13,7 +13,7 @@ import pathlib
 
 import numpy as np
 
-from benchmarks.peer import check_alike, check_unchanged, outputs_of, precision_of, scores_of, side_by_side
+from benchmarks.peer import check_alike, check_unchanged, outputs_of, scores_of, side_by_side
 from data.batches import Plan
 from data.config import DataConfig
 from data.prepare import prepare
@@ -49,7 +49,7 @@ def run(config):
     saved = read_config(folder)
     check_alike("Marian is raced with a run of train.py", saved, ALIKE)
     learnt = saved["training"]["precision"]
-    ours, precision = scores_of(folder) | {"precision": learnt}, precision_of(config, learnt)
+    ours, precision = scores_of(folder) | {"precision": learnt}, config.precision or learnt
     data, tokenizer = (from_json(kind, saved[name]) for kind, name in ((DataConfig, "data"), (TokenizerConfig, "tokenizer")))
     prepared = prepare(data, tokenizer, folder.parent / ".prepared")
     check_unchanged("Marian", folder, prepared.fingerprint, saved["prepared"]["training data"])
@@ -61,9 +61,10 @@ def run(config):
     language = task.language_of(pairs, data.target_language)
     scores = task.scores(pairs, prepared.target_tokenizer.decode(peer["outputs"]), language, confidence=True)
     write_json(place / "scores.json", scores | {name: value for name, value in peer.items() if name != "outputs"})
-    took = {"precision": precision, "parameters": peer["parameters"], "steps": ours["steps"], "minutes": peer["seconds"] / 60}
-    names = [name for name in ("bleu", "bleu_interval", "chrf", "exact_match") if name in scores]
-    return side_by_side(("precision", "parameters", "steps", "minutes", *names), ours=ours, marian=scores | took)
+    took = {"precision": precision, "steps": ours["steps"], "minutes": peer["seconds"] / 60}
+    took |= {name: peer[name] for name in ("parameters", "version")}
+    columns = ("version", "precision", "parameters", "steps", "minutes", "bleu", "bleu_interval", "chrf", "exact_match")
+    return side_by_side(columns, ours=ours, marian=scores | took)
 
 
 def _write_task(place, saved, prepared, steps, precision):

@@ -29,13 +29,6 @@ def check_alike(race, saved, alike):
                 raise ConfigError(f"{race} of {name} {' or '.join(map(repr, allowed))}. Received: {value!r}.")
 
 
-def precision_of(config, learnt):
-    """The precision that a peer learns in: --precision, or that of the run."""
-    if config.precision == "float16":
-        raise ConfigError("peers learn on a CPU, in float32 or bfloat16. Received: --precision=float16. Give one of the two.")
-    return config.precision or learnt
-
-
 def check_unchanged(peer, folder, found, learnt):
     """Raises ConfigError where the fingerprint of the data is no longer that of what a run learnt from."""
     if found != learnt:
@@ -45,12 +38,16 @@ def check_unchanged(peer, folder, found, learnt):
 def outputs_of(worker, place, python):
     """Runs a module of benchmarks.workers on a folder to its end, with an interpreter or, empty, this one; returns its outputs.json."""
     with start(worker, str(place.absolute()), python) as process:
-        code = process.wait()
+        try:
+            code = process.wait()
+        except BaseException:  # SIGTERM, Ctrl-C: it does not go on alone
+            process.terminate()
+            raise
     if code:
         raise ConfigError(f"the peer must run to its end. Received: exit code {code}. Read what it said; pip install '.[peers]'.")
     return json.loads((place / "outputs.json").read_text(encoding="utf-8"))
 
 
 def side_by_side(columns, **scores):
-    """A row {"name", *columns} for each of the scores, {name: dict}."""
-    return [{"name": name, **{column: row[column] for column in columns}} for name, row in scores.items()]
+    """A row {"name", *those of the columns that it has} for each of the scores, {name: dict}."""
+    return [{"name": name, **{column: row[column] for column in columns if column in row}} for name, row in scores.items()]

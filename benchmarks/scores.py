@@ -58,6 +58,8 @@ def run(config):
     found = [json.loads((place / "scores.json").read_text(encoding="utf-8")) for place in runs.values()]
     sections = json.loads((place / "config.json").read_text(encoding="utf-8"))
     learning = sections.get("training", sections.get("finetuning"))
+    if any(row["steps"] > sections.get("training", {}).get("train_steps", math.inf) for row in found):
+        raise ConfigError(f"runs must be of the recipe as it is, which is shorter now. Received: {folder}. Remove that folder.")
     _draw(runs, learning["keep_best_metric"], folder / "curves.png")
     summary = {"recipe": config.recipe, "precision": learning["precision"], **seeds_summary(found)}
     write_json(folder / "scores.json", summary)

@@ -17,6 +17,7 @@ def run(config):
         "import keras (TensorFlow)": ["-c", "import keras"],
     }
     if config.run:
+        config.require("startup", "run")
         run_folder = str(pathlib.Path(config.run).resolve())
         commands["generate, first answer"] = ["-m", "transformer", "generate", f"--run={run_folder}"]
     rows = []

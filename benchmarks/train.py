@@ -25,8 +25,10 @@ def chosen_peers(config, known):
     """The peers that --peers names.
 
     Raises:
-        ConfigError: there is none of that name.
+        ConfigError: there is none of that name, or a size that is not known.
     """
+    if wrong := sorted({*config.sizes} - {*work.SIZES}):
+        raise ConfigError(f"sizes must be among {', '.join(work.SIZES)}. Received: {', '.join(wrong)}.")
     names = list(known) if "all" in config.peers else list(config.peers)
     if wrong := sorted({*names} - {*known}):
         raise ConfigError(f"peers must be among {', '.join(known)}, all. Received: {', '.join(wrong)}.")
@@ -40,8 +42,6 @@ def run(config):
         ConfigError: contestants do not do the same work: parameters or tokens differ, or a loss does not fall.
     """
     names, rows = chosen_peers(config, PEERS), []
-    if wrong := sorted({*config.sizes} - {*work.SIZES}):
-        raise ConfigError(f"sizes must be among {', '.join(work.SIZES)}. Received: {', '.join(wrong)}.")
     for size in config.sizes:
         found = compete([contestant() for contestant in contestants(config, names, {"size": size})], config.rounds, warm_up=3)
         check_equal(work.SIZES[size], found)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from benchmarks import __main__, ablation, bert, data, decode, faults, gpu, marian, memory, peer, report, rounds, scaling, scores, train, work
+from benchmarks import __main__, ablation, bert, data, decode, faults, gpu, learn, marian, memory, peer, report, rounds, scaling, scores, startup, train, work
 from benchmarks.config import BenchmarkConfig
 from data.config import DataConfig, LabelledDataConfig
 from data.labelled import fingerprint, load_labelled
@@ -124,10 +124,13 @@ def test_help_is_fast_to_import():
 
 
 def test_what_is_missing_is_said():
-    with pytest.raises(ConfigError, match="decode needs --run and --source"):
+    with pytest.raises(ConfigError, match="decode needs --run, a place that there is. Received: ''"):
         decode.run(BenchmarkConfig())
-    with pytest.raises(ConfigError, match="data needs --data_dir"):
-        data.run(BenchmarkConfig())
+    for benchmark in (data, learn, ablation):
+        with pytest.raises(ConfigError, match="needs --data_dir, a place that there is. Received: 'nowhere'"):
+            benchmark.run(BenchmarkConfig(data_dir="nowhere"))
+    with pytest.raises(ConfigError, match="startup needs --run"):
+        startup.run(BenchmarkConfig(run="nowhere"))
     with pytest.raises(ConfigError, match="--peers_python must be a Python interpreter"):
         rounds.Contestant("peer", "train_torch", {}, "/no/such/python")
 
@@ -179,10 +182,12 @@ def test_a_peer_that_is_not_known_or_not_installed_is_named(capfd):
 def test_the_table_and_the_file(monkeypatch, tmp_path, capsys):
     rows = [{"name": "a", "seconds": 0.12345, "ratio": 1.0, "losses": [1]}, {"name": "b", "seconds": 1234.5, "tokens": 2048}]
     monkeypatch.setattr(__main__.importlib, "import_module", lambda name: types.SimpleNamespace(run=lambda config: rows))
-    assert __main__.command_line(["benchmarks", "memory", f"--json={tmp_path}/out.json"]) == 0
+    assert __main__.command_line(["benchmarks", "memory", "--rounds=3", f"--json={tmp_path}/out.json"]) == 0
     assert "| name | seconds | ratio | tokens |\n|---|---|---|---|\n| a | 0.123 | 1.000 |  |\n| b | 1,234 |  | 2,048 |" in capsys.readouterr().out
     found = json.loads((tmp_path / "out.json").read_text())
-    assert found["rows"][1]["tokens"] == 2048 and found["machine"]["cores"] >= 1
+    assert found["rows"][1]["tokens"] == 2048 and found["machine"]["cores"] >= 1 and found["options"] == {"rounds": 3}
+    rows.append({"as_committed": "NO"})
+    assert __main__.command_line(["benchmarks", "scores"]) == 1
 
 
 def test_the_readme_has_the_table_of_the_kept_results():
@@ -233,6 +238,11 @@ def test_a_recipe_run_again_is_compared_with_what_is_committed(monkeypatch, tmp_
     assert one["as_committed"] == "yes" and one["tolerance"] == pytest.approx(4.303 * (4 / 3) ** 0.5, abs=0.001)
     assert scores.compared(None, 3, {"mean": 41.0, "std": 1.0}, 3)["as_committed"] == "NO"
     assert scores.compared({"mean": 44.4, "std": None}, 1, {"mean": 44.4, "std": None}, 1)["as_committed"] == "one seed cannot tell"
+    settings = '{"training": {"precision": "bfloat16", "keep_best_metric": "bleu", "train_steps": 0}}'
+    monkeypatch.setattr(scores, "train", lambda command: pathlib.Path(command[-1][6:], "config.json").write_text(settings))
+    with pytest.raises(ConfigError, match="runs must be of the recipe as it is, which is shorter now. Received: runs/scores/multi30k_en_de"):
+        scores.run(config)
+    monkeypatch.setattr(scores, "train", train)
     (tmp_path / "multi30k_en_de.json").write_text((tmp_path / "multi30k_en_de.json").read_text().replace("bfloat16", "float32"))
     with pytest.raises(ConfigError, match="the committed figures are of --precision=float32. Received: bfloat16"):
         scores.run(config)
@@ -254,11 +264,14 @@ def test_what_differs_from_the_recipe_in_one_thing_is_compared_with_it(monkeypat
         (run / "scores.json").write_text('{"parameters": 5, "minutes": 2.0, "weights": "average of 10 checkpoints"}')
 
     monkeypatch.setattr(ablation, "train", train)
-    monkeypatch.setattr(ablation, "_decoded", lambda run, sources: {"greedy": references})
+    read = references[:50] + ["nein"] * 10
+    decoded = {"read": read, "greedy": read, "beam": references}
+    monkeypatch.setattr(ablation, "_decoded", lambda run, sources, count: decoded if (run.name, count) == ("the_recipe", 10) else {})
     monkeypatch.chdir(tmp_path)
-    rows = ablation.run(BenchmarkConfig(data_dir="here", steps=700, precision="bfloat16"))
-    assert [row["name"] for row in rows] == [*ablation.TRAININGS, "float32", "greedy"]
-    first, worse, same = rows[0], rows[1], rows[-1]
+    rows = ablation.run(BenchmarkConfig(data_dir=".", steps=700, precision="bfloat16"))
+    assert [row["name"] for row in rows] == [*ablation.TRAININGS, "float32", *decoded]
+    first, worse, (read, same, better) = rows[0], rows[1], rows[-3:]
+    assert read["bleu"] < 90.0 and read["p"] is None and better["difference"] == pytest.approx(100.0 - read["bleu"])
     assert first["bleu"] == pytest.approx(100.0) and (first["difference"], first["p"], first["minutes"]) == (0.0, None, 2.0)
     assert worse["difference"] == pytest.approx(worse["bleu"] - 100.0) and worse["bleu"] < 90.0 and worse["p"] < 0.01
     assert same["difference"] == 0.0 and same["p"] is None and "minutes" not in same
@@ -272,24 +285,27 @@ def test_what_differs_from_the_recipe_in_one_thing_is_compared_with_it(monkeypat
     assert seen["pre-norm"] == [*common, "--norm=pre"] and seen["float32"] == [*common, "--precision=float32"]
 
 
-def test_a_run_is_decoded_otherwise_and_with_its_last_checkpoint(tmp_path):
+def test_a_run_is_decoded_otherwise_and_with_other_weights(tmp_path):
     import keras
 
     sizes, tokenizer, models = dict(d_model=16, num_heads=2, num_layers=1, vocab_size=260), ByteTokenizer(), []
-    for seed in (1, 2):
+    for seed in (1, 2, 3):
         keras.utils.set_random_seed(seed)
         models.append(Transformer.from_model_config(ModelConfig(**sizes)))
+    models[2].set_weights([(one + other) / 2 for one, other in zip(*(model.get_weights() for model in models[:2]))])
     save_model(models[0], tmp_path)
     save_tokenizers(tmp_path / "tokenizer", tokenizer, tokenizer)
     decoding = {"beam_size": 5, "max_length": 6}
     data = {"max_source_length": 9, "lowercase": False}
     config = {"model": dataclasses.asdict(models[0].config), "data": data, "decoding": decoding}
     (tmp_path / "config.json").write_text(json.dumps(config))
-    for step, model in enumerate(models, 1):
+    for step, model in enumerate(models[:2], 1):
         save_checkpoint(checkpoint_path(tmp_path, step), named_variables(model), {"step": step})
-    found = ablation._decoded(tmp_path, ["ab", "c"])
+    found = ablation._decoded(tmp_path, ["ab", "c"], count=10)
     written = [Generator(model, tokenizer, tokenizer, DecodingConfig(**decoding))(["ab", "c"]) for model in models]
-    assert found.keys() == {*ablation.DECODINGS, "last checkpoint alone"} and found["last checkpoint alone"] == written[1] != written[0]
+    assert found.keys() == {*ablation.DECODINGS, "last checkpoint", "average of 2 checkpoints"}
+    assert written == [found[name] for name in ("the recipe, read", "last checkpoint", "average of 2 checkpoints")]
+    assert written[0] != written[1] != written[2] != written[0]
     assert found["greedy"] == Generator(models[0], tokenizer, tokenizer, DecodingConfig(beam_size=1, max_length=6))(["ab", "c"])
 
 
@@ -318,7 +334,8 @@ def test_marian_is_given_what_a_run_learnt_from_and_scored_as_it_was(tmp_path, m
 
     def learn(worker, place, python):
         given.update(np.load(place / "data.npz"), task=json.loads((place / "task.json").read_text()), worker=worker, python=python)
-        return {"outputs": made.target_tokenizer.encode([pair.target for pair in test]), "parameters": 8, "seconds": 120.0}
+        outputs = made.target_tokenizer.encode([pair.target for pair in test])
+        return {"outputs": outputs, "parameters": 8, "seconds": 120.0, "version": "5"}
 
     def race(precision="", **changed):
         (run / "config.json").write_text(json.dumps(saved | changed))
@@ -350,8 +367,6 @@ def test_marian_is_given_what_a_run_learnt_from_and_scored_as_it_was(tmp_path, m
     del saved["model"]["gated"]  # of before there was the option
     assert [row["precision"] for row in race()] == ["float32", "float32"] and given["task"]["precision"] == "float32"
     assert [row["precision"] for row in race("bfloat16")] == ["float32", "bfloat16"] and given["task"]["precision"] == "bfloat16"
-    with pytest.raises(ConfigError, match="peers learn on a CPU, in float32 or bfloat16. Received: --precision=float16"):
-        race("float16")
     (run / "marian" / "state.safetensors").touch()
     race("bfloat16")
     with pytest.raises(ConfigError, match="a training continues with the options that it began with. Received: .*marian of others"):

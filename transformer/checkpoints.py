@@ -109,6 +109,12 @@ def named_variables(model, optimizer=None):
     }
 
 
+def named_weights(model):
+    """Those of `named_variables` that are weights."""
+    weights = {id(variable) for variable in model.weights}
+    return {name: variable for name, variable in named_variables(model).items() if id(variable) in weights}
+
+
 def read_config(run):
     """config.json of a finished run of an encoder-decoder.
 

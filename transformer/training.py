@@ -398,10 +398,7 @@ def resume(trainee, folder):
 def choose_weights(trainee, config, folder, evaluate):
     """Puts the better of two into the model, judged by `keep_best_metric` of what `evaluate` finds: the weights of the best
     validation, or the average of the newest checkpoints. Returns a description of what was chosen."""
-    variables = checkpoints.named_variables(trainee.model)
-    weights = {
-        name: variable for name, variable in variables.items() if any(variable is w for w in trainee.model.weights)
-    }
+    weights = checkpoints.named_weights(trainee.model)
     paths = checkpoints.list_checkpoints(folder)[-config.average_checkpoints :]
     average, count = checkpoints.average_weights(paths, weights)
     candidates = {f"average of {count} checkpoints": average}
