@@ -13,6 +13,7 @@
     scores     runs --recipe with --seeds in runs/scores and compares with the committed figures (docs/results.md)
     ablation   what the parts of the Multi30k recipe are worth: BLEU of the validation set after --steps updates without each
     marian     Hugging Face's Marian, from nothing on what --run learnt from: its scores beside the run's
+    opennmt    OpenNMT-tf, the same
     bert       Hugging Face's BERT classifier, fine-tuned on what --run was: its scores beside the run's
     gpu        tokens a second and utilisation of an accelerator
 
@@ -31,7 +32,7 @@ from transformer.config import ConfigError
 from transformer.files import write_text
 from transformer.flags import main, run_command
 
-COMMANDS = ("train", "decode", "memory", "data", "learn", "startup", "checkpoint", "scaling", "order", "faults", "scores", "ablation", "marian", "bert", "gpu")
+COMMANDS = ("train", "decode", "memory", "data", "learn", "startup", "checkpoint", "scaling", "order", "faults", "scores", "ablation", "marian", "opennmt", "bert", "gpu")
 HIDDEN = {"seconds_low", "seconds_high", "startup_seconds", "losses", "version"}
 
 

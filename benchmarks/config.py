@@ -17,14 +17,14 @@ class BenchmarkConfig:
     peers: tuple = option((), "who else runs; none: only ours; all: every peer of the benchmark")
     peers_python: str = option("", "interpreter that has the peers (pip install '.[peers]'); empty: this one")
     rounds: int = option(10, "interleaved rounds", minimum=1)
-    run: str = option("", "finished run, to decode with or to race marian or bert with")
+    run: str = option("", "finished run, to decode with or to race marian, opennmt or bert with")
     source: str = option("", "file of source texts for decode, one a line")
     data_dir: str = option("", "folder of multi30k's files for data, learn and ablation, of the recipe's for scores")
     recipe: str = option("", "of scores: NAME of configs/NAME.cfg")
     pretrained: str = option("", "of scores, for recipes of finetune.py: as there")
     precision: str = option(
         "", "of the trainings of scores (empty: the committed figures', or the recipe's) and ablation (empty: float32), and of the "
-        "peer of marian and bert (empty: the run's)", choices=("", "float32", "bfloat16"),
+        "peer of marian, opennmt and bert (empty: the run's)", choices=("", "float32", "bfloat16"),
     )  # fmt: skip
     steps: int = option(1000, "updates of each training of learn and ablation", minimum=1)
     seeds: int = option(3, "of learn and scores", minimum=1)

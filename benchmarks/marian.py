@@ -1,96 +1,13 @@
-"""What Hugging Face's Marian learns from what a run of train.py learnt from: the same token ids, sizes, number of updates, learning
-rates, label smoothing and average of the last checkpoints, from nothing on PyTorch; its own initial weights, and its own batches, of
-pairs of like length. Give it the --precision that is the faster for it: PyTorch's bfloat16 is slower than its float32 on some processors.
+"""Hugging Face's Marian on PyTorch beside a run of train.py: see benchmarks/from_nothing.py. Give it the --precision that is the faster
+for it: PyTorch's bfloat16 is slower than its float32 on some processors.
 
-What it has no switch for, it does not have: its norms are behind the blocks, its positions are sinusoidal, there is no R-Drop. Its
-beam divides by length^p, ours by GNMT's ((5 + length) / 6)^p: it gets the p that is as steep at the mean length of a target. Its weights
-are the average, ours that or the best validation's; a test source that is longer than --max_source_length is cut, where ours is
-translated in pieces.
+Its norms are behind the blocks. Its beam divides by length^p, ours by GNMT's ((5 + length) / 6)^p: it gets the p that is as steep at the
+mean length of a target.
 """
 
-import json
-import pathlib
-
-import numpy as np
-
-from benchmarks.peer import check_alike, check_unchanged, outputs_of, scores_of, side_by_side
-from data.batches import Plan
-from data.config import DataConfig
-from data.prepare import prepare
-from transformer.checkpoints import read_config
-from transformer.config import ConfigError, TokenizerConfig, TrainingConfig, from_json
-from transformer.files import write_json
-
-# What Marian does not have, or has in one way: options of a run that must be so, by section of config.json.
-ALIKE = {
-    "model": {"tie_embeddings": (True,), "tie_output": (True,), "gated": (False,), "scale_embeddings": (True,), "embedding_norm": (False,),
-              "activation": ("relu", "gelu", "swish"), "pointer_generator": (False,), "norm_type": ("layer",), "use_bias": (True,),
-              "source_vocab_size": (0,)},
-    "training": {"initial_run": ("",), "optimizer": ("adam",), "precision": ("float32", "bfloat16")},
-    "data": {"copy_unknown": (False,)},
-    "decoding": {"max_length": (0,), "min_length": (0,), "no_repeat_ngram": (0,), "temperature": (0.0,)},
-}  # fmt: skip
-KEPT = ("d_model", "num_heads", "num_layers", "dropout", "attention_dropout", "activation_dropout", "activation", "vocab_size")
+from benchmarks.from_nothing import race
 
 
 def run(config):
-    """Rows of the run and of Marian: {"name", "precision", "parameters", "steps", "minutes", and the scores of the test set}. Marian's
-    files are in RUN/marian, where the same command continues.
-
-    Args:
-        config: BenchmarkConfig: run, peers_python, precision.
-    """
-    from transformer.flags import import_keras
-
-    import_keras()
-    from transformer.tasks import find_task
-
-    folder = pathlib.Path(config.run)
-    saved = read_config(folder)
-    check_alike("Marian is raced with a run of train.py", saved, ALIKE)
-    learnt = saved["training"]["precision"]
-    ours, precision = scores_of(folder) | {"precision": learnt}, config.precision or learnt
-    data, tokenizer = (from_json(kind, saved[name]) for kind, name in ((DataConfig, "data"), (TokenizerConfig, "tokenizer")))
-    prepared = prepare(data, tokenizer, folder.parent / ".prepared")
-    check_unchanged("Marian", folder, prepared.fingerprint, saved["prepared"]["training data"])
-    place = folder / "marian"
-    place.mkdir(exist_ok=True)
-    _write_task(place, saved, prepared, ours["steps"], precision)
-    peer = outputs_of("learn_marian", place, config.peers_python)
-    pairs, task = prepared.splits["test"].pairs(), find_task(data.task)
-    language = task.language_of(pairs, data.target_language)
-    scores = task.scores(pairs, prepared.target_tokenizer.decode(peer["outputs"]), language, confidence=True)
-    write_json(place / "scores.json", scores | {name: value for name, value in peer.items() if name != "outputs"})
-    took = {"precision": precision, "steps": ours["steps"], "minutes": peer["seconds"] / 60}
-    took |= {name: peer[name] for name in ("parameters", "version")}
-    columns = ("version", "precision", "parameters", "steps", "minutes", "bleu", "bleu_interval", "chrf", "exact_match")
-    return side_by_side(columns, ours=ours, marian=scores | took)
-
-
-def _write_task(place, saved, prepared, steps, precision):
-    from transformer.optimization import WarmupSchedule
-
-    model, training, given = saved["model"], from_json(TrainingConfig, saved["training"]), saved["decoding"]
-    train, tokenizer = prepared.splits["train"], prepared.source_tokenizer
-    longest = saved["data"]["max_source_length"]
-    test = [[*ids[: longest - 1], tokenizer.eos_id] for ids in tokenizer.encode([pair.source for pair in prepared.splits["test"].pairs()])]
-    plan = Plan(train, training.max_tokens, training.seed, training.accumulate_steps)
-    schedule = WarmupSchedule(
-        training.learning_rate, training.schedule, training.warmup_steps, training.train_steps, model["d_model"]
-    )
-    arrays = {f"{side}_{part}": np.asarray(getattr(train, f"{side}_{part}")) for side in ("source", "target") for part in ("ids", "offsets")}
-    arrays |= {"test_ids": np.concatenate(test), "test_offsets": np.cumsum([0, *map(len, test)])}
-    length = np.diff(train.target_offsets).mean()
-    decoding = {"beam_size": given["beam_size"], "length_penalty": float(given["length_penalty"] * length / (5 + length))}
-    task = {
-        **{name: model[name] for name in KEPT}, "ffn_dim": model["ffn_dim"] or 4 * model["d_model"],
-        "pad": tokenizer.pad_id, "bos": tokenizer.bos_id, "eos": tokenizer.eos_id, "steps": steps,
-        "steps_per_epoch": plan.steps_per_epoch, "seed": training.seed,
-        "betas": [training.adam_beta_1, training.adam_beta_2], "epsilon": training.adam_epsilon, "clip_norm": training.clip_norm,
-        "label_smoothing": training.label_smoothing, "precision": precision, "checkpoint_every": training.checkpoint_every,
-        "average": training.average_checkpoints, **decoding,
-    }  # fmt: skip
-    if (place / "state.safetensors").exists() and json.loads((place / "task.json").read_text(encoding="utf-8")) | decoding != task:
-        raise ConfigError(f"a training continues with the options that it began with. Received: {place} of others. Delete it.")
-    np.savez(place / "data.npz", learning_rates=np.array([schedule(step) for step in range(steps)]), **arrays)
-    write_json(place / "task.json", task)
+    """Rows of the run and of Marian; config: BenchmarkConfig: run, peers_python, precision."""
+    return race(config, "marian", lambda penalty, length: penalty * length / (5 + length))

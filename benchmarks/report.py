@@ -3,6 +3,8 @@
 import json
 import pathlib
 
+from benchmarks.__main__ import table
+from benchmarks.config import BenchmarkConfig
 from benchmarks.scores import FACTS, KEPT, SCORES
 
 RESULTS = pathlib.Path(__file__).parent / "results"
@@ -11,7 +13,7 @@ RESULTS = pathlib.Path(__file__).parent / "results"
 def readme_table():
     """Markdown: each benchmark's contestants with their ratio to the first, and the machine below."""
     names = ("train", "decode", "learn", "memory")
-    train, decode, learn, memory = (json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8")) for name in names)
+    train, decode, learn, memory = map(_found, names)
     machine = train["machine"]
     peaks = machine["matmul_peak"]
     lines = ["| training step | parameters | tokens/s | against `torch` | of the matmul peak | peak memory |", "|---|---|---|---|---|---|"]
@@ -27,7 +29,8 @@ def readme_table():
         for row in decode["rows"]
     ]
     lines += ["", *memory_table(memory["rows"])]
-    lines += ["", "| validation loss after 1,000 updates | mean of three seeds | deviation |", "|---|---|---|"]
+    steps, seeds = learn["options"].get("steps", BenchmarkConfig.steps), len(learn["rows"][0]["losses"])
+    lines += ["", f"| validation loss after {steps:,} updates | mean of {seeds} seeds | deviation |", "|---|---|---|"]
     lines += [f"| {row['name']} | {row['loss']:.4f} | {row['deviation']:.4f} |" for row in learn["rows"]]
     reached = ", ".join(f"{name} {peak / 1e9:,.0f} GFLOP/s" for name, peak in peaks.items())
     note = f"Machine: {machine['cores']} cores, {machine['memory_gib']:.0f} GiB, {', '.join(machine['units'])}; matrix products reach {reached}."
@@ -59,10 +62,29 @@ def results_table():
     return "\n".join(lines)
 
 
+def ablation_table():
+    """Markdown: what differs from a recipe in one thing, its BLEU beside the recipe's, and what its training took."""
+    lines = ["| changed | BLEU | difference | p | parameters | minutes | weights |", "|" + "---|" * 7]
+    for row in _found("ablation")["rows"]:
+        p = "" if row["p"] is None else f"{row['p']:.3f}"
+        took = f"{row['parameters'] / 1e6:.2f} M | {row['minutes']:.0f} | {row['weights']}" if "minutes" in row else " |  | "
+        lines.append(f"| {row['name']} | {row['bleu']:.2f} | {row['difference']:+.2f} | {p} | {took} |")
+    return "\n".join(lines)
+
+
+def race_table(name):
+    """Markdown: a run and the peer that it was raced with, with all that was found of them."""
+    return table(_found(name)["rows"])
+
+
+def _found(name):
+    return json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+
+
 def _told(score):
     digits = 2 if score["mean"] > 1 else 3
     return f"{score['mean']:.{digits}f}" + ("" if score["std"] is None else f" ± {score['std']:.{digits}f}")
 
 
 if __name__ == "__main__":
-    print(readme_table(), results_table(), sep="\n\n")
+    print(readme_table(), results_table(), race_table("marian"), ablation_table(), sep="\n\n")

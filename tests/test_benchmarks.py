@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from benchmarks import __main__, ablation, bert, data, decode, faults, gpu, learn, marian, memory, peer, report, rounds, scaling, scores, startup, train, work
+from benchmarks import __main__, ablation, bert, data, decode, faults, from_nothing, gpu, learn, marian, memory, peer, report, rounds, scaling, scores, startup, train, work
 from benchmarks.config import BenchmarkConfig
+from benchmarks.workers.ids import epoch_batches, rows
 from data.config import DataConfig, LabelledDataConfig
 from data.labelled import fingerprint, load_labelled
 from data.prepare import prepare
@@ -194,7 +195,7 @@ def test_the_readme_has_the_table_of_the_kept_results():
     readme = (rounds.ROOT / "README.md").read_text(encoding="utf-8")
     assert report.readme_table() in readme
     results = (rounds.ROOT / "docs" / "results.md").read_text(encoding="utf-8")
-    assert report.results_table() in results
+    assert report.results_table() in results and report.race_table("marian") in results
     for path in scores.KEPT.glob("*.json"):  # each with its curves
         assert f"results/{path.stem}.png" in results and (rounds.ROOT / "docs" / "results" / f"{path.stem}.png").exists()
 
@@ -341,7 +342,7 @@ def test_marian_is_given_what_a_run_learnt_from_and_scored_as_it_was(tmp_path, m
         (run / "config.json").write_text(json.dumps(saved | changed))
         return marian.run(BenchmarkConfig(run=str(run), peers_python="theirs", precision=precision))
 
-    monkeypatch.setattr(marian, "outputs_of", learn)
+    monkeypatch.setattr(from_nothing, "outputs_of", learn)
     ours, theirs = race()
     assert (ours["name"], ours["bleu"], ours["minutes"]) == ("ours", 5.0, 1.0)
     assert (theirs["name"], theirs["parameters"], theirs["steps"], theirs["minutes"], theirs["exact_match"]) == ("marian", 8, 33, 2.0, 100.0)
@@ -362,7 +363,7 @@ def test_marian_is_given_what_a_run_learnt_from_and_scored_as_it_was(tmp_path, m
     gains = ((6 + length) / (5 + length)) ** 1.0, ((1 + length) / length) ** power
     assert power < 1 and gains[0] == pytest.approx(gains[1], rel=0.01)
     for section, option, value in (("model", "gated", True), ("training", "optimizer", "adamw"), ("decoding", "min_length", 3)):
-        with pytest.raises(ConfigError, match=f"Marian is raced with a run of train.py of {option} .*Received: {value!r}"):
+        with pytest.raises(ConfigError, match=f"marian is raced with a run of train.py of {option} .*Received: {value!r}"):
             race(**{section: saved[section] | {option: value}})
     del saved["model"]["gated"]  # of before there was the option
     assert [row["precision"] for row in race()] == ["float32", "float32"] and given["task"]["precision"] == "float32"
@@ -371,7 +372,7 @@ def test_marian_is_given_what_a_run_learnt_from_and_scored_as_it_was(tmp_path, m
     race("bfloat16")
     with pytest.raises(ConfigError, match="a training continues with the options that it began with. Received: .*marian of others"):
         race()
-    with pytest.raises(ConfigError, match="Marian must learn from what the run learnt from. Received: .*run, whose data has changed"):
+    with pytest.raises(ConfigError, match="marian must learn from what the run learnt from. Received: .*run, whose data has changed"):
         race(prepared={"training data": "another"})
     (run / "scores.json").unlink()
     with pytest.raises(ConfigError, match="a race is with a run that has its scores"):
@@ -398,7 +399,7 @@ def test_marian_learns_in_its_own_batches_and_goes_on_where_it_stopped(tmp_path)
     ids = generator.integers(4, 20, offsets[-1])
     ids[offsets[1:] - 1] = 3
     lengths = np.diff(offsets)[:, None].repeat(2, axis=1)
-    batches = learn_marian.epoch_batches(lengths, 4, 1)
+    batches = epoch_batches(lengths, 4, 1)
     assert sorted(np.concatenate(batches)) == [*range(30)] and max(map(len, batches)) <= 2.5 * min(map(len, batches))
     data = {f"{side}_{part}": array for side in ("source", "target", "test") for part, array in (("ids", ids), ("offsets", offsets))}
     data["learning_rates"] = np.full(12, 3e-3)
@@ -421,7 +422,7 @@ def test_marian_learns_in_its_own_batches_and_goes_on_where_it_stopped(tmp_path)
     learnt = learn_marian.make_model(task | {"dropout": 0.0})
     learn_marian.train(learnt.train(), task | {"steps": 300, "steps_per_epoch": 1, "checkpoint_every": 300}, few, tmp_path)
     outputs = learn_marian.translate(learnt.eval(), task, few)
-    assert [[token for token in row if token not in (0, 2, 3)] for row in outputs] == [row[:-1].tolist() for row in learn_marian.rows(few["test_ids"], few["test_offsets"])]
+    assert [[token for token in row if token not in (0, 2, 3)] for row in outputs] == [row[:-1].tolist() for row in rows(few["test_ids"], few["test_offsets"])]
 
 
 def test_bert_learns_texts_of_like_length_together(tmp_path):

@@ -13,7 +13,7 @@ import time
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, get_linear_schedule_with_warmup
 
-from benchmarks.workers.padding import padded
+from benchmarks.workers.ids import padded
 
 # Batches are of texts of like length, chosen among so many batches' texts, as transformers.Trainer groups them.
 MEGABATCH = 50
@@ -27,7 +27,7 @@ class Texts:
         self.labels, self.pad = split["labels"], tokenizer.pad_token_id
 
     def batch(self, numbers):
-        ids = padded([self.ids[number] for number in numbers], self.pad)
+        ids = torch.from_numpy(padded([self.ids[number] for number in numbers], self.pad))
         return {"input_ids": ids, "attention_mask": ids.ne(self.pad).long(), "labels": torch.tensor([self.labels[n] for n in numbers])}
 
     def epoch(self, size):

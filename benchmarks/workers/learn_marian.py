@@ -1,8 +1,8 @@
-"""Trains Hugging Face's Marian from nothing on token ids, and writes translations: benchmarks/marian.py says on what.
+"""Trains Hugging Face's Marian from nothing on token ids, and writes translations: benchmarks/from_nothing.py says on what.
 
     python -m benchmarks.workers.learn_marian FOLDER      # with task.json and data.npz; leaves outputs.json
 
-Every `checkpoint_every` updates its state is kept in FOLDER/state; the same command continues there.
+Every `checkpoint_every` updates its state is kept in FOLDER/state.safetensors; the same command continues there.
 """
 
 import json
@@ -15,21 +15,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import MarianConfig, MarianMTModel
 
-from benchmarks.workers.padding import padded
-
-
-def rows(ids, offsets):
-    return [ids[start:end] for start, end in zip(offsets, offsets[1:])]
-
-
-def epoch_batches(lengths, count, seed):
-    """Numbers of pairs in `count` batches of as many tokens each, pairs of about the same length together, in random order."""
-    generator = np.random.default_rng(seed)
-    order = np.lexsort((generator.random(len(lengths)), lengths[:, 0], lengths[:, 1]))
-    part = np.cumsum(lengths[order].sum(axis=1))
-    cuts = np.searchsorted(part, part[-1] * np.arange(1, count) / count)
-    batches = np.split(order, cuts)
-    return [batches[number] for number in generator.permutation(count)]
+from benchmarks.workers.ids import Pairs, padded, rows, translated
 
 
 def make_model(task):
@@ -45,24 +31,19 @@ def make_model(task):
 
 def train(model, task, data, folder):
     """Leaves the average of the newest checkpoints in the model; returns the seconds of all updates."""
-    source, target = (rows(data[f"{side}_ids"], data[f"{side}_offsets"]) for side in ("source", "target"))
-    lengths = np.array([[*map(len, pair)] for pair in zip(source, target)])
+    pairs = Pairs(data, task)
     optimizer = torch.optim.Adam(model.parameters(), betas=task["betas"], eps=task["epsilon"], fused=True)
     parameters = {name: value for name, value in model.named_parameters() if value.requires_grad}
     state = folder / "state.safetensors"
-    step, seconds, kept, epoch = 0, 0.0, [], -1
+    step, seconds, kept = 0, 0.0, []
     if state.exists():
         step, seconds, kept = resume(state, parameters, optimizer)
     while step < task["steps"]:
         begun = time.monotonic()
-        if step // task["steps_per_epoch"] != epoch:
-            epoch = step // task["steps_per_epoch"]
-            batches = epoch_batches(lengths, task["steps_per_epoch"], [task["seed"], epoch])
         torch.manual_seed(task["seed"] * 1_000_000 + step)
-        chosen = batches[step % task["steps_per_epoch"]]
         for group in optimizer.param_groups:
             group["lr"] = float(data["learning_rates"][step])
-        loss = loss_of(model, task, *(padded([side[n] for n in chosen], task["pad"]) for side in (source, target)))
+        loss = loss_of(model, task, *(torch.from_numpy(padded(side, task["pad"])) for side in pairs.batch(step)))
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         if task["clip_norm"]:
@@ -119,19 +100,15 @@ def resume(path, parameters, optimizer):
 
 def translate(model, task, data):
     """A list of lists of ids, for each test source."""
-    sources = rows(data["test_ids"], data["test_offsets"])
-    outputs = [None] * len(sources)
-    order = sorted(range(len(sources)), key=lambda number: len(sources[number]))
-    for start in range(0, len(order), 64):
-        numbers = order[start : start + 64]
-        ids = padded([sources[number] for number in numbers], task["pad"])
-        found = model.generate(
+
+    def some(sources):
+        ids = torch.from_numpy(padded(sources, task["pad"]))
+        return model.generate(
             input_ids=ids, attention_mask=ids.ne(task["pad"]), num_beams=task["beam_size"], length_penalty=task["length_penalty"],
             max_new_tokens=2 * ids.shape[1] + 10, do_sample=False,
-        )  # fmt: skip
-        for number, row in zip(numbers, found.tolist()):
-            outputs[number] = row
-    return outputs
+        ).tolist()  # fmt: skip
+
+    return translated(rows(data["test_ids"], data["test_offsets"]), 64, some)
 
 
 def main(folder):
