@@ -14,8 +14,7 @@ def readme_table():
     """Markdown: each benchmark's contestants with their ratio to the first, and the machine below."""
     names = ("train", "decode", "learn", "memory")
     train, decode, learn, memory = map(_found, names)
-    machine = train["machine"]
-    peaks = machine["matmul_peak"]
+    peaks = train["machine"]["matmul_peak"]
     lines = ["| training step | parameters | tokens/s | against `torch` | of the matmul peak | peak memory |", "|---|---|---|---|---|---|"]
     lines += [
         f"| {row['size']}: {row['name']} | {row['parameters'] / 1e6:.1f} M | {row['tokens_per_second']:,.0f} | {row['ratio']:.2f} "
@@ -33,7 +32,7 @@ def readme_table():
     lines += ["", f"| validation loss after {steps:,} updates | mean of {seeds} seeds | deviation |", "|---|---|---|"]
     lines += [f"| {row['name']} | {row['loss']:.4f} | {row['deviation']:.4f} |" for row in learn["rows"]]
     reached = ", ".join(f"{name} {peak / 1e9:,.0f} GFLOP/s" for name, peak in peaks.items())
-    note = f"Machine: {machine['cores']} cores, {machine['memory_gib']:.0f} GiB, {', '.join(machine['units'])}; matrix products reach {reached}."
+    note = f"Machine: {_machine(train)}; matrix products reach {reached}. That of decoding: {_machine(decode)}."
     return "\n".join([*lines, "", note])
 
 
@@ -75,6 +74,11 @@ def ablation_table():
 def race_table(name):
     """Markdown: a run and the peer that it was raced with, with all that was found of them."""
     return table(_found(name)["rows"])
+
+
+def _machine(found):
+    machine = found["machine"]
+    return f"{machine['cores']} cores, {machine['memory_gib']:.0f} GiB, {', '.join(machine['units'])}"
 
 
 def _found(name):

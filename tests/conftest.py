@@ -9,6 +9,11 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 sys.path.insert(0, str(ROOT))
+# Each worker of xdist, and what it starts, keeps to a core of its own, before a library counts them: threads of two that share two
+# cores wait for each other, up to ten times as long as they compute.
+if worker := os.environ.get("PYTEST_XDIST_WORKER"):
+    cores = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {cores[int(worker.removeprefix("gw")) % len(cores)]})
 # The longest files go to the workers first, so that none is left alone with one of them at the end.
 LONGEST = ["pipelines", "backends", "train", "training", "finetune", "text2text", "readme"]
 

@@ -13,6 +13,7 @@ import types
 import numpy as np
 import pytest
 import tensorflow as tf
+from absl.flags import FlagValues
 
 from benchmarks import __main__, ablation, bert, data, decode, faults, from_nothing, gpu, learn, marian, memory, peer, report, rounds, scaling, scores, startup, train, work
 from benchmarks.config import BenchmarkConfig
@@ -22,6 +23,7 @@ from data.labelled import fingerprint, load_labelled
 from data.prepare import prepare
 from transformer.checkpoints import checkpoint_path, named_variables, save_checkpoint, save_model
 from transformer.config import ConfigError, DecodingConfig, FinetuningConfig, ModelConfig, TaskConfig, TokenizerConfig, TrainingConfig
+from transformer.flags import define, parse, read
 from transformer.generation import Generator
 from transformer.model import Transformer
 from transformer.optimization import make_optimizer
@@ -195,9 +197,21 @@ def test_the_readme_has_the_table_of_the_kept_results():
     readme = (rounds.ROOT / "README.md").read_text(encoding="utf-8")
     assert report.readme_table() in readme
     results = (rounds.ROOT / "docs" / "results.md").read_text(encoding="utf-8")
-    assert report.results_table() in results and report.race_table("marian") in results
+    assert report.results_table() in results and report.race_table("marian") in results and report.ablation_table() in results
     for path in scores.KEPT.glob("*.json"):  # each with its curves
         assert f"results/{path.stem}.png" in results and (rounds.ROOT / "docs" / "results" / f"{path.stem}.png").exists()
+
+
+def test_the_commands_that_are_told_have_options_that_there_are():
+    paths = [rounds.ROOT / "README.md", *(rounds.ROOT / "docs").glob("*.md"), *(rounds.ROOT / "configs").glob("*.cfg")]
+    text = " ".join(re.sub(r"\s+(# )?", " ", path.read_text(encoding="utf-8")) for path in paths)
+    told = re.findall(r"python -m benchmarks (\w+)((?: --[^\s`):]+)*)", text)
+    assert {"scores", "decode", "marian", "ablation"} <= {command for command, _ in told}
+    for command, options in told:
+        values = FlagValues()
+        define(BenchmarkConfig, flag_values=values)
+        parse(["benchmarks", *options.split()], values)
+        assert command in __main__.COMMANDS and read(BenchmarkConfig, values)
 
 
 def test_scaling_is_reckoned_within_a_round(monkeypatch):
