@@ -17,8 +17,9 @@
     bert       Hugging Face's BERT classifier, fine-tuned on what --run was: its scores beside the run's
     gpu        tokens a second and utilisation of an accelerator
 
-Peers are installed by `pip install '.[peers]'`, here or where --peers_python points. Contestants take turns for --rounds
-rounds; medians are shown, and ratios to the first of what ran in the same round.
+Peers are installed by `pip install '.[peers]'`, here or where --peers_python points; OpenNMT-tf only there, with Python 3.11 or older,
+by `pip install OpenNMT-tf==2.32.0 tensorflow-cpu==2.13.1`. Contestants take turns for --rounds rounds; medians are shown, and ratios
+to the first of what ran in the same round.
 """
 
 import importlib

@@ -44,7 +44,7 @@ def outputs_of(worker, place, python):
             process.terminate()
             raise
     if code:
-        raise ConfigError(f"the peer must run to its end. Received: exit code {code}. Read what it said; pip install '.[peers]'.")
+        raise ConfigError(f"the peer must run to its end. Received: exit code {code}. Read what it said, and --help on what to install.")
     return json.loads((place / "outputs.json").read_text(encoding="utf-8"))
 
 
