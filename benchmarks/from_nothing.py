@@ -88,7 +88,8 @@ def _write_task(place, saved, prepared, steps, precision, penalty_of):
         "label_smoothing": training.label_smoothing, "precision": precision, "checkpoint_every": training.checkpoint_every,
         "average": training.average_checkpoints, **decoding,
     }  # fmt: skip
-    if (place / "state.safetensors").exists() and json.loads((place / "task.json").read_text(encoding="utf-8")) | decoding != task:
+    begun = any((place / state).exists() for state in ("state.safetensors", "checkpoints"))  # of PyTorch, of TensorFlow
+    if begun and json.loads((place / "task.json").read_text(encoding="utf-8")) | decoding != task:
         raise ConfigError(f"a training continues with the options that it began with. Received: {place} of others. Delete it.")
     np.savez(place / "data.npz", learning_rates=np.array([schedule(step) for step in range(steps)]), **arrays)
     write_json(place / "task.json", task)
