@@ -16,7 +16,8 @@ from transformer.metrics import classification_scores
 
 ALIKE = {
     "task": {"task": ("classification",), "tuning": ("full",), "class_weights": ("none",), "encoder_dropout": (-1.0,)},
-    "finetuning": {"precision": ("float32", "bfloat16"), "schedule": ("linear",), "optimizer": ("adamw",), "label_smoothing": (0.0,), "rdrop_alpha": (0.0,), "accumulate_steps": (1,)},
+    "finetuning": {"precision": ("float32", "bfloat16"), "schedule": ("linear",), "optimizer": ("adamw",), "label_smoothing": (0.0,),
+                   "rdrop_alpha": (0.0,), "accumulate_steps": (1,)},
     "labelleddata": {"pair_column": ("",)},
 }
 

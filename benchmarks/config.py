@@ -41,8 +41,5 @@ class BenchmarkConfig:
 
     def given(self):
         """The options that are not as by default, but for places: a dict."""
-        defaults = BenchmarkConfig()
-        return {
-            field.name: getattr(self, field.name) for field in dataclasses.fields(self)
-            if field.name not in PLACES and getattr(self, field.name) != getattr(defaults, field.name)
-        }  # fmt: skip
+        values = {field.name: (getattr(self, field.name), field.default) for field in dataclasses.fields(self)}
+        return {name: value for name, (value, default) in values.items() if name not in PLACES and value != default}

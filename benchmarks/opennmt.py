@@ -1,5 +1,5 @@
-"""OpenNMT-tf's Transformer beside a run of train.py: see benchmarks/from_nothing.py. It wants an environment of its own, where
---peers_python points: Python 3.11 or older, pip install OpenNMT-tf==2.32.0 tensorflow-cpu==2.13.1.
+"""OpenNMT-tf's Transformer beside a run of train.py: see benchmarks/from_nothing.py. What it needs installed, and
+where: python -m benchmarks --help.
 
 Its smoothed labels give the wrong tokens all that the right one lacks, ours a share to the right one too.
 """

@@ -129,9 +129,10 @@ def test_help_is_fast_to_import():
 def test_what_is_missing_is_said():
     with pytest.raises(ConfigError, match="decode needs --run, a place that there is. Received: ''"):
         decode.run(BenchmarkConfig())
-    for benchmark in (data, learn, ablation):
-        with pytest.raises(ConfigError, match="needs --data_dir, a place that there is. Received: 'nowhere'"):
-            benchmark.run(BenchmarkConfig(data_dir="nowhere"))
+    for name, benchmark in (("data", data), ("learn", learn), ("ablation", ablation)):
+        for folder in ("", "nowhere"):
+            with pytest.raises(ConfigError, match=f"{name} needs --data_dir, a place that there is. Received: '{folder}'"):
+                benchmark.run(BenchmarkConfig(data_dir=folder))
     with pytest.raises(ConfigError, match="startup needs --run"):
         startup.run(BenchmarkConfig(run="nowhere"))
     with pytest.raises(ConfigError, match="--peers_python must be a Python interpreter"):
@@ -382,6 +383,8 @@ def test_marian_is_given_what_a_run_learnt_from_and_scored_as_it_was(tmp_path, m
     del saved["model"]["gated"]  # of before there was the option
     assert [row["precision"] for row in race()] == ["float32", "float32"] and given["task"]["precision"] == "float32"
     assert [row["precision"] for row in race("bfloat16")] == ["float32", "bfloat16"] and given["task"]["precision"] == "bfloat16"
+    with pytest.raises(ConfigError, match="precision must be one of '', 'float32', 'bfloat16'. Received: 'float16'"):
+        race("float16")
     (run / "marian" / "state.safetensors").touch()
     race("bfloat16")
     with pytest.raises(ConfigError, match="a training continues with the options that it began with. Received: .*marian of others"):

@@ -31,13 +31,13 @@ class Rates(tf.keras.optimizers.schedules.LearningRateSchedule):
 
 
 def vocabulary(task, folder):
-    """Writes our ids as a vocabulary of theirs, which begins with padding, start and end; returns our ids in its order. The last has no
-    line: it stands where they have the token of the unknown."""
+    """Writes our ids as a vocabulary of theirs, which begins with padding, start and end; returns our id for each of theirs, and theirs
+    for each of ours. The last has no line: it stands where they have the token of the unknown."""
     special = [task["pad"], task["bos"], task["eos"]]
     order = [*special, *sorted({*range(task["vocab_size"])} - {*special})]
     tokens = ["<blank>", "<s>", "</s>", *map(str, order[3:-1])]
     (folder / "vocabulary.txt").write_text("".join(f"{token}\n" for token in tokens))
-    return np.array(order)
+    return np.array(order), np.argsort(order)
 
 
 def make_model(task, folder):
@@ -56,9 +56,9 @@ def make_model(task, folder):
     return model
 
 
-def train(model, task, data, ours, folder):
-    """Leaves the average of the newest checkpoints in the model; returns the seconds of all updates. `ours`: our id for each of theirs."""
-    pairs, theirs = Pairs(data, task), np.argsort(ours)
+def train(model, task, data, theirs, folder):
+    """Leaves the average of the newest checkpoints in the model; returns the seconds of all updates."""
+    pairs = Pairs(data, task)
     beta_1, beta_2 = task["betas"]
     optimizer = opennmt.optimizers.make_optimizer("Adam", Rates(data["learning_rates"]), beta_1=beta_1, beta_2=beta_2, epsilon=task["epsilon"])
     model.create_variables(optimizer)
@@ -91,9 +91,9 @@ def train(model, task, data, ours, folder):
     return float(seconds)
 
 
-def translate(model, task, data, ours):
+def translate(model, task, data, ours, theirs):
     """A list of lists of our ids, for each test source."""
-    theirs, infer = np.argsort(ours), tf.function(lambda ids, lengths: model.infer({"ids": ids, "length": lengths}), input_signature=(IDS, LENGTHS))
+    infer = tf.function(lambda ids, lengths: model.infer({"ids": ids, "length": lengths}), input_signature=(IDS, LENGTHS))
 
     def some(sources):
         found = infer(theirs[padded(sources, task["pad"])], np.int32([*map(len, sources)]))
@@ -111,10 +111,10 @@ def main(folder):
     tf.keras.utils.set_random_seed(task["seed"])
     if task["precision"] == "bfloat16":
         tf.keras.mixed_precision.set_global_policy("mixed_bfloat16")
-    ours = vocabulary(task, folder)
+    ours, theirs = vocabulary(task, folder)
     model = make_model(task, folder)
-    seconds = train(model, task, data, ours, folder)
-    outputs = translate(model, task, data, ours)
+    seconds = train(model, task, data, theirs, folder)
+    outputs = translate(model, task, data, ours, theirs)
     count = sum(int(tf.size(value)) for value in model.trainable_variables)
     result = {"outputs": outputs, "seconds": seconds, "parameters": count, "version": opennmt.__version__}
     (folder / "outputs.json").write_text(json.dumps(result))
