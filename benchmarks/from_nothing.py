@@ -30,12 +30,13 @@ ALIKE = {
 KEPT = ("d_model", "num_heads", "num_layers", "dropout", "attention_dropout", "activation_dropout", "activation", "vocab_size", "norm")
 
 
-def race(config, peer, penalty_of=lambda penalty, length: penalty):
+def race(config, peer, alike={}, penalty_of=lambda penalty, length: penalty):
     """Rows of the run and of a peer: {"name", "version", "precision", "parameters", "steps", "minutes", and the scores of the test set}.
 
     Args:
         config: BenchmarkConfig: run, peers_python, precision.
         peer: its name. benchmarks.workers.learn_NAME is what runs; its files are in RUN/NAME, where the same command continues.
+        alike: what beside ALIKE the peer has in one way, in the same form.
         penalty_of: (our length penalty, mean length of a target) -> the peer's, where its formula is not GNMT's.
     """
     from transformer.flags import import_keras
@@ -45,7 +46,8 @@ def race(config, peer, penalty_of=lambda penalty, length: penalty):
 
     folder = pathlib.Path(config.run)
     saved = read_config(folder)
-    check_alike(f"{peer} is raced with a run of train.py", saved, ALIKE)
+    for options in (ALIKE, alike):
+        check_alike(f"{peer} is raced with a run of train.py", saved, options)
     learnt = saved["training"]["precision"]
     ours, precision = scores_of(folder) | {"precision": learnt}, config.precision or learnt
     data, tokenizer = (from_json(kind, saved[name]) for kind, name in ((DataConfig, "data"), (TokenizerConfig, "tokenizer")))

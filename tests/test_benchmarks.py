@@ -298,7 +298,7 @@ def test_what_differs_from_the_recipe_in_one_thing_is_compared_with_it(monkeypat
     share = 700 / recipe["train_steps"]
     names = ("train_steps", "warmup_steps", "eval_every", "checkpoint_every")
     assert {f"--{name}={int(share * recipe[name])}" for name in names} <= {*common} and share * recipe["checkpoint_every"] > 10
-    assert seen["pre-norm"] == [*common, "--norm=pre"] and seen["float32"] == [*common, "--precision=float32"]
+    assert seen["post-norm"] == [*common, "--norm=post"] and seen["float32"] == [*common, "--precision=float32"]
 
 
 def test_a_run_is_decoded_otherwise_and_with_other_weights(tmp_path):
@@ -377,7 +377,7 @@ def test_marian_is_given_what_a_run_learnt_from_and_scored_as_it_was(tmp_path, m
     length, power = np.diff(given["target_offsets"]).mean(), given["task"]["length_penalty"]  # of as long, both gain as much by a token more
     gains = ((6 + length) / (5 + length)) ** 1.0, ((1 + length) / length) ** power
     assert power < 1 and gains[0] == pytest.approx(gains[1], rel=0.01)
-    for section, option, value in (("model", "gated", True), ("training", "optimizer", "adamw"), ("decoding", "min_length", 3)):
+    for section, option, value in (("model", "gated", True), ("model", "norm", "pre"), ("training", "optimizer", "adamw"), ("decoding", "min_length", 3)):
         with pytest.raises(ConfigError, match=f"marian is raced with a run of train.py of {option} .*Received: {value!r}"):
             race(**{section: saved[section] | {option: value}})
     del saved["model"]["gated"]  # of before there was the option
