@@ -7,6 +7,7 @@ from benchmarks.__main__ import table
 from benchmarks.config import BenchmarkConfig
 from benchmarks.scores import FACTS, KEPT, SCORES
 
+RACES = ("marian", "bert")
 RESULTS = pathlib.Path(__file__).parent / "results"
 
 
@@ -91,4 +92,4 @@ def _told(score):
 
 
 if __name__ == "__main__":
-    print(readme_table(), results_table(), race_table("marian"), ablation_table(), sep="\n\n")
+    print(readme_table(), results_table(), *map(race_table, RACES), ablation_table(), sep="\n\n")
