@@ -127,7 +127,8 @@ def test_the_gradient_is_clipped_to_its_global_norm():
 @pytest.mark.parametrize("rows, steps, devices", [(1, 1, 2), (7, 1, 4), (8, 2, 2)])
 def test_several_replicas_equal_one_device(rows, steps, devices):
     code = """
-import keras, numpy as np, sys, tensorflow as tf
+import keras, numpy as np, os, sys, tensorflow as tf
+os.sched_setaffinity(0, range(os.cpu_count()))  # replicas on one core wait for each other
 sys.path.insert(0, ".")
 tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * DEVICES)
 from tests.test_training import dataset, trainee_of, weights
