@@ -1,4 +1,4 @@
-"""python -m benchmarks COMMAND: speed and memory, measured side by side.
+"""python -m benchmarks COMMAND: speed, memory and scores, measured side by side.
 
     train      training steps, ours and --peers (torch, torch_bfloat16, torch_unfused_adam, marian, all)
     decode     translating --source with --run, ours and --peers (ctranslate2, ctranslate2_shared, ctranslate2_int8, all)

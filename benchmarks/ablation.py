@@ -46,6 +46,9 @@ def run(config):
 
     Args:
         config: BenchmarkConfig: data_dir, precision, steps.
+
+    Raises:
+        ConfigError: there is no such folder, or a training fails.
     """
     config.require("ablation", "data_dir")
     base, (training, data) = config.precision or "float32", _recipe()

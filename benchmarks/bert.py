@@ -28,6 +28,9 @@ def run(config):
 
     Args:
         config: BenchmarkConfig: run, a run of finetune.py on texts alone; peers_python, precision.
+
+    Raises:
+        ConfigError: the run is not finished, or has what BERT cannot have; its texts have changed; BERT's training fails.
     """
     folder = pathlib.Path(config.run)
     try:

@@ -1,8 +1,9 @@
 """What a peer learns from what a run of train.py learnt from: the same token ids, sizes, number of updates, learning rates, label
 smoothing and average of the last checkpoints, from nothing; its own initial weights, and its own batches, of pairs of like length.
 
-What a peer has no switch for, it does not have: its positions are sinusoidal, there is no R-Drop. Its weights are the average, ours that
-or the best validation's; a test source that is longer than --max_source_length is cut, where ours is translated in pieces.
+What a peer has no switch for, it does not have: rotary positions (Marian has sinusoidal ones, OpenNMT-tf its relative ones), R-Drop. Its
+weights are the average, ours that or the best validation's; a test source that is longer than --max_source_length is cut, where ours is
+translated in pieces.
 """
 
 import json
@@ -16,7 +17,7 @@ from data.config import DataConfig
 from data.prepare import prepare
 from transformer.checkpoints import read_config
 from transformer.config import ConfigError, TokenizerConfig, TrainingConfig, from_json
-from transformer.files import write_json
+from transformer.files import replacing, write_json
 
 # What peers do not have, or have in one way: options of a run that must be so, by section of config.json.
 ALIKE = {
@@ -27,17 +28,21 @@ ALIKE = {
     "data": {"copy_unknown": (False,)},
     "decoding": {"max_length": (0,), "min_length": (0,), "no_repeat_ngram": (0,), "temperature": (0.0,)},
 }  # fmt: skip
-KEPT = ("d_model", "num_heads", "num_layers", "dropout", "attention_dropout", "activation_dropout", "activation", "vocab_size", "norm")
+KEPT = ("d_model", "num_heads", "num_layers", "dropout", "attention_dropout", "activation_dropout", "activation", "vocab_size", "norm",
+        "positions")  # fmt: skip
 
 
-def race(config, peer, alike={}, penalty_of=lambda penalty, length: penalty):
+def race(config, peer, alike, penalty_of):
     """Rows of the run and of a peer: {"name", "version", "precision", "parameters", "steps", "minutes", and the scores of the test set}.
 
     Args:
         config: BenchmarkConfig: run, peers_python, precision.
         peer: its name. benchmarks.workers.learn_NAME is what runs; its files are in RUN/NAME, where the same command continues.
         alike: what beside ALIKE the peer has in one way, in the same form.
-        penalty_of: (our length penalty, mean length of a target) -> the peer's, where its formula is not GNMT's.
+        penalty_of: (our length penalty, by GNMT's formula; mean length of a target) -> the peer's.
+
+    Raises:
+        ConfigError: the run is not finished, or has what the peer cannot have; its data has changed; the peer fails.
     """
     from transformer.flags import import_keras
 
@@ -93,5 +98,6 @@ def _write_task(place, saved, prepared, steps, precision, penalty_of):
     begun = any((place / state).exists() for state in ("state.safetensors", "checkpoints"))  # of PyTorch, of TensorFlow
     if begun and json.loads((place / "task.json").read_text(encoding="utf-8")) | decoding != task:
         raise ConfigError(f"a training continues with the options that it began with. Received: {place} of others. Delete it.")
-    np.savez(place / "data.npz", learning_rates=np.array([schedule(step) for step in range(steps)]), **arrays)
+    with replacing(place / "data.npz") as temporary:
+        np.savez(temporary, learning_rates=np.array([schedule(step) for step in range(steps)]), **arrays)
     write_json(place / "task.json", task)

@@ -8,7 +8,7 @@ from transformer.config import ConfigError
 
 
 def scores_of(folder):
-    """The scores.json of a run to race with."""
+    """The scores.json of a run to race with, a dict; raises ConfigError where there is none."""
     try:
         return json.loads((folder / "scores.json").read_text(encoding="utf-8"))
     except OSError as error:
@@ -36,7 +36,10 @@ def check_unchanged(peer, folder, found, learnt):
 
 
 def outputs_of(worker, place, python):
-    """Runs a module of benchmarks.workers on a folder to its end, with an interpreter or, empty, this one; returns its outputs.json."""
+    """Runs a module of benchmarks.workers on a folder to its end, with an interpreter or, empty, this one.
+
+    Returns its outputs.json, a dict; raises ConfigError where it fails, or the interpreter is none.
+    """
     with start(worker, str(place.absolute()), python) as process:
         try:
             code = process.wait()

@@ -27,11 +27,16 @@ def run(config):
 
     Rows {"score", "mean", "deviation", "committed", "tolerance", "as_committed"} and what it took, one for each score. The
     precision is that of the committed figures, where there are any. The tolerance is Student's for two samples, 95 %: of twenty
-    scores that did not change at most one is expected to say NO, for the same seeds on another machine are not quite other samples;
-    where both have one seed there is none.
+    scores that did not change at most one is expected to say NO, for the same seeds on another machine are not quite other samples.
+    Where both have one seed it is the 95 % interval that one has by the test set's examples, wider than what the same seed varies by; not
+    every score has one.
 
     Args:
         config: BenchmarkConfig: recipe, data_dir, seeds, pretrained, precision.
+
+    Raises:
+        ConfigError: there is no such recipe, the committed figures are of another precision, a recipe of finetune.py has no
+            --pretrained, a training fails, or what stands in runs/scores is of a longer recipe.
     """
     path, kept = ROOT / "configs" / f"{config.recipe}.cfg", KEPT / f"{config.recipe}.json"
     if not path.exists():
@@ -67,32 +72,47 @@ def run(config):
     facts = {name: summary["scores"][name]["mean"] for name in FACTS}
     scores, kept_scores = summary["scores"], committed["scores"]
     return [
-        {"score": name, **compared(scores.get(name), summary["seeds"], kept_scores.get(name), committed["seeds"]), **facts}
+        {"score": name, **compared(scores.get(name), summary["seeds"], kept_scores.get(name), committed["seeds"],
+                                   _interval(name, kept_scores)), **facts}
         for name in SCORES if name in {*scores, *kept_scores}
     ]  # fmt: skip
 
 
-def compared(found, seeds, committed, committed_seeds):
-    """Columns on a score {"mean", "std"} of so many seeds, beside the committed one; either may be None."""
+def compared(found, seeds, committed, committed_seeds, interval=None):
+    """Columns on a score {"mean", "std"} of so many seeds, beside the committed one; either may be None. interval: half of that of the
+    committed one, for one seed beside one."""
     row = {"mean": found and found["mean"], "deviation": found and found["std"], "committed": committed and committed["mean"]}
     if found is None or committed is None:
         return row | {"tolerance": None, "as_committed": "NO" if committed else "none is"}
-    tolerance = _tolerance(found, seeds, committed, committed_seeds)
+    tolerance = _tolerance(found, seeds, committed, committed_seeds) if seeds + committed_seeds > 2 else interval
     same = "one seed cannot tell" if tolerance is None else "yes" if abs(found["mean"] - committed["mean"]) <= tolerance + ROUNDING else "NO"
     return row | {"tolerance": tolerance, "as_committed": same}
+
+
+def _interval(name, scores):
+    """Half the 95 % interval of a score of one run: the bootstrap's, or that of a share of examples, in percent; or None."""
+    if f"{name}_interval" in scores:
+        return scores[f"{name}_interval"]["mean"]
+    if name in ("exact_match", "parses") and name in scores and "examples" in scores:
+        share = scores[name]["mean"] / 100
+        return 196 * math.sqrt(share * (1 - share) / scores["examples"]["mean"])
+    return None
 
 
 def _tolerance(found, seeds, committed, committed_seeds):
     from scipy.stats import t
 
     freedom = seeds + committed_seeds - 2
-    if not freedom:
-        return None
     squares = (seeds - 1) * (found["std"] or 0.0) ** 2 + (committed_seeds - 1) * (committed["std"] or 0.0) ** 2
     return float(t.ppf(0.975, freedom)) * math.sqrt(squares / freedom * (1 / seeds + 1 / committed_seeds))
 
 
 def train(command):
+    """Runs train.py or finetune.py, or continues to; raises ConfigError if it fails.
+
+    Args:
+        command: its name and arguments, list of str.
+    """
     print("python", *command, flush=True)
     code = subprocess.run([sys.executable, *command], cwd=ROOT).returncode
     if code:

@@ -43,10 +43,17 @@ def run(*arguments, check=True):
     return finished(subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue()), check)
 
 
-def run_apart(*arguments, text=None, environment=None, check=True):
-    """The same in a process of its own, of whatever Python runs, with `text` as its stdin."""
-    done = subprocess.run([sys.executable, *map(str, arguments)], cwd=ROOT, input=text, env=environment, capture_output=True,
-                          text=True, encoding="utf-8")  # fmt: skip
+def run_apart(*arguments, text=None, environment=None, every_core=False, check=True):
+    """The same in a process of its own, of whatever Python runs, with `text` as its stdin; on one core, as conftest has it, or on those
+    of the process that began this one: several replicas on one core wait for each other, for minutes at times."""
+    cores = os.sched_getaffinity(0)
+    if every_core:
+        os.sched_setaffinity(0, os.sched_getaffinity(os.getppid()))
+    try:
+        done = subprocess.run([sys.executable, *map(str, arguments)], cwd=ROOT, input=text, env=environment, capture_output=True,
+                              text=True, encoding="utf-8")  # fmt: skip
+    finally:
+        os.sched_setaffinity(0, cores)
     return finished(done, check)
 
 

@@ -15,9 +15,9 @@ import pytest
 import tensorflow as tf
 from absl.flags import FlagValues
 
-from benchmarks import __main__, ablation, bert, data, decode, faults, from_nothing, gpu, learn, marian, memory, peer, report, rounds, scaling, scores, startup, train, work
+from benchmarks import __main__, ablation, bert, data, decode, faults, from_nothing, gpu, learn, marian, memory, opennmt, peer, report, rounds, scaling, scores, startup, train, work
 from benchmarks.config import BenchmarkConfig
-from benchmarks.workers.ids import epoch_batches, rows
+from benchmarks.workers.ids import epoch_batches, rows, specials_first
 from data.config import DataConfig, LabelledDataConfig
 from data.labelled import fingerprint, load_labelled
 from data.prepare import prepare
@@ -254,7 +254,12 @@ def test_a_recipe_run_again_is_compared_with_what_is_committed(monkeypatch, tmp_
     one = scores.compared({"mean": 44.4, "std": None}, 1, {"mean": 41.0, "std": 1.0}, 3)
     assert one["as_committed"] == "yes" and one["tolerance"] == pytest.approx(4.303 * (4 / 3) ** 0.5, abs=0.001)
     assert scores.compared(None, 3, {"mean": 41.0, "std": 1.0}, 3)["as_committed"] == "NO"
-    assert scores.compared({"mean": 44.4, "std": None}, 1, {"mean": 44.4, "std": None}, 1)["as_committed"] == "one seed cannot tell"
+    alone = {"mean": 50.0, "std": None}
+    assert scores.compared(alone, 1, alone, 1)["as_committed"] == "one seed cannot tell"
+    kept = {"bleu": alone, "bleu_interval": {"mean": 1.5}, "exact_match": alone, "chrf": alone, "examples": {"mean": 100.0}}
+    assert [scores._interval(name, kept) for name in ("bleu", "exact_match", "chrf")] == [1.5, pytest.approx(9.8), None]
+    for mean, said in ((51.4, "yes"), (48.4, "NO")):
+        assert scores.compared({"mean": mean, "std": None}, 1, alone, 1, 1.5)["as_committed"] == said
     settings = '{"training": {"precision": "bfloat16", "keep_best_metric": "bleu", "train_steps": 0}}'
     monkeypatch.setattr(scores, "train", lambda command: pathlib.Path(command[-1][6:], "config.json").write_text(settings))
     with pytest.raises(ConfigError, match="runs must be of the recipe as it is, which is shorter now. Received: runs/scores/multi30k_en_de"):
@@ -336,7 +341,7 @@ def test_a_recipe_that_is_not_there_or_fails_is_named(capfd, monkeypatch, tmp_pa
     assert "a recipe of finetune.py needs --pretrained. Received: none." in capfd.readouterr().err
 
 
-def test_marian_is_given_what_a_run_learnt_from_and_scored_as_it_was(tmp_path, monkeypatch):
+def test_peers_are_given_what_a_run_learnt_from_and_scored_as_it_was(tmp_path, monkeypatch):
     data, tokenizer = DataConfig(corpus="reverse", corpus_size=200), TokenizerConfig(tokenizer="unigram", vocab_size=300)
     training = TrainingConfig(train_steps=40, warmup_steps=10, max_tokens=256)
     made = prepare(data, tokenizer, tmp_path / ".prepared")
@@ -354,9 +359,9 @@ def test_marian_is_given_what_a_run_learnt_from_and_scored_as_it_was(tmp_path, m
         outputs = made.target_tokenizer.encode([pair.target for pair in test])
         return {"outputs": outputs, "parameters": 8, "seconds": 120.0, "version": "5"}
 
-    def race(precision="", **changed):
+    def race(precision="", race_with=marian, **changed):
         (run / "config.json").write_text(json.dumps(saved | changed))
-        return marian.run(BenchmarkConfig(run=str(run), peers_python="theirs", precision=precision))
+        return race_with.run(BenchmarkConfig(run=str(run), peers_python="theirs", precision=precision))
 
     monkeypatch.setattr(from_nothing, "outputs_of", learn)
     ours, theirs = race()
@@ -392,9 +397,20 @@ def test_marian_is_given_what_a_run_learnt_from_and_scored_as_it_was(tmp_path, m
         race()
     with pytest.raises(ConfigError, match="marian must learn from what the run learnt from. Received: .*run, whose data has changed"):
         race(prepared={"training data": "another"})
+    _, theirs = race(race_with=opennmt, model=saved["model"] | {"norm": "pre", "positions": "rotary"})
+    assert (theirs["name"], given["worker"], given["task"]["norm"], given["task"]["positions"]) == ("opennmt", "learn_opennmt", "pre", "rotary")
+    assert given["task"]["length_penalty"] == 1.0
+    (run / "opennmt" / "checkpoints").mkdir()
+    with pytest.raises(ConfigError, match="a training continues with the options that it began with. Received: .*opennmt of others"):
+        race("bfloat16", race_with=opennmt)
     (run / "scores.json").unlink()
     with pytest.raises(ConfigError, match="a race is with a run that has its scores"):
         race()
+
+
+def test_ids_of_a_vocabulary_that_begins_with_its_special_tokens():
+    ours, theirs = specials_first({"pad": 0, "bos": 5, "eos": 3, "vocab_size": 7})
+    assert ours.tolist() == [0, 5, 3, 1, 2, 4, 6] and ours[theirs].tolist() == [*range(7)]
 
 
 def test_a_place_for_figures_that_is_not_there_is_named_before_the_work(tmp_path, capfd):

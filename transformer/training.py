@@ -358,8 +358,10 @@ def start_training(trainee, config, folder, make_dataset, batch_at, evaluate, pa
             checkpoint.save()
         over = progress.is_over(config)
         if not (trainee.gather([int(over)]).any() if several else over):
+            begun = time.monotonic()
             if choice := settle_jit(trainee, config, progress, make_dataset, num_shapes):
                 print(choice, flush=True)
+            progress.seconds += time.monotonic() - begun
             trainee.fit(
                 make_dataset(progress.step),
                 steps_per_epoch=config.train_steps - progress.step,

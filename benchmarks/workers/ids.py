@@ -16,6 +16,17 @@ def padded(sequences, pad):
     return ids
 
 
+def specials_first(task):
+    """Our id for each of a vocabulary that begins with padding, start and end, and its id for each of ours, two int arrays.
+
+    Args:
+        task: {"pad", "bos", "eos", "vocab_size"}: our ids of these, and how many there are.
+    """
+    special = [task["pad"], task["bos"], task["eos"]]
+    order = [*special, *sorted({*range(task["vocab_size"])} - {*special})]
+    return np.array(order), np.argsort(order)
+
+
 def epoch_batches(lengths, count, seed):
     """Numbers of pairs in `count` batches of as many tokens each, pairs of about the same length together, in random order.
 

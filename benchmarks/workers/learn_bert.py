@@ -11,9 +11,11 @@ import sys
 import time
 
 import torch
+import transformers
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, get_linear_schedule_with_warmup
 
 from benchmarks.workers.ids import padded
+from benchmarks.workers.protocol import leave
 
 # Batches are of texts of like length, chosen among so many batches' texts, as transformers.Trainer groups them.
 MEGABATCH = 50
@@ -77,8 +79,8 @@ def main(folder):
     with torch.no_grad():
         probabilities = [model(**test_texts.batch([number])).logits.softmax(-1)[0].tolist() for number in numbers]
     count = sum(value.numel() for value in model.parameters())
-    result = {"probabilities": probabilities, "seconds": seconds, "parameters": count, "version": torch.__version__}
-    (folder / "outputs.json").write_text(json.dumps(result))
+    version = f"transformers {transformers.__version__}, torch {torch.__version__}"
+    leave(folder, {"probabilities": probabilities, "seconds": seconds, "parameters": count, "version": version})
 
 
 if __name__ == "__main__":

@@ -12,13 +12,16 @@ import time
 
 import numpy as np
 import torch
+import transformers
 from safetensors.torch import load_file, save_file
 from transformers import MarianConfig, MarianMTModel
 
 from benchmarks.workers.ids import Pairs, padded, rows, translated
+from benchmarks.workers.protocol import leave
 
 
 def make_model(task):
+    """MarianMTModel of the run's sizes."""
     sides = {f"{side}_{name}": task[ours] for side in ("encoder", "decoder")
              for name, ours in (("layers", "num_layers"), ("attention_heads", "num_heads"), ("ffn_dim", "ffn_dim"))}  # fmt: skip
     return MarianMTModel(MarianConfig(
@@ -73,6 +76,7 @@ def loss_of(model, task, ids, out):
 
 
 def save(path, step, seconds, kept, parameters, optimizer):
+    """Writes the state in one step: the newest weights, oldest first, Adam's moments, and where the training is."""
     arrays = {f"kept/{number}/{name}": value for number, weights in enumerate(kept) for name, value in weights.items()}
     for name, value in parameters.items():
         for key in ("exp_avg", "exp_avg_sq", "step"):
@@ -83,6 +87,7 @@ def save(path, step, seconds, kept, parameters, optimizer):
 
 
 def resume(path, parameters, optimizer):
+    """Puts the state into parameters and optimizer; returns step, seconds and the newest weights, a list of dicts."""
     arrays = load_file(path)
     step, seconds = arrays.pop("progress").tolist()
     kept = []
@@ -119,8 +124,8 @@ def main(folder):
     seconds = train(model.train(), task, {name: data[name] for name in data.files}, folder)
     outputs = translate(model.eval(), task, data)
     count = sum(value.numel() for value in model.parameters() if value.requires_grad)
-    result = {"outputs": outputs, "seconds": seconds, "parameters": count, "version": torch.__version__}
-    (folder / "outputs.json").write_text(json.dumps(result))
+    version = f"transformers {transformers.__version__}, torch {torch.__version__}"
+    leave(folder, {"outputs": outputs, "seconds": seconds, "parameters": count, "version": version})
 
 
 if __name__ == "__main__":

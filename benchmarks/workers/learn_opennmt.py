@@ -15,8 +15,10 @@ import opennmt
 import tensorflow as tf
 from opennmt.utils.checkpoint import average_checkpoints_into_layer
 
-from benchmarks.workers.ids import Pairs, padded, rows, translated
+from benchmarks.workers.ids import Pairs, padded, rows, specials_first, translated
+from benchmarks.workers.protocol import leave
 
+SPECIAL = (b"<blank>", b"<s>", b"</s>")
 IDS, LENGTHS = tf.TensorSpec([None, None], tf.int64), tf.TensorSpec([None], tf.int32)
 
 
@@ -31,22 +33,23 @@ class Rates(tf.keras.optimizers.schedules.LearningRateSchedule):
 
 
 def vocabulary(task, folder):
-    """Writes our ids as a vocabulary of theirs, which begins with padding, start and end; returns our id for each of theirs, and theirs
-    for each of ours. The last has no line: it stands where they have the token of the unknown."""
-    special = [task["pad"], task["bos"], task["eos"]]
-    order = [*special, *sorted({*range(task["vocab_size"])} - {*special})]
-    tokens = ["<blank>", "<s>", "</s>", *map(str, order[3:-1])]
+    """Writes our ids as a vocabulary of theirs, which begins with padding, start and end; returns `specials_first`. The last id has no
+    line: it stands where they have the token of the unknown."""
+    ours, theirs = specials_first(task)
+    tokens = [*(token.decode() for token in SPECIAL), *map(str, ours[3:-1])]
     (folder / "vocabulary.txt").write_text("".join(f"{token}\n" for token in tokens))
-    return np.array(order), np.argsort(order)
+    return ours, theirs
 
 
 def make_model(task, folder):
+    """OpenNMT-tf's Transformer of the run's sizes, with sinusoidal positions where the run has them, else with relative ones."""
+    positions = {} if task["positions"] == "sinusoidal" else {"position_encoder_class": None, "maximum_relative_position": 20}
     model = opennmt.models.Transformer(
         opennmt.inputters.WordEmbedder(task["d_model"]), opennmt.inputters.WordEmbedder(task["d_model"]), num_layers=task["num_layers"],
         num_units=task["d_model"], num_heads=task["num_heads"], ffn_inner_dim=task["ffn_dim"], dropout=task["dropout"],
         attention_dropout=task["attention_dropout"], ffn_dropout=task["activation_dropout"],
         ffn_activation=getattr(tf.nn, task["activation"]), share_embeddings=opennmt.models.EmbeddingsSharingLevel.ALL,
-        pre_norm=task["norm"] == "pre", output_layer_bias=False,
+        pre_norm=task["norm"] == "pre", output_layer_bias=False, **positions,
     )  # fmt: skip
     files = {f"{side}_vocabulary": str(folder / "vocabulary.txt") for side in ("source", "target")}
     model.initialize(files, params={
@@ -98,7 +101,7 @@ def translate(model, task, data, ours, theirs):
     def some(sources):
         found = infer(theirs[padded(sources, task["pad"])], np.int32([*map(len, sources)]))
         best = [tokens[0, : lengths[0]] for tokens, lengths in zip(found["tokens"].numpy(), found["length"].numpy())]
-        return [[int(ours[-1]) if token == b"<unk>" else int(token) for token in tokens if token != b"</s>"] for tokens in best]
+        return [[int(ours[-1]) if token == b"<unk>" else int(token) for token in tokens if token not in SPECIAL] for tokens in best]
 
     return translated(rows(data["test_ids"], data["test_offsets"]), 64, some)
 
@@ -116,8 +119,8 @@ def main(folder):
     seconds = train(model, task, data, theirs, folder)
     outputs = translate(model, task, data, ours, theirs)
     count = sum(int(tf.size(value)) for value in model.trainable_variables)
-    result = {"outputs": outputs, "seconds": seconds, "parameters": count, "version": opennmt.__version__}
-    (folder / "outputs.json").write_text(json.dumps(result))
+    version = f"OpenNMT-tf {opennmt.__version__}, tensorflow {tf.__version__}"
+    leave(folder, {"outputs": outputs, "seconds": seconds, "parameters": count, "version": version})
 
 
 if __name__ == "__main__":
