@@ -124,6 +124,16 @@ def test_the_gradient_is_clipped_to_its_global_norm():
     np.testing.assert_allclose(found[1], found[0] * 0.01 / norm, atol=1e-7)
 
 
+def test_gradients_are_summed_in_one_order():
+    """Three summands and more TensorFlow adds in the order in which they come, so that trainings of one seed would differ by rounding."""
+    trainee, _ = trainee_of()
+    assert MODEL.tie_embeddings and MODEL.num_layers == 1  # each further layer of a decoder reads the memory, whose summands come in order
+    data = tf.nest.map_structure(tf.constant, batch_at(0))
+    step = tf.function(lambda: trainee._gradients(data, trainee.model.trainable_variables, 1.0)).get_concrete_function()
+    sums = [len(operation.inputs) for operation in step.graph.get_operations() if operation.type == "AddN"]
+    assert {*sums} == {2}
+
+
 @pytest.mark.parametrize("rows, steps, devices", [(1, 1, 2), (7, 1, 4), (8, 2, 2)])
 def test_several_replicas_equal_one_device(rows, steps, devices):
     code = """

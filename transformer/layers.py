@@ -37,9 +37,32 @@ class ConfiguredLayer(keras.layers.Layer):
         return {**super().get_config(), "config": dataclasses.asdict(self.config)}
 
 
+@keras.saving.register_keras_serializable("transformer")
+class LayerNormalization(keras.layers.LayerNormalization):
+    """Keras's, of the last axis (Ba et al. 2016, section 3), with its gradient written out: of the three summands that TensorFlow would
+    find it adds those first that are there first, so that two trainings would differ by rounding."""
+
+    def call(self, inputs):
+        @ops.custom_gradient
+        def normalized(x, gamma, beta):
+            x = x - ops.mean(x, axis=-1, keepdims=True)
+            scale = ops.rsqrt(ops.mean(ops.square(x), axis=-1, keepdims=True) + self.epsilon)
+            x = x * scale
+
+            def backward(upstream):
+                change, rows = upstream * gamma, [*range(len(x.shape) - 1)]
+                change = change - ops.mean(change, axis=-1, keepdims=True) - x * ops.mean(change * x, axis=-1, keepdims=True)
+                return change * scale, ops.sum(upstream * x, axis=rows), ops.sum(upstream, axis=rows)
+
+            return x * gamma + beta, backward
+
+        arguments = ops.cast(inputs, "float32"), *map(ops.convert_to_tensor, (self.gamma, self.beta))
+        return ops.cast(normalized(*arguments), self.compute_dtype)
+
+
 def normalization(config, dtype, name=None):
     """The normalisation layer that the configuration asks for."""
-    kinds = {"layer": keras.layers.LayerNormalization, "rms": keras.layers.RMSNormalization}
+    kinds = {"layer": LayerNormalization, "rms": keras.layers.RMSNormalization}
     return kinds[config.norm_type](epsilon=config.norm_epsilon, dtype=dtype, name=name)
 
 

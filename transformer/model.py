@@ -287,8 +287,8 @@ class Transformer(keras.Model):
             (B, T, D), to be multiplied by `output_table`; and a transformer.pointer.Pointed, or None.
         """
         source, target, source_segments, target_segments = self._unpack(inputs)
-        memory = self.encoder(self._embed(self.source_embedding, source), source_segments, training=training)
-        embedded = self._embed(self.target_embedding, target)
+        embedded_source, embedded = self._embed_both(source, target)
+        memory = self.encoder(embedded_source, source_segments, training=training)
         states = self.decoder(embedded, memory, target_segments, source_segments, training=training)
         if not self.pointer:
             return states, None
@@ -319,6 +319,14 @@ class Transformer(keras.Model):
     def _embed(self, table, ids):
         x = table(ids)
         return x * self.config.d_model**0.5 if self.config.scale_embeddings else x
+
+    def _embed_both(self, source, target):
+        """Of one table in one look-up: its gradient is then the sum of this and the output's. Three summands TensorFlow adds in the order
+        in which they come, so that trainings would differ by rounding."""
+        if self.source_embedding is not self.target_embedding:
+            return self._embed(self.source_embedding, source), self._embed(self.target_embedding, target)
+        embedded, length = self._embed(self.target_embedding, ops.concatenate([source, target], axis=1)), ops.shape(source)[1]
+        return embedded[:, :length], embedded[:, length:]
 
     def encode(self, source):
         """The memory of source ids (B, S): (B, S, D)."""

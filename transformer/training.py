@@ -6,6 +6,7 @@ every micro-batch and on every replica, divided by their number.
 
 import dataclasses
 import functools
+import math
 import re
 import time
 
@@ -229,10 +230,13 @@ class Trainee(keras.Model):
 
         def body(number, total):
             part = tf.nest.map_structure(lambda x: x[number], parts)
-            return number + 1, [a + b for a, b in zip(total, self._micro_gradients(part, variables, weight))]
+            return number + 1, [a + tf.reshape(b, a.shape) for a, b in zip(total, self._micro_gradients(part, variables, weight))]
 
-        zeros = [tf.zeros(()), *(tf.zeros(variable.shape, variable.dtype) for variable in variables)]
-        return tf.while_loop(lambda number, _: number < steps, body, (0, zeros), parallel_iterations=1)[1]
+        # Summed as vectors: TensorFlow would make one sum of this one and those of the same shape within a micro-batch, and add in the
+        # order in which the summands come, so that trainings would differ by rounding.
+        zeros = [tf.zeros((1,)), *(tf.zeros((math.prod(variable.shape),), variable.dtype) for variable in variables)]
+        _, total = tf.while_loop(lambda number, _: number < steps, body, (0, zeros), parallel_iterations=1)
+        return [tf.reshape(array, shape) for array, shape in zip(total, [(), *(variable.shape for variable in variables)])]
 
     def _micro_gradients(self, data, variables, weight):
         with tf.GradientTape() as tape:
