@@ -7,7 +7,7 @@ from benchmarks.__main__ import table
 from benchmarks.config import BenchmarkConfig
 from benchmarks.scores import FACTS, KEPT, SCORES
 
-RACES = ("marian", "bert")
+RACES = ("marian", "opennmt", "bert")
 RESULTS = pathlib.Path(__file__).parent / "results"
 
 

@@ -56,8 +56,8 @@ class LayerNormalization(keras.layers.LayerNormalization):
 
             return x * gamma + beta, backward
 
-        arguments = ops.cast(inputs, "float32"), *map(ops.convert_to_tensor, (self.gamma, self.beta))
-        return ops.cast(normalized(*arguments), self.compute_dtype)
+        weights = ops.copy(self.gamma), ops.copy(self.beta)  # tensors: a variable that it reads itself TensorFlow would hand to `backward`
+        return ops.cast(normalized(ops.cast(inputs, "float32"), *weights), self.compute_dtype)
 
 
 def normalization(config, dtype, name=None):
