@@ -287,9 +287,9 @@ class Transformer(keras.Model):
             (B, T, D), to be multiplied by `output_table`; and a transformer.pointer.Pointed, or None.
         """
         source, target, source_segments, target_segments = self._unpack(inputs)
-        embedded_source, embedded = self._embed_both(source, target)
-        memory = self.encoder(embedded_source, source_segments, training=training)
-        states = self.decoder(embedded, memory, target_segments, source_segments, training=training)
+        embedded, embedded_target = self._embed_both(source, target)
+        memory = self.encoder(embedded, source_segments, training=training)
+        states = self.decoder(embedded_target, memory, target_segments, source_segments, training=training)
         if not self.pointer:
             return states, None
         mask = segment_mask(target_segments, source_segments)
@@ -336,11 +336,9 @@ class Transformer(keras.Model):
         """What looks at what: {"encoder": [...], "decoder": [...], "cross": [...]}, one entry a layer, each float32
         (B, H, queries, keys); of a pointer-generator also {"pointer": [...]}, one entry. `inputs` as in `call`."""
         source, target, source_segments, target_segments = self._unpack(inputs)
-        embedded = self._embed(self.source_embedding, source)
+        embedded, embedded_target = self._embed_both(source, target)
         memory = self.encoder(embedded, source_segments)
-        own, cross = self.decoder.attention_weights(
-            self._embed(self.target_embedding, target), memory, target_segments, source_segments
-        )
+        own, cross = self.decoder.attention_weights(embedded_target, memory, target_segments, source_segments)
         pointer = {"pointer": [self.hidden_states(inputs)[1].weights[:, None]]} if self.pointer else {}
         return {"encoder": self.encoder.attention_weights(embedded, source_segments), "decoder": own, "cross": cross, **pointer}
 
