@@ -321,8 +321,7 @@ class Transformer(keras.Model):
         return x * self.config.d_model**0.5 if self.config.scale_embeddings else x
 
     def _embed_both(self, source, target):
-        """Of one table in one look-up: its gradient is then the sum of this and the output's. Three summands TensorFlow adds in the order
-        in which they come, so that trainings would differ by rounding."""
+        """Both, of one table in one look-up: three gradients, with the output's, TensorFlow sums as they come, not twice in one order."""
         if self.source_embedding is not self.target_embedding:
             return self._embed(self.source_embedding, source), self._embed(self.target_embedding, target)
         embedded, length = self._embed(self.target_embedding, ops.concatenate([source, target], axis=1)), ops.shape(source)[1]
