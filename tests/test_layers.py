@@ -5,12 +5,13 @@ import dataclasses
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import ops
 
 from tests.numpy_transformer import Reference
 from transformer.attention import MultiHeadAttention, causal_mask
 from transformer.config import ModelConfig
-from transformer.layers import DecoderLayer, EncoderLayer, FeedForward, Residual, as_config, normalization
+from transformer.layers import DecoderLayer, EncoderLayer, FeedForward, LayerNormalization, Residual, as_config, normalization
 from transformer.model import Decoder, Encoder
 from transformer.positions import PositionalEmbedding
 
@@ -114,6 +115,24 @@ def test_norms_by_hand():
         # epsilon is added to the variance, inside the root: sqrt(1 + 3) = 2, sqrt(5 + 4) = 3
         layer = normalization(ModelConfig(norm_type=kind, norm_epsilon=3.0 if kind == "layer" else 4.0), None)
         np.testing.assert_allclose(array(layer(x))[0], [-0.5, 0.5] if kind == "layer" else [1 / 3, 1.0], atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
+def test_the_gradient_of_layer_norm_is_that_of_keras(dtype):
+    generator, found = np.random.default_rng(1), []
+    x, upstream = (generator.normal(size=(3, 5, 8)).astype("float32") for _ in range(2))
+    for kind in (LayerNormalization, keras.layers.LayerNormalization):
+        norm = kind(epsilon=1e-3, dtype=dtype)
+        norm.build(x.shape)
+        norm.set_weights([np.linspace(0.5, 2, 8), np.linspace(-1, 1, 8)])
+        inputs = tf.cast(x * 3 + 1, norm.compute_dtype)
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            outputs = norm(inputs)
+        found.append([outputs, *tape.gradient(outputs, [inputs, norm.gamma.value, norm.beta.value], tf.cast(upstream, outputs.dtype))])
+    for ours, theirs in zip(*found):
+        assert ours.dtype == theirs.dtype and np.abs(theirs).max() > 0.1
+        np.testing.assert_allclose(*(tf.cast(array, "float32") for array in (ours, theirs)), rtol=1e-5 if dtype == "float32" else 0.02, atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["layer", "rms"])
