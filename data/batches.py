@@ -366,8 +366,10 @@ def training_dataset(split, plan, start_step, num_steps):
         return tf.nest.pack_sequence_as(structure, arrays)
 
     steps = tf.data.Dataset.range(start_step, start_step + num_steps)
-    options = tf.data.Options()  # several workers have each its rows of every batch
-    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+    options = tf.data.Options()
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA  # to each worker its rows
+    # Nothing is left to tune, and the tuner may miss that the iterator ends: who drops it then waits for up to a minute.
+    options.autotune.enabled = False
     return steps.map(to_element, num_parallel_calls=2, deterministic=True).prefetch(4).with_options(options)
 
 
