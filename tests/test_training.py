@@ -53,8 +53,8 @@ def batch_at(step, rows=4, length=6):
     return (target, np.concatenate([start, target[:, :-1] * (target[:, 1:] != 0)], 1)), target
 
 
-def dataset(start, stop, *shape):
-    split, plan = types.SimpleNamespace(gather=batch_at), types.SimpleNamespace(batch=lambda step: (step, *shape))
+def dataset(start, stop, shape_of=lambda step: ()):
+    split, plan = types.SimpleNamespace(gather=batch_at), types.SimpleNamespace(batch=lambda step: (step, *shape_of(step)))
     return training_dataset(split, plan, start, stop - start)
 
 
@@ -145,7 +145,7 @@ for distribution in ("none", "mirrored"):
     rows, accumulate_steps = ROWS, STEPS
     trainee, _ = trainee_of(distribution=distribution, clip_norm=0.5, accumulate_steps=accumulate_steps)
     step = keras.callbacks.LambdaCallback(on_train_batch_end=lambda _, logs: losses.append([float(logs[name]) for name in sorted(logs)]))
-    trainee.fit(dataset(0, 20, rows), verbose=0, callbacks=[step])
+    trainee.fit(dataset(0, 20, lambda step: (rows,)), verbose=0, callbacks=[step])
     found.append(weights(trainee))
 assert trainee.distribute_strategy.num_replicas_in_sync == DEVICES
 print(np.abs(found[0] - found[1]).max())
@@ -181,8 +181,7 @@ def test_a_precision_that_the_processor_lacks_is_warned_of(tmp_path, precision, 
 def test_one_trace_for_each_shape():
     trainee, _ = trainee_of()
     shapes = [(4, 6), (2, 12), (4, 6), (2, 12), (4, 6)]
-    plan = types.SimpleNamespace(batch=lambda step: (step, *shapes[step]))
-    trainee.fit(training_dataset(types.SimpleNamespace(gather=batch_at), plan, 0, len(shapes)), verbose=0)
+    trainee.fit(dataset(0, len(shapes), shapes.__getitem__), verbose=0)
     assert trainee.num_traces == 2
 
 
@@ -279,7 +278,7 @@ import os, pathlib, random, signal, sys, time
 sys.path.insert(0, ".")
 from tests.test_training import LONG, start, trainee_of
 folder, rng, kills, ends = pathlib.Path(sys.argv[1]), random.Random(int(sys.argv[2])), 0, 0
-while kills < 12:
+while kills < 20:
     reader, writer = os.pipe()
     child = os.fork()
     if not child:
