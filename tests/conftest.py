@@ -4,6 +4,7 @@ import os
 import pathlib
 import sys
 
+import hypothesis
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -14,6 +15,9 @@ sys.path.insert(0, str(ROOT))
 if worker := os.environ.get("PYTEST_XDIST_WORKER"):
     cores = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {cores[int(worker.removeprefix("gw")) % len(cores)]})
+# Properties are tried with the same examples each time, and without a limit of time: a machine may be busy.
+hypothesis.settings.register_profile("suite", derandomize=True, deadline=None, database=None)
+hypothesis.settings.load_profile("suite")
 # The longest files go to the workers first, so that none is left alone with one of them at the end.
 LONGEST = ["pipelines", "backends", "train", "training", "finetune", "text2text", "readme"]
 
