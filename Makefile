@@ -1,16 +1,25 @@
-# make train: German from English in minutes on a CPU. make test: the whole suite. Both install into .venv at first.
+# make train: German from English in minutes on a CPU. make test: the whole suite. make test-fast: its part without trainings.
+# make mutants MODULES=transformer/attention.py: which small bugs the tests do not see. All install into .venv at first.
 PYTHON ?= python3
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: train test clean
+PYTEST := $(VENV)/bin/python -m pytest -q --numprocesses=auto --no-loadscope-reorder
+
+.PHONY: train test test-fast mutants clean
 
 train: $(VENV)/.installed
 	$(VENV)/bin/python train.py --flagfile=configs/phrasebook_en_de.cfg
 
 test: $(VENV)/.installed-test
 	# In the order of tests/conftest.py.
-	$(VENV)/bin/python -m pytest -q --numprocesses=auto --dist=loadfile --no-loadscope-reorder
+	$(PYTEST) --dist=loadfile
+
+test-fast: $(VENV)/.installed-test
+	$(PYTEST) --dist=loadfile -m "not slow"
+
+mutants: $(VENV)/.installed-dev
+	$(VENV)/bin/python -m benchmarks mutants --modules=$(MODULES)
 
 # A stamp that is newer than what it was made from says that nothing needs installing.
 $(VENV)/.installed: setup.cfg constraints.txt | $(VENV)/bin/python
@@ -20,6 +29,10 @@ $(VENV)/.installed: setup.cfg constraints.txt | $(VENV)/bin/python
 $(VENV)/.installed-test: setup.cfg constraints.txt | $(VENV)/bin/python
 	$(PIP) --editable ".[test]"
 	touch $@ $(VENV)/.installed
+
+$(VENV)/.installed-dev: setup.cfg constraints.txt | $(VENV)/bin/python
+	$(PIP) --editable ".[test,dev]"
+	touch $@ $(VENV)/.installed $(VENV)/.installed-test
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

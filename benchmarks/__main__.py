@@ -16,6 +16,7 @@
     opennmt    OpenNMT-tf, the same
     bert       Hugging Face's BERT classifier, fine-tuned on what --run was: its scores beside the run's
     gpu        tokens a second and utilisation of an accelerator
+    mutants    how many small bugs put into --modules the tests see (pip install '.[test,dev]'; docs/reliability.md)
 
 Peers are installed by `pip install '.[peers]'`, here or where --peers_python points; OpenNMT-tf only there, with Python 3.11 or older,
 by `pip install OpenNMT-tf==2.32.0 tensorflow-cpu==2.13.1`. Contestants take turns for --rounds rounds; medians are shown, and ratios
@@ -33,7 +34,10 @@ from transformer.config import ConfigError
 from transformer.files import write_text
 from transformer.flags import main, run_command
 
-COMMANDS = ("train", "decode", "memory", "data", "learn", "startup", "checkpoint", "scaling", "order", "faults", "scores", "ablation", "marian", "opennmt", "bert", "gpu")
+COMMANDS = (
+    "train", "decode", "memory", "data", "learn", "startup", "checkpoint", "scaling", "order", "faults", "scores", "ablation",
+    "marian", "opennmt", "bert", "gpu", "mutants",
+)  # fmt: skip
 HIDDEN = {"seconds_low", "seconds_high", "startup_seconds", "losses", "version"}
 
 

@@ -21,6 +21,7 @@ from benchmarks.workers.ids import epoch_batches, rows, specials_first
 from data.config import DataConfig, LabelledDataConfig
 from data.labelled import fingerprint, load_labelled
 from data.prepare import prepare
+from tests.programs import run_apart
 from transformer.checkpoints import checkpoint_path, named_variables, save_checkpoint, save_model
 from transformer.config import ConfigError, DecodingConfig, FinetuningConfig, ModelConfig, TaskConfig, TokenizerConfig, TrainingConfig
 from transformer.flags import define, parse, read
@@ -516,3 +517,41 @@ def test_bert_is_raced_with_a_run_of_its_own_weights_on_the_same_texts(tmp_path)
 def test_what_is_no_run_of_finetune_is_not_raced(tmp_path, capfd):
     assert __main__.command_line(["benchmarks", "bert", f"--run={tmp_path}"]) == 2
     assert "BERT is raced with a finished run of finetune.py. Received:" in capfd.readouterr().err
+
+
+# Of its four mutants one changes nothing: where x is the limit, both ways give the limit.
+TOY = "def limited(x, most=3):\n    return x if x < most else most\n"
+TOY_TEST = "from transformer.toy import limited\n\ndef test_it():\n    assert limited(2) == 2 and limited(9) == 3\n"
+
+
+@pytest.mark.parametrize("known, counts", [
+    ([], {"killed": 3, "survived": 1, "equivalent": 0, "score": 0.75}),
+    ([("x if x < most", "x if x <= most")], {"killed": 3, "survived": 0, "equivalent": 1, "score": 1.0}),
+])  # fmt: skip
+def test_mutants_are_tried_and_those_that_change_nothing_are_not_counted(tmp_path, known, counts):
+    pytest.importorskip("cosmic_ray")
+    files = {"transformer/__init__.py": "", "transformer/toy.py": TOY, "tests/test_toy.py": TOY_TEST}
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    line = TOY.splitlines()[1].strip()
+    rows = [
+        {"module": "transformer/toy.py", "before": line, "after": line.replace(*change), "reason": "the limit"}
+        for change in known
+    ]
+    (tmp_path / "equivalent.json").write_text(json.dumps(rows))
+    code = """
+import json, pathlib, sys
+sys.path.insert(0, ".")
+from benchmarks import mutants
+from benchmarks.config import BenchmarkConfig
+folder = pathlib.Path(sys.argv[1])
+mutants.ROOT, mutants.EQUIVALENT, mutants.LIBRARIES = folder, folder / "equivalent.json", ()
+print(json.dumps(mutants.run(BenchmarkConfig(modules=("transformer/toy.py",)))))
+"""
+    *survivors, rows = run_apart("-c", code, tmp_path).stdout.splitlines()
+    facts = {"mutants": 4, **counts}
+    assert json.loads(rows) == [{"module": "transformer/toy.py", **facts}, {"module": "all", **facts}]
+    assert bool(survivors) == bool(counts["survived"])
+    if survivors:
+        assert survivors[-1] == "  + return x if x <= most else most"

@@ -31,7 +31,8 @@ def setup():
 
 def requirements():
     parser = setup()
-    texts = [parser["options"]["install_requires"], parser["options.extras_require"]["test"]]
+    extras = parser["options.extras_require"]
+    texts = [parser["options"]["install_requires"], extras["test"], extras["dev"]]
     return [Requirement(line) for text in texts for line in lines(text)]
 
 

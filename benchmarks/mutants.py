@@ -1,0 +1,205 @@
+"""How many small bugs the tests see: mutants made by Cosmic Ray's operators, one at a time, each tried by its module's test files.
+
+A mutant is killed where a test fails, or does not end within `SECONDS`. Cosmic Ray itself would start Python and import
+TensorFlow for each; here a process that has imported the libraries forks, so that a mutant takes seconds.
+Tests marked slow are left out. The mutants that no test could see are listed in equivalent_mutants.json, each with its reason.
+"""
+
+import dataclasses
+import importlib
+import json
+import os
+import pathlib
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+
+from transformer.config import ConfigError
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+EQUIVALENT = pathlib.Path(__file__).parent / "equivalent_mutants.json"
+# What computes: the modules whose score docs/reliability.md tells.
+MODULES = (
+    *(f"transformer/{name}.py" for name in (
+        "attention", "positions", "dropout", "layers", "pointer", "model", "losses", "heads", "objectives", "optimization",
+        "training", "callbacks", "checkpoints", "decoding", "generation", "tokenizer", "metrics", "answer_metrics",
+        "summary_metrics", "code_metrics",
+    )),
+    "data/batches.py", "data/cleaning.py",
+)  # fmt: skip
+# Of the many operators that Cosmic Ray would put in the place of one, the nearest: more of them would only be more easily seen.
+REPLACEMENTS = {
+    "Add_Sub", "Sub_Add", "Mul_Div", "Div_Mul", "FloorDiv_Div", "Mod_Mul", "Pow_Mul", "BitOr_BitAnd", "BitAnd_BitOr",
+    "BitXor_BitAnd", "LShift_RShift", "RShift_LShift", "Lt_LtE", "LtE_Lt", "Gt_GtE", "GtE_Gt", "Eq_NotEq", "NotEq_Eq",
+    "Is_IsNot", "IsNot_Is", "Delete_USub", "Delete_Not", "Delete_Invert",
+}  # fmt: skip
+# What takes long to import, so that each fork has it. None of it computes anything before.
+LIBRARIES = ("hypothesis", "keras", "pytest", "sacrebleu", "scipy.stats", "sklearn.metrics", "tensorflow", "tensorflow_text", "torch")
+# Seconds after which the tests of a mutant are ended: it counts as killed.
+SECONDS = 600
+
+
+@dataclasses.dataclass(frozen=True)
+class Mutant:
+    """One changed line: where it stands, as it was and as it is, without the space around it."""
+
+    module: str
+    line: int
+    before: str
+    after: str
+    text: str = dataclasses.field(repr=False)  # of the whole module
+
+    @property
+    def key(self):
+        return self.module, self.before, self.after
+
+
+def run(config):
+    """Rows {"module", "mutants", "killed", "survived", "equivalent", "score"}, a row a module and their sum."""
+    modules = config.modules or MODULES
+    for module in modules:
+        if not (ROOT / module).is_file() or not (ROOT / tests_of(module)).is_file():
+            raise ConfigError(
+                "--modules must be modules that have a test file, from the root of the project. "
+                f"Received: {module}. Use transformer/attention.py, for example."
+            )
+    mutants = [mutant for module in modules for mutant in mutants_of(module, config.mutants)]
+    reasons = {
+        (row["module"], row["before"], row["after"]): row["reason"]
+        for row in json.loads(EQUIVALENT.read_text(encoding="utf-8"))
+    }
+    for unchanged, fails in try_all([_unchanged(module) for module in modules]):
+        if fails:
+            raise ConfigError(f"tests must pass before a bug is put in. Received: failures of {tests_of(unchanged.module)}.")
+    verdicts = {}
+    for mutant, killed in try_all([mutant for mutant in mutants if mutant.key not in reasons]):
+        verdicts[mutant] = "killed" if killed else "survived"
+        if not killed:
+            print(f"survived: {mutant.module}:{mutant.line}\n  - {mutant.before}\n  + {mutant.after}", flush=True)
+    verdicts |= {mutant: "equivalent" for mutant in mutants if mutant.key in reasons}
+    rows = [_row(module, [verdicts[mutant] for mutant in mutants if mutant.module == module]) for module in modules]
+    return [*rows, _row("all", list(verdicts.values()))]
+
+
+def _row(name, verdicts):
+    counts = {verdict: verdicts.count(verdict) for verdict in ("killed", "survived", "equivalent")}
+    score = counts["killed"] / max(counts["killed"] + counts["survived"], 1)
+    return {"module": name, "mutants": len(verdicts), **counts, "score": score}
+
+
+def tests_of(module):
+    """The test file in which a maintainer would look for a module's tests, from the root of the project."""
+    return f"tests/test_{pathlib.Path(module).stem}.py"
+
+
+def mutants_of(module, count=0):
+    """`count` mutants of a module, drawn at random but the same each time, or all of them (0), in the order of their lines."""
+    from cosmic_ray.ast import ast_nodes, get_ast
+    from cosmic_ray.mutating import mutate_code
+    from cosmic_ray.plugins import get_operator, operator_names
+
+    text = (ROOT / module).read_text(encoding="utf-8")
+    nodes, places = [*ast_nodes(get_ast(text))], []
+    for name in operator_names():
+        _, is_replacement, kind = name.partition("Operator_")
+        if is_replacement and kind not in REPLACEMENTS or get_operator(name).arguments():
+            continue
+        operator = get_operator(name)()
+        found = sum(len([*operator.mutation_positions(node)]) for node in nodes)
+        places += [(operator, place) for place in range(found)]
+    random.Random(1).shuffle(places)
+    mutants = {}
+    for operator, place in places:
+        try:
+            mutant = _mutant(module, text, mutate_code(text, operator, place))
+        except AttributeError:  # Cosmic Ray 8.7 cannot replace an exception that is named with its module
+            continue
+        if mutant:
+            mutants[mutant.key] = mutant
+        if len(mutants) == count:
+            break
+    return sorted(mutants.values(), key=lambda mutant: (mutant.line, mutant.after))
+
+
+def _unchanged(module):
+    return Mutant(module, 0, "", "", (ROOT / module).read_text(encoding="utf-8"))
+
+
+def _mutant(module, text, mutated):
+    """The Mutant of a changed text; None where only spaces differ."""
+    lines = zip(text.splitlines(), mutated.splitlines())
+    changed = [(number, *pair) for number, pair in enumerate(lines, 1) if pair[0].split() != pair[1].split()]
+    if not changed:
+        return None
+    number, before, after = changed[0]
+    return Mutant(module, number, before.strip(), after.strip(), mutated)
+
+
+def try_all(mutants, workers=None):
+    """Yields (mutant, whether its module's tests fail with it) as they become known.
+
+    Each worker has a copy of the project, in which it puts a mutant in its place, and a core of its own.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    for library in LIBRARIES:
+        importlib.import_module(library)
+    cores = sorted(os.sched_getaffinity(0))[:workers]
+    with tempfile.TemporaryDirectory(prefix="mutants_") as folder:
+        copies = [_copied(pathlib.Path(folder) / str(core)) for core in cores]
+        waiting, running = list(reversed(mutants)), {}
+        while waiting or running:
+            while waiting and len(running) < len(copies):
+                used = {copy for _, copy, _ in running.values()}
+                number, copy = next(pair for pair in enumerate(copies) if pair[1] not in used)
+                mutant = waiting.pop()
+                (copy / mutant.module).write_text(mutant.text, encoding="utf-8")
+                running[_begun(copy, tests_of(mutant.module), cores[number])] = mutant, copy, time.monotonic()
+            process, code = _ended({process: begun for process, (_, _, begun) in running.items()})
+            mutant, copy, _ = running.pop(process)
+            shutil.copy(ROOT / mutant.module, copy / mutant.module)
+            if code not in (0, 1, 2) and code >= 0:
+                raise RuntimeError(f"pytest could not run {tests_of(mutant.module)}. Received: its exit code {code}.")
+            yield mutant, code != 0
+
+
+def _copied(folder):
+    ignore = shutil.ignore_patterns(".git", ".venv", "runs", "build", "dist", "*.egg-info", "__pycache__")
+    return pathlib.Path(shutil.copytree(ROOT, folder, ignore=ignore))
+
+
+def _begun(folder, tests, core):
+    """Forks a process that runs tests in a copy of the project; returns its number."""
+    process = os.fork()
+    if process:
+        return process
+    os.setpgid(0, 0)
+    os.sched_setaffinity(0, {core})
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for number in range(3):
+        os.dup2(nowhere, number)
+    os.chdir(folder)
+    # What this program had imported of the project was not changed.
+    for name in [name for name in sys.modules if name.split(".")[0] in ("benchmarks", "data", "tests", "transformer")]:
+        del sys.modules[name]
+    sys.path[:] = [str(folder), *(path for path in sys.path if path not in ("", str(ROOT)))]
+    sys.dont_write_bytecode = True
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    import pytest
+
+    code = pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-m", "not slow", tests])
+    os._exit(int(code))
+
+
+def _ended(begun):
+    """Waits for one of the processes {number: when it began}: its number and exit code; one that takes too long is killed."""
+    while True:
+        process, status = os.waitpid(-1, os.WNOHANG)
+        if process in begun:
+            return process, os.waitstatus_to_exitcode(status)
+        for process, since in begun.items():
+            if time.monotonic() - since > SECONDS:
+                os.killpg(process, signal.SIGKILL)
+        time.sleep(0.05)
