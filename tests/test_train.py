@@ -82,8 +82,19 @@ def test_generate_writes_one_line_for_each_line(reversed_run):
     assert [lines[0], lines[1], lines[2], lines[6]] == ["d c b a", "", "a t s r q", "d e f"]
 
 
-def test_generate_survives_naughty_strings(reversed_run, shared, tmp_path):
-    strings = json.loads((shared / "naughty_strings" / "blns.json").read_text(encoding="utf-8"))
+# A few of the kinds that the real list has hundreds of.
+NAUGHTY = [
+    "", "undefined", "1/0", "-1e1000", "Ω≈ç√∫˜µ", "👩‍👩‍👧‍👦 🇩🇪", "\ufeff", "\u202egnirts", "T̶̢h̵e", "<script>alert(1)</script>",
+    "$(touch here)", "../../etc/passwd", "%s%n", "ﷺ", "\x07", "'; DROP TABLE runs; --",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("real", [False, True])
+def test_generate_survives_naughty_strings(reversed_run, request, tmp_path, real):
+    strings = NAUGHTY
+    if real:
+        path = request.getfixturevalue("shared") / "naughty_strings" / "blns.json"
+        strings = json.loads(path.read_text(encoding="utf-8"))
     lines = [text.replace("\n", " ") for text in strings]
     (tmp_path / "in.txt").write_text("\n".join(lines) + "\n", encoding="utf-8", errors="surrogatepass", newline="\n")
     run("-m", "transformer", "generate", f"--run={reversed_run[0]}", f"--input={tmp_path}/in.txt",
