@@ -164,3 +164,67 @@ def test_dropout_is_on_the_weights_and_in_training_only():
     heads = array(layer(x, source, training=True)).reshape(50, 2, 4)
     assert {round(float(value), 5) for value in heads.ravel()} == {0.0, 1.0, 2.0}
     assert (heads == heads[:, :, :1]).all() and (heads[:, 0] != heads[:, 1]).any()
+
+
+@pytest.mark.parametrize("cross", [False, True])
+def test_one_query_alone_equals_numpy(cross):
+    """A sequence of one token has a way of its own through the layer."""
+    layer, reference = attention_of(cross=cross)
+    x, source = random(2, 1, 8, seed=20), random(2, 4, 8, seed=21) if cross else None
+    output = array(layer(x, source))
+    for row in range(2):
+        expected, _ = reference.attention("attention", x[row], source[row] if cross else x[row])
+        np.testing.assert_allclose(output[row], expected, atol=1e-5)
+
+
+def test_a_masked_key_has_no_weight_however_well_it_fits():
+    """Its score is 8 * 400 * 400 / sqrt(8) = 452,548 above the other's."""
+    query, key = 400.0 * ops.ones((1, 1, 1, 8)), ops.convert_to_tensor([[[[400.0] * 8, [0.0] * 8]]])
+    weights = attention_weights(query, key, ops.convert_to_tensor([[[False, True]]]))
+    assert array(weights).tolist() == [[[[0.0, 1.0]]]]
+
+
+def test_the_softmax_of_half_precision_is_computed_in_float32():
+    """Scores of 0 and 2^-10: the weights are 2^-12 from a half, which bfloat16 would round to a half."""
+    query, key = ops.ones((1, 1, 1, 1), "bfloat16"), ops.cast([[[[0.0], [2.0**-10]]]], "bfloat16")
+    weights = array(attention_weights(query, key))[0, 0, 0]
+    np.testing.assert_allclose(weights, [0.5 - 2.0**-12, 0.5 + 2.0**-12], atol=1e-6)
+
+
+@pytest.mark.parametrize("cross, message", [(True, "cross=True, source missing"), (False, "cross=False, source given")])
+def test_a_source_is_given_where_one_is_attended_to(cross, message):
+    layer, _ = attention_of(cross=cross)
+    x = random(1, 2, 8)
+    for method in (layer, layer.attention_weights):
+        with pytest.raises(ValueError, match=message):
+            method(x, None if cross else x)
+
+
+@pytest.mark.parametrize("options", [
+    dict(cross=False, use_bias=True, dropout=0.0, rotary=False),
+    dict(cross=True, use_bias=False, dropout=0.25, rotary=False),
+    dict(cross=False, use_bias=True, dropout=0.5, rotary=True),
+])  # fmt: skip
+def test_a_saved_layer_has_all_its_arguments(options):
+    config = MultiHeadAttention(12, 3, **options).get_config()
+    assert config == {**config, "d_model": 12, "num_heads": 3, **options}
+    again = MultiHeadAttention.from_config(config)
+    assert again.get_config() == config and again.dropout.rate == options["dropout"]
+
+
+def test_every_part_computes_in_the_precision_of_the_layer():
+    layer = MultiHeadAttention(8, 2, cross=True, dropout=0.1, dtype="mixed_bfloat16")
+    layer.build()
+    parts = (*layer.projections, layer.output_projection, layer.dropout)
+    assert {part.compute_dtype for part in parts} == {"bfloat16"}
+    assert {variable.dtype for variable in layer.trainable_variables} == {"float32"}
+    x = ops.cast(random(1, 3, 8), "bfloat16")
+    assert keras.backend.standardize_dtype(layer(x, x, training=True).dtype) == "bfloat16"
+
+
+def test_masks_of_keras_pass_through():
+    layer, _ = attention_of()
+    embedded = keras.layers.Embedding(5, 8, mask_zero=True)(ops.convert_to_tensor([[3, 4, 0]]))
+    output = layer(embedded)
+    pooled = keras.layers.GlobalAveragePooling1D()(output)  # over what the mask says is real
+    np.testing.assert_allclose(array(pooled), array(output)[:, :2].mean(axis=1), atol=1e-6)

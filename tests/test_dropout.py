@@ -82,8 +82,8 @@ def test_out_of_training_and_at_rate_0_nothing_changes():
     np.testing.assert_array_equal(ops.convert_to_numpy(layer_of(1, rate=0.0)(x, training=True)), x)
 
 
-def test_every_backend_makes_the_same_bits():
-    """By hand in NumPy, whichever backend made them."""
+def hashes(seed, counter, size):
+    """The hash of each element, uint32, by hand in NumPy."""
 
     def hashed(x, first, second):
         x = x ^ first
@@ -92,7 +92,62 @@ def test_every_backend_makes_the_same_bits():
         return x ^ (x >> np.uint32(16))
 
     with np.errstate(over="ignore"):
-        first = hashed(np.uint32(11), np.uint32(0x9E3779B9), np.uint32(0))
-        second = hashed(np.uint32(4), first, np.uint32(0))
-        expected = hashed(np.arange(1000, dtype="uint32"), first, second) >= np.uint32(round(0.3 * 2**32))
+        first = hashed(np.uint32(seed), np.uint32(0x9E3779B9), np.uint32(0))
+        second = hashed(np.uint32(counter), first, np.uint32(0))
+        return hashed(np.arange(size, dtype="uint32"), first, second)
+
+
+def test_every_backend_makes_the_same_bits():
+    """By hand in NumPy, whichever backend made them."""
+    expected = hashes(11, 4, 1000) >= np.uint32(round(0.3 * 2**32))
     np.testing.assert_array_equal(mask(11, 4, 0.3, (1000,)), expected)
+
+
+def test_an_element_is_kept_from_the_rate_on():
+    """Element 7's hash is the rate times 2^32: it is kept, and by a rate that is higher by 2^-32 it is not."""
+    hashed = int(hashes(11, 4, 8)[7])
+    assert mask(11, 4, hashed / 2**32, (8,))[7] == 1.0 and mask(11, 4, (hashed + 1) / 2**32, (8,))[7] == 0.0
+
+
+def test_a_rate_next_to_1_drops_everything():
+    """Times 2^32 it rounds to 2^32, which no uint32 is."""
+    assert mask(11, 4, 1.0 - 2.0**-40, (1000,)).sum() == 0
+
+
+def drops(layer):
+    """How often each dropout in a layer or model has dropped, in the order of its parts: what the second of its two numbers counts."""
+    states = [variable for variable in layer.variables if "seed_generator" in variable.path]
+    return [int(ops.convert_to_numpy(state)[1]) for state in states]
+
+
+def test_calls_in_training_are_counted_and_each_has_the_mask_of_its_number():
+    layer, x = layer_of(1, rate=0.25), np.ones((10, 4, 5), "float32")
+    seed = int(ops.convert_to_numpy(layer.variables[0])[0])
+    for number in range(3):
+        assert drops(layer) == [number]
+        kept = hashes(seed, number, 200).reshape(10, 4, 5) >= 2**30
+        np.testing.assert_allclose(ops.convert_to_numpy(layer(x, training=True)), kept / 0.75, rtol=1e-6)
+        layer(x)
+        layer(x, training=False)
+
+
+def test_a_rate_of_0_has_nothing_to_count():
+    assert not layer_of(1, rate=0.0).variables
+
+
+@pytest.mark.parametrize("dtype, doubled", [("float16", 1.3330078125), ("bfloat16", 1.3359375)])
+def test_half_precision_stays_what_it_is(dtype, doubled):
+    """4 / 3, rounded to 10 bits and to 7."""
+    keras.utils.set_random_seed(1)
+    output = Dropout(0.25, dtype=dtype)(ops.ones((20, 20), dtype), training=True)
+    assert keras.backend.standardize_dtype(output.dtype) == dtype
+    assert set(np.unique(ops.convert_to_numpy(ops.cast(output, "float32")))) == {0.0, doubled}
+
+
+def test_a_saved_layer_has_its_rate_and_lets_masks_of_keras_through():
+    config = layer_of(1).get_config()
+    assert config["rate"] == 0.25 and Dropout.from_config(config).rate == 0.25
+    embedded = keras.layers.Embedding(5, 2, mask_zero=True)(ops.convert_to_tensor([[3, 4, 0]]))
+    pool = keras.layers.GlobalAveragePooling1D()
+    expected = ops.convert_to_numpy(embedded)[:, :2].mean(axis=1)
+    np.testing.assert_allclose(ops.convert_to_numpy(pool(layer_of(1)(embedded))), expected, rtol=1e-5)

@@ -83,6 +83,52 @@ def test_what_each_kind_adds(kind):
     assert np.abs(added[0, 0] - added[0, 1]).max() > 1e-3
 
 
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+@pytest.mark.parametrize("kind", ["sinusoidal", "learned"])
+def test_each_row_has_the_positions_of_its_own(kind, precision):
+    layer = PositionalEmbedding(kind, max_positions=5, dtype=precision)
+    x = ops.zeros((2, 4, 6), layer.compute_dtype)
+    found = layer(x, ops.convert_to_tensor([[0, 1, 0, 1], [0, 1, 2, 3]], "int32"))
+    assert keras.backend.standardize_dtype(found.dtype) == layer.compute_dtype
+    if kind == "learned":
+        table = array(layer.table.embeddings)
+    else:
+        angles = np.arange(4)[:, None] / 10000 ** (np.arange(3) / 3)
+        table = np.stack([np.sin(angles), np.cos(angles)], axis=-1).reshape(4, 6)
+    expected = np.stack([table[[0, 1, 0, 1]], table[[0, 1, 2, 3]]])
+    np.testing.assert_allclose(array(found), expected, atol=1e-6 if precision == "float32" else 0.01)
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+def test_what_is_learned_is_one_table_with_a_row_a_position(precision):
+    keras.utils.set_random_seed(1)
+    layer = PositionalEmbedding("learned", max_positions=400, dtype=precision)
+    layer.build((None, None, 50))
+    (table,) = layer.weights
+    assert table.shape == (400, 50) and table.dtype == "float32" and layer.table.compute_dtype == layer.compute_dtype
+    # Keras's "random_normal", of deviation 0.05: the largest of 20,000 is near 4 deviations, a uniform one never above 1.8.
+    assert array(table).std() == pytest.approx(0.05, rel=0.05) and 0.15 < np.abs(array(table)).max() < 0.3
+
+
+def test_a_saved_layer_has_its_arguments():
+    for kind in ("sinusoidal", "learned", "rotary"):
+        config = PositionalEmbedding(kind, max_positions=9).get_config()
+        assert config == {**config, "kind": kind, "max_positions": 9}
+        again = PositionalEmbedding.from_config(config)
+        assert (again.kind, again.max_positions) == (kind, 9)
+        again.build((None, None, 6))
+        assert [weight.shape for weight in again.weights] == ([(9, 6)] if kind == "learned" else [])
+    assert PositionalEmbedding("learned").max_positions == 512
+
+
+@pytest.mark.parametrize("kind", ["sinusoidal", "learned", "rotary"])
+def test_masks_of_keras_pass_through(kind):
+    embedded = keras.layers.Embedding(5, 6, mask_zero=True)(ops.convert_to_tensor([[3, 4, 0]]))
+    output = PositionalEmbedding(kind)(embedded, ops.convert_to_tensor([[0, 1, 2]], "int32"))
+    pooled = keras.layers.GlobalAveragePooling1D()(output)  # over what the mask says is real
+    np.testing.assert_allclose(array(pooled), array(output)[:, :2].mean(axis=1), atol=1e-6)
+
+
 @pytest.mark.parametrize("kind", ["sinusoidal", "learned", "rotary"])
 def test_a_single_position_is_that_row_of_the_whole(kind):
     layer = PositionalEmbedding(kind, max_positions=5)
@@ -107,6 +153,7 @@ def test_half_precision_keeps_far_positions_apart():
     """256 and 257 are the same number in bfloat16: angles must be computed in float32."""
     x = ops.ones((1, 1, 2, 4), "bfloat16")
     found = array(rotate(x, ops.convert_to_tensor([[256, 257]], "int32")))[0, 0]
+    assert keras.backend.standardize_dtype(rotate(x, ops.convert_to_tensor([[0, 1]], "int32")).dtype) == "bfloat16"
     assert abs(found[0, 0] - (math.cos(256) - math.sin(256))) < 0.02
     assert abs(found[1, 0] - (math.cos(257) - math.sin(257))) < 0.02
     layer = PositionalEmbedding("sinusoidal", dtype="mixed_bfloat16")
