@@ -204,7 +204,7 @@ def test_a_source_is_given_where_one_is_attended_to(cross, message):
     dict(cross=False, use_bias=True, dropout=0.0, rotary=False),
     dict(cross=True, use_bias=False, dropout=0.25, rotary=False),
     dict(cross=False, use_bias=True, dropout=0.5, rotary=True),
-])  # fmt: skip
+])
 def test_a_saved_layer_has_all_its_arguments(options):
     config = MultiHeadAttention(12, 3, **options).get_config()
     assert config == {**config, "d_model": 12, "num_heads": 3, **options}

@@ -9,7 +9,8 @@ import tensorflow as tf
 from keras import ops
 
 from tests.numpy_transformer import Reference
-from transformer.attention import MultiHeadAttention, causal_mask
+from tests.test_dropout import drops
+from transformer.attention import MultiHeadAttention, causal_mask, segment_mask
 from transformer.config import ModelConfig
 from transformer.layers import DecoderLayer, EncoderLayer, FeedForward, LayerNormalization, Residual, as_config, normalization
 from transformer.model import Decoder, Encoder
@@ -222,6 +223,128 @@ def test_decoder_layer_equals_numpy(options):
                                lambda y: reference.attention("layer/cross_attention", y, MEMORY[row])[0])
         x = reference.residual("layer/feed_forward_residual", x, lambda y: reference.feed_forward("layer/feed_forward", y))
         np.testing.assert_allclose(found[row], x, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", [EncoderLayer, DecoderLayer])
+def test_every_dropout_drops_in_training_and_only_there(kind):
+    layer = randomize_built(kind(dataclasses.replace(CONFIG, dropout=0.1, attention_dropout=0.1, activation_dropout=0.1)))
+    inputs, number = ((X,), 4) if kind is EncoderLayer else ((X, MEMORY), 6)
+    layer(*inputs)
+    layer(*inputs, training=False)
+    layer.attention_weights(*inputs)
+    assert drops(layer) == [0] * number
+    layer(*inputs, training=True)
+    assert drops(layer) == [1] * number
+
+
+@pytest.mark.parametrize("option, names", [
+    ("dropout", ["self_residual", "cross_residual", "feed_forward_residual"]),
+    ("attention_dropout", ["self_attention", "cross_attention"]),
+    ("activation_dropout", ["feed_forward"]),
+])
+def test_each_rate_is_that_of_its_places(option, names):
+    """A dropout of rate 0 has nothing to count; at rate 0.5 each part's own output is what a Dropout of that rate makes."""
+    for kind in (EncoderLayer, DecoderLayer):
+        layer = kind(ModelConfig(d_model=8, num_heads=2, **{"dropout": 0.0, option: 0.5}))
+        parts = ["self_attention", "self_residual", "cross_attention", "cross_residual", "feed_forward", "feed_forward_residual"]
+        parts = [name for name in parts if hasattr(layer, name)]
+        assert [name for name in parts if drops(getattr(layer, name))] == [name for name in names if name in parts]
+        assert {getattr(layer, name).dropout.rate for name in names if name in parts} == {0.5}
+
+
+def by_formulas(reference, x, memory=None):
+    """What an encoder layer, or with a memory a decoder layer, called "layer" makes of one sentence x (L, D), and its weights."""
+    rotary, causal, weights = reference.c.positions == "rotary", memory is not None, []
+
+    def attention(name, y, source):
+        output, found = reference.attention(name, y, source, causal=causal and source is y, rotary=rotary and source is y)
+        weights.append(found)
+        return output
+
+    x = reference.residual("layer/self_residual", x.astype("float64"), lambda y: attention("layer/self_attention", y, y))
+    if memory is not None:
+        x = reference.residual("layer/cross_residual", x, lambda y: attention("layer/cross_attention", y, memory))
+    return reference.residual("layer/feed_forward_residual", x, lambda y: reference.feed_forward("layer/feed_forward", y)), *weights
+
+
+VARIANTS = pytest.mark.parametrize("options", [{}, dict(norm="pre"), MODERN], ids=["post", "pre", "modern"])
+
+
+@VARIANTS
+def test_an_encoder_layer_goes_by_its_mask_and_positions(options):
+    """Two sentences in a row, of three tokens and of one, are two sentences."""
+    config = dataclasses.replace(CONFIG, **options)
+    layer = randomize_built(EncoderLayer(config, name="layer"))
+    segments = ops.convert_to_tensor([[1, 1, 1, 2]])
+    arguments = X[:1], segment_mask(segments, segments), ops.convert_to_tensor([[0, 1, 2, 0]])
+    output, weights = array(layer(*arguments))[0], array(layer.attention_weights(*arguments))[0]
+    for part in (slice(0, 3), slice(3, 4)):
+        expected, expected_weights = by_formulas(reference_of(layer, config), X[0, part])
+        np.testing.assert_allclose(output[part], expected, atol=1e-5)
+        np.testing.assert_allclose(weights[:, part, part], expected_weights, atol=1e-5)
+    assert (weights[:, :3, 3] == 0).all() and (weights[:, 3, :3] == 0).all()
+
+
+@VARIANTS
+def test_a_decoder_layer_goes_by_its_masks_and_positions(options):
+    """Two sentences in a row, of three tokens and of one, whose memories have two places and three."""
+    config = dataclasses.replace(CONFIG, **options)
+    layer = randomize_built(DecoderLayer(config, name="layer"))
+    segments, memory_segments = ops.convert_to_tensor([[1, 1, 1, 2]]), ops.convert_to_tensor([[1, 1, 2, 2, 2]])
+    own_mask = ops.logical_and(segment_mask(segments, segments), causal_mask(4))
+    arguments = X[:1], MEMORY[:1], own_mask, segment_mask(segments, memory_segments), ops.convert_to_tensor([[0, 1, 2, 0]])
+    output, weights = array(layer(*arguments))[0], [array(found)[0] for found in layer.attention_weights(*arguments)]
+    for part, memory_part in ((slice(0, 3), slice(0, 2)), (slice(3, 4), slice(2, 5))):
+        expected, own, cross = by_formulas(reference_of(layer, config), X[0, part], MEMORY[0, memory_part])
+        np.testing.assert_allclose(output[part], expected, atol=1e-5)
+        np.testing.assert_allclose(weights[0][:, part, part], own, atol=1e-5)
+        np.testing.assert_allclose(weights[1][:, part, memory_part], cross, atol=1e-5)
+    assert (weights[1][:, :3, 2:] == 0).all() and (weights[1][:, 3, :2] == 0).all()
+
+
+@VARIANTS
+@pytest.mark.parametrize("grow", [False, True])
+def test_a_decoder_layer_step_by_step_equals_numpy(options, grow):
+    """Three hypotheses of one sentence, whose memory has a place that is masked, in a cache of six places or one that grows."""
+    config = dataclasses.replace(CONFIG, dropout=0.5, **options)
+    layer = randomize_built(DecoderLayer(config, name="layer"))
+    x, memory = random(3, 4, 8, seed=60), MEMORY[:1]
+    # What stands in a cache beyond the position is not looked at.
+    cache = tuple(ops.full((3, 2, 0 if grow else 6, 4), 7.0) for _ in "kv")
+    memory_cache, mask = layer.cross_attention.keys_values(memory), ops.convert_to_tensor([[[True, True, True, True, False]]])
+    expected = np.stack([by_formulas(reference_of(layer, config), row, memory[0, :4])[0] for row in x])
+    for position in range(4):
+        place = ops.convert_to_tensor(position, "int32")
+        output, cache = layer.step(x[:, position : position + 1], place, cache, memory_cache, mask, grow=grow)
+        assert output.shape == (3, 1, 8)
+        np.testing.assert_allclose(array(output)[:, 0], expected[:, position], atol=1e-5)
+    assert [part.shape[2] for part in cache] == ([4, 4] if grow else [6, 6])
+    if not grow:
+        assert (array(cache[0])[:, :, 4:] == 7.0).all()
+
+
+@pytest.mark.parametrize("grow", [False, True])
+def test_a_cache_keeps_its_precision(grow):
+    layer = randomize_built(DecoderLayer(CONFIG))
+    cache = tuple(ops.zeros((2, 2, 3, 4), "bfloat16") for _ in "kv")
+    memory_cache = layer.cross_attention.keys_values(MEMORY)
+    _, cache = layer.step(X[:, :1], ops.convert_to_tensor(0), cache, memory_cache, ops.ones((2, 1, 5), "bool"), grow=grow)
+    assert {keras.backend.standardize_dtype(part.dtype) for part in cache} == {"bfloat16"}
+
+
+def test_masks_of_keras_pass_through():
+    embedded = keras.layers.Embedding(5, 8, mask_zero=True)(ops.convert_to_tensor([[3, 4, 0]]))
+    residual, decoder_layer = Residual(CONFIG), DecoderLayer(CONFIG)
+    layers = [
+        FeedForward(CONFIG),
+        EncoderLayer(CONFIG),
+        lambda x: residual(x, x),
+        lambda x: decoder_layer(x, MEMORY[:1]),
+    ]
+    for layer in layers:
+        output = layer(embedded)
+        pooled = keras.layers.GlobalAveragePooling1D()(output)  # over what the mask says is real
+        np.testing.assert_allclose(array(pooled), array(output)[:, :2].mean(axis=1), atol=1e-6)
 
 
 @pytest.mark.filterwarnings("ignore:.*does not support masking")
