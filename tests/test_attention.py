@@ -161,9 +161,14 @@ def test_dropout_is_on_the_weights_and_in_training_only():
     layer.output_projection.kernel.assign(np.eye(8))
     x, source = random(50, 1, 8), np.ones((50, 2, 8), "float32")
     np.testing.assert_allclose(array(layer(x, source)), 1.0, atol=1e-6)
-    heads = array(layer(x, source, training=True)).reshape(50, 2, 4)
-    assert {round(float(value), 5) for value in heads.ravel()} == {0.0, 1.0, 2.0}
-    assert (heads == heads[:, :, :1]).all() and (heads[:, 0] != heads[:, 1]).any()
+    calls = [
+        layer(x, source, training=True),
+        layer.attend(layer.queries(x), *layer.keys_values(source), training=True),
+    ]
+    for output in calls:
+        heads = array(output).reshape(50, 2, 4)
+        assert {round(float(value), 5) for value in heads.ravel()} == {0.0, 1.0, 2.0}
+        assert (heads == heads[:, :, :1]).all() and (heads[:, 0] != heads[:, 1]).any()
 
 
 @pytest.mark.parametrize("cross", [False, True])

@@ -5,9 +5,18 @@ import numpy as np
 import pytest
 from scipy.special import log_softmax
 
+from tests.test_dropout import drops
 from transformer.config import ModelConfig
 from transformer.encoders import TextEncoder
-from transformer.heads import ClassificationHead, RegressionHead, SimilarityHead, SpanHead, TextModel, pool
+from transformer.heads import (
+    POOLINGS,
+    ClassificationHead,
+    RegressionHead,
+    SimilarityHead,
+    SpanHead,
+    TextModel,
+    pool,
+)
 
 CONFIG = ModelConfig(d_model=16, num_heads=2, num_layers=2, ffn_dim=32, vocab_size=20, dropout=0.1)
 IDS = np.array([[5, 6, 7, 0], [8, 9, 0, 0]], "int32")
@@ -28,6 +37,37 @@ def text_model(head, config=CONFIG, seed=1):
 @pytest.mark.parametrize("kind, expected", [("mean", [2.0, 1.0]), ("first", [1.0, -2.0]), ("max", [3.0, 4.0])])
 def test_pooling_by_hand(kind, expected):
     assert pool(HIDDEN, REAL, kind).numpy().tolist() == [expected]
+
+
+@pytest.mark.parametrize("kind, expected", [("mean", [-2.0, -3.0]), ("first", [-1.0, -2.0]), ("max", [-1.0, -2.0])])
+def test_padding_is_not_pooled_neither_as_it_is_nor_as_0(kind, expected):
+    hidden = np.array([[[-1.0, -2.0], [-3.0, -4.0], [9.0, 9.0]]], "float32")
+    assert pool(hidden, REAL, kind).numpy().tolist() == [expected]
+
+
+def test_each_text_is_pooled_over_its_own_tokens():
+    hidden = np.array([[[2.0], [4.0], [9.0]], [[-6.0], [9.0], [9.0]]], "float32")
+    real = np.array([[True, True, False], [True, False, False]])
+    assert pool(hidden, real, "mean").numpy().tolist() == [[3.0], [-6.0]]
+    assert pool(hidden, real, "max").numpy().tolist() == [[4.0], [-6.0]]
+    assert pool(hidden, real, "first").numpy().tolist() == [[2.0], [-6.0]]
+    # A row that fills a batch up has no token.
+    assert pool(hidden, np.zeros((2, 3), bool), "mean").numpy().tolist() == [[0.0], [0.0]]
+
+
+@pytest.mark.parametrize("kind", POOLINGS)
+def test_a_head_pools_as_it_is_told_in_float32(kind):
+    """257 is no number of bfloat16, and the mean of 256 and 258."""
+    hidden = keras.ops.cast([[[256.0], [258.0]]], "bfloat16")
+    pooled = {"mean": 257.0, "first": 256.0, "max": 258.0}[kind]
+    assert pool(hidden, np.ones((1, 2), bool), kind).numpy().tolist() == [[pooled]]
+    for precision in ("float32", "mixed_bfloat16"):
+        head = ClassificationHead(2, pooling=kind, dtype=precision)
+        head.build((None, None, 1))
+        head.inner.kernel.assign([[2.0**-9]])
+        head.outer.kernel.assign([[1.0, -2.0]])
+        expected = np.tanh(pooled / 512) * np.array([[1.0, -2.0]])
+        np.testing.assert_allclose(head(hidden, np.ones((1, 2), bool)), expected, rtol=1e-6)
 
 
 def test_the_head_is_dense_tanh_dense():
@@ -53,6 +93,49 @@ def test_label_smoothing_is_cross_entropy_with_the_smoothed_target():
     assert float(loss) == pytest.approx(-np.dot([0.1, 0.8, 0.1], log_softmax(logits[0])), rel=1e-6)
 
 
+def test_the_loss_of_classes_goes_by_all_options():
+    logits = np.array([[1.0, 2.0, 0.5], [0.0, 1.0, -1.0]], "float32")
+    head = ClassificationHead(3, class_weights=(1.0, 2.0, 5.0), label_smoothing=0.3)
+    loss, count = head.loss(np.array([[1], [2]], "int32"), logits)
+    nats = -log_softmax(logits, axis=1)
+    expected = 2.0 * np.dot([0.1, 0.8, 0.1], nats[0]) + 5.0 * np.dot([0.1, 0.1, 0.8], nats[1])
+    assert (float(loss), float(count)) == (pytest.approx(expected, rel=1e-6), 7.0)
+    plain, count = ClassificationHead(3).loss(np.array([[1], [2]], "int32"), logits)
+    assert (float(plain), float(count)) == (pytest.approx(nats[0, 1] + nats[1, 2], rel=1e-6), 2.0)
+    chances = np.exp(-nats)
+    np.testing.assert_allclose(head.predictions(logits), chances, rtol=1e-6)
+    np.testing.assert_allclose(chances.sum(axis=1), 1.0, rtol=1e-6)
+
+
+@pytest.mark.parametrize("head, targets, count", [
+    (ClassificationHead(3), [[0], [2], [-1]], 2.0),
+    (ClassificationHead(3, class_weights=(0.5, 1.0, 3.0)), [[0], [2], [-1]], 3.5),
+    (ClassificationHead(3, multilabel=True), [[0, 0, 0], [1, 0, 1], [-1, -1, -1]], 2.0),
+    (RegressionHead(), [[0.0], [-1.0], [np.nan]], 2.0),
+    (SimilarityHead(), [[0.0], [-1.0], [np.nan]], 2.0),
+    (SpanHead(), [[0, 0], [3, 4], [-1, -1]], 2.0),
+])
+def test_what_a_loss_is_summed_over_is_counted(head, targets, count):
+    kind = "float32" if isinstance(head, RegressionHead) else "int32"
+    assert float(head.count(np.array(targets, kind))) == count
+
+
+def test_how_far_two_passes_are_apart_by_hand():
+    """Kullback and Leibler's divergence, the mean of both directions: of 0.5 and 0.5 from 0.2 and 0.8 it is 0.3 * ln 4 / 2."""
+    first, second = np.log([[0.5, 0.5]]), np.log([[0.2, 0.8]])
+    found = ClassificationHead(2).divergence(first, second)
+    np.testing.assert_allclose(found, [0.15 * np.log(4.0)], rtol=1e-6)
+    # The first label has the chance 0.5 or 0.2, so the divergence of above, the second is as likely in both.
+    first, second = np.array([[0.0, 1.0]]), np.array([[np.log(0.25), 1.0]])
+    found = ClassificationHead(2, multilabel=True).divergence(first, second)
+    np.testing.assert_allclose(found, [0.15 * np.log(4.0) / 2], rtol=1e-6)
+    for kind in (RegressionHead, SimilarityHead):
+        np.testing.assert_allclose(kind().divergence(np.array([[1.0], [2.0]]), np.array([[4.0], [0.0]])), [9.0, 4.0])
+    # Starts are apart as above, ends are alike.
+    first, second = np.log([[[0.5, 0.3], [0.5, 0.7]]]), np.log([[[0.2, 0.3], [0.8, 0.7]]])
+    np.testing.assert_allclose(SpanHead().divergence(first, second), [0.15 * np.log(4.0) / 2], rtol=1e-6)
+
+
 def test_several_labels():
     head, logits = ClassificationHead(2, multilabel=True), np.array([[2.0, -1.0], [0.0, 0.0]], "float32")
     loss, count = head.loss(np.array([[1, 0], [-1, -1]], "int32"), logits)
@@ -69,6 +152,70 @@ def test_regression_begins_at_the_mean_and_skips_what_is_missing():
     for dense in (head.inner, head.outer):
         dense.kernel.assign(np.zeros(dense.kernel.shape))
     assert head(HIDDEN, REAL).numpy().tolist() == [[3.0]]
+
+
+def test_a_number_is_shifted_and_scaled():
+    head, plain = RegressionHead(shift=3.0, scale=2.0, pooling="max"), ClassificationHead(1, pooling="max")
+    for each in (head, plain):
+        each.build((None, None, 2))
+    for part in ("inner", "outer"):
+        getattr(head, part).set_weights(getattr(plain, part).get_weights())
+    outputs = head(HIDDEN, REAL).numpy()
+    np.testing.assert_allclose(outputs, 3.0 + 2.0 * plain(HIDDEN, REAL).numpy(), rtol=1e-6)
+    assert head.predictions(np.array([[1.5], [2.0]])).tolist() == [1.5, 2.0]
+    loss, count = head.loss(np.array([[1.0], [5.0]], "float32"), np.array([[1.5], [2.0]], "float32"))
+    assert (float(loss), float(count)) == (9.25, 2.0)
+
+
+def test_a_cosine_is_shifted_and_scaled_by_what_is_learnt():
+    """Vectors (3, 4) and (4, 3), whose cosine is 0.96, in float32 also where the model's precision is half."""
+    hidden = np.array([[[3.0, 4.0], [9.0, 9.0]], [[4.0, 3.0], [9.0, 9.0]]], "float32")
+    real = np.array([[True, False]] * 2)
+    for precision in ("float32", "mixed_bfloat16"):
+        head = SimilarityHead(shift=1.001, scale=4.0, pooling="max", dtype=precision)
+        np.testing.assert_allclose(head(hidden, real), [[1.001 + 4.0 * 0.96]], rtol=1e-6)
+        (line,) = head.trainable_variables
+        assert line.numpy().tolist() == pytest.approx([1.001, 4.0]) and line.dtype == "float32"
+    (line,) = head.trainable_variables
+    line.assign([-1.0, 2.0])
+    np.testing.assert_allclose(head(hidden, real), [[-1.0 + 2.0 * 0.96]], rtol=1e-6)
+    assert (SimilarityHead().shift, SimilarityHead().scale, SimilarityHead().num_texts) == (0.0, 1.0, 2)
+
+
+@pytest.mark.parametrize("head, number", [
+    (ClassificationHead(3), 2),  # before the first dense layer and before the last
+    (ClassificationHead(3, multilabel=True, num_texts=2), 2),
+    (RegressionHead(), 2),
+    (SpanHead(), 1),
+])
+def test_every_dropout_drops_in_training_and_only_there(head, number):
+    keras.utils.set_random_seed(1)
+    hidden = np.random.default_rng(0).normal(size=(4, 3, 8)).astype("float32")
+    head, real = type(head).from_config({**head.get_config(), "dropout": 0.5}), np.ones((4, 3), bool)
+    before = head(hidden, real).numpy()
+    np.testing.assert_array_equal(head(hidden, real, training=False), before)
+    assert drops(head) == [0]
+    assert np.abs(head(hidden, real, training=True).numpy() - before).max() > 1e-3
+    assert drops(head) == [number]
+
+
+@pytest.mark.parametrize("training, counts", [(False, [0] * 6), (True, [1] * 5 + [2])])
+def test_a_text_model_passes_training_on(training, counts):
+    """An encoder of two layers has dropout on its embeddings and twice in each layer."""
+    model = text_model(ClassificationHead(3))
+    model((IDS, TYPES), training=training)
+    assert drops(model) == counts
+
+
+def test_what_is_dropped_is_a_share_of_what_goes_into_the_dense_layers():
+    """Dropout of nearly all leaves the biases: of the outer layer alone where it stands before it."""
+    keras.utils.set_random_seed(1)
+    head, spans = ClassificationHead(2, dropout=0.999), SpanHead(dropout=0.999)
+    for each in (head, spans):
+        each.build((None, None, 2))
+        each.outer.bias.assign([3.0, 4.0])
+    assert head(HIDDEN, REAL, training=True).numpy().tolist() == [[3.0, 4.0]]
+    assert spans(HIDDEN, REAL, training=True).numpy()[0, :2].tolist() == [[3.0, 4.0]] * 2
 
 
 def test_two_texts_read_apart_are_compared():
@@ -101,6 +248,62 @@ def test_spans_never_stand_on_padding():
     assert float(loss) == pytest.approx(-(chances[0, 0] + chances[1, 1]) / 2, rel=1e-5, abs=1e-6) and float(count) == 1.0
     np.testing.assert_allclose(head.predictions(outputs)[0, :2], chances[:2], atol=1e-6)
     assert float(head.loss(np.array([[-1, -1]], "int32"), outputs)[0]) == 0.0
+
+
+def test_spans_by_hand():
+    """Starts have the chances 0.5, 0.25 and 0.25, ends 0.1, 0.1 and 0.8; the second row fills up."""
+    chances = np.array([[[0.5, 0.1], [0.25, 0.1], [0.25, 0.8]]])
+    outputs = np.log(np.concatenate([chances, chances])).astype("float32") + 2.0
+    head = SpanHead()
+    loss, count = head.loss(np.array([[1, 2], [-1, -1]], "int32"), outputs)
+    assert float(loss) == pytest.approx(-(np.log(0.25) + np.log(0.8)) / 2, rel=1e-5) and float(count) == 1.0
+    np.testing.assert_allclose(head.predictions(outputs)[0], np.log(chances[0]), rtol=1e-5)
+
+
+def test_spans_are_a_dense_layer_of_each_token_in_float32():
+    """256 and 258 twice: bfloat16 would lose what their kernel of 1 + 2^-10 makes of them."""
+    hidden, real = keras.ops.cast([[[256.0], [258.0], [7.0]]], "bfloat16"), np.array([[True, True, False]])
+    for precision in ("float32", "mixed_bfloat16"):
+        head = SpanHead(dtype=precision)
+        head.build((None, None, 1))
+        head.outer.kernel.assign([[1.0 + 2.0**-10, -1.0]])
+        head.outer.bias.assign([0.5, 0.25])
+        found = head(hidden, real)
+        assert found.dtype == "float32"
+        assert found.numpy().tolist() == [[[256.75, -255.75], [258.751953125, -257.75], [-1e9, -1e9]]]
+
+
+@pytest.mark.parametrize("kind, arguments", [
+    (ClassificationHead, dict(
+        num_classes=3, multilabel=True, class_weights=(1.0, 2.0, 3.0), label_smoothing=0.3,
+        pooling="first", dropout=0.25, num_texts=2)),
+    (RegressionHead, dict(shift=3.0, scale=2.0, pooling="max", dropout=0.25, num_texts=2)),
+    (SimilarityHead, dict(shift=3.0, scale=2.0, pooling="max", dropout=0.25, num_texts=2)),
+    (SpanHead, dict(dropout=0.25)),
+])
+def test_a_saved_head_has_all_its_arguments(kind, arguments):
+    config = kind(**arguments).get_config()
+    assert config == {**config, **arguments}
+    again = kind.from_config(config)
+    assert again.get_config() == config and again.dropout.rate == 0.25
+
+
+def test_arguments_that_are_left_out():
+    head = ClassificationHead(3)
+    assert (head.multilabel, head.class_weights, head.label_smoothing) == (False, (), 0.0)
+    assert (head.pooling, head.dropout.rate, head.num_texts) == ("mean", 0.1, 1)
+    assert (RegressionHead().shift, RegressionHead().scale, SpanHead().dropout.rate) == (0.0, 1.0, 0.1)
+
+
+def test_padding_is_what_the_encoder_takes_for_it():
+    """With 3 for padding, what stands there makes no difference, and a 0 is a token."""
+    config = ModelConfig(**{**vars(CONFIG), "pad_id": 3})
+    for head in (ClassificationHead(3, pooling="max"), SpanHead()):
+        model = text_model(head, config)
+        ids = np.array([[5, 0, 3, 3]], "int32")
+        short, long = model((ids[:, :2], TYPES[:1, :2])).numpy(), model((ids, TYPES[:1])).numpy()
+        np.testing.assert_allclose(long[:, :2] if isinstance(head, SpanHead) else long, short, atol=1e-5)
+        assert model.d_model == 16
 
 
 HEADS = {
