@@ -8,6 +8,7 @@ import pytest
 from keras import ops
 
 from tests.numpy_transformer import Reference
+from tests.test_dropout import drops
 from transformer.config import PRESETS, ModelConfig
 from transformer.model import Decoder, Encoder, Transformer
 
@@ -76,6 +77,29 @@ def test_attention_weights_are_those_of_the_formulas():
         np.testing.assert_allclose(ops.convert_to_numpy(row).sum(-1), 1.0, atol=1e-5)
     future = np.triu(np.ones((4, 4)), 1).astype(bool)
     assert (ops.convert_to_numpy(weights["decoder"][0])[:, :, future] == 0).all()
+
+
+@pytest.mark.parametrize("name", ["paper", "pointer", "mbart", "modern"])
+def test_attention_weights_of_packed_pairs_are_those_of_the_formulas(name):
+    """Two pairs and padding in a row: each pair's weights are its own, and all others are 0."""
+    model = model_of(**SWITCHES[name])
+    source = np.concatenate([SOURCE[0], SOURCE[1, :3], [0]])[None]
+    target = np.concatenate([TARGET[0, :3], TARGET[1], [0]])[None]
+    segments = np.array([[1] * 5 + [2] * 3 + [0]]), np.array([[1] * 3 + [2] * 4 + [0]])
+    inputs = [ops.convert_to_tensor(ids, "int32") for ids in (source, target, *segments)]
+    found, reference = model.attention_weights(inputs), reference_of(model)
+    sources, targets = (slice(0, 5), slice(5, 8)), (slice(0, 3), slice(3, 7))
+    for source_part, target_part in zip(sources, targets):
+        reference.logits(source[0, source_part], target[0, target_part])
+        assert found.keys() == reference.weights.keys()
+        for kind, layers in reference.weights.items():
+            queries = source_part if kind == "encoder" else target_part
+            keys = target_part if kind == "decoder" else source_part
+            for weights, expected in zip(found[kind], layers, strict=True):
+                weights = ops.convert_to_numpy(weights)[0, :, queries]
+                np.testing.assert_allclose(weights[:, :, keys], expected, atol=1e-5)
+                np.testing.assert_allclose(weights[:, :, keys].sum(-1), 1.0, atol=1e-5)
+                assert weights.sum() == pytest.approx(weights[:, :, keys].sum(), rel=1e-6)
 
 
 @pytest.mark.parametrize("options", [SWITCHES[name] for name in ("paper", "learned", "modern")])
@@ -152,6 +176,35 @@ def test_step_by_step_equals_the_whole(options):
         np.testing.assert_allclose(ops.convert_to_numpy(logits), whole[:, position], atol=1e-5)
 
 
+@pytest.mark.parametrize("name", ["paper", "modern", "two_vocabularies", "mbart", "pointer"])
+def test_caches_that_grow_give_the_same(name):
+    model = model_of(dropout=0.5, attention_dropout=0.5, activation_dropout=0.5, **SWITCHES[name])
+    reference = reference_of(model)
+    expected = [reference.logits(SOURCE[0, :4], TARGET[0]), reference.logits(SOURCE[1], TARGET[1])]
+    source = SOURCE.copy()
+    source[0, 4:] = 0
+    caches, constants = model.start(ops.convert_to_tensor(source, "int64"), 0)
+    for position in range(4):
+        ids = ops.convert_to_tensor(TARGET[:, position])
+        logits, caches = model.step(ids, position, caches, constants, grow=True)
+        assert {part.shape for pair in caches for part in pair} == {(2, 2, position + 1, 8)}
+        for row in range(2):
+            found = ops.convert_to_numpy(logits)[row]
+            np.testing.assert_allclose(found, expected[row][position], atol=1e-5)
+
+
+def test_what_decoding_begins_with():
+    model = Transformer.from_model_config(SMALL, dtype="mixed_bfloat16")
+    for batch_size, rows in ((None, 2), (6, 6)):
+        caches, (memory_caches, mask) = model.start(ops.convert_to_tensor(SOURCE), 9, batch_size)
+        assert [len(caches), len(memory_caches)] == [2, 2]
+        for part in (*caches[0], *caches[1]):
+            assert part.shape == (rows, 2, 9, 8) and not ops.convert_to_numpy(ops.any(part))
+            assert keras.backend.standardize_dtype(part.dtype) == "bfloat16"
+        assert {part.shape for pair in memory_caches for part in pair} == {(2, 2, 5, 8)}
+        assert mask.shape == (2, 1, 5)
+
+
 def test_several_hypotheses_share_a_sentence():
     """N = 2 * 3 hypotheses over 2 sentences equal 6 sentences."""
     model = model_of(norm="pre", pointer_generator=True)
@@ -193,6 +246,171 @@ def test_keras_file_round_trip(options, tmp_path):
     loaded = keras.models.load_model(tmp_path / "model.keras")
     assert loaded.config == model.config
     np.testing.assert_array_equal(logits_of(loaded, SOURCE, TARGET), logits_of(model, SOURCE, TARGET))
+
+
+@pytest.mark.parametrize("option, number", [
+    ("dropout", 2 * 1 + 2 * 2 + 2 * 3),  # on both embeddings, and on each block of two layers
+    ("attention_dropout", 2 * 1 + 2 * 2),
+    ("activation_dropout", 2 * 1 + 2 * 1),
+])
+def test_every_dropout_drops_in_training_and_only_there(option, number):
+    model = model_of(**{"dropout": 0.0, option: 0.5})
+    before = logits_of(model, SOURCE, TARGET)
+    np.testing.assert_array_equal(logits_of(model, SOURCE, TARGET, training=False), before)
+    model.attention_weights([ops.convert_to_tensor(ids) for ids in (SOURCE, TARGET)])
+    caches, constants = model.start(ops.convert_to_tensor(SOURCE), 4)
+    model.step(ops.convert_to_tensor(TARGET[:, 0]), 0, caches, constants)
+    assert drops(model) == [0] * number
+    assert np.abs(logits_of(model, SOURCE, TARGET, training=True) - before).max() > 0.1
+    assert drops(model) == [1] * number
+
+
+@pytest.mark.parametrize("kind", [Encoder, Decoder])
+def test_embeddings_are_dropped_with_their_positions(kind):
+    """Embeddings of 0 and layers that add nothing: what dropout changes are the positions."""
+    stack, inputs = kind(16, 2, 1, norm="pre", dropout=0.5), [ops.zeros((1, 4, 16))]
+    inputs += [ops.zeros((1, 3, 16))] if kind is Decoder else []
+    before = ops.convert_to_numpy(stack(*inputs))
+    for variable in stack.trainable_variables:
+        variable.assign(ops.ones(variable.shape) if "gamma" in variable.path else ops.zeros(variable.shape))
+    before = ops.convert_to_numpy(stack(*inputs))
+    for options in (dict(training=True), {}):
+        # By name, or as code written for Keras 2 has it.
+        arguments = inputs if options else [*inputs, True]
+        found = ops.convert_to_numpy(stack(*arguments, **options))
+        assert np.abs(found - before).max() > 0.5
+    assert drops(stack)[0] == 2
+    np.testing.assert_array_equal(ops.convert_to_numpy(stack(*inputs, False)), before)
+    assert drops(stack)[0] == 2
+
+
+def stack_like(model, kind):
+    """A stack that embeds ids by itself, with the weights of a model's."""
+    name = kind.__name__.lower()
+    stack = kind(16, 2, 2, config=model.config, name=name)
+    stack.build((None, None))
+    weights = {variable.path: variable for variable in model.trainable_variables}
+    for variable in stack.trainable_variables:
+        path = variable.path.replace("encoder/embedding/", "embedding/")
+        path = path.replace("decoder/embedding/", "embedding/")
+        variable.assign(weights[f"transformer/{path}"])
+    return stack
+
+
+@pytest.mark.parametrize("options", [
+    {}, dict(pad_id=3), dict(scale_embeddings=False), dict(norm="pre", embedding_norm=True),
+    dict(positions="learned", max_positions=8),
+])
+def test_stacks_that_are_given_ids_are_those_of_the_transformer(options):
+    model = model_of(**options)
+    encoder, decoder = stack_like(model, Encoder), stack_like(model, Decoder)
+    pad = model.config.pad_id
+    source, target = SOURCE.copy(), TARGET.copy()
+    source[0, 3:], target[1, 2:] = pad, pad
+    states, pointed = model.hidden_states([ops.convert_to_tensor(ids) for ids in (source, target)])
+    assert pointed is None
+    memory = encoder(ops.convert_to_tensor(source))
+    expected = ops.convert_to_numpy(model.encode(ops.convert_to_tensor(source)))
+    real = source != pad
+    np.testing.assert_allclose(ops.convert_to_numpy(memory)[real], expected[real], atol=1e-5)
+    # The memory's mask goes with it.
+    found = ops.convert_to_numpy(decoder(ops.convert_to_tensor(target), memory))
+    real = target != pad
+    np.testing.assert_allclose(found[real], ops.convert_to_numpy(states)[real], atol=1e-5)
+    # Segments that are given are used, whatever the ids: here nothing is padding, and then all but one token.
+    segments = np.array([[1, 1, 1, 1, 1], [1, 0, 0, 0, 0]])
+    whole = ops.convert_to_numpy(encoder(ops.convert_to_tensor(SOURCE), ops.convert_to_tensor(segments)))
+    short = ops.convert_to_numpy(model.encode(ops.convert_to_tensor(SOURCE[1:, :1])))
+    np.testing.assert_allclose(whole[0], model.encode(ops.convert_to_tensor(SOURCE))[0], atol=1e-5)
+    np.testing.assert_allclose(whole[1, 0], short[0, 0], atol=1e-5)
+
+
+def test_the_sizes_of_a_stack_are_its_arguments():
+    encoder = Encoder(8, 4, 3, config=SMALL)
+    config = dataclasses.replace(SMALL, d_model=8, num_heads=4, num_layers=3)
+    assert encoder.config == config and len(encoder.layers) == 3
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(encoder))
+    assert again.config == config and again.name == encoder.name
+    assert Encoder(8, 4, 1, norm="pre", gated=True).config == ModelConfig(8, 4, 1, 32768, norm="pre", gated=True)
+    assert Decoder(8, 4, 1, vocab_size=11).config.vocab_size == 11
+    encoder = Encoder(8, 4, 1, name="other", dtype="mixed_bfloat16", trainable=False)
+    encoder.build((None, None))
+    assert encoder.embedding.embeddings.shape == (32768, 8)
+    assert not encoder.trainable_variables and encoder.name == "other"
+    parts = (encoder, encoder.embedding, encoder.positions, encoder.dropout, *encoder.layers)
+    assert {part.compute_dtype for part in parts} == {"bfloat16"}
+    assert encoder.compute_output_shape((2, 5)) == (2, 5, 8)
+
+
+CHANGED = dict(
+    source_vocab_size=31, ffn_dim=24, norm="pre", norm_type="rms", norm_epsilon=1e-3, activation="gelu",
+    gated=True, positions="learned", max_positions=9, use_bias=False, tie_embeddings=False,
+    tie_output=False, scale_embeddings=False, embedding_norm=True, dropout=0.2, attention_dropout=0.3,
+    activation_dropout=0.4, pad_id=1, source_pad_id=2,
+)
+
+
+@pytest.mark.parametrize("options", [CHANGED, dict(pointer_generator=True)], ids=["all", "pointer"])
+def test_a_saved_model_has_all_its_arguments(options):
+    model = Transformer(16, 2, 1, 23, name="other", trainable=False, **options)
+    config = model.get_config()
+    sizes = dict(d_model=16, num_heads=2, num_layers=1, vocab_size=23)
+    assert config == {**config, **sizes, **options, "name": "other", "trainable": False}
+    again = Transformer.from_config(config)
+    assert again.get_config() == config
+    assert again.encoder.config == again.decoder.config == again.config == ModelConfig(**sizes, **options)
+    assert again.d_model == 16
+    model.build([(None, None), (None, None)])
+    assert not model.trainable_variables and model.weights
+    assert model.compute_output_shape([(2, 5), (2, 4)]) == (2, 4, 23)
+
+
+@pytest.mark.parametrize("pointer", [False, True])
+def test_a_model_of_half_precision(pointer):
+    config = dataclasses.replace(SMALL, pointer_generator=pointer)
+    model = Transformer.from_model_config(config, dtype="mixed_bfloat16")
+    assert model.name == "transformer" and model.built
+    parts = [model.encoder, model.decoder, model.source_embedding, model.target_embedding]
+    parts += [model.pointer, model.pointer.key] if pointer else []
+    assert {part.compute_dtype for part in parts} == {"bfloat16"}
+    assert {variable.dtype for variable in model.trainable_variables} == {"float32"}
+    logits = model([ops.convert_to_tensor(ids) for ids in (SOURCE, TARGET)])
+    assert keras.backend.standardize_dtype(logits.dtype) == "float32"
+    assert Transformer.from_model_config(SMALL, name="other").name == "other"
+
+
+def test_tables_begin_with_a_deviation_of_one_by_the_root_of_the_width():
+    """So that embeddings, multiplied by the root of the width, have the deviation 1, as positions have."""
+    keras.utils.set_random_seed(0)
+    options = dict(vocab_size=200, tie_embeddings=False, tie_output=False)
+    model = Transformer.from_model_config(ModelConfig(100, 2, 1, **options))
+    encoder = Encoder(100, 2, 1, vocab_size=200)
+    encoder.build((None, None))
+    source, target = model.source_embedding, model.target_embedding
+    for table in (source.embeddings, target.embeddings, target.reverse_embeddings, encoder.embedding.embeddings):
+        assert np.std(ops.convert_to_numpy(table)) == pytest.approx(0.1, rel=0.02)
+
+
+@pytest.mark.parametrize("options", [
+    {}, dict(tie_output=False), dict(tie_embeddings=False), dict(tie_embeddings=False, tie_output=False),
+])
+def test_logits_are_hidden_states_by_the_output_table(options):
+    model = model_of(**options)
+    states, _ = model.hidden_states([ops.convert_to_tensor(ids) for ids in (SOURCE, TARGET)])
+    table = ops.convert_to_numpy(model.output_table)
+    assert table.shape == (23, 16)
+    logits = ops.convert_to_numpy(states) @ table.T
+    np.testing.assert_allclose(logits_of(model, SOURCE, TARGET), logits, atol=1e-5)
+
+
+def test_ids_may_be_floats():
+    """As keras.Input makes them unless told."""
+    model = model_of()
+    floats = [ops.convert_to_tensor(ids, "float32") for ids in (SOURCE, TARGET)]
+    found = ops.convert_to_numpy(model(floats))
+    np.testing.assert_array_equal(found, logits_of(model, SOURCE, TARGET))
+    encoder = stack_like(model, Encoder)
+    np.testing.assert_array_equal(encoder(floats[0]), encoder(ops.convert_to_tensor(SOURCE)))
 
 
 def test_dropout_works_in_training_only():

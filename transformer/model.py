@@ -276,7 +276,7 @@ class Transformer(keras.Model):
                 belongs to, 0 for padding.
 
         Returns:
-            (B, T, V) in the compute dtype, not normalised; of a pointer-generator log-probabilities, in float32.
+            float32 (B, T, V), in every precision: not normalised; of a pointer-generator log-probabilities.
         """
         return self._logits(*self.hidden_states(inputs, training))
 
