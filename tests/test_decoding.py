@@ -3,11 +3,14 @@
 Runs on either backend: KERAS_BACKEND=jax python -m pytest tests/test_decoding.py
 """
 
+import functools
 import math
 
 import keras
 import numpy as np
 import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
 from keras import ops
 
 from transformer.compilation import graph
@@ -19,25 +22,25 @@ BATCH, VOCAB, LENGTH = 3, 9, 7
 BUCKETS = 11  # a history is hashed into one of these, so that the scripted logits depend on all of it
 
 
-def table(seed, vocab=VOCAB, scale=2.0, batch=BATCH):
-    """Logits float32 (batch, LENGTH, BUCKETS, vocab): what follows a history, by sentence, position and hash."""
-    return np.random.default_rng(seed).normal(0.0, scale, (batch, LENGTH, BUCKETS, vocab)).astype("float32")
+def table(seed, vocab=VOCAB, scale=2.0, batch=BATCH, length=LENGTH):
+    """Logits float32 (batch, length, BUCKETS, vocab): what follows a history, by sentence, position and hash."""
+    return np.random.default_rng(seed).normal(0.0, scale, (batch, length, BUCKETS, vocab)).astype("float32")
 
 
 def script(logits):
     """A `step` over a table, and the state it starts with: the hash and, to test reordering, the whole history."""
-    batch = logits.shape[0]
+    batch, length = logits.shape[:2]
     flat = ops.convert_to_tensor(logits.reshape(-1, logits.shape[-1]))
 
     def step(ids, position, state):
         (hashed, sentence), history = state["own"], state["history"]
-        history = ops.where(ops.arange(LENGTH) == position, ids[:, None], history)
+        history = ops.where(ops.arange(length) == position, ids[:, None], history)
         hashed = (hashed * 5 + ids) % BUCKETS
-        row = (sentence * LENGTH + position) * BUCKETS + hashed
+        row = (sentence * length + position) * BUCKETS + hashed
         return ops.take(flat, row, axis=0), {"own": (hashed, sentence), "history": history}
 
     zeros = np.zeros(batch, "int32")
-    state = {"own": (zeros, np.arange(batch, dtype="int32")), "history": np.full((batch, LENGTH), -1, "int32")}
+    state = {"own": (zeros, np.arange(batch, dtype="int32")), "history": np.full((batch, length), -1, "int32")}
     return step, keras.tree.map_structure(ops.convert_to_tensor, state)
 
 
@@ -60,15 +63,16 @@ beam_search, greedy = by(BeamSearch), by(Greedy)
 
 
 def run(method, logits, config, caps=None, compiled=None, bos=BOS, pad=PAD, seed=1):
-    """ids (B, n, LENGTH) and scores (B, n) of a decoding method as NumPy arrays; `compiled`: None, "graph" or "xla"."""
+    """ids (B, n, length) and scores (B, n) of a decoding method as NumPy arrays; `compiled`: None, "graph" or "xla"."""
     step, state = script(logits)
-    caps = np.full(logits.shape[0], LENGTH, "int32") if caps is None else np.asarray(caps, "int32")
+    batch, length = logits.shape[:2]
+    caps = np.full(batch, length, "int32") if caps is None else np.asarray(caps, "int32")
 
-    chance = {"draws": ops.convert_to_tensor(draws(logits.shape[0], seed))} if method is decode else {}
+    chance = {"draws": ops.convert_to_tensor(draws(batch, seed, length))} if method is decode else {}
 
     def function(caps):
-        return method(step, state, config, batch_size=logits.shape[0], max_lengths=caps, length=LENGTH, bos_id=bos,
-                      eos_id=EOS, pad_id=pad, **chance)
+        return method(step, state, config, batch_size=batch, max_lengths=caps, length=length, bos_id=bos, eos_id=EOS,
+                      pad_id=pad, **chance)
 
     caps = ops.convert_to_tensor(caps)
     if compiled and keras.backend.backend() == "jax":
@@ -106,10 +110,10 @@ def penalty(count, config):
     return ((5 + count) / 6) ** config.length_penalty
 
 
-def python_greedy(logits, sentence, config, cap):
+def python_greedy(logits, sentence, config, cap, **ids):
     tokens, score = [], 0.0
     while not tokens or tokens[-1] != EOS:
-        found = log_probabilities(logits, sentence, tokens, config, cap)
+        found = log_probabilities(logits, sentence, tokens, config, cap, **ids)
         best = max(found, key=lambda token: (found[token], -token))
         tokens, score = [*tokens, best], score + found[best]
     return [(score / penalty(len(tokens), config), tokens)]
@@ -136,13 +140,14 @@ def python_beam(logits, sentence, config, cap, **ids):
     return finished[: config.n_best]
 
 
-def check(result, expected):
+def check(result, expected, pad=PAD):
     """The decoder's (ids, scores) of one sentence are the expected [(score, tokens), ...], then only pad."""
     ids, scores = result
+    assert len(ids) == len(scores) >= len(expected)
     for row, score, (expected_score, tokens) in zip(ids, scores, expected):
-        assert row.tolist() == tokens + [PAD] * (LENGTH - len(tokens))
+        assert row.tolist() == tokens + [pad] * (len(row) - len(tokens))
         assert score == pytest.approx(float(expected_score), rel=1e-6, abs=1e-5)
-    assert (ids[len(expected) :] == PAD).all() and (scores[len(expected) :] == NEVER).all()
+    assert (ids[len(expected) :] == pad).all() and (scores[len(expected) :] == NEVER).all()
 
 
 CASES = [
@@ -169,11 +174,47 @@ def test_beam_search_is_that_of_plain_python(width, case):
         check((ids[sentence], scores[sentence]), python_beam(logits, sentence, config, caps[sentence]))
 
 
+@settings(max_examples=10, phases=[Phase.generate])  # a search takes too long to look for the least that fails
+@given(
+    width=st.integers(2, 5), n_best=st.integers(1, 5), alpha=st.floats(0, 2), ngram=st.integers(0, 3),
+    min_length=st.integers(0, 5), vocab=st.integers(5, 14), seed=st.integers(0, 10**6),
+)  # fmt: skip
+def test_whatever_the_options_a_beam_is_that_of_plain_python(width, n_best, alpha, ngram, min_length, vocab, seed):
+    config = DecodingConfig(
+        beam_size=width, n_best=min(n_best, width), length_penalty=alpha, no_repeat_ngram=ngram, min_length=min_length
+    )
+    rng, batch = np.random.default_rng(seed), 12
+    caps, scales = rng.integers(1, LENGTH + 3, batch), rng.choice([0.3, 1.0, 3.0], (batch, 1, 1, 1))
+    logits = table(seed, vocab, scale=1.0, batch=batch) * scales.astype("float32")
+    ids, scores = run(beam_search, logits, config, caps)
+    for sentence in range(batch):
+        # No output is longer than the whole, whatever its own limit.
+        expected = python_beam(logits, sentence, config, min(caps[sentence], LENGTH))
+        check((ids[sentence], scores[sentence]), expected)
+
+
+@pytest.mark.parametrize("width, alpha", [(2, 1.0), (2, 2.0), (3, 0.0), (3, 0.6), (4, 1.5), (5, 1.0), (6, 2.0)])
+def test_the_best_of_several_beams_is_not_lost_by_stopping_early(width, alpha):
+    """Ends are likely early, while what lives on is sure: whether it comes to more depends on its length."""
+    length, batch = 12, 60
+    rng = np.random.default_rng(10 * width + int(10 * alpha))
+    logits = table(50 + width, batch=batch, length=length, scale=1.0)
+    sure = rng.integers(2, 6, batch)
+    for sentence in range(batch):
+        logits[sentence, : sure[sentence], :, EOS] += rng.uniform(0.0, 3.0)
+        logits[sentence, sure[sentence] :, :, 4] += rng.uniform(2.0, 9.0)
+    caps = rng.integers(4, length + 1, batch)
+    config = DecodingConfig(beam_size=width, length_penalty=alpha)
+    ids, scores = run(beam_search, logits, config, caps)
+    for sentence in range(batch):
+        check((ids[sentence], scores[sentence]), python_beam(logits, sentence, config, caps[sentence]))
+
+
 @pytest.mark.parametrize("case", range(len(CASES)))
 def test_greedy_is_that_of_plain_python(case):
     config = DecodingConfig(**{**CASES[case], "beam_size": 1, "n_best": 1})
     caps, logits = np.arange(1, LENGTH + 1), table(1000 + case, batch=LENGTH, scale=1.0)
-    ids, scores = run(decode, logits, config, caps)
+    ids, scores = run(decode, logits, config, np.where(caps == LENGTH, LENGTH + 9, caps))  # the whole is a limit too
     for sentence, cap in enumerate(caps):
         check((ids[sentence], scores[sentence]), python_greedy(logits, sentence, config, cap))
 
@@ -229,6 +270,48 @@ def test_unlikely_ends_do_not_cut_off_what_leads():
     ids, scores = run(decode, logits, DecodingConfig(beam_size=2, length_penalty=1.0))
     np.testing.assert_array_equal(ids[0, 0, :5], [4, 4, 4, EOS, 0])
     np.testing.assert_allclose(scores[0, 0], -3 * np.log1p(np.exp(-6)) / (9 / 6), rtol=1e-3)
+
+
+def certain(rows, length=LENGTH, vocab=8):
+    """Logits (1, length, BUCKETS, vocab) of a dict position -> {token: chance}, whatever was written before."""
+    logits = np.full((1, length, BUCKETS, vocab), -50.0, "float32")
+    for position, chances in rows.items():
+        for token, chance in chances.items():
+            logits[:, position, :, token] = math.log(chance)
+    return logits
+
+
+def test_two_beams_go_on_while_the_longest_output_may_be_worth_more():
+    # 4 end and 5 end have log 0.2 / (7 / 6) = -1.38; what lives at three tokens has log 0.075 = -2.59, which would be
+    # -1.94 or -1.73 if it ended there, at three or at four tokens. But at seven the same is -2.59 / (12 / 6) = -1.295.
+    rows = {0: {4: 0.5, 5: 0.5}, 1: {4: 0.6, EOS: 0.4}, 2: {4: 0.25, 5: 0.25, 6: 0.25, 7: 0.25}, 6: {EOS: 1.0}}
+    logits = certain(rows | {position: {4: 1.0} for position in (3, 4, 5)})
+    config = DecodingConfig(beam_size=2, length_penalty=1.0)
+    assert python_beam(logits, 0, config, LENGTH)[0][1] == [4] * 6 + [EOS]
+    ids, scores = run(decode, logits, config)
+    np.testing.assert_array_equal(ids[0], [[4, 4, 4, 4, 4, 4, EOS]])
+    np.testing.assert_allclose(scores[0], [math.log(0.075) / 2], rtol=1e-5)
+    # With room for six tokens it could come to log 0.075 / (11 / 6) = -1.41 at most.
+    ids, scores = run(decode, logits, config, [6])
+    np.testing.assert_array_equal(ids[0], [[4, EOS, 0, 0, 0, 0, 0]])
+    np.testing.assert_allclose(scores[0], [math.log(0.2) * 6 / 7], rtol=1e-5)
+    assert steps_of(logits, config, 6) == 3
+
+
+def steps_of(logits, config, cap):
+    """How many tokens are written before a search of one sentence stops."""
+    step, state = script(logits)
+    search = make_search(config, BOS, EOS, PAD)
+    loop = search.begin(state, 1, ops.convert_to_tensor([cap]), LENGTH)
+    return int(search.advance(step, loop, LENGTH)["position"])
+
+
+def test_a_search_stops_where_nothing_lives_though_fewer_outputs_than_asked_exist():
+    # The one output of one token is its end.
+    config, logits = DecodingConfig(beam_size=3, n_best=3), table(24, batch=1)
+    assert steps_of(logits, config, cap=1) == 1
+    ids, scores = run(decode, logits, config, [1])
+    assert ids[0, :, 0].tolist() == [EOS, PAD, PAD] and scores[0, 1:].tolist() == [NEVER, NEVER]
 
 
 def test_a_sentence_at_its_end_does_not_begin_again_beside_a_longer_one():
@@ -312,16 +395,53 @@ def test_the_batch_may_be_of_any_size(options):
         np.testing.assert_allclose(scores, expected_scores, atol=1e-5)
 
 
-@pytest.mark.parametrize("bos, pad", [(EOS, 1), (VOCAB - 1, VOCAB - 1)], ids=["BART", "Marian"])
-def test_bos_may_be_eos_or_pad(bos, pad):
-    logits = table(13)
-    for config in (DecodingConfig(beam_size=3), DecodingConfig(beam_size=1)):
-        ids, _ = run(decode, logits, config, bos=bos, pad=pad)
-        for sentence in range(BATCH):
-            written = [token for token in ids[sentence, 0].tolist() if token != pad]
-            assert written[-1] == EOS and EOS not in written[:-1]
-            if config.beam_size > 1:
-                assert written == python_beam(logits, sentence, config, LENGTH, bos=bos, pad=pad)[0][1]
+@pytest.mark.parametrize("options", [dict(beam_size=3), dict(beam_size=1), dict(beam_size=1, no_repeat_ngram=1)])
+@pytest.mark.parametrize("bos, pad", [(EOS, 1), (0, 0), (VOCAB - 1, VOCAB - 1), (VOCAB - 2, VOCAB - 1)],
+                         ids=["BART", "T5", "Marian", "neither"])  # fmt: skip
+def test_bos_may_be_eos_or_pad(bos, pad, options):
+    logits, config = table(13, batch=6, scale=1.0), DecodingConfig(**options)
+    logits[..., [0, bos, pad]] += 1.0  # likely, so that it matters that they are forbidden, or are not
+    ids, scores = run(decode, logits, config, bos=bos, pad=pad)
+    plain = python_beam if config.beam_size > 1 else python_greedy
+    for sentence in range(6):
+        expected = plain(logits, sentence, config, LENGTH, bos=bos, pad=pad)
+        check((ids[sentence], scores[sentence]), expected, pad)
+
+
+@pytest.mark.parametrize("width", [1, 2, 4])
+def test_however_likely_what_is_forbidden_there_are_candidates_enough(width):
+    """Pad, bos and, before `min_length`, eos come first, of 20 tokens; then those that may be written."""
+    logits = table(23, vocab=20, scale=1.0)
+    logits[..., [PAD, BOS, EOS]] += 20.0
+    config = DecodingConfig(beam_size=width, n_best=width, min_length=3, length_penalty=0.0)
+    ids, scores = run(decode, logits, config)
+    for sentence in range(BATCH):
+        plain = python_greedy if width == 1 else python_beam
+        check((ids[sentence], scores[sentence]), plain(logits, sentence, config, LENGTH))
+
+
+# What is written where 4 5 4 5 ... is likeliest, 6 next and the end last, at most ten tokens.
+REPEATED = [
+    (0, [4, 5, 4, 5, 4, 5, 4, 5, 4, EOS]),
+    (1, [4, 5, 6, EOS]),
+    (2, [4, 5, 4, 6, 4, EOS]),  # 4 5 and 4 6 were written
+    (3, [4, 5, 4, 5, 6, 4, 5, EOS]),  # 4 5 4 and 4 5 6 were written
+    (4, [4, 5, 4, 5, 4, 6, 4, 5, 4, EOS]),
+]
+
+
+@pytest.mark.parametrize("options", [dict(beam_size=1), dict(temperature=1e-3)], ids=["greedy", "sampled"])
+@pytest.mark.parametrize("size, expected", REPEATED)
+def test_no_n_gram_is_written_twice(size, expected, options):
+    follows = np.full((7, 7), -50.0, "float32")
+    follows[BOS, 4] = follows[4, 5] = follows[5, 4] = follows[6, 4] = 3.0
+    follows[4, 6] = follows[5, 6] = follows[6, 5] = 2.0
+    follows[4:, EOS] = 0.0
+    follows = ops.convert_to_tensor(follows)
+    ids, _ = decode(lambda ids, position, state: (ops.take(follows, ids, axis=0), state), ops.zeros((1, 1)),
+                    DecodingConfig(no_repeat_ngram=size, **options), batch_size=1, max_lengths=ops.convert_to_tensor([10]),
+                    length=10, bos_id=BOS, eos_id=EOS, pad_id=PAD, draws=ops.full((1, 10), 0.5))  # fmt: skip
+    assert ops.convert_to_numpy(ids)[0, 0].tolist() == expected + [PAD] * (10 - len(expected))
 
 
 def test_where_nothing_is_allowed_the_hypothesis_ends():
@@ -402,6 +522,9 @@ def drawn(**options):
     (dict(top_p=0.7), {4: 0.4 / 0.85, 5: 0.25 / 0.85, EOS: 0.2 / 0.85}),
     (dict(top_p=0.0), {4: 1.0}),
     (dict(top_k=3, top_p=0.5), {4: 0.4 / 0.65, 5: 0.25 / 0.65}),
+    (dict(top_k=2, top_p=0.6), {4: 1.0}),  # of the two likeliest it has 0.615
+    (dict(temperature=0.5, top_p=0.55), {4: 1.0}),  # of the sharpened it has 0.58
+    (dict(temperature=2.0, top_k=1), {4: 1.0}),
     (dict(temperature=0.5), {token: p**2 / 0.275 for token, p in CHANCES.items()}),
     (dict(temperature=1e-4), {4: 1.0}),
     (dict(min_length=1), {token: p / 0.8 for token, p in CHANCES.items() if token != EOS}),
@@ -416,6 +539,31 @@ def test_samples_come_as_often_as_they_should(options, expected):
     assert (ids[:, 1] == np.where(ids[:, 0] == EOS, PAD, EOS)).all()
     first = np.log([CHANCES[token] for token in ids[:, 0].tolist()])
     np.testing.assert_allclose(scores, first + np.where(ids[:, 0] == EOS, 0.0, math.log(0.2)), atol=1e-5)
+
+
+BELOW_ONE = float(np.nextafter(np.float32(1), np.float32(0)))
+
+
+@pytest.mark.parametrize("options, drawn, expected", [
+    (dict(), [0.0, 0.6, 0.9, 0.3], [UNK, 4, 5, EOS]),
+    (dict(), [0.5, 0.75, 0.25, 0.0], [4, 5, EOS, PAD]),  # each belongs to what begins there
+    (dict(), [0.2499, 0.7499, 0.4999, 0.0], [UNK, 4, EOS, PAD]),
+    (dict(), [BELOW_ONE, 0.0, BELOW_ONE, 0.0], [5, UNK, 5, EOS]),  # the last is the limit's
+    (dict(top_p=0.5), [BELOW_ONE, 0.0, 0.0, 0.0], [EOS, PAD, PAD, PAD]),  # two of the four have half
+    (dict(top_p=0.51), [BELOW_ONE, BELOW_ONE, 0.34, 0.0], [4, 4, EOS, PAD]),
+    (dict(top_k=3), [BELOW_ONE, 0.0, 0.34, 0.0], [4, UNK, EOS, PAD]),
+    (dict(min_length=2), [0.34, 0.67, 0.25, 0.0], [4, 5, EOS, PAD]),  # three of a third each, then four again
+])  # fmt: skip
+def test_a_draw_says_which_token_is_drawn(options, drawn, expected):
+    """Of 1, 3, 4 and 5 each has a quarter of the probability, in this order; a draw for each position."""
+    row = np.array([[-np.inf, 0, -np.inf, 0, 0, 0, -np.inf, -np.inf]], "float32")
+    flat, config = ops.convert_to_tensor(row), DecodingConfig(**{"temperature": 1.0, **options})
+    ids, scores = decode(lambda ids, position, state: (flat, state), ops.zeros((1, 1)), config, batch_size=1,
+                         max_lengths=ops.convert_to_tensor([4]), length=4, bos_id=BOS, eos_id=EOS, pad_id=PAD,
+                         draws=ops.convert_to_tensor([np.float32(drawn)]))  # fmt: skip
+    assert ops.convert_to_numpy(ids).tolist() == [[expected]]
+    tokens = sum(token != PAD for token in expected)
+    np.testing.assert_allclose(ops.convert_to_numpy(scores), [[tokens * math.log(0.25)]], rtol=1e-6)
 
 
 def test_the_same_draws_give_the_same_samples_and_others_others():
@@ -447,14 +595,35 @@ def test_a_search_in_pieces_equals_one_at_one_go(options):
     assert positions[0] < LENGTH and len(positions) > 2
 
 
-def test_scores_that_are_not_asked_for_change_no_token():
-    logits = table(22)
+@pytest.mark.parametrize("options", [dict(beam_size=1), dict(temperature=1.0)], ids=["greedy", "sampled"])
+def test_scores_that_are_not_asked_for_change_no_token(options):
+    logits, config = table(22), DecodingConfig(**options)
+    unscored = functools.partial(decode, scored=False, draws=ops.convert_to_tensor(draws(BATCH)))
+    ids, scores = run(unscored, logits, config)
+    np.testing.assert_array_equal(ids, run(decode, logits, config)[0])
+    assert (scores == 0).all()
+
+
+@pytest.mark.parametrize("width", [1, 2])
+def test_a_search_goes_on_until_a_position_or_until_few_are_unfinished(width):
+    """Three sentences of one, two and four tokens."""
+    logits, ends = np.full((3, LENGTH, BUCKETS, 6), -50.0, "float32"), [1, 2, 4]
+    logits[..., 4] = 0.0
+    for sentence, end in enumerate(ends):
+        logits[sentence, end - 1, :, EOS] = 50.0
     step, state = script(logits)
-    caps = ops.convert_to_tensor(np.full(BATCH, LENGTH, "int32"))
-    search = make_search(DecodingConfig(beam_size=1), BOS, EOS, PAD, scored=False)
-    ids, scores = search.results(search.advance(step, search.begin(state, BATCH, caps, LENGTH), LENGTH))
-    np.testing.assert_array_equal(ops.convert_to_numpy(ids), run(decode, logits, DecodingConfig(beam_size=1))[0])
-    assert (ops.convert_to_numpy(scores) == 0).all()
+    search = make_search(DecodingConfig(beam_size=width), BOS, EOS, PAD)
+    begun = search.begin(state, 3, ops.convert_to_tensor([LENGTH] * 3), LENGTH)
+
+    def advanced(until, *keep):
+        loop = search.advance(step, begun, until, *keep)
+        return int(loop["position"]), ops.convert_to_numpy(search.unfinished(loop)).tolist()
+
+    assert advanced(0) == advanced(LENGTH, 3) == (0, [True, True, True])
+    assert advanced(1) == advanced(LENGTH, 2) == (1, [False, True, True])
+    assert advanced(LENGTH, 1) == advanced(3, 1) == (2, [False, False, True])
+    assert advanced(3) == (3, [False, False, True])
+    assert advanced(LENGTH) == (4, [False, False, False])
 
 
 @pytest.mark.parametrize("size", [7, 260, 1000, 1009, 6000])

@@ -4,11 +4,15 @@ import dataclasses
 import json
 
 import keras
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from transformer import generation
 from transformer.config import ConfigError, DecodingConfig, ModelConfig
-from transformer.generation import Generator, _halves, _join, source_batches
+from transformer.copying import SYMBOLS
+from transformer.generation import Generator, _halves, _join, one_core_a_batch, reading_of, source_batches
 from transformer.model import Transformer
 from transformer.tokenizer import ByteTokenizer, CharacterTokenizer, save_tokenizers
 
@@ -19,11 +23,12 @@ class Echo(Generator):
     """Answers each piece with its own text, so that order and pieces can be seen."""
 
     def _generate(self, sources, names, scored):
+        self.sources = sources
         return [[(text, -1.0)] * self.config.n_best for text in self.source_tokenizer.decode(sources)]
 
 
-def echo(**options):
-    return Echo(None, ByteTokenizer(), ByteTokenizer(), DecodingConfig(), **options)
+def echo(tokenizer=ByteTokenizer(), config=DecodingConfig(), **options):
+    return Echo(None, tokenizer, tokenizer, config, **options)
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +61,25 @@ def test_samples_depend_on_the_seed_and_on_the_number_of_the_text(generator):
     assert once[3:] == samples(1, texts[3:], first=3)  # in whatever batch
 
 
+def test_what_is_sampled_for_a_text_does_not_depend_on_its_company_and_two_equal_pieces_differ(generator):
+    config = DecodingConfig(temperature=1.0, max_length=9, sampling_seed=5)
+    sampler = Generator(generator.model, ByteTokenizer(), ByteTokenizer(), config, 8)
+    ((whole, _),), ((second, _),) = sampler.n_best(["abcdef abcdef", "abcdef"])
+    ((alone, _),), ((first_of_other, _),) = sampler.n_best(["abcdef"])[0:1] + sampler.n_best(["abcdef"], first=1)
+    assert whole.startswith(alone) and first_of_other == second != alone
+    rest = whole[len(alone) :].strip()
+    assert rest not in ("", alone, second)
+    assert sampler(["abcdef"]) == [alone] == sampler(["abcdef"])
+
+
+def test_scores_of_pieces_add_up():
+    n_best = DecodingConfig(beam_size=3, n_best=2)
+    outputs = echo(config=n_best, max_source_length=4).n_best(["abc def ghi jkl", "mno", "", "pqr st"])
+    assert outputs == [
+        [("abc def ghi jkl", -4.0)] * 2, [("mno", -1.0)] * 2, [("", 0.0)] * 2, [("pqr st", -2.0)] * 2,
+    ]  # fmt: skip
+
+
 def test_n_best_is_sorted_and_as_long_as_asked(generator):
     for outputs in generator.n_best(["abc", "", "de"]):
         assert len(outputs) == 2 and outputs[0][1] >= outputs[1][1]
@@ -65,6 +89,45 @@ def test_a_long_line_is_cut_into_pieces_and_nothing_is_lost():
     text = "One two three. " * 40 + "四五六。" * 40 + "x" * 500
     outputs = echo(max_source_length=32)([text, "short"])
     assert outputs[0].replace(" ", "") == text.replace(" ", "") and outputs[1] == "short"
+
+
+@pytest.mark.parametrize("limit, pieces", [(8, ["abcdef"]), (7, ["abcdef"]), (6, ["abc", "def"]), (4, ["abc", "def"])])
+def test_a_text_exactly_as_long_as_allowed_is_whole(limit, pieces):
+    """Six letters and the end are seven tokens."""
+    tokenizer = CharacterTokenizer("abcdef ")
+    generator = echo(tokenizer, max_source_length=limit)
+    assert generator(["abcdef"]) == [" ".join(pieces)]
+    assert tokenizer.decode(generator.sources) == pieces
+    assert [ids[-1] for ids in generator.sources] == [tokenizer.eos_id] * len(pieces)
+    cut = echo(tokenizer, max_source_length=limit, in_pieces=False)
+    assert cut(["abcdef"]) == ["abcdef"[: limit - 1]]
+    assert cut.report_cuts(["abcdef", "ab"]) == {
+        6: "1 of 2 sources are too long and lose their end: cut to 6 tokens, by 14% on average",  # 1 of 7
+        4: "1 of 2 sources are too long and lose their end: cut to 4 tokens, by 43% on average",  # 3 of 7
+    }.get(limit, "")
+
+
+def test_a_text_may_have_128_tokens_unless_told():
+    generator = echo()
+    generator(["a" * 127, "b" * 128])
+    assert list(map(len, generator.sources)) == [128, 65, 65]
+    kept = echo(in_pieces=False, merge_spaces=False)
+    assert kept(["a  b\n", " \n"]) == ["a  b\n", ""] and echo()(["a  b\n"]) == ["a b"]
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(st.text("abcdef .,!;。，！ 我👍\t", max_size=70), max_size=4), st.integers(2, 30), st.sampled_from(["", "<2de> "])
+)  # fmt: skip
+def test_whatever_the_text_its_pieces_fit_and_nothing_is_lost(texts, limit, language):
+    tokenizer = CharacterTokenizer("abcdef .,!;。，！我👍<>2d")
+    limit += len(language)
+    generator = echo(tokenizer, max_source_length=limit)
+    outputs = generator([language + text for text in texts])
+    assert all(1 < len(ids) <= limit and ids[-1] == tokenizer.eos_id for ids in generator.sources)
+    assert all(piece.startswith(language) or piece == language.strip() for piece in tokenizer.decode(generator.sources))
+    for output, text in zip(outputs, texts, strict=True):
+        assert "".join(output.replace("<2de>", "").split()) == "".join(text.split())
 
 
 def test_pieces_fit_and_are_cut_at_sentences():
@@ -90,6 +153,26 @@ def test_a_character_longer_than_the_longest_source_is_no_endless_cutting():
         ("天气很好。我们走吧。", ("天气很好。", "我们走吧。")),
         ("aaaa bb cccc", ("aaaa ", "bb cccc")),
         ("aaaaaaaa", ("aaaa", "aaaa")),
+        ("aaaaaaa", ("aaa", "aaaa")),
+        # A sentence before a clause before a word, however near the middle the others are.
+        ("Aa. bb bb, cc dd.", ("Aa. bb bb, ", "cc dd.")),  # the sentence ends before the first quarter
+        ("Aaa! bbb, cc dd", ("Aaa! ", "bbb, cc dd")),
+        ("Aaa? bbb, cc dd", ("Aaa? ", "bbb, cc dd")),
+        ("aa, bb cc dd", ("aa, ", "bb cc dd")),
+        ("aa; bb cc dd", ("aa; ", "bb cc dd")),
+        ("aa: bb cc dd", ("aa: ", "bb cc dd")),
+        ("aa bb, cc, dd, ee", ("aa bb, ", "cc, dd, ee")),  # the nearest; of two as near, the first
+        ("一二！三四五，六七", ("一二！", "三四五，六七")),
+        ("一二？三四五，六七", ("一二？", "三四五，六七")),
+        ("一二，三四五六七", ("一二，", "三四五六七")),
+        ("一二；三四 五六七", ("一二；", "三四 五六七")),
+        ("一二：三四 五六七", ("一二：", "三四 五六七")),
+        ("一二、三四 五六七", ("一二、", "三四 五六七")),
+        # Not before the first quarter, nor after the third.
+        ("a bcdefg", ("a ", "bcdefg")),
+        ("abcde fg", ("abcde ", "fg")),
+        ("a bcdefgh", ("a bc", "defgh")),
+        ("abcdef g", ("abcd", "ef g")),
     ],
 )
 def test_halves(text, halves):
@@ -98,7 +181,10 @@ def test_halves(text, halves):
 
 def test_join_writes_a_space_where_the_script_has_one():
     assert _join("Hallo.", "Welt.") == "Hallo. Welt." and _join("你好。", "世界。") == "你好。世界。"
-    assert _join("", "a") == "a" and _join("a", "") == "a"
+    assert _join("", "a") == "a" and _join("a", "") == "a" and _join("", "") == ""
+    assert _join("안녕.", "세계.") == "안녕. 세계."  # Korean has spaces
+    assert _join("你好", "Bob") == "你好Bob" and _join("Bob", "你好") == "Bob你好"
+    assert _join("OK！", "Bob") == "OK！Bob" and _join("Bob", "「好」") == "Bob「好」"
 
 
 def test_source_batches_keep_their_bounds_and_every_source():
@@ -106,6 +192,90 @@ def test_source_batches_keep_their_bounds_and_every_source():
     batches = source_batches(lengths, max_rows=3, max_tokens=48)
     assert batches == [[7, 0, 4], [6, 2], [3], [1], [5]]
     assert source_batches([], 3, 48) == []
+    assert source_batches([4] * 5, 2, 100) == [[0, 1], [2, 3], [4]]
+    assert source_batches([4] * 5, 9, 12) == [[0, 1, 2], [3, 4]] and source_batches([4] * 3, 9, 11) == [[0, 1], [2]]
+
+
+@given(st.lists(st.integers(0, 60), max_size=40), st.integers(1, 8), st.integers(1, 200))
+def test_whatever_the_lengths_each_source_is_in_one_batch_within_the_bounds(lengths, max_rows, max_tokens):
+    batches = source_batches(lengths, max_rows, max_tokens)
+    flat = [index for batch in batches for index in batch]
+    assert sorted(flat) == list(range(len(lengths))) and [lengths[i] for i in flat] == sorted(lengths)
+    for batch in batches:
+        longest = max(lengths[index] for index in batch)
+        assert len(batch) == 1 or len(batch) <= max_rows and len(batch) * longest <= max_tokens
+    for batch, following in zip(batches, batches[1:]):  # one more has no room
+        rows = len(batch) + 1
+        assert rows > max_rows or rows * lengths[following[0]] > max_tokens
+
+
+def test_each_output_ends_at_its_own_longest(generator):
+    """Twice the source's tokens, its end among them, and 10 more; or what is asked for. This model never ends by itself."""
+    characters = CharacterTokenizer("".join(map(chr, range(97, 97 + 256))))  # each token is a character
+    texts = ["abc", "", "a", "abcdefghij" * 2, "ab"]
+    endless = Generator(generator.model, ByteTokenizer(), characters, DecodingConfig(beam_size=2, min_length=999))
+    assert [len(endless([text])[0]) for text in texts[:2]] == [17, 0]
+    # (3 + 1) * 2 + 10 tokens, the end not shown; and so on.
+    assert list(map(len, endless(texts))) == [17, 0, 13, 51, 15]
+    bounded = Generator(generator.model, ByteTokenizer(), characters, DecodingConfig(max_length=5, min_length=4))
+    assert [len(bounded([text])[0]) for text in texts[:2]] == [4, 0]
+    assert [endless.longest_output(length) for length in (1, 4, 50)] == [12, 18, 110]
+    assert [bounded.longest_output(length) for length in (1, 4, 50)] == [5, 5, 5]
+
+
+def test_a_padded_source_is_padded_with_the_model_s_own_pad():
+    keras.utils.set_random_seed(2)
+    config = ModelConfig(d_model=16, num_heads=2, num_layers=1, ffn_dim=16, vocab_size=260, source_pad_id=4 + ord("z"))
+    model, tokenizer = Transformer.from_model_config(config), ByteTokenizer()
+    decoding = DecodingConfig(beam_size=1, min_length=8, max_length=9)
+    texts = ["a", "a much longer text", "another"]
+    together = Generator(model, tokenizer, tokenizer, decoding).n_best(texts)
+    for text, ((written, score),) in zip(texts, together):
+        ((alone, expected),) = Generator(model, tokenizer, tokenizer, decoding).n_best([text])[0]
+        assert written == alone and score == pytest.approx(expected, abs=1e-4)
+
+
+def test_symbols_of_the_source_stand_for_its_own_values_in_the_output():
+    class Words(CharacterTokenizer):
+        def knows(self, word):
+            return word in ("say", "to")
+
+    tokenizer = Words("".join(map(chr, range(32, 127))) + "".join(SYMBOLS))
+    texts = ["say 'ab' to zork", "say to", "to blah  or 'x'"]
+    generator = echo(tokenizer, DecodingConfig(beam_size=2, n_best=2), copy_unknown=True)
+    # The value of a string is behind its symbol, a name and a rare word are read beside it, and all are shown again.
+    assert generator.n_best(texts) == [
+        [("say 'ab' to zork zork", -1.0)] * 2, [("say to", -1.0)] * 2, [("to blah blah or or 'x'", -1.0)] * 2,
+    ]  # fmt: skip
+    assert tokenizer.decode([generator.source_ids(texts[0])]) == [f"say {SYMBOLS[0]} to {SYMBOLS[1]} zork"]
+    assert generator.source_ids(texts[0])[-1] == tokenizer.eos_id
+    assert echo(tokenizer)(texts) == ["say 'ab' to zork", "say to", "to blah or 'x'"]
+
+
+def test_how_a_run_reads_its_sources():
+    data = {"task": "translation", "max_source_length": 7, "lowercase": True, "copy_unknown": False, "clean": True, "more": 1}
+    read = {"max_source_length": 7, "lowercase": True, "in_pieces": True, "copy_unknown": False, "merge_spaces": True}
+    assert reading_of(data) == read
+    other = {"lowercase": False, "copy_unknown": True}
+    assert reading_of({**data, **other, "task": "summarization"}) == {**read, **other, "in_pieces": False}
+    assert reading_of({**data, "task": "code"}) == {**read, "in_pieces": False, "merge_spaces": False}
+    assert reading_of({**data, "clean": False}) == {**read, "merge_spaces": False}
+    assert echo(lowercase=True)(["Ein  HAUS"]) == ["ein haus"]
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="the threads are TensorFlow's")
+def test_an_operation_is_computed_on_one_core_unless_tensorflow_has_begun(monkeypatch):
+    import tensorflow as tf
+
+    asked = []
+
+    def begun(count):
+        asked.append(count)
+        raise RuntimeError("it has begun")
+
+    monkeypatch.setattr(tf.config.threading, "set_intra_op_parallelism_threads", begun)
+    one_core_a_batch()
+    assert asked == [1]
 
 
 @pytest.mark.skipif(keras.backend.backend() == "jax", reason="JAX decodes each shape at one go, and compiles it")
@@ -195,6 +365,32 @@ def test_a_model_of_lowercased_text_is_given_lowercased_text(generator, tmp_path
         assert (loaded.n_best(["The DOG"]) == loaded.n_best(["the dog"])) == lowercase
 
 
+def test_a_run_folder_has_all_that_a_generator_needs(tmp_path):
+    keras.utils.set_random_seed(6)
+    sizes = dict(d_model=16, num_heads=2, num_layers=1, ffn_dim=16, vocab_size=9, source_vocab_size=260)
+    model = Transformer.from_model_config(ModelConfig(tie_embeddings=False, **sizes))
+    source, target = ByteTokenizer(), CharacterTokenizer("abcde")
+    model.save(tmp_path / "model.keras")
+    save_tokenizers(tmp_path / "tokenizer", source, target)
+    config = {
+        "model": dataclasses.asdict(model.config), "decoding": {"beam_size": 3, "max_length": 5},
+        "data": {"max_source_length": 9, "lowercase": False, "clean": False, "task": "summarization"},
+    }  # fmt: skip
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        loaded = Generator.from_run(str(tmp_path), n_best=2, max_length=6)
+    finally:
+        keras.config.set_dtype_policy(policy)
+    assert (loaded.source_tokenizer.kind, loaded.target_tokenizer.kind) == ("byte", "character")
+    assert loaded.config == DecodingConfig(beam_size=3, n_best=2, max_length=6)
+    assert (loaded.max_source_length, loaded.in_pieces, loaded.merge_spaces) == (9, False, False)
+    assert loaded.model.compute_dtype == loaded.model.decoder.layers[0].compute_dtype == "float32"
+    for ours, theirs in zip(model.get_weights(), loaded.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
 def test_learned_positions_bound_what_is_written():
     keras.utils.set_random_seed(1)
     config = ModelConfig(
@@ -202,7 +398,10 @@ def test_learned_positions_bound_what_is_written():
     )
     model, tokenizer = Transformer.from_model_config(config), ByteTokenizer()
     generator = Generator(model, tokenizer, tokenizer, DecodingConfig(beam_size=1), 20)
-    assert generator.longest_output(20) == 20 and len(generator(["a" * 90])) == 1
+    assert [generator.longest_output(length) for length in (4, 5, 6, 20)] == [18, 20, 20, 20]
+    assert len(generator(["a" * 90])) == 1
+    longer = Generator(model, tokenizer, tokenizer, DecodingConfig(beam_size=1, max_length=30), 20)
+    assert longer.longest_output(4) == 20
 
 
 def test_a_source_that_is_too_long_is_read_in_pieces_or_loses_its_end(monkeypatch):
