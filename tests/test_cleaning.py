@@ -80,9 +80,9 @@ def test_reasons_to_drop(pair, reason):
 
 
 def test_a_question_keeps_what_it_is_scored_by_and_its_answer_may_be_short():
-    pair = Pair(f"question: who?  context: {'long ' * 90}", "M\u0308ax", "people", ("Ma\u0308xchen",))
+    pair = Pair(f"question: who?  context: {'long ' * 90}", "Ma\u0308x ", "people", ("Ma\u0308xchen",))
     pairs, reasons = cleaned([pair, pair._replace(target=" ")], dataclasses.replace(CONFIG, task="question_answering"))
-    assert pairs == [pair._replace(source=f"question: who? context: {'long ' * 90}".strip(), target="M̈ax")]
+    assert pairs == [pair._replace(source=f"question: who? context: {'long ' * 90}".strip(), target="Mäx")]
     assert isinstance(pairs[0], Pair) and reasons["empty"]["count"] == 1 and "length ratio" not in reasons
 
 
