@@ -1,6 +1,8 @@
 """Labelled texts in every form a user has them, and an error with file and line for each way in which they can be wrong."""
 
 import dataclasses
+import hashlib
+import json
 
 import numpy as np
 import pandas
@@ -8,7 +10,7 @@ import pytest
 from absl import flags as absl_flags
 
 from data.config import DataError, LabelledDataConfig
-from data.labelled import Example, Labelled, labelled_from, load_labelled, repeats
+from data.labelled import Example, Labelled, fingerprint, labelled_from, load_labelled, repeats
 from data.squad import Question
 from tests.test_files import lines, write
 from tests.test_sources import tfds_directory
@@ -171,6 +173,146 @@ def test_a_text_never_stands_in_two_splits(tmp_path):
     assert 60 <= len(loaded.splits["validation"]) <= 190 and 150 <= len(loaded.splits["test"]) <= 340
 
 
+def place(text):
+    """Where a text's hash lies in [0, 1)."""
+    return int(hashlib.sha256(text.encode()).hexdigest()[:16], 16) / 16**16
+
+
+def test_of_data_in_memory_no_test_is_taken():
+    texts = [f"text {n}" for n in range(300)]
+    for config in (LabelledDataConfig(), LabelledDataConfig(test_share=0.3)):
+        loaded = labelled_from("classification", (texts, [n % 2 for n in range(300)]), config=config)
+        assert loaded.splits["test"] == [] and sizes(loaded) == (290, 10, 0)
+        assert [example.text for example in loaded.splits["validation"]] == [text for text in texts if place(text) < 0.02]
+    half = labelled_from("regression", (texts, [1.0] * 300), config=LabelledDataConfig(validation_share=0.5))
+    assert sizes(half) == (sum(place(text) >= 0.5 for text in texts), sum(place(text) < 0.5 for text in texts), 0)
+
+
+def test_shares_of_files_are_taken_by_the_hash_of_the_text(tmp_path):
+    texts = [f"text {n}" for n in range(200)]
+    config = files(tmp_path, lines(["text\tlabel", *(f"{text}\t{len(text)}" for text in texts)]), validation_files=(),
+                   test_files=(), validation_share=0.1, test_share=0.3)  # fmt: skip
+    loaded = load_labelled(config, "classification")
+    found = {split: [example.text for example in examples] for split, examples in loaded.splits.items()}
+    assert found == {
+        "train": [text for text in texts if place(text) >= 0.4],
+        "validation": [text for text in texts if place(text) < 0.1],
+        "test": [text for text in texts if 0.1 <= place(text) < 0.4],
+    }
+
+
+def test_questions_about_one_text_stay_together():
+    questions = [Question(f"{n}", f"who {n}?", f"{n % 40} {CONTEXT}", ()) for n in range(120)]
+    loaded = labelled_from("spans", questions, config=LabelledDataConfig(validation_share=0.3))
+    contexts = [{question.context for question in loaded.splits[split]} for split in ("train", "validation")]
+    assert contexts[1] == {f"{n} {CONTEXT}" for n in range(40) if place(f"{n} {CONTEXT}") < 0.3} and not contexts[0] & contexts[1]
+
+
+def test_a_number_of_minus_one_is_a_number(tmp_path):
+    loaded = labelled_from("regression", (["a", "b"], [-1.0, 0.5]))
+    assert [example[:3] for example in loaded.splits["train"]] == [("a", None, -1.0), ("b", None, 0.5)]
+    loaded = load_labelled(files(tmp_path, "text\tlabel\na\t-1\nb\t0.5\n"), "regression")
+    assert [example.label for example in loaded.splits["train"]] == [-1.0, 0.5]
+    with pytest.raises(DataError, match="must be one of no, yes. Received: 1 wrong in train: train:1: -1"):
+        labelled_from("classification", (["a", "b"], [-1, 0]), config=LabelledDataConfig(labels=("no", "yes")))
+
+
+def test_a_fingerprint_is_of_what_training_sees():
+    train, other = (["a", "b"], ["x", "y"], ["c", "d"]), (["e"], ["x"], ["f"])
+    known = fingerprint(labelled_from("classification", train, other))
+    assert known == fingerprint(labelled_from("classification", train, other, (["t"], ["y"], ["u"])))
+    assert len(known) == 16 and set(known) <= set("0123456789abcdef")
+    changed = [
+        ((["a", "B"], ["x", "y"], ["c", "d"]), other), ((["a", "b"], ["x", "x"], ["c", "d"]), other),
+        ((["a", "b"], ["x", "y"], ["c", "D"]), other), ((["b", "a"], ["y", "x"], ["d", "c"]), other),
+        (train, (["E"], ["x"], ["f"])), (train, (["e"], ["y"], ["f"])), (train, (["e"], ["x"], ["F"])),
+    ]  # fmt: skip
+    config = LabelledDataConfig(labels=("x", "y"))
+    others = [fingerprint(labelled_from("classification", *splits, config=config)) for splits in changed]
+    turned = fingerprint(labelled_from("classification", train, other, config=LabelledDataConfig(labels=("x", "y", "z"))))
+    assert len({known, turned, *others}) == 9
+    question = Question("1", "who?", CONTEXT, ((23, "Broncos"),))
+    answers = [((23, "Broncos"),), ((23, "Bronco"),), ((19, "the Broncos"),), ()]
+    spans = [labelled_from("spans", [question._replace(answers=one)], [question]) for one in answers]
+    assert len(set(map(fingerprint, spans))) == 4
+
+
+def test_a_test_alone_needs_the_names_of_its_labels():
+    config = LabelledDataConfig(labels=("no", "yes"))
+    loaded = labelled_from("classification", test=(["a", " "], ["yes", "no"]), config=config)
+    assert sizes(loaded) == (0, 0, 2) and [example.label for example in loaded.splits["test"]] == [1, 0]
+    assert loaded.report["test"]["labels"] == {"no": 1, "yes": 1} and loaded.report["train"]["labels"] == {"no": 0, "yes": 0}
+    assert loaded.report["test"]["reasons"] == {"empty text": {"action": "kept", "count": 1, "examples": ["test:2:  "]}}
+    with pytest.raises(DataError, match="every split needs examples. Received: none for test"):
+        labelled_from("classification", (["a", "b"], ["yes", "no"]), test=([], []), config=config)
+
+
+def test_pairs_are_lowered_compared_and_found_empty_as_a_whole():
+    train = (["A", "a", "a", "B"], ["x", "y", "y", "x"], ["C", "d", "C", " "])
+    config = LabelledDataConfig(lowercase=True)
+    loaded = labelled_from("classification", train, test=(["a", "a"], ["x", "x"], ["C", "e"]), config=config)
+    kept = [("a", "c", 0, "train:1"), ("a", "d", 1, "train:2"), ("a", "c", 1, "train:3")]
+    assert [(text, pair, label, line) for text, pair, label, line in loaded.splits["train"]] == kept
+    assert (loaded.report["train"]["examples_in"], loaded.report["train"]["examples_out"]) == (4, 3)
+    assert loaded.report["train"]["labels"] == {"x": 1, "y": 2}
+    assert loaded.report["train"]["reasons"] == {
+        "empty text": {"action": "dropped", "count": 1, "examples": ["train:4: b |||  "]},
+        "text has another label elsewhere": {"action": "kept", "count": 1, "examples": ["train:3: see train:1: a"]},
+    }
+    assert repeats(loaded.splits)["test"] == {"train": [0], "validation": []}
+    assert loaded.report["test"]["reasons"] == {
+        "text stands in train too": {"action": "kept", "count": 1, "examples": ["test:1: a"]}
+    }
+
+
+def test_questions_may_have_several_answers():
+    question = Question("1", "who?", CONTEXT, ((23, "Broncos"),))
+    again = question._replace(id="2", answers=((19, "the Broncos"),))
+    assert labelled_from("spans", [question, again]).report["train"]["reasons"] == {}
+
+
+@pytest.mark.parametrize("count, shown", [(20, "l18, l19. Received"), (21, "l18, l19, .... Received")])
+def test_of_the_names_of_labels_twenty_are_shown(count, shown):
+    config = LabelledDataConfig(labels=tuple(f"l{n}" for n in range(count)))
+    with pytest.raises(DataError) as error:
+        labelled_from("classification", (["a"] * 5, ["other"] * 5), config=config)
+    assert f"a label must be one of l0, l1, l2, l3, l4, l5, l6, l7, l8, l9, l10, l11, l12, l13, l14, l15, l16, l17, {shown}" in str(error.value)
+    assert str(error.value).count(": other") == 5 and "other. Repair" in str(error.value)  # five of five are shown
+
+
+def test_names_of_labels_from_a_file(tmp_path):
+    write(tmp_path / "names.txt", " joy \n\nfear\n \n")
+    config = files(tmp_path, "text\tlabel\na\tfear\nb\t0\n", labels_file="names.txt")
+    loaded = load_labelled(config, "classification")
+    assert loaded.labels == ("joy", "fear") and [example.label for example in loaded.splits["train"]] == [1, 0]
+    write(tmp_path / "names.txt", "joy\nfear\njoy\n")
+    with pytest.raises(DataError, match=r"labels must differ from each other. Received: joy, fear, joy in .*names.txt"):
+        load_labelled(config, "classification")
+    with pytest.raises(DataError, match=r"--labels_file must name files that exist"):
+        load_labelled(dataclasses.replace(config, labels_file="none.txt"), "classification")
+
+
+def test_one_label_of_several_is_enough():
+    loaded = labelled_from("multilabel", (["a", "b"], ["x", ""]))
+    assert loaded.labels == ("x",) and [example.label for example in loaded.splits["train"]] == [(0,), ()]
+    with pytest.raises(DataError, match="multilabel needs labels to choose from. Received: none. See --label_column"):
+        labelled_from("multilabel", (["a", "b"], ["", ""]))
+
+
+def test_several_files_of_a_split(tmp_path):
+    write(tmp_path / "1.txt", "a,x\n")
+    write(tmp_path / "2.txt", "b,y\nc,x\n")
+    names = {f"{split}_files": ("[12].txt",) for split in ("train", "validation", "test")}
+    config = LabelledDataConfig(data_dir=str(tmp_path), delimiter="comma", text_column="1", label_column="2", **names)
+    found = load_labelled(config, "classification").splits["train"]
+    assert [(example.text, example.line.rpartition("/")[2]) for example in found] == [("a", "1.txt:1"), ("b", "2.txt:1"), ("c", "2.txt:2")]
+    for name in "12":
+        write(tmp_path / f"{name}.json", squad([asked(name, (23, "Broncos"))]))
+    names = {f"{split}_files": ("1.json", "2.json") for split in ("train", "validation", "test")}
+    spans = load_labelled(LabelledDataConfig(data_dir=str(tmp_path), **names), "spans").splits["validation"]
+    assert [question.id for question in spans] == ["1", "2"]
+
+
 def test_squad_with_and_without_answers(tmp_path):
     text = squad([asked("won", (19, "the Broncos"), (23, "Broncos")),
                   asked("drew", is_impossible=True, plausible_answers=[{"text": "lost", "answer_start": 13}])])  # fmt: skip
@@ -202,6 +344,62 @@ def test_tfds_as_glue_has_it(tmp_path):
     assert sorted(texts_and_labels(turned, "test")) == sorted(texts_and_labels(loaded, "test"))
     with pytest.raises(DataError, match="must be columns.*Received: 'mood'; TFDS toy has"):
         load_labelled(dataclasses.replace(config, label_column="mood"), "classification")
+
+
+def toy_of_two_texts(folder, texts, label, labels):
+    """A configuration of a TFDS data set whose features are some texts and a label, the same three rows in each split."""
+    import tensorflow_datasets as tfds
+
+    features = tfds.features.FeaturesDict({**{name: tfds.features.Text() for name in texts}, "label": label})
+    rows = [(*(f"{name} {n}" for name in texts), label) for n, label in enumerate(labels)]
+    splits = {split: rows for split in ("train", "validation", "test")}
+    tfds_directory(folder, "toy", None, [*texts, "label"], splits, features)
+    return LabelledDataConfig(tfds="toy", tfds_data_dir=str(folder))
+
+
+def test_tfds_of_two_texts_and_a_number(tmp_path):
+    """A number of -1 is no missing label; without a feature "text" the two that are text are the pair."""
+    import tensorflow as tf
+
+    config = toy_of_two_texts(tmp_path, ["premise", "other"], tf.float32, [-1.0, 0.5, 2.0])
+    loaded = load_labelled(config, "regression")
+    found = sorted(example[:3] for example in loaded.splits["test"])
+    expected = [("other 0", "premise 0", -1.0), ("other 1", "premise 1", 0.5), ("other 2", "premise 2", 2.0)]
+    assert found in (expected, [(pair, text, label) for text, pair, label in expected])  # TFDS may sort its features
+    assert sizes(loaded) == (3, 3, 3) and loaded.splits["test"][0].line == "TFDS toy test:1"
+    assert loaded.report["train"]["reasons"] == {}
+    one = load_labelled(dataclasses.replace(config, text_column="premise"), "regression").splits["validation"]
+    assert sorted(example[:2] for example in one) == [(f"premise {n}", None) for n in range(3)]
+
+
+def test_tfds_of_three_texts_must_be_told_which(tmp_path):
+    import tensorflow_datasets as tfds
+
+    label = tfds.features.ClassLabel(names=["no", "yes", "never"])
+    config = toy_of_two_texts(tmp_path, ["a", "b", "c"], label, [0, 1, -1])
+    with pytest.raises(DataError, match="must be columns of the file. Received: 'text'; TFDS toy has"):
+        load_labelled(config, "classification")
+    loaded = load_labelled(dataclasses.replace(config, text_column="c", pair_column="a"), "classification")
+    assert sorted(example[:3] for example in loaded.splits["test"]) == [("c 0", "a 0", 0), ("c 1", "a 1", 1)]
+    assert loaded.labels == ("no", "yes", "never")  # also the one that no text has
+    (example,) = loaded.report["test"]["reasons"]["label -1, which is none"]["examples"]
+    assert example.startswith("TFDS toy test:") and example.endswith(": c 2")
+
+
+def test_tfds_of_several_labels(tmp_path):
+    import tensorflow as tf
+    import tensorflow_datasets as tfds
+
+    label = tfds.features.Sequence(tfds.features.ClassLabel(names=["joy", "fear"]))
+    features = tfds.features.FeaturesDict({"text": tfds.features.Text(), "label": label})
+    rows = tf.data.Dataset.from_tensor_slices({"text": ["a", "b"], "label": [[1, 0], [1, 1]]})
+    tfds.dataset_builders.TfDataBuilder(
+        name="toy", version="1.0.0", data_dir=str(tmp_path), description="x", features=features,
+        split_datasets={split: rows for split in ("train", "validation", "test")},
+    ).download_and_prepare()  # fmt: skip
+    loaded = load_labelled(LabelledDataConfig(tfds="toy", tfds_data_dir=str(tmp_path)), "multilabel")
+    assert sorted(example[:3] for example in loaded.splits["test"]) == [("a", None, (0, 1)), ("b", None, (1,))]
+    assert loaded.labels == ("joy", "fear")
 
 
 def test_tfds_as_squad_has_it(tmp_path):
@@ -265,6 +463,8 @@ def test_pairs_several_labels_and_questions_in_memory():
     pair = Example("a", "b", 2.5, "train:1")
     assert labelled_from("regression", (["a"], [2.5], ["b"])).splits["train"] == [pair]
     assert labelled_from("regression", tf.data.Dataset.from_tensors((("a", "b"), 2.5))).splits["train"] == [pair]
+    batches = tf.data.Dataset.from_tensor_slices(((["a", "c"], ["b", "d"]), [2.5, 1.0])).batch(2)
+    assert [example[:3] for example in labelled_from("regression", batches).splits["train"]] == [pair[:3], ("c", "d", 1.0)]
     several = labelled_from("multilabel", (["a", "b"], [["x", "y"], []]), config=LabelledDataConfig(labels=("y", "x")))
     assert [example.label for example in several.splits["train"]] == [(0, 1), ()]
     question = Question("1", "who?", CONTEXT, ((23, "Broncos"),))
@@ -282,11 +482,45 @@ def test_pairs_several_labels_and_questions_in_memory():
         ((["a", "b"], [float("nan"), "y"]), "must have a label. Received: 1 wrong in train: train:1: nan"),
         ({"text": ["a"], "mark": ["x"]}, "must be columns of the file. Received: 'label'; the data has 'text', 'mark'"),
         (([], []), "every split needs examples. Received: none for train"),
+        (([], ["x"]), "as many labels as texts. Received: 0 and 1"),
+        ((["a", "b"], ["x", "y"], ["c"]), "as many labels as texts. Received: 2 and 2 and 1"),
+        ((["a"], ["x"], ["c"], ["d"]), r"data must be \(texts, labels\).*Received: tuple"),
+        ((["a"],), r"data must be \(texts, labels\).*Received: tuple"),
+        ([{"text": "a", "label": "x"}, "b"], r"data must be \(texts, labels\).*Received: list"),
+        ([{"text": "a", "label": "x"}, {"text": "b", "mark": "x"}], "Received: 'label'; row 2 has 'text', 'mark'"),
+        ((["a", "b"], ["x", "y"], ["c", None]), r"must have all its columns. Received: 1 wrong in train: train:2: \('b', 'y', None\)"),
+        ((["a", "b"], ["x", "y"], ["c", 7]), r"can be read. Received: 1 wrong in train: train:2: \('b', 7\)"),
+        (([b"a", b"\xff"], ["x", "y"]), r"can be read. Received: 1 wrong in train: train:2: \('\\udcff',\)"),
     ],
 )
 def test_data_in_memory_that_is_wrong(data, message):
     with pytest.raises(DataError, match=message):
         labelled_from("classification", data, config=LabelledDataConfig(labels=("x", "y")))
+
+
+def test_a_dataset_of_other_elements_is_refused():
+    import tensorflow as tf
+
+    columns = tf.data.Dataset.from_tensor_slices({"text": ["a"], "mark": ["x"]})
+    with pytest.raises(DataError, match="must be columns of the file. Received: 'label'; the Dataset has"):
+        labelled_from("classification", columns)
+    for elements in ((["a"], ["x"], ["c"]), ["a"]):
+        with pytest.raises(DataError, match=r"elements must be dicts or \(text, label\). Received: "):
+            labelled_from("classification", tf.data.Dataset.from_tensor_slices(elements))
+
+
+def test_no_questions_are_an_error():
+    for none in ([], {"id": [], "question": [], "context": [], "answers": []}):
+        with pytest.raises(DataError, match="every split needs examples. Received: none for train"):
+            labelled_from("spans", none)
+
+
+def test_text2text_has_no_second_text():
+    with pytest.raises(ConfigError, match="text2text has one text for a target.* Received: pair_column='more'"):
+        labelled_from("text2text", (["a"], ["b"]), config=LabelledDataConfig(pair_column="more"))
+    config = LabelledDataConfig(pair_column="more", lowercase=True)
+    rows = [{"text": "A", "label": 1.0, "more": "B"}]
+    assert labelled_from("regression", rows, config=config).splits["train"][0][:2] == ("a", "b")
 
 
 def test_the_configuration_s_fields_are_flags():
@@ -310,6 +544,45 @@ def real(folder, task, train, validation, test, **options):
 
 
 NUMBERED = {"text_column": "1", "label_column": "2"}
+
+
+def test_files_in_the_forms_of_the_real_data_sets(tmp_path):
+    """Lines that are made up, in the forms of SST-2, TREC, STS-B, GoEmotions and CMRC 2018."""
+    write(tmp_path / "train.tsv", lines(["sentence\tlabel", "so dull\t0", "a joy\t1"]))
+    write(tmp_path / "test.tsv", lines(["sentence\tlabel", "a joy\t1", "what a joy\t1", "so so\t0"]))
+    sst2 = real(tmp_path, "classification", "train.tsv", "test.tsv", "test.tsv", text_column="sentence",
+                labels=("negative", "positive"))  # fmt: skip
+    assert sizes(sst2) == (2, 3, 3) and sst2.report["test"]["labels"] == {"negative": 1, "positive": 2}
+    assert sst2.report["test"]["reasons"]["text stands in train too"]["count"] == 1
+    assert repeats(sst2.splits)["test"] == {"train": [0], "validation": [0, 1, 2]}
+
+    write(tmp_path / "train.txt", lines(f"{n % 3} How far is {n} ?" for n in range(100)))
+    write(tmp_path / "test.txt", lines(["2 Who is it ?"]))
+    trec = real(tmp_path, "classification", "train.txt", "", "test.txt", text_column="2", label_column="1",
+                delimiter="space")  # fmt: skip
+    held_out = sum(place(f"How far is {n} ?") < 0.02 for n in range(100))
+    assert sizes(trec) == (100 - held_out, held_out, 1) and held_out > 0 and trec.labels == ("0", "1", "2")
+    assert trec.splits["test"][0][:3] == ("Who is it ?", None, 2)
+
+    write(tmp_path / "all.csv", 'A dog.,"A cat, too.",0.0\n"He said ""no"".",He did.,5.0\n')
+    stsb = real(tmp_path, "regression", *["all.csv"] * 3, text_column="1", pair_column="2", label_column="3")
+    assert [example[:3] for example in stsb.splits["test"]] == [("A dog.", "A cat, too.", 0.0), ('He said "no".', "He did.", 5.0)]
+    assert stsb.report["train"]["labels"] == {"lowest": 0.0, "mean": 2.5, "highest": 5.0}
+
+    write(tmp_path / "labels.txt", lines(["joy", "fear", "neutral"]))
+    write(tmp_path / "emotions.tsv", lines(["Oh no!\t1\tid1", "Well, well.\t0,2\tid2"]))
+    emotions = real(tmp_path, "multilabel", *["emotions.tsv"] * 3, labels_file="labels.txt", **NUMBERED)
+    assert emotions.labels == ("joy", "fear", "neutral")
+    assert [example.label for example in emotions.splits["validation"]] == [(1,), (0, 2)]
+
+    questions = [asked("q1", (9, "Broncos"), (0, "The Panthers")), asked("q2", (0, "Lions")), asked("q3", (19, "the Broncos"))]
+    write(tmp_path / "q.json", json.dumps(json.loads(squad(questions)), ensure_ascii=False))
+    spans = real(tmp_path, "spans", *["q.json"] * 3)
+    assert sizes(spans) == (3, 3, 3) and len(spans.splits["train"]) == 2
+    reasons = spans.report["test"]["reasons"]
+    assert reasons["answer that is not in its context"]["count"] == reasons["answer at another place than given"]["count"] == 1
+    answers = [question.answers for question in spans.splits["test"]]
+    assert answers == [((23, "Broncos"), (0, "The Panthers")), ((-1, "Lions"),), ((19, "the Broncos"),)]
 
 
 def test_sst2_trec_and_stsb(shared):
