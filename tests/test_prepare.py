@@ -9,7 +9,7 @@ import pytest
 from data import prepare as module
 from data.config import DataConfig, DataError
 from data.pairs import Pair
-from data.prepare import cache_key, encode_pairs, make_tokenizers, prepare, weighted
+from data.prepare import Split, cache_key, changed_texts, encode_pairs, make_tokenizers, prepare, weighted
 from transformer.config import ConfigError, TokenizerConfig
 from transformer.copying import SYMBOLS
 from transformer.generation import Generator, reading_of
@@ -37,6 +37,33 @@ def test_ids_and_texts_are_what_was_read(tmp_path):
         assert ids[-1] == 3 and prepared.source_tokenizer.decode([ids]) == [split.texts()[0][n]]
         assert split.texts()[1][n] == split.texts()[0][n][::-1]
     assert (split.source_lengths == np.diff(split.source_offsets)).all() and split.target_lengths.sum() == len(split.target_ids)
+
+
+def test_of_the_texts_some_are_taken_evenly(tmp_path):
+    rows = [[f"s{n}", f"ü{n}"] for n in range(10)]
+    (tmp_path / "x.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    split = Split(tmp_path, "x", 0, 0, 2)
+    for count, chosen in ((None, range(10)), (10, range(10)), (99, range(10)), (3, (0, 3, 6)), (4, (0, 2, 5, 7)), (1, (0,)), (0, ())):
+        assert split.texts(count) == ([f"s{n}" for n in chosen], [f"ü{n}" for n in chosen])
+        assert split.pairs(count) == [Pair(f"s{n}", f"ü{n}") for n in chosen]
+
+
+def test_each_side_has_its_own_ids_and_files(tmp_path):
+    """The first training pair by hand: a tokenizer of the letters of each side."""
+    (tmp_path / "a.tsv").write_text("ab\tzyx\nba\ty\n", encoding="utf-8")
+    path = (str(tmp_path / "a.tsv"),)
+    config = DataConfig(examples_train=path, examples_validation=path, examples_test=path, source_column="1", target_column="2",
+                        clean=False)  # fmt: skip
+    prepared = prepare(config, TokenizerConfig(tokenizer="character", joint_vocabulary=False), tmp_path / "cache")
+    assert [tokenizer.characters for tokenizer in (prepared.source_tokenizer, prepared.target_tokenizer)] == ["ab", "xyz"]
+    for name, split in prepared.splits.items():
+        assert split.source_ids.tolist() == [4, 5, 3, 5, 4, 3] and split.source_offsets.tolist() == [0, 3, 6]
+        assert split.target_ids.tolist() == [6, 5, 4, 3, 5, 3] and split.target_offsets.tolist() == [0, 4, 6]
+        assert (split.name, split.source_pad_id, split.target_pad_id, split.bos_id) == (name, 0, 0, 2)
+        assert split.packing.lengths.tolist() == [[3, 4], [3, 2]] and split.packing.offsets.tolist() == [0, 2]
+        text = (prepared.folder / f"{name}.jsonl").read_text(encoding="utf-8")
+        assert text == '["ab", "zyx"]\n["ba", "y"]\n'
+        assert (prepared.folder / f"{name}.packing.npz").exists() == (name == "train")
 
 
 def test_what_questions_are_scored_by_is_kept(tmp_path, monkeypatch):
@@ -71,6 +98,55 @@ def test_the_key_depends_on_options_files_and_tokenizer_but_not_on_the_folder(tm
     (moved / "a.tsv").write_text("x\ty\n", encoding="utf-8"), (tmp_path / "a.tsv").write_text("x\ty\n", encoding="utf-8")
     same = [cache_key(DataConfig(examples_train=("a.tsv",), data_dir=str(folder)), CHARACTERS) for folder in (tmp_path, moved)]
     assert same[0] == same[1]
+
+
+def test_the_key_depends_on_each_file_of_data_and_of_tokenizers(tmp_path):
+    config, seen = files(tmp_path, examples_validation=("v.tsv",), data_dir=str(tmp_path)), set()
+    for name in ("v.tsv", "s.model", "t.model", "pairs.tsv"):
+        (tmp_path / name).write_text("a\tb\n", encoding="utf-8")
+    tokenizer = TokenizerConfig(source_tokenizer=str(tmp_path / "s.model"), target_tokenizer=str(tmp_path / "t.model"))
+    seen.add(cache_key(config, tokenizer))
+    for name in ("v.tsv", "s.model", "t.model", "pairs.tsv"):
+        (tmp_path / name).write_text("A\tb\n", encoding="utf-8")
+        seen.add(cache_key(config, tokenizer))
+    assert len(seen) == 5 and all(len(key) == 16 and set(key) <= set("0123456789abcdef") for key in seen)
+    # Also the files of a folder of tokenizers.
+    save_tokenizers(tmp_path / "run", CharacterTokenizer("ab"), CharacterTokenizer("cd"))
+    given = TokenizerConfig(source_tokenizer=str(tmp_path / "run"))
+    before = cache_key(config, given)
+    save_tokenizers(tmp_path / "run", CharacterTokenizer("ab"), CharacterTokenizer("ce"))
+    assert cache_key(config, given) != before
+    # A large file is read to its end, in parts.
+    for end in ("x", "y"):
+        (tmp_path / "v.tsv").write_text("a" * (3 << 20) + end, encoding="utf-8")
+        seen.add(cache_key(config, tokenizer))
+    assert len(seen) == 7
+    with pytest.raises(DataError, match="must come from one of --corpus"):
+        cache_key(DataConfig(), CHARACTERS)
+
+
+@pytest.mark.parametrize("package", ["ftfy", "sentencepiece"])
+def test_the_key_depends_on_the_versions_of_what_repairs_and_splits_text(monkeypatch, package):
+    known, version = cache_key(DATA, CHARACTERS), module.importlib.metadata.version
+    monkeypatch.setattr(module.importlib.metadata, "version", lambda name: version(name) + ".1" * (name == package))
+    assert cache_key(DATA, CHARACTERS) != known
+
+
+def test_the_fingerprint_is_of_ids_and_tokenizers(tmp_path):
+    """What is only in the test, or has the same ids and pieces, changes nothing; another text or another piece does."""
+    def made(name, train, test="z\tz\n", **options):
+        folder = tmp_path / name
+        folder.mkdir()
+        for split, text in (("train", train), ("validation", "a\tb\n"), ("test", test)):
+            (folder / f"{split}.tsv").write_text(text, encoding="utf-8")
+        paths = {f"examples_{split}": (f"{split}.tsv",) for split in ("train", "validation", "test")}
+        config = DataConfig(data_dir=str(folder), source_column="1", target_column="2", **paths)
+        return prepare(config, TokenizerConfig(tokenizer="character", **options), folder / "cache").fingerprint
+
+    known = made("1", "ab\tba\nbc\tca\n")
+    assert known == made("2", "ab\tba\nbc\tca\n", test="y\ty\nx\tx\n")
+    others = [made("3", "ab\tba\nbc\tcb\n"), made("4", "bc\tca\nab\tba\n"), made("5", "xy\tyx\nyz\tzx\n")]
+    assert len({known, *others}) == 4 and len(known) == 16
 
 
 def test_an_interrupted_preparation_leaves_nothing(tmp_path, monkeypatch):
@@ -119,6 +195,99 @@ def test_long_training_pairs_are_dropped_and_reported_long_tests_are_kept(tmp_pa
     assert max(map(len, prepared.splits["test"].texts()[1])) > 35 >= max(prepared.splits["test"].target_lengths)
     report = json.loads((prepared.folder / "data_report.json").read_text(encoding="utf-8"))
     assert report == prepared.report
+
+
+@pytest.mark.parametrize("task, limit, reports", [
+    ("translation", 8, {"train": ("source too long (tokens)", "dropped"), "validation": ("source too long (tokens)", "no loss"),
+                        "test": ("source too long (tokens)", "kept")}),
+    ("summarization", 8, dict.fromkeys(("train", "validation", "test"), ("source too long (tokens), by 24% on average", "cut"))),
+    ("translation", 12, {}), ("summarization", 12, {}),
+])  # fmt: skip
+def test_sources_that_are_too_long_by_hand(tmp_path, task, limit, reports):
+    """Ten pairs, of which six have sources of 9, 10, 11, 11, 11 and 11 tokens: 10.5 on average, of which 8 are 76 %."""
+    sources = ["a", "ab", "abc", "abcdefg", "abcdefgh", "abcdefghi", *(f"{n}bcdefghij" for n in range(4))]
+    (tmp_path / "a.tsv").write_text("".join(f"{source}\t{n}\n" for n, source in enumerate(sources)))
+    path = (str(tmp_path / "a.tsv"),)
+    config = DataConfig(examples_train=path, examples_validation=path, examples_test=path, source_column="1", target_column="2",
+                        task=task, max_source_length=limit, clean=False)  # fmt: skip
+    prepared = prepare(config, CHARACTERS, tmp_path / "cache")
+    shown = [f"{n + 1}: {sources[n]} ||| {n}" for n in (4, 5, 6, 7, 8)]
+    for split, report in prepared.report.items():
+        expected = {}
+        if reports:
+            reason, action = reports[split]
+            expected = {reason: {"action": action, "count": 6, "examples": shown}}
+        dropped = 6 if reports and split == "train" and task == "translation" else 0
+        assert report == {"pairs_in": 10, "pairs_out": 10 - dropped, "reasons": expected}
+        assert len(prepared.splits[split].pairs()) == 10 - dropped
+        lost = 6 if reports and task == "translation" else 0
+        assert prepared.splits[split].source_lengths.tolist() == [min(len(source) + 1, limit) for source in sources[: 10 - lost]]
+
+
+def test_training_and_validation_need_pairs_that_fit_and_the_test_does_not(tmp_path):
+    (tmp_path / "short.tsv").write_text("a\tb\n")
+    (tmp_path / "long.tsv").write_text("a\tbcdefgh\n")
+    for wrong in ("train", "validation", "test"):
+        paths = {f"examples_{split}": ("long.tsv" if split == wrong else "short.tsv",) for split in ("train", "validation", "test")}
+        config = DataConfig(data_dir=str(tmp_path), source_column="1", target_column="2", max_target_length=7, clean=False, **paths)
+        if wrong == "test":
+            split = prepare(config, CHARACTERS, tmp_path / "cache").splits["test"]
+            assert len(split) == 0 and split.texts() == (["a"], ["bcdefgh"])
+            assert len(split.source_ids) == len(split.target_ids) == 0
+        else:
+            with pytest.raises(DataError, match=f"every split needs pairs. Received: none for {wrong} after cleaning"):
+                prepare(config, CHARACTERS, tmp_path / "cache")
+
+
+def test_cleaning_must_leave_training_pairs(tmp_path):
+    (tmp_path / "a.tsv").write_text("...\t!\n")
+    path = (str(tmp_path / "a.tsv"),)
+    config = DataConfig(examples_train=path, examples_validation=path, examples_test=path, source_column="1", target_column="2")
+    with pytest.raises(DataError, match="cleaning must leave training pairs. Received: none. See --clean and --max_length_ratio"):
+        prepare(config, CHARACTERS, tmp_path / "cache")
+
+
+def test_weights_are_those_of_the_prefixes(tmp_path):
+    for name in ("de", "zh"):
+        (tmp_path / f"{name}.tsv").write_text("".join(f"text {n}\t{name} {n}\n" for n in range(4)))
+    files = dict.fromkeys(("examples_train", "examples_validation", "examples_test"), ("de.tsv", "zh.tsv"))
+    config = DataConfig(data_dir=str(tmp_path), source_column="1", target_column="2", clean=False,
+                        prefixes=("<2de> ", " <2zh>"), weights=("0.5", "3"), **files)  # fmt: skip
+    splits = prepare(config, CHARACTERS, tmp_path / "cache").splits
+    assert splits["train"].texts()[1] == ["de 1", "de 3", *(f"zh {n}" for n in range(4) for _ in range(3))]
+    assert splits["test"].texts()[1] == [f"{name} {n}" for name in ("de", "zh") for n in range(4)]
+
+
+def test_a_tenth_ten_times_is_one():
+    assert [sum(1 for _ in weighted([Pair("s", "t", "a")] * count, {"a": 0.1})) for count in (9, 10, 19, 30)] == [0, 1, 1, 3]
+    assert weighted([("s", "t"), Pair("s", "t", "b")], {"": 2.0}) == [("s", "t")] * 2 + [Pair("s", "t", "b")]
+    assert len(weighted([Pair("s", "t", "a")] * 100, {"a": 0.07})) == 7
+
+
+def test_texts_that_a_tokenizer_changes():
+    tokenizer = CharacterTokenizer("ab \n")
+    texts = ["ab", "axb", "a \n b", "x" * 99]
+    unknown = tokenizer.decode(tokenizer.encode(["axb", "x" * 99]))
+    expected = [f"2: axb -> {unknown[0][:80]}", f"4: {'x' * 80} -> {unknown[1][:80]}"]
+    assert changed_texts(texts, tokenizer, DataConfig(corpus="reverse")) == expected
+    merging = train_tokenizer(["a b"] * 9, TokenizerConfig(vocab_size=300))
+    (back,) = merging.decode(merging.encode(["a  b"]))
+    assert back == "a b" and changed_texts(["a  b"], merging, DataConfig(corpus="reverse")) == []
+    assert changed_texts(["a b", "a  b"], merging, DataConfig(corpus="reverse", task="code")) == ["2: a  b -> a b"]
+
+
+def test_many_texts_are_as_one_by_one(monkeypatch):
+    """Tokenizers are given some thousands at once."""
+    monkeypatch.setattr(module, "GROUP", 3)
+    letters = CharacterTokenizer("abc")
+    for count in (1, 2, 3, 4, 7):
+        texts = [("abc"[: n % 4], "cba"[: n % 3]) for n in range(count)]
+        pairs, fits, lengths = encode_pairs(texts, letters, letters, DataConfig(corpus="reverse"))
+        assert pairs.source_lengths.tolist() == [n % 4 + 1 for n in range(count)] == lengths[:, 0].tolist()
+        ids = [["abc".index(letter) + 4 for letter in text] + [3] for text, _ in texts]
+        assert pairs.source_ids.tolist() == sum(ids, []) and pairs.source_ids.dtype == np.int32
+    nothing, fits, lengths = encode_pairs([], letters, letters, DataConfig(corpus="reverse"))
+    assert len(nothing) == 0 and nothing.source_ids.dtype == np.int32 and lengths.shape == (0, 2) and len(fits) == 0
 
 
 @pytest.mark.parametrize("normalization, changed", [("nfkc", 1), ("identity", 0)])
@@ -171,6 +340,15 @@ def test_joint_separate_and_given_vocabularies(tmp_path):
     (tmp_path / "given.model").write_bytes(made.to_bytes())
     given = make_tokenizers(pairs, TokenizerConfig(source_tokenizer=str(tmp_path / "given.model")))
     assert given[0] is given[1] and given[0].to_bytes() == made.to_bytes()
+    other = make_tokenizers([("quite other text", "such as this")] * 9, TokenizerConfig(vocab_size=300))[0]
+    (tmp_path / "other.model").write_bytes(other.to_bytes())
+    paths = {f"{side}_tokenizer": str(tmp_path / f"{name}.model") for side, name in (("source", "given"), ("target", "other"))}
+    assert [one.to_bytes() for one in make_tokenizers(pairs, TokenizerConfig(**paths))] == [made.to_bytes(), other.to_bytes()]
+    save_tokenizers(tmp_path / "run", *apart)
+    folder = make_tokenizers([("x", "y")], TokenizerConfig(source_tokenizer=str(tmp_path / "run")))
+    assert [one.characters for one in folder] == [" ab", " cd"]
+    questions = [Pair("aa", "bb", "kind", ("never learnt",))] * 3
+    assert make_tokenizers(questions, CHARACTERS)[0].characters == "ab"
 
 
 def test_kinds_are_as_frequent_as_their_weights():

@@ -1,15 +1,20 @@
 """Pairs from files and data sets as a user has them, and an error for each way in which they can be wrong."""
 
 import gzip
+import hashlib
 import json
+import os
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from data.config import DataConfig, DataError
-from data.pairs import Pair
+from data.corpora import CORPORA
+from data.pairs import Pair, prefixed, with_kind
 from data.prepare import cache_key
 from data.questions import context_of
-from data.sources import complete_splits, load_examples
+from data.sources import complete_splits, input_files, load_examples, lowercase, read_examples
 from tests.test_files import lines, write
 from transformer.config import ConfigError, TokenizerConfig
 
@@ -69,6 +74,100 @@ def test_a_source_with_two_targets_stays_in_one_split():
     assert set(splits["test"]) <= set(again["test"]) | {("new", "new")}
 
 
+def place(text):
+    """Where a text's hash lies in [0, 1)."""
+    return int(hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16], 16) / 16**16
+
+
+@settings(deadline=None, max_examples=30)
+@given(pairs=st.lists(st.tuples(st.text(max_size=2), st.integers(0, 9)), max_size=30),
+       validation=st.sampled_from([0.0, 0.1, 0.5]), test=st.sampled_from([0.0, 0.3, 0.5]))  # fmt: skip
+def test_each_pair_stands_in_the_split_of_its_source(pairs, validation, test):
+    """The hash's first share is validation, the next is the test."""
+    both = validation + test
+    train = [pair for pair in pairs if place(pair[0]) >= both]
+    assert complete_splits({"train": pairs}, validation, test) == {
+        "train": train, "validation": [pair for pair in pairs if place(pair[0]) < validation],
+        "test": [pair for pair in pairs if validation <= place(pair[0]) < both],
+    }  # fmt: skip
+    given_test = complete_splits({"train": pairs, "validation": [], "test": ["given"]}, validation, test)
+    assert given_test["test"] == ["given"]
+    assert given_test["validation"] == [pair for pair in pairs if place(pair[0]) < validation]
+    assert given_test["train"] == [pair for pair in pairs if place(pair[0]) >= validation]
+    alone = complete_splits({"train": pairs, "validation": ["given"]}, validation, test, text=lambda pair: f"{pair[1]}")
+    assert alone["test"] == [pair for pair in pairs if place(str(pair[1])) < test] and alone["validation"] == ["given"]
+    complete = {"train": pairs, "validation": ["a"], "test": ["b"]}
+    assert complete_splits(complete, 0.5, 0.5) == complete
+
+
+def test_half_a_character_has_a_place_too():
+    pairs = [(f"{n} \ud83d", "") for n in range(40)]
+    splits = complete_splits({"train": pairs}, 0.5, 0.0)
+    assert splits["validation"] == [pair for pair in pairs if place(pair[0]) < 0.5] and splits["test"] == []
+
+
+def test_a_corpus_has_as_many_pairs_as_asked_for_and_is_the_same_each_time():
+    config = DataConfig(corpus="reverse", corpus_size=70)
+    splits = load_examples(config)
+    assert splits == CORPORA["reverse"](70, seed=1) and len(splits["train"]) == 70
+    assert splits != CORPORA["reverse"](70, seed=2)
+
+
+def test_lower_case_of_a_pair_with_all_its_targets():
+    assert lowercase(("A É", "B")) == ("a é", "b")
+    assert lowercase(Pair("<2DE> A", "B", "<2DE>", ("C", "D"))) == Pair("<2de> a", "b", "<2DE>", ("c", "d"))
+
+
+@pytest.mark.parametrize("source, kind", [
+    ("<2de> Hello.", "<2de>"), ("<2zho> Hello.", "<2zho>"), ("sum: a", "sum:"), ("a.b x", "a.b"), ("axb x", "old"),
+    ("sum:a", "old"), ("a sum: b", "old"), ("<2de>", "old"), ("<2> a", "old"),
+])  # fmt: skip
+def test_the_kind_of_a_pair_is_what_its_source_begins_with(source, kind):
+    pair = Pair(source, "x", "old", ("y",))
+    assert with_kind(pair, ["sum:", "a.b"]) == Pair(source, "x", kind, ("y",))
+    assert pair.references == ("x", "y")
+
+
+def test_a_prefix_stands_before_the_source():
+    assert prefixed(("a", "b"), " <2de> ") == Pair("<2de> a", "b", "<2de>")
+    assert prefixed(Pair("a", "b", "answerable", ("c",)), "ask:") == Pair("ask: a", "b", "ask:", ("c",))
+
+
+def test_the_files_that_are_read(tmp_path):
+    config = parallel(tmp_path)
+    names = [f"{split}.{code}" for split in ("train", "validation", "test") for code in ("en", "de")]
+    assert sorted(input_files(config)) == sorted(str(tmp_path / name) for name in names)
+    for name in ("b.tsv", "a.tsv", "c.tsv"):
+        write(tmp_path / name, "source\ttarget\na\tb\n")
+    examples = DataConfig(data_dir=str(tmp_path), examples_train=("b.tsv", "a.tsv"), examples_test=("c.tsv",))
+    assert input_files(examples) == [str(tmp_path / name) for name in ("b.tsv", "a.tsv", "c.tsv")]
+    assert input_files(DataConfig(corpus="reverse")) == []
+
+
+def test_a_corpus_of_python_source_reads_installed_files(python_library):
+    for corpus, task in (("docstrings", "summarization"), ("functions", "code")):
+        files = input_files(DataConfig(corpus=corpus, task=task))
+        assert len(files) > 10 and all(str(path).endswith(".py") and os.path.isfile(path) for path in files)
+
+
+def test_the_columns_of_a_file_of_examples_have_default_names(tmp_path):
+    path = write(tmp_path / "a.tsv", "target\tsource\nja\tyes\n")
+    assert read_examples(path) == [("yes", "ja")]
+    assert read_examples(path, columns={"a": "target", "b": "source"}) == [("ja", "yes")]
+    with pytest.raises(DataError, match="--examples takes .tsv, .csv and .jsonl files"):
+        read_examples(write(tmp_path / "a.xml", ""))
+    config = DataConfig(examples_train=(str(path),), examples_validation=(str(tmp_path / "a.xml"),))
+    with pytest.raises(DataError, match="--examples_validation takes .tsv, .csv and .jsonl files"):
+        load_examples(config)
+
+
+@pytest.mark.parametrize("missing", ["validation", "test"])
+def test_each_split_needs_pairs(tmp_path, missing):
+    options = {f"source_{missing}": (), f"target_{missing}": (), f"{missing}_share": 0.0}
+    with pytest.raises(DataError, match=f"every split needs pairs. Received: none for {missing}. Name its files"):
+        load_examples(parallel(tmp_path, **options))
+
+
 def tfds_directory(folder, name, config, columns, splits, features=None):
     """Writes a TFDS data set as `tfds build` leaves it."""
     import tensorflow as tf
@@ -109,6 +208,32 @@ def test_a_tfds_data_set_that_is_no_text(tmp_path):
     tfds_directory(tmp_path, "toy", None, ["text", "label"], {"train": [("good", 1)]}, features)
     with pytest.raises(DataError, match="must be text. Received: .*'label'"):
         load_examples(DataConfig(tfds="toy", tfds_data_dir=str(tmp_path), source_column="text", target_column="label"))
+
+
+@pytest.mark.parametrize("name", ["validation", "valid", "dev", "validation_matched"])
+def test_what_tfds_calls_its_validation_data(tmp_path, name):
+    """In the order of the training file, and with the test taken from the training data, which has none."""
+    import tensorflow_datasets as tfds
+
+    features = tfds.features.FeaturesDict({"b": tfds.features.Text(), "a": tfds.features.Text()})
+    rows = [(f"b {n}", f"a {n}") for n in range(40)]
+    tfds_directory(tmp_path, "toy", None, ["b", "a"], {"train": rows, name: rows[:2]}, features)
+    config = DataConfig(tfds="toy", tfds_data_dir=str(tmp_path), source_column="b", target_column="a", test_share=0.3)
+    splits = load_examples(config)
+    assert sorted(splits["validation"]) == rows[:2]
+    assert sorted(splits["test"]) == sorted(pair for pair in rows if place(pair[0]) < 0.3)
+    assert sorted(splits["train"] + splits["test"]) == sorted(rows)
+    assert load_examples(config) == splits
+    with pytest.raises(DataError, match="must be columns of the file. Received: 'source'"):
+        load_examples(DataConfig(tfds="toy", tfds_data_dir=str(tmp_path), target_column="a"))
+
+
+def test_of_two_names_of_validation_data_the_first_is_taken(tmp_path):
+    splits = {"train": [("a", "b")] * 3, "validation": [("v", "w")], "dev": [("x", "y")], "test": [("t", "u")]}
+    tfds_directory(tmp_path, "toy_pairs", "pt_to_en", ["pt", "en"], splits)
+    columns = {"source_column": "pt", "target_column": "en"}
+    splits = load_examples(DataConfig(tfds="toy_pairs/pt_to_en", tfds_data_dir=str(tmp_path), **columns))
+    assert splits["validation"] == [("v", "w")] and splits["test"] == [("t", "u")]
 
 
 SQUAD = {"version": "v2.0", "data": [{"paragraphs": [{"context": f"The {n} Broncos won.", "qas": [
@@ -204,6 +329,16 @@ def test_misaligned_files_name_both_counts(tmp_path):
         load_examples(config)
 
 
+@pytest.mark.parametrize("longer", ["source", "target"])
+def test_a_line_too_many_on_either_side(tmp_path, longer):
+    config = parallel(tmp_path)
+    write(tmp_path / ("validation.en" if longer == "source" else "validation.de"), lines("ABCD"))
+    counts = (4, 3) if longer == "source" else (3, 4)
+    message = f"Received: {counts[0]} lines in .*validation.en, {counts[1]} lines in .*validation.de"
+    with pytest.raises(DataError, match=message):
+        load_examples(config)
+
+
 def test_misaligned_files_that_add_up_are_named_too(tmp_path):
     config = parallel(tmp_path, source_train=("train.en", "test.en"), target_train=("train.de", "test.de"))
     write(tmp_path / "train.de", lines(["A", "B"]))
@@ -226,6 +361,8 @@ def test_one_file_of_sources_and_two_of_targets(tmp_path):
         ({"corpus": "reverse", "source_train": ("a",), "target_train": ("b",)}, "Received: --corpus, --source_train, --target_train"),
         ({"corpus": "reverse", "examples_test": ("a.tsv",)}, "Received: --corpus, --examples_test"),
         ({"target_train": ("b",)}, "Received: --target_train"),
+        ({"source_test": ("a",), "target_test": ("b",)}, "must come from one of .* Received: --source_test, --target_test"),
+        ({"target_test": ("b",), "tfds": "x"}, "Received: --target_test, --tfds"),
         ({"source_train": ("setup.cfg",)}, "belong together"),
         ({"source_train": ("no*.such",), "target_train": ("b",)}, r"--source_train must name files that exist. Received: .*no\*.such"),
     ],
@@ -241,6 +378,12 @@ def test_several_tasks_are_mixed_by_prefix_and_weight(tmp_path):
     files = dict.fromkeys(("examples_train", "examples_validation", "examples_test"), ("de.tsv", "zh.tsv"))
     splits = load_examples(DataConfig(data_dir=str(tmp_path), prefixes=("<2de>", "<2zh>"), **files))
     assert splits["train"][1:3] == [Pair("<2de> a cat", "eine Katze", "<2de>"), Pair("<2zh> a dog", "狗", "<2zh>")]
+    assert splits["test"] == splits["train"] and [pair.source[:6] for pair in splits["train"]] == ["<2de> "] * 2 + ["<2zh> "] * 2
+    for number in (1, 3):
+        wrong = {**files, "examples_validation": ("de.tsv",) * number}
+        message = f"--prefixes must be as many as the files of --examples_validation. Received: 2 for {number}"
+        with pytest.raises(DataError, match=message):
+            load_examples(DataConfig(data_dir=str(tmp_path), prefixes=("x", "y"), **wrong))
     with pytest.raises(DataError, match="--prefixes must be as many as the files of --examples_test. Received: 2 for 1"):
         load_examples(DataConfig(data_dir=str(tmp_path), prefixes=("x", "y"), **{**files, "examples_test": ("de.tsv",)}))
 
