@@ -138,17 +138,30 @@ def parse(argv, flag_values):
         ConfigError: an unknown flag (with the nearest known one), a value of the wrong type, an argument that is no
             flag, a flagfile that cannot be read.
     """
+    flag_values([argv[0]])  # absl: no argument is parsed as well
     arguments = _expand(argv[1:])
-    try:
-        rest = flag_values([argv[0], *(argument for argument, _ in arguments)])[1:]
-    except flags.UnrecognizedFlagError as error:
-        where = _origin(arguments, lambda argument: argument.lstrip("-").split("=")[0] == error.flagname)
-        raise ConfigError(f"{where}unknown flag --{error.flagname}.{_nearest(error.flagname, flag_values)}") from None
-    except flags.Error as error:
-        where = _origin(arguments, lambda argument: argument.startswith("-") and argument.lstrip("-") in str(error))
-        raise ConfigError(f"{where}{str(error).rstrip('.')}.") from None
-    if rest:
-        raise ConfigError(f"every argument must be a flag. Received: {rest[0]!r}. Write --name=value.")
+    while arguments:
+        # One at a time, so that an error is of this one.
+        argument, where = arguments.pop(0)
+        taken = [argument]
+        if argument == "--":
+            taken += [following for following, _ in arguments]
+        elif not where and arguments and _wants_value(argument, flag_values):
+            taken.append(arguments.pop(0)[0])
+        try:
+            rest = flag_values([argv[0], *taken])[1:]
+        except flags.UnrecognizedFlagError as error:
+            raise ConfigError(f"{where}unknown flag --{error.flagname}.{_nearest(error.flagname, flag_values)}") from None
+        except (flags.Error, ValueError) as error:
+            raise ConfigError(f"{where}{str(error).rstrip('.')}.") from None
+        if rest:
+            raise ConfigError(f"{where}every argument must be a flag. Received: {rest[0]!r}. Write --name=value.")
+
+
+def _wants_value(argument, flag_values):
+    """Whether an argument is the first half of `--name value`."""
+    name = argument.removeprefix("-").removeprefix("-")
+    return argument.startswith("-") and name in flag_values and not flag_values[name].boolean
 
 
 def _expand(arguments, folder="", parents=()):
@@ -194,14 +207,9 @@ def _flagfile_lines(path, where):
     found = [(line, f"{path}:{number}: ") for number, line in enumerate(lines, 1)
              if line and not line.startswith(("#", "//"))]
     for line, place in found:
-        if not line.startswith("--") or " " in line.partition("=")[0]:
+        if not re.match(r"--[^\s=]+(=|$)", line):
             raise ConfigError(f"{place}a line must be --name=value. Received: {line!r}.")
     return found
-
-
-def _origin(arguments, matches):
-    """Where the last matching argument was read, "" for the command line."""
-    return next((where for argument, where in reversed(arguments) if matches(argument)), "")
 
 
 def _nearest(name, flag_values):
@@ -219,7 +227,7 @@ def write_flagfile(configs, path, header=""):
         header: text for comments at the top.
 
     Raises:
-        ConfigError: a value does not survive a line of text: a line break, or space at the end.
+        ConfigError: a value does not survive a line of text: a line break, space at the end, or what is no UTF-8.
     """
     lines = [f"# {line}".rstrip() for line in header.splitlines()]
     for config in configs:
@@ -233,11 +241,12 @@ def _line(field, value):
     flag = _flag(field)
     text = flag.serializer.serialize(value)
     try:
+        text.encode()  # an argument whose bytes are no UTF-8 has halves of characters
         same = len(f"{text} ".splitlines()) == 1 and flag.parser.parse(text.strip()) == value
     except ValueError:
         same = False
     if not same:
-        raise ConfigError(f"{field.name} must fit one line of a flagfile, no space at the ends. Received: {value!r}.")
+        raise ConfigError(f"{field.name} must fit one line of a flagfile, in UTF-8, no space at the ends. Received: {value!r}.")
     return f"--{field.name}={text}"
 
 
