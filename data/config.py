@@ -72,7 +72,7 @@ class DataConfig:
         wrong = [weight for weight in self.weights if not re.fullmatch(r"\d+(\.\d+)?|\.\d+", weight) or not float(weight)]
         if wrong:
             raise ConfigError(f"weights must be numbers above 0. Received: {wrong[0]!r}.")
-        if self.weights and len({*self.prefixes}) < len(self.weights):
+        if len({*self.prefixes}) < len(self.weights):
             raise ConfigError(
                 "weights need prefixes that differ, by which the pairs are told apart. Received: "
                 f"prefixes={','.join(self.prefixes)!r}. Use --prefixes."
