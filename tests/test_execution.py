@@ -173,7 +173,7 @@ os._exit(0)"""),
     "becomes another program": ("error", "PermissionError: refused", "import os; os.execv('/bin/sleep', ['sleep', '100'])"),
     "starts a thread": ("error", "RuntimeError: can't start new thread",
                         "import threading; threading.Thread(target=print).start()"),
-    "kills": ("error", "PermissionError: refused to a program under test: os.kill", "import os; os.kill(-1, 9)"),
+    "kills": ("error", "PermissionError: refused to a program under test: os.kill", "import os; os.kill(os.getppid(), 0)"),
     "calls C": ("error", "PermissionError: refused to a program under test: import", "import ctypes"),
     "raises its limits": ("error", "PermissionError: refused", "import resource as r; r.setrlimit(r.RLIMIT_NPROC, (9, 9))"),
     "overflows the stack": ("error", "", """
