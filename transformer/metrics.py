@@ -145,7 +145,8 @@ def per_class_scores(labels, predictions, names):
     """
     from sklearn.metrics import precision_recall_fscore_support
 
-    columns = precision_recall_fscore_support(labels, predictions, labels=range(len(names)), zero_division=0.0)
+    asked = _only_label(labels) or range(len(names))
+    columns = precision_recall_fscore_support(labels, predictions, labels=asked, zero_division=0.0)
     return [
         {"name": name, "precision": float(precision), "recall": float(recall), "f1": float(f1), "support": int(support)}
         for name, precision, recall, f1, support in zip(names, *columns)
@@ -271,8 +272,14 @@ def regression_scores(labels, predictions, train_labels=None):
 def _averages(labels, predictions, average):
     from sklearn.metrics import precision_recall_fscore_support
 
-    values = precision_recall_fscore_support(labels, predictions, average=average, zero_division=0.0)
+    asked = _only_label(labels)
+    values = precision_recall_fscore_support(labels, predictions, labels=asked, average=average, zero_division=0.0)
     return dict(zip(("precision", "recall", "f1"), values))
+
+
+def _only_label(labels):
+    """What to ask scikit-learn for where a table of 0 and 1 has one column, which it takes for examples of two classes."""
+    return [1] if np.ndim(labels) == 2 and np.shape(labels)[1] == 1 else None
 
 
 def python_floats(scores):
