@@ -1,6 +1,7 @@
 """Scores of code: worked out by hand, and over real lines of Python against the module tokenize."""
 
 import io
+import math
 import tokenize
 
 import pytest
@@ -13,13 +14,39 @@ def test_scores_by_hand():
     scores = code_scores(["x = f ( 'a b' , a )"], ["x=f('a b',b)"], confidence=False)
     assert scores["bleu"] == pytest.approx(100 * (7 / 8 * 5 / 7 * 4 / 6 * 3 / 5) ** 0.25)
     assert (scores["exact_match"], scores["parses"], scores["reference_parses"]) == (0.0, 100.0, 100.0)
-    assert "tok:none" in scores["bleu_signature"]
+    assert "tok:none" in scores["bleu_signature"] and "bleu_mean" not in scores
+    scores = code_scores(["x = 1"] * 3 + ["x ="], ["x = 1", "= x", "= x", "= x"], confidence=False)
+    assert (scores["exact_match"], scores["parses"], scores["reference_parses"]) == (25.0, 25.0, 75.0)
+    # An answer of four tokens for one of five: all of it is right, and a fifth is missing.
+    scores = code_scores(["a + b + c"], ["a + b +"], confidence=False)
+    assert scores["bleu"] == pytest.approx(100 * math.exp(1 - 5 / 4))
+    assert set(code_scores(["x"], ["x"])) - set(scores) == {"bleu_mean", "bleu_interval"}
+
+
+def test_interval_surrounds_the_score():
+    references = [f"f ( a , b , {number} )" for number in range(50)]
+    answers = [text.replace("b", "c") if number % 2 else text for number, text in enumerate(references)]
+    scores = code_scores(references, answers)
+    assert 0 < scores["bleu_interval"] < 10
+    assert abs(scores["bleu_mean"] - scores["bleu"]) < scores["bleu_interval"]
 
 
 def test_white_space_within_a_line_is_no_difference_and_indentation_is():
     references = ["if x:\n    y = 1\n", "x = 1", "  x", "X = 1", "if x:\n    y"]
     scores = code_scores(references, ["if x:  \r\n    y = 1", "x  =1", "x", "x = 1", "if x:\ny"], confidence=False)
     assert scores["exact_match"] == 60.0
+
+
+@pytest.mark.parametrize("reference, answer, same", [
+    ("a\n\n  \nb\n", "a\nb", True),  # empty lines count for nothing, nor how far the whole is indented
+    ("  if x:\n      y", "if x:\n    y", True),
+    ("if x:\n    y", "if x:\n  y", False),
+    ("a\nb", "a b", False),
+    ("a\nb", "a", False),
+    ("if x:\n\ty", "if x:\n y", True),
+])  # fmt: skip
+def test_lines_are_compared_one_by_one(reference, answer, same):
+    assert code_scores([reference], [answer], confidence=False)["exact_match"] == 100.0 * same
 
 
 @pytest.mark.parametrize(("a", "b", "same"), [
@@ -33,6 +60,12 @@ def test_white_space_within_a_line_is_no_difference_and_indentation_is():
     ('print ur"a"', "print ur'a'", False),  # Python 2's, and so no string's value
     ("x = 'open", 'x = "open', False),
     ('f"{a}"', "f'{a}'", False),
+    ("f(b'a')", 'f(B"a")', True),
+    ("f('1')", "f(1)", False),
+    ("f(1.0)", "f(1.00)", False),  # a number as it is written
+    ("f('a', 'b')", "f('b', 'a')", False),
+    (r"f('\d')", r"f('\\d')", True),
+    (r"f('\x')", r'f("\\x")', False),  # no Python: as it is
 ])  # fmt: skip
 def test_strings_are_compared_by_their_value(a, b, same):
     assert code_scores([a], [b], confidence=False)["exact_match"] == (100.0 if same else 0.0)
@@ -58,6 +91,17 @@ def test_lengths_must_agree():
     ("größe:=@y", "größe := @ y"),
     ("print 'open", "print ' open"),
     ("a ? b $", "a ? b $"),
+    ("a//=b>>=c<<=d**e", "a //= b >>= c <<= d ** e"),
+    ("a+=b-=c*=d/=e%=f&=g|=h^=i@=j==k<=l>=m!=n:=o",
+     "a += b -= c *= d /= e %= f &= g |= h ^= i @= j == k <= l >= m != n := o"),
+    ("a>>b<c>d~e", "a >> b < c > d ~ e"),
+    ("0XfF+0O7+0B1_1+1E+9J+1.e5+1_0j", "0XfF + 0O7 + 0B1_1 + 1E+9J + 1.e5 + 1_0j"),
+    ("x1.y2[3]", "x1 . y2 [ 3 ]"),
+    ("Rb'a'+bR'b'+U'c'+fr'd'+ur'e'+RF'f'", "Rb'a' + bR'b' + U'c' + fr'd' + ur'e' + RF'f'"),
+    (r'"\"a"+"b\\"+"c"', r'"\"a" + "b\\" + "c"'),
+    ("a#b#c", "a #b#c"),
+    ("a.b...c", "a . b ... c"),
+    ("xb'a'", "xb 'a'"),
 ])  # fmt: skip
 def test_tokens_by_hand(code, tokens):
     assert code_tokens(code) == tokens.split(" ")
@@ -67,12 +111,36 @@ def test_tokens_of_several_lines():
     assert code_tokens('def f():\n    """Two\n    lines."""  # why\n') == [
         "def", "f", "(", ")", ":", '"""Two\n    lines."""', "# why",
     ]  # fmt: skip
-    assert code_tokens("") == []
+    assert code_tokens("") == [] and code_tokens(" \t\n") == []
+    assert code_tokens("# one\nx = 'open\ny'") == ["# one", "x", "=", "'", "open", "y", "'"]
+    assert code_tokens("x = \\\n  1") == ["x", "=", "\\", "1"]
 
 
 def tokens_of_python(code):
     kept = {tokenize.NAME, tokenize.NUMBER, tokenize.STRING, tokenize.OP, tokenize.COMMENT}
     return [token.string for token in tokenize.generate_tokens(io.StringIO(code).readline) if token.type in kept]
+
+
+PYTHON = '''
+@cached(maxsize=None)
+async def größe(self, *names, key=lambda x: -x[0] ** 2, **options) -> "int | None":
+    """What it is.
+
+    Two paragraphs, with 'quotes' and a \\ backslash."""
+    if not names and options.get('depth', 1_000) >= 0xFF or self.rate != 1.5e-3:
+        raise ValueError('no \\'names\\': %r' % (names,))  # as said
+    while (found := await self.next()) is not None and found // 2 <= 3 << 1:
+        yield r"\\d+\\.(?P<a>x)", b'\\x00', found[1:-1, ...], {**options}, ~found & 0b11 ^ 0o7 | 1j
+        total += found @ names; total **= 2; total >>= 1; total //= .5; print(u"end")
+    return [x for x in (y, *z) if x][::2]
+'''
+
+
+def test_tokens_of_a_program_are_those_of_python():
+    assert code_tokens(PYTHON) == tokens_of_python(PYTHON) and parses(PYTHON)
+    docstring_ends = 5
+    for line in PYTHON.strip().splitlines()[docstring_ends:]:
+        assert code_tokens(line) == tokens_of_python(line.strip()), line
 
 
 def test_tokens_are_those_of_python(shared):
@@ -100,6 +168,7 @@ def test_what_is_no_python_does_not_parse(code):
 
 def test_indented_code_of_several_lines_parses():
     assert parses("    if x:\n        y = 1\n    return y\n") and parses("\n\nx = '\\d'\n")
+    assert parses("\n    x = 1\n") and parses("if x:\n    y\nelse: z")
 
 
 def test_every_line_of_the_django_set_parses(shared):
@@ -111,6 +180,13 @@ def test_the_nearest_target():
     sources, targets = ["call f with x", "return x", "add x , y"], ["f(x)", "return x", "x + y"]
     assert nearest_targets(sources, targets, ["Call f with y", "return", "???", "add"]) == ["f(x)", "return x", "f(x)", "x + y"]
     assert nearest_targets(sources, targets, []) == []
+    # Signs are words; letters are in lower case, in training too; a rare word says more than one that all have.
+    assert nearest_targets(["a + b", "a - b"], ["plus", "minus"], ["x - y", "X + Y"]) == ["minus", "plus"]
+    assert nearest_targets(["Red", "BLUE x"], ["r", "b"], ["blue"]) == ["b"]
+    assert nearest_targets(["the the of b", "rare", "the of", "the of a"], list("abcd"), ["the rare"]) == ["b"]
+    # Answers stay beside their questions over blocks of rows.
+    questions = [f"word{n % 7}" for n in range(600)]
+    assert nearest_targets([f"word{n}" for n in range(7)], "abcdefg", questions) == ["abcdefg"[n % 7] for n in range(600)]
     # More than a block of rows; the first of equals.
     assert nearest_targets(["a b", "a b"], ["first", "second"], ["a"] * 600) == ["first"] * 600
     with pytest.raises(ValueError, match="Received: 2 references, 1 predictions"):

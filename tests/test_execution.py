@@ -422,6 +422,14 @@ def test_how_a_program_ended_is_told():
     assert outcome.message in [f"it ended before its tests did (exit code {code})" for code in (134, 139, -6)]
 
 
+def test_programs_run_beside_each_other():
+    """Each waits for what the other does: the first writes a, the second then b, after which the first may end."""
+    wait = "import glob, time\nwhile {}glob.glob('../*/{}'): time.sleep(0.01)\n"
+    first = "open('a', 'w').close()\n" + wait.format("not ", "b")
+    second = wait.format("not ", "a") + "open('b', 'w').close()\n" + wait.format("", "a")
+    assert run_programs([first, second], run_code=True, seconds=20.0, workers=2) == [Outcome("passed")] * 2
+
+
 def test_outcomes_are_in_the_order_of_the_programs():
     delays = [0.6, 0.0, 0.3, 0.0]
     programs = [f"import time\ntime.sleep({delay})\nraise ValueError({number})" for number, delay in enumerate(delays)]
