@@ -1,9 +1,11 @@
 """A job of several processes: what reaches them, how it ends, and that a lost worker costs nothing but time."""
 
+import contextlib
 import os
 import pathlib
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -65,6 +67,84 @@ def test_a_job_that_fails_again_and_again_ends(tmp_path, capfd):
     assert capfd.readouterr().err.endswith("after 1 restarts. The same command continues from the last checkpoint.\n")
 
 
+def test_no_restart_is_one_try(tmp_path, capfd):
+    """And a worker that a signal ended has 128 and the signal's number, as in a shell."""
+    assert job(tmp_path, "print('once')\nos.kill(os.getpid(), signal.SIGKILL)", workers=1, max_restarts=0) == 137
+    assert capfd.readouterr() == (
+        "once\n",
+        "worker 0 was lost (exit code 137), after 0 restarts. The same command continues from the last checkpoint.\n",
+    )
+
+
+def test_each_restart_is_counted(tmp_path, capfd):
+    assert job(tmp_path, "print('again')\nsys.exit(1)", workers=1, max_restarts=2) == 1
+    lost = "worker 0 was lost (exit code 1)"
+    assert capfd.readouterr() == (
+        "again\n" * 3,
+        f"{lost}: restart 1 of 2, from the last checkpoint\n{lost}: restart 2 of 2, from the last checkpoint\n"
+        f"{lost}, after 2 restarts. The same command continues from the last checkpoint.\n",
+    )
+
+
+@pytest.mark.parametrize("code", [0, 2, 130, 143])
+def test_what_is_done_wrong_or_stopped_is_not_tried_again(tmp_path, code, capfd):
+    assert job(tmp_path, f"print('once')\nsys.exit({code})", workers=1) == code
+    assert capfd.readouterr() == ("once\n", "")
+
+
+def test_the_job_goes_on_until_worker_0_is_done(tmp_path):
+    text = "if index: sys.exit(0)\ntime.sleep(0.7)\n(here / 'done').touch()"
+    assert job(tmp_path, text) == 0 and (tmp_path / "done").exists()
+
+
+def test_the_first_worker_that_fails_is_named(tmp_path, capfd):
+    text = "sys.exit(5) if index == 1 else time.sleep(100)"
+    assert job(tmp_path, text, workers=3, max_restarts=0) == 5
+    assert capfd.readouterr().err.startswith("worker 1 was lost (exit code 5), after 0 restarts.")
+
+
+def test_errors_are_shown_line_by_line_without_empty_ones(tmp_path, capfd):
+    text = "if index: os.write(2, b'one\\n\\n  \\ntwo \\xff\\n')\nelse: time.sleep(0.5)"
+    assert job(tmp_path, text) == 0
+    assert capfd.readouterr().err == "worker 1: one\nworker 1: two \ufffd\n"
+
+
+@pytest.mark.parametrize("told", [None, "7"])
+def test_workers_share_the_cores_unless_told_and_have_sessions_of_their_own(tmp_path, monkeypatch, capfd, told):
+    if told:
+        monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", told)
+    else:
+        monkeypatch.delenv("TF_NUM_INTRAOP_THREADS", raising=False)
+    text = "print(os.environ['TF_NUM_INTRAOP_THREADS'], os.getsid(0) == os.getpid(), 'HOME' in os.environ)"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    cores = len(os.sched_getaffinity(0))
+    # As many workers as cores and one more have a thread each.
+    for workers, threads in ((1, cores), (2, max(cores // 2, 1)), (cores + 1, 1)):
+        if workers > 4:
+            continue
+        assert job(tmp_path, text, workers=workers) == 0
+        assert capfd.readouterr().out == f"{told or threads} True True\n"
+
+
+def test_addresses_are_free_and_differ():
+    addresses = launch.free_addresses(5)
+    assert len({*addresses}) == 5 and all(address.startswith("127.0.0.1:") for address in addresses)
+    with contextlib.ExitStack() as stack:
+        for address in addresses:
+            stack.enter_context(socket.create_server(("127.0.0.1", int(address.partition(":")[2]))))
+
+
+@pytest.mark.parametrize("arguments, expected", [
+    (["--", "train.py", "--x=1", "--", "y"], (["train.py", "--x=1", "--", "y"], 2, 3)),
+    (["--workers=5", "--max_restarts=0", "--", "train.py"], (["train.py"], 5, 0)),
+    (["--workers", "1", "--", "train.py", "--workers=9"], (["train.py", "--workers=9"], 1, 3)),
+])  # fmt: skip
+def test_what_stands_before_two_dashes_is_of_launch(monkeypatch, arguments, expected):
+    calls = []
+    monkeypatch.setattr(launch, "launch", lambda *arguments: calls.append(arguments) or 77)
+    assert launch.command_line(arguments) == 77 and calls == [expected]
+
+
 def test_a_users_mistake_is_not_tried_again(tmp_path, monkeypatch, capfd):
     monkeypatch.setattr(launch, "GRACE", 0.5)
     assert job(tmp_path, "print('once')\nsys.exit(2) if index == 0 else time.sleep(100)") == 2
@@ -104,6 +184,26 @@ time.sleep(100)
     assert [(tmp_path / f"stopped-{index}").read_text() for index in (0, 1)] == [str(int(number))] * 2
 
 
+def test_a_job_that_was_told_to_stop_is_not_started_again(tmp_path, capfd):
+    """Whatever code its workers end with; and each worker has the signal once."""
+    text = """
+signal.signal(signal.SIGTERM, lambda *_: (here / "stopped").open("a").write("x"))
+(here / "ready").touch()
+end = time.monotonic() + 30
+while not (here / "stopped").exists() and time.monotonic() < end: time.sleep(0.05)
+time.sleep(0.5)
+sys.exit(1)
+"""
+
+    def send():
+        wait_for(tmp_path / "ready")
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=send).start()
+    assert job(tmp_path, text, workers=1) == 1
+    assert (tmp_path / "stopped").read_text() == "x" and capfd.readouterr().err == ""
+
+
 def test_workers_stop_when_the_launcher_is_gone(tmp_path):
     text = "import json, os, sys, time\nopen(sys.argv[1] + json.loads(os.environ['TF_CONFIG'])['task']['type'], 'w').write(str(os.getpid()))\ntime.sleep(100)"
     (tmp_path / "program.py").write_text(text)
@@ -124,6 +224,8 @@ def test_workers_stop_when_the_launcher_is_gone(tmp_path):
     ([], "launch needs a program after --. Received: nothing. Write -- train.py --flagfile=FILE."),
     (["--", "no_such.py"], "Received: no_such.py"),
     (["--workers=0", "--", "train.py"], "--workers=0"),
+    (["--max_restarts=-1", "--", "train.py"], "--max_restarts=-1"),
+    (["--", str(ROOT)], f"Received: {ROOT}"),
     (["train.py"], "every argument must be a flag. Received: 'train.py'"),
 ])  # fmt: skip
 def test_a_users_mistake_ends_with_code_2(arguments, message, capsys):

@@ -82,6 +82,8 @@ def test_scores_of_a_set_are_of_all_its_words():
     assert short["bleu"] == pytest.approx(100 * math.exp(1 - 10 / 9))
     scores = translation_scores(["a b c d e", "f g h i j"], [" a b c d e", "f g h i x\n"])
     assert scores["exact_match"] == 50.0 and scores["ter"] == pytest.approx(100 * 1 / 10)
+    # One of the reference's two words is missing.
+    assert translation_scores(["a b"], ["a"])["ter"] == pytest.approx(50.0)
     assert "asian:no" in scores["ter_signature"] and "norm:no" in scores["ter_signature"]
     assert "norm:yes" in translation_scores(["茶"], ["茶"], "zh_CN")["ter_signature"]
 
@@ -90,6 +92,7 @@ def test_chrf_by_hand():
     # Of "abd" for "abc" 2 of 3 letters are right, 1 of 2 pairs, none of one three; longer runs there are not.
     expected = 100 * (2 / 3 + 1 / 2 + 0) / 3
     scores = translation_scores(["abc"], ["abd"], confidence=False)
+    assert translation_scores(["ab"], ["a"], confidence=False)["chrf"] == pytest.approx(100 * 2.5 / 4.5)
     assert scores["chrf"] == pytest.approx(expected) and "nc:6|nw:0" in scores["chrf_signature"]
     # Recall counts twice as much as precision: "a" for "ab" has 1 and 1/2, "ab" for "a" 1/2 and 1.
     assert sentence_chrf(["ab", "a", "abc"], ["a", "ab", "abd"]) == pytest.approx(
@@ -120,14 +123,20 @@ def test_words_of_tokenised_text_stay_as_they_are():
 
 
 def test_a_language_that_cannot_be_split_is_refused_with_the_cure(monkeypatch):
+    from sacrebleu.metrics import BLEU
+
     for module in ("MeCab", "mecab_ko"):
         monkeypatch.setitem(sys.modules, module, None)
     for code, language in (("ja", "ja"), ("ko_KR", "ko")):
         with pytest.raises(ConfigError) as error:
             bleu_metric(code)
-        begin, _, end = str(error.value).partition(" (")
-        assert begin == f"the target language must be one that BLEU can split into words. Received: {code!r}"
-        assert end.endswith(f"). Use pip install 'sacrebleu[{language}]'.") and "\n" not in end and len(end) > 50
+        with pytest.raises(RuntimeError) as missing:
+            BLEU(tokenize=f"{language}-mecab")
+        reason = str(missing.value).strip().split("\n")[0]
+        assert str(error.value) == (
+            f"the target language must be one that BLEU can split into words. Received: {code!r} ({reason}). "
+            f"Use pip install 'sacrebleu[{language}]'."
+        )
 
 
 def test_perplexity():

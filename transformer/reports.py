@@ -395,11 +395,15 @@ def _text_table(rows):
     """Lines of a table whose first row is its header; a column of numbers is set right, with its header cut short."""
     from rich.cells import cell_len, set_cell_size
 
+    def cut(cell, limit):
+        return cell if cell_len(cell) <= limit else set_cell_size(cell, limit - 1).rstrip() + "…"
+
     lines = [""] * len(rows)
     for column in zip(*rows):
         right = all(re.fullmatch(r"[-+\d.,e]+", cell) for cell in column[1:])
-        limit = 12 if right else 48
-        column = [cell if cell_len(cell) <= limit else set_cell_size(cell, limit - 1).rstrip() + "…" for cell in column]
+        header, *cells = column
+        # A number without its end is another number.
+        column = [cut(header, 12), *cells] if right else [cut(cell, 48) for cell in column]
         width = max(map(cell_len, column))
         for number, cell in enumerate(column):
             space = " " * (width - cell_len(cell))
