@@ -1,9 +1,11 @@
 """Files as a user has them: what is read of each format, and the sentence for each way in which one can be broken."""
 
 import csv
+import dataclasses
 import gzip
 import io
 import json
+import os
 
 import pytest
 from hypothesis import given, settings
@@ -11,6 +13,8 @@ from hypothesis import strategies as st
 
 from data.config import DataError
 from data.files import is_jsonl, is_text, read_json, read_jsonl, read_lines, read_rows, resolve
+from transformer.config import ConfigError
+from transformer.files import replacing, replacing_folder, unwritable, write_json, write_json_lines, write_text
 
 COLUMNS = {"text_column": "text", "label_column": "label"}
 NUMBERED = {"text_column": "2", "label_column": "1"}
@@ -233,3 +237,88 @@ def test_half_a_character_is_no_text():
     assert is_text("é😀") and is_text("")
     assert not any(map(is_text, ("half \ud83d", "\ud800", "\udbff", "\udc00 half", "x\udfff", b"bytes", None, 1.5)))
     assert is_text("\ud7ff\ue000")
+
+
+# From here on transformer/files.py.
+@dataclasses.dataclass
+class Size:
+    width: int = 2
+
+
+def test_what_is_written_is_literal(tmp_path):
+    write_json(tmp_path / "a.json", {"größe": [1, Size()], "b": None})
+    assert (tmp_path / "a.json").read_bytes().decode() == (
+        '{\n  "größe": [\n    1,\n    {\n      "width": 2\n    }\n  ],\n  "b": null\n}\n'
+    )
+    write_json_lines(tmp_path / "a.jsonl", [{"text": "größer\n"}, [1]])
+    assert (tmp_path / "a.jsonl").read_bytes().decode() == '{"text": "größer\\n"}\n[1]\n'
+    write_text(str(tmp_path / "a.txt"), "größer\n\nend")
+    assert (tmp_path / "a.txt").read_bytes() == "größer\n\nend".encode()
+    write_json_lines(tmp_path / "a.jsonl", [])
+    assert (tmp_path / "a.jsonl").read_bytes() == b"" and len(list(tmp_path.iterdir())) == 3
+
+
+def synced(monkeypatch):
+    """A list that grows by each file or folder that is brought to the disk: its name, and what stands beside it then."""
+    found, fsync = [], os.fsync
+
+    def sync(number):
+        path = os.readlink(f"/proc/self/fd/{number}")
+        found.append((path, sorted(os.listdir(os.path.dirname(path)))))
+        fsync(number)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    return found
+
+
+def test_a_file_is_on_the_disk_before_it_has_its_name_and_then_the_name_is(tmp_path, monkeypatch):
+    found, opened = synced(monkeypatch), len(os.listdir("/proc/self/fd"))
+    with replacing(tmp_path / "a.b.json") as temporary:
+        assert temporary == tmp_path / "a.b.tmp.json" and not temporary.exists()
+        temporary.write_text("new")
+    assert [path for path, _ in found] == [str(temporary), str(tmp_path)] and found[0][1] == ["a.b.tmp.json"]
+    assert [path.name for path in tmp_path.iterdir()] == ["a.b.json"]
+    assert len(os.listdir("/proc/self/fd")) == opened
+
+
+@pytest.mark.parametrize("error, expected, message", [
+    (OSError(28, "No space left on device"), ConfigError, r"must have room and be writable. Received: .*/a.txt \(No space left on device\). Make"),
+    (OSError("odd"), ConfigError, r"Received: .*/a.txt \(odd\)"),
+    (KeyError("a bug"), KeyError, "a bug"),
+    (KeyboardInterrupt("stop"), KeyboardInterrupt, "stop"),
+])  # fmt: skip
+def test_after_an_error_the_old_file_is_as_it_was(tmp_path, error, expected, message):
+    (tmp_path / "a.txt").write_text("old")
+    with pytest.raises(expected, match=message), replacing(tmp_path / "a.txt") as temporary:
+        temporary.write_text("half")
+        raise error
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("a.txt", "old")]
+    with pytest.raises(expected), replacing(tmp_path / "b.txt"):
+        raise error
+    with pytest.raises(ConfigError, match=r"none/a.txt \(No such file or directory\)"):
+        write_text(tmp_path / "none" / "a.txt", "text")
+    assert str(unwritable("a", "full")) == (
+        "a folder must have room and be writable. Received: a (full). Make room; a training continues by its command from its "
+        "newest checkpoint."
+    )
+
+
+def test_a_folder_is_there_whole_or_not_at_all(tmp_path, monkeypatch):
+    found, folder = synced(monkeypatch), tmp_path / "runs" / "first"
+    with replacing_folder(folder) as temporary:
+        assert temporary.parent == folder.parent and temporary.name.startswith("first.") and not list(temporary.iterdir())
+        (temporary / "inner").mkdir()
+        (temporary / "inner" / "a").write_text("a")
+    assert [os.path.relpath(path, temporary) for path, _ in found] == ["inner", "inner/a", ".", ".."]
+    assert folder.stat().st_mode & 0o777 == 0o755 and (folder / "inner" / "a").read_text() == "a"
+    with pytest.raises(KeyError), replacing_folder(str(tmp_path / "second")) as temporary:
+        (temporary / "a").write_text("a")
+        raise KeyError
+    with pytest.raises(OSError, match="not empty"), replacing_folder(folder) as temporary:
+        (temporary / "b").write_text("b")
+    assert [path.name for path in tmp_path.iterdir()] == ["runs"] and os.listdir(folder.parent) == ["first"]
+    assert os.listdir(folder) == ["inner"]
+    (tmp_path / "empty").mkdir()
+    with replacing_folder(tmp_path / "empty") as temporary:
+        (temporary / "a").write_text("a")
+    assert os.listdir(tmp_path / "empty") == ["a"]
