@@ -103,6 +103,8 @@ def test_mbpp_is_answer_and_tests(tmp_path):
     (problem,) = read_mbpp(write(tmp_path / "problems.jsonl", row))
     assert (problem.id, problem.prompt, problem.solution) == ("MBPP/7", "One.", "def f():\n\treturn 1")
     assert problem.program(problem.solution) == "def f():\n\treturn 1\none = 1\nassert f() == one\n"
+    # An answer that nothing stands before is whole, whatever is in it.
+    assert problem.program("x = 1\nprint(x)") == "x = 1\nprint(x)\none = 1\nassert f() == one\n"
 
 
 @pytest.mark.parametrize(("reader", "row", "message"), [
