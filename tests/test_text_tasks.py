@@ -2,12 +2,17 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from data.labelled import Example
 from data.squad import Question
 from transformer.config import ConfigError, FinetuningConfig, TaskConfig
-from transformer.text_inputs import Window
+from transformer.heads import ClassificationHead, RegressionHead, SimilarityHead, SpanHead
+from transformer.text_inputs import HuggingFaceInputs, Window, from_run
 from transformer.text_tasks import IMPOSSIBLE, TASKS, Features, Spans, _place
+from transformer.tokenizer import CharacterTokenizer
+from transformer.vocabularies import word_piece
 
 TEXTS = [Example("a", None, 0), Example("b", None, 2), Example("c", None, 2)]
 
@@ -21,6 +26,10 @@ def test_balanced_weights_make_every_class_count_alike():
     assert head.class_weights == (1.0, 1.0, 0.5)  # a class that does not occur as one that occurs once
     assert (head.units, head.label_smoothing, head.pooling, head.rate, head.name) == (3, 0.2, "max", 0.3, "head")
     assert task("classification", ("x", "y", "z")).head(TEXTS).class_weights == ()
+    last = task("classification", "wxyz", class_weights="balanced").head(
+        TEXTS
+    )  # nor does the last of four
+    assert last.class_weights == (0.75, 0.75, 0.375, 0.75)
 
 
 def test_a_regression_starts_from_mean_and_deviation_of_training():
@@ -28,6 +37,108 @@ def test_a_regression_starts_from_mean_and_deviation_of_training():
     head = task("regression").head(numbers)
     assert (head.shift, head.scale) == (3.0, 2.0)
     assert task("regression").head(numbers[:1]).scale == pytest.approx(1e-6)  # all alike
+    skewed = [Example("a", None, number) for number in (0.0, 0.0, 6.0)]
+    assert task("regression").head(skewed).shift == 2.0
+
+
+def test_a_similarity_starts_from_the_lowest_and_the_range_of_training():
+    numbers = [Example("a", "b", number) for number in (1.0, 2.0, 5.0)]
+    head = task("regression", pair_encoding="bi").head(numbers)
+    assert (type(head), head.shift, head.scale) == (SimilarityHead, 1.0, 4.0)
+    alike = task("regression", pair_encoding="bi").head(numbers[:1])
+    assert (alike.shift, alike.scale) == (1.0, pytest.approx(1e-6))
+
+
+@pytest.mark.parametrize(
+    "name, kind",
+    [
+        ("classification", ClassificationHead),
+        ("multilabel", ClassificationHead),
+        ("regression", RegressionHead),
+        ("spans", SpanHead),
+    ],
+)
+def test_heads_have_the_options_of_the_task(name, kind):
+    head = task(name, "xy", head_dropout=0.3).head([Example("a", None, 0)])
+    # A checkpoint names weights by the head's name.
+    assert (type(head), head.rate, head.name, head.num_texts) == (kind, 0.3, "head", 1)
+    assert getattr(head, "multilabel", False) == (name == "multilabel")
+
+
+@pytest.mark.parametrize("name", ["classification", "multilabel", "regression"])
+def test_a_head_of_texts_that_are_read_apart_sees_two(name):
+    assert task(name, "xy", pair_encoding="bi").head([Example("a", "b", 0)]).num_texts == 2
+
+
+ABC = from_run(CharacterTokenizer("abcdefghijklmnopqrst"))  # a is 4, b is 5; an end is 3
+
+
+class TestFeatures:
+    """Texts as a model takes them, worked out by hand."""
+
+    def test_of_texts(self):
+        features = task("classification", "xyz", max_length=8).features(
+            ABC, [*TEXTS[:2], Example("abcdefghi", None, 1)]
+        )
+        assert features.ids == [[4, 3], [5, 3], [4, 5, 6, 7, 8, 9, 10, 3]] and features.types == [
+            [0] * 2,
+            [0] * 2,
+            [0] * 8,
+        ]
+        assert features.targets.tolist() == [[0], [2], [1]] and features.lengths == [2, 2, 10]
+        assert (features.windows, features.num_texts) == ((), 1)
+
+    def test_of_pairs(self):
+        pairs = [Example("a", "b", 0), Example("", "", 1)]
+        features = task("classification", "xy").features(ABC, pairs)
+        assert (
+            features.ids == [[4, 3, 5, 3], [3, 3]]
+            and features.lengths == [4, 2]
+            and features.num_texts == 1
+        )
+        assert task("classification", "xy").features(ABC, [Example("a", "", 0)]).ids == [[4, 3, 3]]
+
+    def test_of_pairs_that_are_read_apart(self):
+        pairs = [Example("ab", "cdefghijk", 0)]
+        features = task("classification", "xy", pair_encoding="bi", max_length=8).features(
+            ABC, pairs
+        )
+        assert features.ids == [[4, 5, 3, 0, 0, 0, 0, 0, 6, 7, 8, 9, 10, 11, 12, 3]]
+        assert features.types == [[0] * 16] and features.lengths == [10] and features.num_texts == 2
+
+    def test_of_types(self):
+        inputs = HuggingFaceInputs(word_piece(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "a", "b"]), 0)
+        features = task("classification", "xy").features(inputs, [Example("a", "b", 0)])
+        assert (features.ids, features.types) == ([[2, 4, 3, 5, 3]], [[0, 0, 0, 1, 1]])
+
+    def test_what_cannot_be_read_together_is_refused(self):
+        with pytest.raises(ConfigError, match="all alone or all in pairs"):
+            task("classification", "xy").features(
+                ABC, [Example("a", "b", 0), Example("a", None, 0)]
+            )
+        with pytest.raises(ConfigError, match="needs pairs of them. Received: texts alone"):
+            task("classification", "xy", pair_encoding="bi").features(ABC, TEXTS)
+
+    def test_of_questions(self):
+        """Nine tokens of a context in a window, two of them shared with the next."""
+        questions = [
+            Question("1", "q", "abcdefghijkl", ((8, "ij"),)),
+            Question("2", "r", "abc", ((0, "ab"), (2, "c"))),
+        ]
+        features = task("spans", max_length=12, stride=2).features(ABC, questions)
+        q, r = 4 + ord("q") - ord("a"), 4 + ord("r") - ord("a")
+        assert features.ids == [
+            [q, 3, *range(4, 13), 3],
+            [q, 3, *range(11, 16), 3],
+            [r, 3, 4, 5, 6, 3],
+        ]
+        assert features.types == [[0] * 12, [0] * 8, [0] * 6] and features.lengths == [12, 8, 6]
+        assert features.targets.tolist() == [[0, 0], [3, 4], [2, 3]]
+        assert [window.example for window in features.windows] == [
+            0,
+            0,
+            1,
+        ] and features.num_texts == 1
 
 
 def test_targets():
@@ -38,12 +149,26 @@ def test_targets():
     np.testing.assert_equal(task("regression").targets([Example("a", None, 1.5), unknown]), np.float32([[1.5], [np.nan]]))
 
 
+def test_labels_for_people():
+    assert task("classification", "xyz").shown_label(TEXTS[1]) == "z"
+    assert task("multilabel", "xyz").shown_label(Example("a", None, (0, 2))) == "x, z"
+    assert task("regression").shown_label(Example("a", None, 2.5)) == "2.5"
+
+
+def test_predictions_are_the_rows_of_what_the_head_says():
+    rows = [np.array([0.25, 0.75]), np.array([0.5, 0.5])]
+    found = task("classification", "xy").predictions(TEXTS[:2], None, rows)
+    assert found.shape == (2, 2) and found.tolist() == [[0.25, 0.75], [0.5, 0.5]]
+
+
 def test_answers_are_sorted_and_chosen():
     classes, several, number = task("classification", "xyz"), task("multilabel", "xyz"), task("regression")
     probabilities = np.array([[0.25, 0.5, 0.25]])
     ((first, second, third),) = rows = classes.answers(TEXTS[:1], probabilities)
     assert [row["label"] for row in (first, second, third)] == ["y", "x", "z"] and classes.chosen(rows[0]) == [first]
     assert several.chosen(rows[0], threshold=0.25) == rows[0] and several.chosen(rows[0], threshold=0.6) == []
+    assert [row["score"] for row in rows[0]] == [0.5, 0.25, 0.25]
+    assert several.chosen(rows[0]) == [{"label": "y", "score": 0.5}]  # 0.5 is enough
     assert number.answers(TEXTS[:1], np.array([2.5])) == [[{"score": 2.5}]]
 
 
@@ -53,6 +178,58 @@ def test_the_threshold_is_tuned_for_several_labels():
     tuned = task("multilabel", "xy").tuned(examples, probabilities)
     assert 0.1 < tuned["threshold"] <= 0.3
     assert task("multilabel", "xy").scores(examples, probabilities, **tuned)["f1_micro"] == 1.0
+
+
+def test_scores_and_reports_of_classes_by_hand():
+    examples = [Example("a", None, 0), Example("b", "c", 0), Example("d", None, 1)]
+    probabilities = np.array([[0.75, 0.25], [0.25, 0.75], [0.25, 0.75]])
+    classes = task("classification", "xy")
+    assert classes.scores(examples, probabilities)["accuracy"] == pytest.approx(2 / 3)
+    report = classes.report(examples, probabilities, train=[Example("t", None, 1)])
+    assert report["confusion"] == [[1, 1], [0, 1]] and report["names"] == ["x", "y"]
+    assert report["mistakes"] == [
+        {"text": "b", "pair": "c", "true": "x", "predicted": "y", "probability": 0.75}
+    ]
+    # The commonest class is that of the training examples, where they are given.
+    assert report["scores"]["majority_baseline"] == pytest.approx(1 / 3)
+    assert classes.report(examples, probabilities)["scores"]["majority_baseline"] == pytest.approx(
+        2 / 3
+    )
+
+
+def test_scores_and_reports_of_several_labels_by_hand():
+    examples, probabilities = [Example("a", "b", (0,))], np.array([[0.4, 0.3]])
+    several = task("multilabel", "xy")
+    assert several.scores(examples, probabilities)["f1_micro"] == 0.0  # 0.4 is less than one half
+    assert several.scores(examples, probabilities, threshold=0.4)["f1_micro"] == 1.0
+    (mistake,) = several.report(examples, probabilities, threshold=0.2)["mistakes"]
+    assert (mistake["text"], mistake["pair"], mistake["true"], mistake["predicted"]) == (
+        "a",
+        "b",
+        ["x"],
+        ["x", "y"],
+    )
+    assert several.report(examples, probabilities)["mistakes"][0]["predicted"] == []
+
+
+def test_scores_and_reports_of_numbers_by_hand():
+    examples, predictions = [Example("a", None, 1.0), Example("b", "c", 3.0)], np.array([2.0, 6.0])
+    numbers = task("regression")
+    scores = numbers.scores(examples, predictions)
+    # Errors 1 and 3; the labels' deviations from their mean are 1 and 1: 1 - 10 / 2.
+    assert (scores["mse"], scores["r2"]) == (5.0, -4.0)
+    report = numbers.report(examples, predictions, train=[Example("t", None, 5.0)])
+    assert report["points"] == {"true": [1.0, 3.0], "predicted": [2.0, 6.0]}
+    assert report["mistakes"][0] == {
+        "text": "b",
+        "pair": "c",
+        "true": 3.0,
+        "predicted": 6.0,
+        "error": 3.0,
+    }
+    assert report["scores"]["mean_baseline_mse"] == 10.0  # 4 and 2 from the mean of training
+    assert numbers.report(examples, predictions)["scores"]["mean_baseline_mse"] == 1.0
+    assert np.isnan(numbers.empty) and task("classification").empty == -1
 
 
 @pytest.mark.parametrize("name, first, more", [
@@ -75,6 +252,57 @@ def test_a_place_by_hand():
     assert _place(first, question) == (0, 0) and _place(second, question) == (3, 4)
     assert _place(second, question._replace(answers=())) == (0, 0)
     assert _place(second, question._replace(answers=((-1, "zz"),))) == (-1, -1)
+
+
+@pytest.mark.parametrize(
+    "answer, places",
+    [
+        ((2, "cd"), (4, 4)),
+        ((0, "ab"), (3, 3)),
+        ((0, "abcd"), (3, 4)),
+        ((1, "bc"), (3, 4)),
+        ((3, "d"), (4, 4)),
+        ((1, "b"), (3, 3)),
+    ],
+)
+def test_an_answer_stands_on_the_tokens_that_hold_its_characters(answer, places):
+    """[CLS] q [SEP] ab ##cd [SEP]: a token that ends where the answer begins is not its first, nor
+    is one that begins where it ends its last."""
+    inputs = HuggingFaceInputs(
+        word_piece(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "q", "ab", "##cd"]), 0
+    )
+    features = task("spans").features(inputs, [Question("1", "q", "abcd", (answer,))])
+    assert features.windows[0].offsets == [None, None, None, (0, 2), (2, 4), None]
+    assert features.targets.tolist() == [list(places)]
+
+
+def test_a_context_without_tokens_holds_no_answer():
+    features = task("spans").features(
+        ABC, [Question("1", "q", "  ", ((0, " "),)), Question("2", "q", "", ())]
+    )
+    assert features.targets.tolist() == [[0, 0], [0, 0]]
+
+
+@settings(max_examples=100)
+@given(
+    st.lists(st.integers(1, 3), min_size=1, max_size=12),
+    st.integers(0, 20),
+    st.integers(1, 6),
+    st.integers(1, 14),
+)
+def test_the_tokens_of_an_answer_hold_it_and_no_more(sizes, begin, length, count):
+    """Against a list of the characters of each token; a window holds the first so many tokens."""
+    context = "x" * sum(sizes)
+    begin = min(begin, len(context) - 1)
+    answer = context[begin : begin + length]
+    starts = [sum(sizes[:number]) for number in range(len(sizes))]
+    offsets = [(start, start + size) for start, size in zip(starts, sizes)][:count]
+    held = [set(range(*offset)) for offset in offsets]
+    wanted = set(range(begin, begin + len(answer)))
+    window = Window(0, [0] * len(offsets), [0] * len(offsets), [None, *offsets, None])
+    found = [place for place, characters in enumerate(held, 1) if characters & wanted]
+    expected = (found[0], found[-1]) if wanted <= set().union(*held) else (0, 0)
+    assert _place(window, Question("1", "q", context, ((begin, answer),))) == expected
 
 
 def test_the_best_span_over_windows_by_hand():
@@ -105,6 +333,81 @@ def test_an_answer_has_at_most_so_many_tokens_and_is_in_order():
     assert task("spans", longest_answer=32)._best_span(window, output) == (0, 32, -2.0)
     assert task("spans", longest_answer=31)._best_span(window, output) == (0, 5, -3.0)
     assert task("spans")._best_span(window._replace(offsets=[None] * count), output) == (0, 0, IMPOSSIBLE)
+
+
+def test_a_span_of_one_token_and_of_equals_the_first():
+    window = Window(0, [0] * 4, [0] * 4, [None, (0, 2), (3, 5), (6, 8)])
+    output = np.log([[0.1, 0.1], [0.1, 0.1], [0.7, 0.7], [0.1, 0.1]])
+    features = Features([], [], np.zeros((1, 2)), [4], (window,))
+    question = Question("1", "q", "aa bb cc", ())
+    (best,) = task("spans").predictions([question], features, [output])
+    assert (best["answer"], best["score"]) == ("bb", pytest.approx(np.log(0.49)))
+    (best,) = task("spans").predictions([question], features, [np.log(np.full((4, 2), 0.25))])
+    assert (best["answer"], best["start"], best["end"]) == ("aa", 0, 2)
+
+
+def test_the_best_window_counts_wherever_it_stands():
+    """For each question the likeliest span of its windows, first or last, and the least doubt."""
+    windows = tuple(
+        Window(n // 2, [0] * 2, [0] * 2, [None, (3 * (n % 2), 3 * (n % 2) + 2)]) for n in range(4)
+    )
+    outputs = [
+        np.log([[0.2, 0.5], [0.8, 0.5]]),
+        np.log([[0.5, 0.5], [0.5, 0.5]]),
+        np.log([[0.5, 0.6], [0.5, 0.4]]),
+        np.log([[0.1, 0.2], [0.9, 0.8]]),
+    ]
+    questions = [Question(str(n), "q", "aa bb", ()) for n in range(2)]
+    features = Features([], [], np.zeros((4, 2)), [2] * 4, windows)
+    one, two = task("spans").predictions(questions, features, outputs)
+    assert (one["answer"], one["score"], one["no_answer"]) == (
+        "aa",
+        pytest.approx(np.log(0.4)),
+        pytest.approx(np.log(0.1 / 0.4)),
+    )
+    assert (two["answer"], two["score"], two["no_answer"]) == (
+        "bb",
+        pytest.approx(np.log(0.72)),
+        pytest.approx(np.log(0.02 / 0.72)),
+    )
+
+
+def test_answers_are_judged_by_the_rules_of_the_language():
+    """CMRC's rules leave 《 out, SQuAD's do not."""
+    questions = [
+        Question("1", "几点？", "《东京》", ((1, "东京"),)),
+        Question("2", "谁？", "好", ()),
+    ]
+    predictions = [{"answer": "《东京》", "no_answer": -1.0}, {"answer": "好", "no_answer": -0.5}]
+    chinese, other = task("spans", language="zh"), task("spans")
+    assert (
+        chinese.scores(questions, predictions)["exact_match"],
+        other.scores(questions, predictions)["exact_match"],
+    ) == (50, 0)
+    assert (
+        chinese.tuned(questions, predictions)["no_answer_threshold"] == -1.0
+    )  # only the second is doubted more
+    assert (
+        other.tuned(questions, predictions)["no_answer_threshold"] < -1.0
+    )  # both are better left out
+    report = chinese.report(questions, predictions)
+    assert report["mistakes"] == [
+        {"question": "谁？", "context": "好", "answers": [], "predicted": "好", "f1": 0.0}
+    ]
+    assert len(other.report(questions, predictions)["mistakes"]) == 2
+    assert chinese.report(questions, predictions, no_answer_threshold=-0.75)["mistakes"] == []
+
+
+def test_a_threshold_of_zero_is_a_threshold():
+    prediction = {
+        "answer": "aa",
+        "start": 0,
+        "end": 2,
+        "score": np.log(0.25),
+        "no_answer": np.log(2),
+    }
+    ((found,),) = task("spans").answers([None], [prediction], no_answer_threshold=0.0)
+    assert (found["answer"], found["score"]) == ("", pytest.approx(0.5))
 
 
 def test_no_answer_is_said_where_it_is_likelier_by_more_than_the_threshold():
