@@ -1,9 +1,13 @@
 """The tokenizers: the graph gives Python's ids, text comes back as it went in, files are read and written."""
 
+import functools
+import io
 import json
 
 import pytest
 import sentencepiece
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from transformer.config import ConfigError, TokenizerConfig
 from transformer.tokenizer import (
@@ -22,6 +26,26 @@ def learn(kind, **options):
 
 def graph_ids(tokenizer, texts):
     return tokenizer.graph().tokenize(texts).to_list()
+
+
+@functools.cache
+def learnt(kind, normalization="identity"):
+    """A tokenizer that several examples of a property share."""
+    return learn(kind, normalization=normalization)
+
+
+def foreign(**options):
+    """The bytes of a SentencePiece model with special ids of its own."""
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(TEXTS),
+        model_writer=model,
+        vocab_size=60,
+        hard_vocab_limit=False,
+        minloglevel=2,
+        **options,
+    )
+    return model.getvalue()
 
 
 def different(tokenizer, texts):
@@ -48,6 +72,68 @@ def test_bytes_and_characters_by_hand():
     assert CharacterTokenizer("abc").decode([[6, 1, 4]]) == ["c\ufffda"]
 
 
+def test_what_ends_a_row_and_what_does_not_count():
+    characters = CharacterTokenizer("abc")
+    assert characters.decode([[2, 4, 0, 5], [4, 3, 5, 3], [3, 4], [0]]) == ["ab", "a", "", ""]
+    # NUL is a byte, an unknown id is none.
+    assert ByteTokenizer().decode([[2, 101, 4, 1, 102, 3, 103], [0, 101]]) == ["a\0b", "a"]
+
+
+def test_pieces_and_vocabularies_by_hand():
+    characters, bytewise = CharacterTokenizer("ab"), ByteTokenizer()
+    assert characters.pieces("a b") == ["a", " ", "b"] and bytewise.pieces("é\n") == [
+        "c3",
+        "a9",
+        "0a",
+    ]
+    special = ["<pad>", "<unk>", "<s>", "</s>"]
+    assert characters.vocabulary() == [*special, "a", "b"] and characters.vocab_size == 6
+    words = bytewise.vocabulary()
+    assert words[:5] == [*special, "00"] and (words[4 + 0x41], words[-1]) == ("41", "ff")
+    assert len(words) == bytewise.vocab_size == 260
+    pieces = learn("bpe").vocabulary()
+    assert pieces[:4] == special and pieces[4:7] == ["<0x00>", "<0x01>", "<0x02>"]
+    assert len(set(pieces)) == len(pieces) == learn("bpe").vocab_size
+
+
+def test_half_a_character_is_bytes_too():
+    assert ByteTokenizer().encode(["\ud800"]) == [[0xED + 4, 0xA0 + 4, 0x80 + 4]]
+
+
+ANY = st.text(st.characters(codec="utf-8", exclude_characters="\u2581"), max_size=20)  # no ▁
+
+
+@settings(max_examples=50)
+@given(ANY | st.sampled_from(NAUGHTY))
+def test_any_text_comes_back(text):
+    for kind in ("unigram", "bpe", "byte"):
+        tokenizer = learnt(kind)
+        ids = tokenizer.encode([text])
+        assert tokenizer.decode(ids) == [text]
+        assert all(4 <= number < tokenizer.vocab_size for number in ids[0])
+    assert "".join(learnt("character").pieces(text)) == text
+    known = set("".join(TEXTS))
+    expected = "".join(letter if letter in known else "\ufffd" for letter in text)
+    assert learnt("character").decode(learnt("character").encode([text])) == [expected]
+
+
+@functools.cache
+def shared_graph(kind):
+    return learnt(kind).graph()
+
+
+@settings(max_examples=15)
+@given(st.lists(ANY, min_size=1, max_size=4))
+def test_graph_ids_equal_python_ids_of_any_text(texts):
+    for kind in KINDS:
+        assert shared_graph(kind).tokenize(texts).to_list() == learnt(kind).encode(texts)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_batch_of_empty_texts_has_no_ids_in_the_graph(kind):
+    assert graph_ids(learnt(kind), ["", ""]) == [[], []]
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_graph_ids_equal_python_ids(kind):
     tokenizer = learn(kind)
@@ -67,6 +153,139 @@ def test_nothing_is_unknown(kind, normalization):
         assert tokenizer.unk_id not in ids
         if normalization == "identity":
             assert tokenizer.decode([ids]) == [text]
+
+
+def test_normalisation_changes_letters_and_white_space_or_nothing():
+    changing, exact = learn("unigram"), learn("unigram", normalization="identity")
+    pairs = [("ﬁve", "five"), ("two  red", "two red"), (" two ", "two"), ("two", "two")]
+    for written, normal in pairs:
+        assert changing.encode([written]) == changing.encode([normal])
+        assert (exact.encode([written]) == exact.encode([normal])) == (written == normal)
+    assert changing.pieces("two")[0].startswith("▁") and not exact.pieces("two")[0].startswith("▁")
+
+
+@pytest.mark.parametrize("coverage, own", [(1.0, True), (0.99, False), (0.9995, True)])
+def test_rare_characters_are_spelt_in_bytes(coverage, own):
+    """One ö in 800 letters is of the rarest hundredth, and not of the rarest two thousandth."""
+    texts = ["ab" * 10] * 40 + ["ö"]
+    config = TokenizerConfig(vocab_size=300, character_coverage=coverage, normalization="identity")
+    pieces = train_tokenizer(texts, config).pieces("ö")
+    assert pieces == (["ö"] if own else ["<0xC3>", "<0xB6>"])
+
+
+@pytest.mark.parametrize("kind, number", [("unigram", 1), ("bpe", 2)])
+def test_the_algorithm_is_the_one_that_was_asked_for(kind, number):
+    from sentencepiece import sentencepiece_model_pb2
+
+    model = sentencepiece_model_pb2.ModelProto.FromString(learn(kind).model)
+    assert model.trainer_spec.model_type == number
+
+
+def test_long_texts_are_learnt_from_too():
+    long = train_tokenizer(["ab", "quartz " * 2000], TokenizerConfig(vocab_size=300))
+    assert "▁quartz" in long.vocabulary()
+
+
+class TestTexts:
+    """What is learnt from."""
+
+    config = TokenizerConfig(tokenizer="character")
+
+    def test_all_that_an_iterator_gives(self):
+        assert train_tokenizer(iter(["cb", "", "ab"]), self.config).characters == "abc"
+        # One letter a text: none is left out.
+        letters = [chr(0x4E00 + number) for number in range(20_000)]
+        assert train_tokenizer(letters, self.config).characters == "".join(letters)
+
+    def test_of_more_than_the_most_some_at_random(self, monkeypatch):
+        monkeypatch.setattr("transformer.tokenizer.MOST_TEXTS", 5)
+        letters = "abcdefghijklmnopqrstuvwxyz"
+        found = train_tokenizer(letters, self.config).characters
+        assert len(found) == 5 and found not in (letters[:5], letters[-5:])
+        assert train_tokenizer(letters, self.config).characters == found  # the same each time
+        assert train_tokenizer(letters[:5], self.config).characters == letters[:5]
+
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_nothing_is_an_error(self, kind):
+        for texts in ([], ["", ""]):
+            with pytest.raises(ConfigError, match="needs text to learn from. Received: no text"):
+                train_tokenizer(texts, TokenizerConfig(tokenizer=kind))
+
+
+class TestSamples:
+    @pytest.mark.parametrize("kind", ["unigram", "bpe"])
+    def test_pieces_are_drawn_by_the_seed(self, kind):
+        tokenizer = learnt(kind, "nfkc")
+        texts, best = TEXTS * 4, tokenizer.encode(TEXTS * 4)
+        drawn = tokenizer.sample(texts, seed=3)
+        assert drawn != best and tokenizer.decode(drawn) == texts
+        assert drawn == tokenizer.sample(texts, seed=3) != tokenizer.sample(texts, seed=4)
+        # A text that stands several times is split in several ways.
+        assert len({tuple(row) for row in drawn[:: len(TEXTS)]}) > 1
+
+    def test_a_tenth_of_the_merges_is_left_out(self):
+        """Of BPE: a little more pieces than of the best way, far fewer than letters."""
+        tokenizer = learnt("bpe", "nfkc")
+        best = sum(map(len, tokenizer.encode(TEXTS * 9)))
+        drawn = sum(map(len, tokenizer.sample(TEXTS * 9, seed=1)))
+        assert 1.02 * best < drawn < 1.6 * best < 0.9 * sum(map(len, TEXTS * 9))
+
+    @pytest.mark.parametrize("kind", ["byte", "character"])
+    def test_there_is_one_way_to_split_bytes_and_characters(self, kind):
+        with pytest.raises(ConfigError, match=f"Received: one of {kind}s, which has one way"):
+            learn(kind).sample(TEXTS, seed=1)
+
+
+def test_words_that_are_one_piece_are_known():
+    # The first begins a word, the second has no place of its own.
+    tokenizer = learn("unigram", user_symbols=("▁apples", "<de>"))
+    assert tokenizer.knows("apples") and tokenizer.knows("<de>")
+    assert not tokenizer.knows("apple pies") and not tokenizer.knows("qqq")
+
+
+class TestGivenFiles:
+    """Special ids of a SentencePiece model that was not made here."""
+
+    def test_as_t5_has_them(self):
+        t5 = SentencePieceTokenizer(foreign(pad_id=0, eos_id=1, unk_id=2, bos_id=-1))
+        count = t5.num_pieces
+        assert (t5.pad_id, t5.eos_id, t5.unk_id, t5.bos_id, t5.vocab_size) == (
+            0,
+            1,
+            2,
+            count,
+            count + 1,
+        )
+        assert len(t5.vocabulary()) == count + 1 and t5.vocabulary()[-1] == f"<id {count}>"
+        assert t5.vocabulary()[:3] == ["<pad>", "</s>", "<unk>"]
+        (ids,) = t5.encode(["We buy"])
+        assert t5.decode([[count, *ids, 1, *ids, 0]]) == ["We buy"]
+        # The last piece is read, what was added behind it is not.
+        last = count - 1
+        assert t5.decode([[count, last, count]]) == [
+            t5.vocabulary()[last].replace("▁", " ").lstrip()
+        ]
+
+    def test_what_it_lacks_is_added_in_order(self):
+        model = SentencePieceTokenizer(foreign(unk_id=0, pad_id=-1, bos_id=-1, eos_id=-1))
+        count = model.num_pieces
+        assert (model.unk_id, model.pad_id, model.bos_id, model.eos_id) == (
+            0,
+            count,
+            count + 1,
+            count + 2,
+        )
+        assert model.vocab_size == count + 3 == len(set(model.vocabulary()))
+        assert model.vocabulary()[-3:] == [f"<id {count + number}>" for number in range(3)]
+        (ids,) = model.encode(["We see"])
+        assert model.decode([[count + 1, *ids, count + 2, *ids], [*ids, count]]) == ["We see"] * 2
+
+    def test_what_it_does_not_know_is_unknown(self, tmp_path):
+        (tmp_path / "own.model").write_bytes(foreign(unk_id=0, bos_id=1, eos_id=2))
+        tokenizer = load_tokenizer(tmp_path / "own.model")
+        assert tokenizer.encode(["猫"])[0][-1] == tokenizer.unk_id == 0 and not tokenizer.knows(
+            "猫"
+        )
 
 
 def test_user_symbols_are_one_piece():
@@ -109,8 +328,20 @@ def test_pairs_are_saved_and_loaded(tmp_path):
         save_tokenizers(tmp_path / kind, joint, joint)
         first, second = load_tokenizers(tmp_path / kind)
         assert first is second and first.encode(TEXTS) == joint.encode(TEXTS)
+        assert sorted(path.name for path in (tmp_path / kind).iterdir()) == [
+            "joint.model",
+            "tokenizer.json",
+        ]
     (tmp_path / "own.model").write_bytes(source.to_bytes())
     assert load_tokenizer(tmp_path / "own.model").encode(TEXTS) == source.encode(TEXTS)
+
+
+def test_a_folder_is_made_and_written_over(tmp_path):
+    for letters in ("ab", "é猫"):
+        tokenizer = CharacterTokenizer(letters)
+        save_tokenizers(tmp_path / "new" / "folder", tokenizer, CharacterTokenizer("x"))
+        source, target = load_tokenizers(tmp_path / "new" / "folder")
+        assert (source.characters, target.characters) == (letters, "x")
 
 
 def test_more_pieces_than_the_data_can_fill_are_not_an_error():
@@ -135,3 +366,13 @@ def test_errors_name_rule_value_and_cure(tmp_path):
         load_tokenizer(tmp_path / "bad.model")
     with pytest.raises(ConfigError, match="must hold tokenizer.json"):
         load_tokenizers(tmp_path / "nowhere")
+    with pytest.raises(ConfigError, match="must be readable.*Is a directory"):
+        load_tokenizer(tmp_path)
+    (tmp_path / "tokenizer.json").write_text("{")
+    with pytest.raises(ConfigError, match="must hold tokenizer.json"):
+        load_tokenizers(tmp_path)
+    (tmp_path / "tokenizer.json").write_text('{"joint": "byte"}')
+    with pytest.raises(
+        ConfigError, match="must hold tokenizer.json and its models. Received: .*joint.model"
+    ):
+        load_tokenizers(tmp_path)

@@ -146,7 +146,8 @@ class _ByteGraph:
         import tensorflow as tf
 
         characters = tf.strings.bytes_split(texts)
-        values = tf.cast(tf.squeeze(tf.io.decode_raw(characters.flat_values, tf.uint8), -1), tf.int32) + 4
+        # A batch of empty texts has no bytes, and decode_raw no second dimension to squeeze.
+        values = tf.cast(tf.reshape(tf.io.decode_raw(characters.flat_values, tf.uint8), [-1]), tf.int32) + 4
         return characters.with_flat_values(values)
 
     def detokenize(self, ids):
@@ -238,10 +239,10 @@ def train_tokenizer(texts, config):
         return ByteTokenizer()
     if config.tokenizer == "character":
         return CharacterTokenizer("".join(sorted({character for text in texts for character in text})))
-    return SentencePieceTokenizer(_train_sentencepiece(texts, config, config.vocab_size))
+    return SentencePieceTokenizer(_train_sentencepiece(texts, config))
 
 
-def _train_sentencepiece(texts, config, vocab_size):
+def _train_sentencepiece(texts, config):
     import sentencepiece
 
     model = io.BytesIO()
@@ -250,7 +251,8 @@ def _train_sentencepiece(texts, config, vocab_size):
             sentence_iterator=iter(texts),
             model_writer=model,
             model_type=config.tokenizer,
-            vocab_size=vocab_size,
+            vocab_size=config.vocab_size,
+            # Where the texts cannot fill it, it is as large as they make it.
             hard_vocab_limit=False,
             character_coverage=config.character_coverage,
             byte_fallback=True,
@@ -265,20 +267,11 @@ def _train_sentencepiece(texts, config, vocab_size):
             **{f"{name}_id": number for number, name in enumerate(("pad", "unk", "bos", "eos"))},
         )
     except RuntimeError as error:
-        smaller = _largest(str(error))
-        if smaller and smaller < vocab_size:
-            return _train_sentencepiece(texts, config, smaller)
         raise ConfigError(
-            f"vocab_size must hold every character, 256 bytes and 4 special ids. Received: {vocab_size} ({error}). "
+            f"vocab_size must hold every character, 256 bytes and 4 special ids. Received: {config.vocab_size} ({error}). "
             "Use a larger --vocab_size or a smaller --character_coverage."
         ) from None
     return model.getvalue()
-
-
-def _largest(message):
-    """The largest size that SentencePiece's message "... Please set it to a value <= 612." allows, or 0."""
-    number = message.rpartition("<= ")[2].split(".")[0]
-    return int(number) if number.isdigit() else 0
 
 
 def load_tokenizer(path):
