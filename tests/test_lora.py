@@ -49,6 +49,37 @@ def test_lora_is_put_where_it_is_wanted(targets, names):
     assert {v.path.split("/")[-2] for v in model.encoder.trainable_variables} == names
 
 
+def test_all_kinds_of_attention_are_attention():
+    """Of an encoder and a decoder, and of Keras's own layer, whose projections are EinsumDense."""
+    sizes = dict(d_model=16, num_heads=2, num_layers=1, vocab_size=13)
+    model = Transformer.from_model_config(ModelConfig(**sizes))
+    choose_trainable(model, TaskConfig(task="text2text", tuning="lora", lora_targets=("attention",)))
+    changed = {v.path.rsplit("/", 1)[0].split("/", 1)[1] for v in model.trainable_variables}
+    assert changed == {
+        "encoder/layer_0/self_attention/query_key_value",
+        "encoder/layer_0/self_attention/output",
+        "decoder/layer_0/self_attention/query_key_value",
+        "decoder/layer_0/self_attention/output",
+        "decoder/layer_0/cross_attention/query",
+        "decoder/layer_0/cross_attention/key_value",
+        "decoder/layer_0/cross_attention/output",
+    }
+    inputs = keras.Input((None, 16))
+    attended = keras.layers.MultiHeadAttention(2, 8, name="attention")(inputs, inputs)
+    model = keras.Model(inputs, keras.layers.Dense(4, name="feed_forward")(attended))
+    names = [layer.name for layer in projections(model, ("attention",))]
+    assert sorted(names) == ["attention_output", "key", "query", "value"]
+    assert [layer.name for layer in projections(model, ("feed_forward",))] == ["feed_forward"]
+
+
+def test_full_tuning_learns_every_weight():
+    model = text_model(ClassificationHead(3))
+    before = [variable.path for variable in model.trainable_variables]
+    choose_trainable(model.encoder, TaskConfig(tuning="full"))
+    assert [variable.path for variable in model.trainable_variables] == before
+    assert len(before) == len([v for v in model.weights if "seed_generator" not in v.path]) > 4
+
+
 def test_head_only_leaves_the_encoder_alone():
     model = text_model(ClassificationHead(3))
     choose_trainable(model.encoder, TaskConfig(tuning="head"))
