@@ -85,6 +85,7 @@ def test_each_threshold_just_before_and_just_after():
         found = overfitting_remark(curves([1.0, 0.95, last], [0.9, 0.9, 0.9]))
         assert remark in found and bool(remark) == bool(found)
     assert overfitting_remark(curves([1.0, 0.5, 0.48], [0.9, 0.5, 0.5])) == ""  # it is the first that counts
+    assert "only from 1.000 to 0.930." in overfitting_remark(curves([1.0, 0.95, 0.93], [0.9, 0.8, 0.8]))
     assert "fell at last, from 0.500 to 0.485." in overfitting_remark(curves(falling, [0.9, 0.5, 0.485]))
     assert overfitting_remark(curves(falling, settled)) == overfitting_remark(curves(falling, [0.9, 0.5, 0.505])) == ""
     for value, remarked in ((88.0, True), (90.0, False)):

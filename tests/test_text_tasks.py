@@ -25,6 +25,13 @@ def test_balanced_weights_make_every_class_count_alike():
     head = task("classification", ("x", "y", "z"), class_weights="balanced", head_dropout=0.3, pooling="max").head(TEXTS, 0.2)
     assert head.class_weights == (1.0, 1.0, 0.5)  # a class that does not occur as one that occurs once
     assert (head.units, head.label_smoothing, head.pooling, head.rate, head.name) == (3, 0.2, "max", 0.3, "head")
+    assert task("classification", ("x", "y", "z")).head(TEXTS).class_weights == () and not head.multilabel
+    more = task("classification", "xyzw", class_weights="balanced").head(TEXTS)  # the last does not occur either
+    assert more.class_weights == (0.75, 0.75, 0.375, 0.75)
+    assert head.num_texts == 1 and task("classification", "xyz", pair_encoding="bi").head(TEXTS).num_texts == 2
+    several = task("multilabel", "xyz", pooling="mean", head_dropout=0.2).head(TEXTS, 0.2)
+    assert (several.multilabel, several.units, several.pooling, several.rate, several.label_smoothing) == (True, 3, "mean", 0.2, 0)
+    assert several.name == task("spans").head(TEXTS).name == "head" and task("spans", head_dropout=0.4).head(TEXTS).rate == 0.4
     assert task("classification", ("x", "y", "z")).head(TEXTS).class_weights == ()
     last = task("classification", "wxyz", class_weights="balanced").head(
         TEXTS
@@ -37,6 +44,10 @@ def test_a_regression_starts_from_mean_and_deviation_of_training():
     head = task("regression").head(numbers)
     assert (head.shift, head.scale) == (3.0, 2.0)
     assert task("regression").head(numbers[:1]).scale == pytest.approx(1e-6)  # all alike
+    # What compares two texts begins with the lowest and the whole range.
+    similar = task("regression", pair_encoding="bi").head([*numbers, Example("c", None, 2.0)])
+    assert (type(similar), similar.shift, similar.scale, similar.num_texts) == (SimilarityHead, 1.0, 4.0, 2)
+    assert task("regression", pair_encoding="bi").head(numbers[:1]).scale == pytest.approx(1e-6)
     skewed = [Example("a", None, number) for number in (0.0, 0.0, 6.0)]
     assert task("regression").head(skewed).shift == 2.0
 
@@ -142,6 +153,7 @@ class TestFeatures:
 
 
 def test_targets():
+    assert task("classification").empty == task("spans").empty == -1 and np.isnan(task("regression").empty)
     unknown = Example("d", None, None)
     assert task("classification", "xyz").targets([*TEXTS, unknown]).tolist() == [[0], [2], [2], [-1]]
     several = [Example("a", None, (0, 2)), Example("b", None, ()), unknown]
@@ -170,6 +182,112 @@ def test_answers_are_sorted_and_chosen():
     assert [row["score"] for row in rows[0]] == [0.5, 0.25, 0.25]
     assert several.chosen(rows[0]) == [{"label": "y", "score": 0.5}]  # 0.5 is enough
     assert number.answers(TEXTS[:1], np.array([2.5])) == [[{"score": 2.5}]]
+
+
+def test_labels_are_shown_by_name():
+    assert task("classification", "xyz").shown_label(TEXTS[1]) == "z" and task("regression").shown_label(Example("a", None, 1.5)) == "1.5"
+    assert task("multilabel", ("red", "blue", "green")).shown_label(Example("a", None, (0, 2))) == "red, green"
+
+
+def test_what_is_given_when_no_number_of_answers_is_asked_for():
+    rows = [{"label": "x", "score": 0.7}, {"label": "y", "score": 0.5}, {"label": "z", "score": 0.49}]
+    assert task("multilabel", "xyz").chosen(rows) == rows[:2] and task("classification", "xyz").chosen(rows) == rows[:1]
+    assert task("multilabel", "xyz").answers(TEXTS[:1], np.array([[0.5, 0.7, 0.7]])) == [
+        [{"label": "y", "score": 0.7}, {"label": "z", "score": 0.7}, {"label": "x", "score": 0.5}]
+    ]
+    assert task("classification", "xyz").tuned(TEXTS, []) == task("regression").tuned(TEXTS, []) == {}
+
+
+class Tokenizer:
+    """Tells what it is asked for in ids of its own."""
+
+    def encode(self, texts, pairs, length):
+        return [([len(text), length], [0, n], 10 * n + (pairs is not None)) for n, text in enumerate(texts)]
+
+    def encode_apart(self, texts, pairs, length):
+        return [([len(text), len(pair), length], [0, 0, 0], 7) for text, pair in zip(texts, pairs, strict=True)]
+
+    def windows(self, questions, contexts, length, stride):
+        offsets = [None, (0, 2), (3, 5), (length, stride)]
+        return [Window(n, [len(question), len(context), n, 0, 5][: 5 - n], [n] * 4, offsets)
+                for n, (question, context) in enumerate(zip(questions, contexts)) for _ in range(2)]
+
+
+def test_features_of_texts_and_of_pairs():
+    labels, tokenizer = task("classification", "xyz", max_length=9), Tokenizer()
+    alone = labels.features(tokenizer, TEXTS)
+    assert alone.ids == [[1, 9]] * 3 and alone.types == [[0, 0], [0, 1], [0, 2]] and alone.lengths == [0, 10, 20]
+    assert alone.targets.tolist() == [[0], [2], [2]] and (alone.windows, alone.num_texts) == ((), 1)
+    pairs = [Example("a", "bcd", 1), Example("aa", "", 0)]
+    assert labels.features(tokenizer, pairs).lengths == [1, 11] and labels.features(tokenizer, pairs).num_texts == 1
+    assert labels.features(tokenizer, [Example("a", "", 1)]).lengths == [1]  # an empty text is one
+    apart = task("classification", "xyz", max_length=9, pair_encoding="bi")
+    found = apart.features(tokenizer, pairs)
+    assert found.ids == [[1, 3, 9], [2, 0, 9]] and found.lengths == [7, 7] and found.num_texts == 2
+    with pytest.raises(ConfigError, match="texts must be all alone or all in pairs"):
+        labels.features(tokenizer, [*TEXTS, pairs[0]])
+    with pytest.raises(ConfigError, match="needs pairs of them. Received: texts alone"):
+        apart.features(tokenizer, TEXTS)
+    predictions = labels.predictions(TEXTS, alone, [np.array([0.1, 0.9]), np.array([0.8, 0.2])])
+    np.testing.assert_array_equal(predictions, [[0.1, 0.9], [0.8, 0.2]])
+
+
+def test_features_of_questions_have_a_row_a_window():
+    questions = [Question("1", "why", "aa bb", ((3, "bb"),)), Question("2", "who?", "cc dd", ((0, "cc"),))]
+    found = task("spans", max_length=40, stride=6).features(Tokenizer(), questions)
+    assert found.ids == [[3, 5, 0, 0, 5]] * 2 + [[4, 5, 1, 0]] * 2 and found.types == [[0] * 4] * 2 + [[1] * 4] * 2
+    assert found.targets.tolist() == [[2, 2]] * 2 + [[1, 1]] * 2 and found.lengths == [5, 5, 4, 4]
+    assert [window.example for window in found.windows] == [0, 0, 1, 1] and found.windows[0].offsets[3] == (40, 6)
+
+
+def test_scores_and_reports_by_hand():
+    classes = task("classification", ("x", "y"))
+    examples = [Example("a", None, 0), Example("b", "bb", 1), Example("c", None, 1)]
+    probabilities = np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8]])
+    assert classes.scores(examples, probabilities)["accuracy"] == pytest.approx(2 / 3)
+    report = classes.report(examples, probabilities, train=[Example("t", None, 0)] * 3)
+    assert report["confusion"] == [[1, 0], [1, 1]] and report["names"] == ["x", "y"]
+    assert [(row["text"], row["pair"]) for row in report["mistakes"]] == [("b", "bb")]
+    # Always saying what is commonest in training, x, is right once; in the test set, y, twice.
+    assert report["scores"]["majority_baseline"] == pytest.approx(1 / 3)
+    assert classes.report(examples, probabilities)["scores"]["majority_baseline"] == pytest.approx(2 / 3)
+    several = task("multilabel", ("x", "y"))
+    both = [Example("a", None, (0,)), Example("b", None, (0, 1))]
+    probabilities = np.array([[0.9, 0.2], [0.5, 0.3]])
+    found = several.scores(both, probabilities)  # from a half on: two of three labels are found
+    assert found["exact_match_ratio"] == 0.5 and found["f1_micro"] == pytest.approx(0.8)
+    assert several.scores(both, probabilities, threshold=0.25)["exact_match_ratio"] == 1
+    assert [row["text"] for row in several.report(both, probabilities)["mistakes"]] == ["b"]
+    assert several.report(both, probabilities, threshold=0.1)["mistakes"][0]["text"] == "a"
+    numbers = [Example("a", None, 1.0), Example("b", None, 2.0), Example("c", None, 3.0)]
+    predictions = np.array([1.0, 2.0, 5.0])
+    # 1 - (5 - 3)^2 / (1 + 0 + 1); the other way round it would be 0.54.
+    assert task("regression").scores(numbers, predictions)["r2"] == pytest.approx(-1.0)
+    report = task("regression").report(numbers, predictions, train=numbers[:1])
+    assert report["mistakes"] == [{"text": "c", "pair": "", "true": 3.0, "predicted": 5.0, "error": 2.0}]
+    assert report["scores"]["r2"] == pytest.approx(-1.0)
+    assert report["scores"]["mean_baseline_mse"] == pytest.approx(5 / 3)  # from 1, the mean of training
+    assert task("regression").report(numbers, predictions)["scores"]["mean_baseline_mse"] == pytest.approx(2 / 3)
+
+
+def test_the_report_of_questions_says_what_was_said():
+    questions = [Question("1", "q1", "aa bb", ((0, "aa"), (3, "bb"))), Question("2", "q2", "cc", ())]
+    rows = [{"answer": answer, "start": 0, "end": 2, "score": -1.0, "no_answer": doubt} for answer, doubt in (("bb", -2.0), ("cc", 1.0))]
+    spans = task("spans")
+    report = spans.report(questions, rows)
+    assert report["mistakes"] == [{"question": "q2", "context": "cc", "answers": [], "predicted": "cc", "f1": 0}]
+    assert report["scores"]["exact_match"] == spans.scores(questions, rows)["exact_match"] == 50
+    assert spans.report(questions, rows, no_answer_threshold=0.5)["mistakes"] == []
+    assert spans.scores(questions, rows, no_answer_threshold=0.0)["exact_match"] == 100
+    # Of Chinese a character is a word.
+    rows = [{"answer": "北京", "start": 0, "end": 2, "score": -1.0, "no_answer": -1.0}]
+    question = [Question("1", "q", "北京市", ((0, "北京市"),))]
+    assert task("spans", language="zh").scores(question, rows)["f1"] == pytest.approx(80)
+    assert task("spans", language="zh").report(question, rows)["scores"]["f1"] == pytest.approx(80)
+    # Two answers that are nearly right are worth more than one "no answer" that is right; as words they are wrong.
+    questions, rows = question * 2 + [Question("2", "q", "上海", ())], rows * 2 + [{"answer": "上海", "no_answer": -2.0}]
+    assert task("spans", language="zh").tuned(questions, rows)["no_answer_threshold"] >= -1.0
+    assert task("spans", language="en").tuned(questions, rows)["no_answer_threshold"] < -2.0
 
 
 def test_the_threshold_is_tuned_for_several_labels():
@@ -252,6 +370,17 @@ def test_a_place_by_hand():
     assert _place(first, question) == (0, 0) and _place(second, question) == (3, 4)
     assert _place(second, question._replace(answers=())) == (0, 0)
     assert _place(second, question._replace(answers=((-1, "zz"),))) == (-1, -1)
+    assert _place(first, question._replace(answers=((0, "aa"), (3, "bb")))) == (3, 3)  # the first of several
+    assert _place(second, question._replace(answers=((0, "aa bb"),))) == (0, 0)  # it begins before the window
+    assert _place(second._replace(offsets=[None] * 6), question) == (0, 0)
+
+
+def test_a_place_where_no_space_stands_between_tokens():
+    """Tokens a, bc, d and e: an answer within a token is that token, and neither neighbour."""
+    window = Window(0, [1, 5, 6, 7, 8], [0] * 5, [None, (0, 1), (1, 3), (3, 4), (4, 5)])
+    answers = {(1, "bc"): (2, 2), (1, "b"): (2, 2), (2, "c"): (2, 2), (0, "a"): (1, 1), (0, "ab"): (1, 2), (2, "cd"): (2, 3), (4, "e"): (4, 4)}
+    for answer, place in answers.items():
+        assert _place(window, Question("1", "q", "abcde", (answer,))) == place, answer
 
 
 @pytest.mark.parametrize(
@@ -320,6 +449,19 @@ def test_the_best_span_over_windows_by_hand():
     # aa bb: 0.5 * 0.6 in the first window; none: the smaller of 0.1 * 0.2 and 0.5 * 0.4.
     assert (best["answer"], best["start"], best["end"]) == ("aa bb", 0, 5)
     assert best["score"] == pytest.approx(np.log(0.3)) and best["no_answer"] == pytest.approx(np.log(0.02) - np.log(0.3))
+
+
+def test_each_question_has_its_own_best_span():
+    questions = [Question(str(n), "q", context, ()) for n, context in enumerate(("aa bb", "cc dd", "no window"))]
+    windows = [Window(n, [1, 5, 6], [0] * 3, [None, (0, 2), (3, 5)]) for n in (0, 1, 1)]
+    outputs = [
+        np.array([[-900.0, -800.0], [-100.0, -150.0], [-300.0, -300.0]]), np.array([[-1.0, -1.0], [-5.0, -5.0], [-4.0, -3.0]]),
+        np.array([[-6.0, -5.0], [-2.0, -9.0], [-4.0, -4.0]]),
+    ]  # fmt: skip
+    found = task("spans").predictions(questions, Features([], [], None, [], windows), outputs)
+    assert found[0] == {"answer": "aa", "start": 0, "end": 2, "score": -250, "no_answer": -1450}  # one token, twice
+    assert found[1] == {"answer": "cc dd", "start": 0, "end": 5, "score": -6.0, "no_answer": -5.0}  # -11, of the second window
+    assert found[2]["answer"] == "" and found[2]["score"] == IMPOSSIBLE
 
 
 def test_an_answer_has_at_most_so_many_tokens_and_is_in_order():

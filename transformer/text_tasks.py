@@ -212,8 +212,6 @@ class Spans(TextTask):
         """(first character, last, log-probability) of the likeliest span of at most `longest_answer` tokens."""
         inside = [place for place, offset in enumerate(window.offsets) if offset is not None]
         best = (0, 0, IMPOSSIBLE)
-        if not inside:
-            return best
         starts, ends = (sorted(inside, key=lambda place: -output[place, side])[: self.best] for side in (0, 1))
         for start in starts:
             for end in ends:
