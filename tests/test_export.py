@@ -1,13 +1,15 @@
 """An exported model writes what the model writes, for every switch of the architecture."""
 
 import json
+import sys
 
 import keras
 import numpy as np
 import pytest
 
+from transformer import export
 from transformer.config import ConfigError, DecodingConfig, ModelConfig
-from transformer.export import compare, export_ctranslate2, translate
+from transformer.export import compare, export_ctranslate2, sources_of, translate
 from transformer.generation import Generator
 from transformer.model import Transformer
 from transformer.tokenizer import ByteTokenizer, CharacterTokenizer
@@ -74,7 +76,33 @@ def test_the_comparison_can_fail(tmp_path):
     translator = ctranslate2.Translator(str(tmp_path / "ct2"))
     count, same = compare(generator, translator, [*TEXTS, "a" * 100])
     assert count == 40 and same < 30
-    assert len(translate(generator, translator, TEXTS, beam_size=2)) == 40
+    assert len(translate(generator, translator, TEXTS, beam_size=2)) == 40 and translate(generator, translator, []) == []
+    # With its end a text of 31 letters has 32 tokens, as many as are allowed.
+    assert compare(generator, translator, ["a" * 31, "b" * 32])[0] == 1
+
+
+def test_one_output_that_differs_is_too_many_in_float32_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(export, "compare", lambda generator, translator, texts: (3, 2))
+    with pytest.raises(ConfigError, match="an export must write what the model writes. Received: 2 of 3 texts the same"):
+        export_ctranslate2(generator_of(), tmp_path / "float32", texts=TEXTS)
+    assert not list(tmp_path.iterdir())
+    assert export_ctranslate2(generator_of(), tmp_path / "int8", "int8", TEXTS) == (3, 2)
+
+
+def test_the_sources_that_a_run_was_tested_on(tmp_path):
+    with pytest.raises(ConfigError, match="an export is compared on a run's test sources. .* Run its training command again"):
+        sources_of(tmp_path)
+    rows = [{"source": f"“{n}”", "reference": "r", "prediction": "p"} for n in range(1003)]
+    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    (tmp_path / "predictions.jsonl").write_text(text, encoding="utf-8")
+    assert sources_of(str(tmp_path), 2) == ["“0”", "“1”"] and sources_of(tmp_path)[-1] == "“999”"
+    assert len(sources_of(tmp_path, 5000)) == 1003
+
+
+def test_without_ctranslate2_it_is_said_how_to_get_it(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ctranslate2", None)
+    with pytest.raises(ConfigError, match="needs CTranslate2. Run: pip install"):
+        export_ctranslate2(generator_of(), tmp_path / "ct2")
 
 
 def test_a_folder_that_is_there_is_left_alone(tmp_path):

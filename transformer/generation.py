@@ -331,7 +331,7 @@ def _halves(text):
     """Cuts a text in two near its middle, after a sentence if there is one, else a clause, a word, a character."""
     middle = len(text) // 2
     for pattern in BREAKS:
-        places = [match.end() for match in re.finditer(pattern, text) if 0 < match.end() < len(text)]
+        places = [match.end() for match in re.finditer(pattern, text)]
         near = [place for place in places if len(text) / 4 <= place <= 3 * len(text) / 4]
         if near:
             middle = min(near, key=lambda place: abs(place - len(text) // 2))
