@@ -5,7 +5,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from data.batches import (
@@ -101,6 +101,7 @@ LENGTHS = st.lists(st.tuples(st.integers(2, 30), st.integers(2, 30)), min_size=1
 
 @settings(deadline=None, max_examples=30)
 @given(lengths=LENGTHS, copies=st.sampled_from([1, 1, 60]))
+@example(lengths=[(5, 6)] * 60 + [(6, 90), (80, 5)], copies=1)  # long on one side alone
 def test_packed_rows_hold_each_pair_once_and_fit(lengths, copies):
     lengths = lengths * copies
     packing = pack(*np.array(lengths).T)

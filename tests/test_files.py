@@ -117,10 +117,11 @@ def test_columns_are_numbers_if_all_of_them_are(tmp_path):
 
 @pytest.mark.parametrize("delimiter", ["tab", "comma", "space"])
 def test_an_empty_file_has_no_columns(tmp_path, delimiter):
-    path = write(tmp_path / "a.txt", "\n")
-    with pytest.raises(DataError, match="Received: 'text'; .*a.txt has none"):
-        read_rows(path, "train_files", COLUMNS, delimiter)
-    assert read_rows(path, "train_files", NUMBERED, delimiter) == []
+    for text in ("", "\n"):
+        path = write(tmp_path / "a.txt", text)
+        with pytest.raises(DataError, match="Received: 'text'; .*a.txt has none"):
+            read_rows(path, "train_files", COLUMNS, delimiter)
+        assert read_rows(path, "train_files", NUMBERED, delimiter) == []
 
 
 def test_blank_lines_of_json_lines_are_left_out(tmp_path):

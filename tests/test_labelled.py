@@ -498,6 +498,13 @@ def test_data_in_memory_that_is_wrong(data, message):
         labelled_from("classification", data, config=LabelledDataConfig(labels=("x", "y")))
 
 
+def test_what_is_wrong_is_named_by_its_split():
+    good, wrong = (["a", "b"], ["x", "y"]), (["a", None], ["x", "y"])
+    for split in ("validation", "test"):
+        with pytest.raises(DataError, match=f"must have all its columns. Received: 1 wrong in {split}: {split}:2: "):
+            labelled_from("classification", good, **{split: wrong})
+
+
 def test_a_dataset_of_other_elements_is_refused():
     import tensorflow as tf
 

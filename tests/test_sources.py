@@ -161,6 +161,17 @@ def test_the_columns_of_a_file_of_examples_have_default_names(tmp_path):
         load_examples(config)
 
 
+def test_shares_of_the_training_pairs_are_taken_by_the_hash_of_the_source(tmp_path):
+    write(tmp_path / "a.tsv", lines(f"{source}\t{target}" for source, target in PAIRS))
+    config = DataConfig(examples_train=(str(tmp_path / "a.tsv"),), source_column="1", target_column="2",
+                        validation_share=0.1, test_share=0.3)  # fmt: skip
+    assert load_examples(config) == {
+        "train": [pair for pair in PAIRS if place(pair[0]) >= 0.4],
+        "validation": [pair for pair in PAIRS if place(pair[0]) < 0.1],
+        "test": [pair for pair in PAIRS if 0.1 <= place(pair[0]) < 0.4],
+    }
+
+
 @pytest.mark.parametrize("missing", ["validation", "test"])
 def test_each_split_needs_pairs(tmp_path, missing):
     options = {f"source_{missing}": (), f"target_{missing}": (), f"{missing}_share": 0.0}
@@ -397,6 +408,9 @@ def test_the_languages_of_a_source_stand_in_one_split(tmp_path):
     splits = load_examples(config)
     found = [{(pair.kind, pair.source.removeprefix(f"{pair.kind} ")) for pair in pairs} for pairs in splits.values()]
     assert all(len(pairs) > 10 and {("<2de>", text) for _, text in pairs} <= pairs for pairs in found)
+    # As without prefixes: other files may hold the same texts.
+    held_out = {f"text {n}" for n in range(60) if place(f"text {n}") < 0.3}
+    assert {text for _, text in found[1]} == held_out
 
 
 @pytest.mark.parametrize(("options", "message"), [
