@@ -409,3 +409,22 @@ def test_drawn_pieces_are_other_pieces_of_the_same_texts(tmp_path):
     given = TokenizerConfig(source_tokenizer=str(tmp_path / "bytes"), subword_samples=2)
     with pytest.raises(ConfigError, match="subword_samples needs a SentencePiece tokenizer. Received: one of bytes"):
         prepare(DataConfig(corpus="phrasebook_en_de", corpus_size=60), given, tmp_path / "given")
+
+
+def test_the_target_s_tokenizer_must_have_the_symbols_too(tmp_path):
+    for side, known in (("source", ("<2de>", "<2zh>")), ("target", ("<2de>",))):
+        made = train_tokenizer(["source target x"] * 9, TokenizerConfig(vocab_size=300, user_symbols=known))
+        (tmp_path / f"{side}.model").write_bytes(made.to_bytes())
+    given = {f"{side}_tokenizer": str(tmp_path / f"{side}.model") for side in ("source", "target")}
+    config = TokenizerConfig(user_symbols=("<2de>", "<2zh>"), **given)
+    with pytest.raises(ConfigError, match="user_symbols must be in the vocabulary .* Received: '<2zh>', which it lacks"):
+        prepare(files(tmp_path), config, tmp_path / "cache")
+
+
+def test_each_side_is_padded_with_its_own_id():
+    """OPUS-MT's padding, for one, is at the end of the vocabulary."""
+    source, target = CharacterTokenizer("ab"), CharacterTokenizer("ab")
+    source.pad_id, source.bos_id, target.pad_id, target.bos_id = 31, 30, 41, 40
+    pairs, _, _ = encode_pairs([("a", "b")], source, target, DataConfig(corpus="reverse"))
+    (found, target_in, _, _), target_out = pairs.gather(1, (4, 3), [[0]])
+    assert [array.tolist() for array in (found, target_in, target_out)] == [[[4, 3, 31, 31]], [[40, 5, 41]], [[5, 3, 41]]]
