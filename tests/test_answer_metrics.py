@@ -32,6 +32,7 @@ from transformer.answer_metrics import (
     (["a cat", "the black dog"], "black dog", (1, 1)),
     (["theatre and an anthem"], "theatre  and\tanthem", (1, 1)),
     (["U.S."], "us", (1, 1)),
+    (["well—the—end"], "well— —end", (1, 1)),  # where an article was is a space
     (["well-known"], "well known", (0, 0)),  # a hyphen joins
     (["“quoted”"], "quoted", (0, 0)),  # signs of ASCII alone
     (["北京大学"], "北京 大学", (0, 0)),
@@ -82,21 +83,34 @@ def squad_script(answers, prediction):
         precision, recall = shared / len(said), shared / len(answer)
         return 2 * precision * recall / (precision + recall) if shared else 0.0
 
-    said, accepted = normal(prediction), [normal(answer) for answer in answers if normal(answer)] or [[]]
-    return max(float(answer == said) for answer in accepted), max(f1(answer, said) for answer in accepted)
+    said, accepted = normal(prediction), [
+        normal(answer) for answer in answers if normal(answer)
+    ] or [[]]
+    return max(float(answer == said) for answer in accepted), max(
+        f1(answer, said) for answer in accepted
+    )
 
 
-WORDS = strategies.lists(strategies.sampled_from(["the", "A", "cat", "Cat's", "dog,", "an", "!", "the-re", "to"]), max_size=5).map(" ".join)
+WORDS = strategies.lists(
+    strategies.sampled_from(["the", "A", "cat", "Cat's", "dog,", "an", "!", "the-re", "to"]),
+    max_size=5,
+).map(" ".join)
 
 
 @hypothesis.settings(deadline=None, max_examples=200)
-@hypothesis.given(questions=strategies.lists(strategies.tuples(strategies.lists(WORDS, max_size=3), WORDS), min_size=1, max_size=3))
+@hypothesis.given(
+    questions=strategies.lists(
+        strategies.tuples(strategies.lists(WORDS, max_size=3), WORDS), min_size=1, max_size=3
+    )
+)
 def test_squad_is_what_its_rules_say(questions):
     answers, predictions = map(list, zip(*questions))
     expected = [squad_script(*question) for question in questions]
     assert span_matches(answers, predictions) == [pytest.approx(pair) for pair in expected]
     scores = span_scores(answers, predictions, "en")
-    assert scores["exact_match"] == pytest.approx(100 * sum(exact for exact, _ in expected) / len(questions))
+    assert scores["exact_match"] == pytest.approx(
+        100 * sum(exact for exact, _ in expected) / len(questions)
+    )
     assert scores["f1"] == pytest.approx(100 * sum(f1 for _, f1 in expected) / len(questions))
 
 
@@ -107,10 +121,15 @@ def test_span_scores_are_percent_and_by_kind():
         "exact_match": 200 / 3, "f1": 200 / 3,
         "answerable_exact_match": 100, "answerable_f1": 100, "unanswerable_exact_match": 50,
     })  # fmt: skip
-    assert span_scores([["black cat"], [""]], ["cat", ""]) == pytest.approx({  # an answer of nothing is none
-        "exact_match": 50, "f1": 100 * (2 / 3 + 1) / 2,
-        "answerable_exact_match": 0, "answerable_f1": 200 / 3, "unanswerable_exact_match": 100,
-    })  # fmt: skip
+    assert span_scores([["black cat"], [""]], ["cat", ""]) == pytest.approx(
+        {  # an answer of nothing is none
+            "exact_match": 50,
+            "f1": 100 * (2 / 3 + 1) / 2,
+            "answerable_exact_match": 0,
+            "answerable_f1": 200 / 3,
+            "unanswerable_exact_match": 100,
+        }
+    )
     assert span_scores([[], []], ["", "x"]) == {"exact_match": 50.0, "f1": 50.0}
     assert {type(value) for value in span_scores([["a b"], []], ["b", ""]).values()} == {float}
     assert span_scores([["《红楼梦》"]], ["红楼梦。"], "zh")["exact_match"] == 100.0
@@ -139,20 +158,36 @@ def test_the_threshold_of_no_answer_is_by_f1_and_of_the_language():
     assert best_no_answer_threshold([["black cat"], ["dog"]], ["cat", "dog"], [0.7, 0.2]) == 0.7
     # By the rules of Chinese one character of two is half an answer, by SQuAD's nothing.
     question = ([["大学"], []], ["大", "北"], [0.7, 0.2])
-    assert best_no_answer_threshold(*question) < 0.2 and best_no_answer_threshold(*question, "zh") < 0.2
+    assert (
+        best_no_answer_threshold(*question) < 0.2
+        and best_no_answer_threshold(*question, "zh") < 0.2
+    )
     question = ([["大学"]], ["大"], [0.7])
-    assert best_no_answer_threshold(*question) < 0.7 and best_no_answer_threshold(*question, "zh") == 0.7
+    assert (
+        best_no_answer_threshold(*question) < 0.7
+        and best_no_answer_threshold(*question, "zh") == 0.7
+    )
     assert apply_no_answer_threshold(["a", "b", "c"], [0.5, 0.6, 0.4], 0.5) == ["a", "", "c"]
     with pytest.raises(ValueError):
         apply_no_answer_threshold(["a"], [0.5, 0.6], 0.5)
-    with pytest.raises(ValueError, match="no_answer_scores must be finite numbers. Received: nan in row 1"):
+    with pytest.raises(
+        ValueError, match="no_answer_scores must be finite numbers. Received: nan in row 1"
+    ):
         best_no_answer_threshold([["a"], []], ["a", ""], [0.1, math.nan])
 
 
 @hypothesis.settings(deadline=None, max_examples=60)
-@hypothesis.given(rows=strategies.lists(strategies.tuples(
-    strategies.sampled_from([[], ["cat"], ["black cat"]]), strategies.sampled_from(["cat", "owl"]), strategies.integers(-2, 2)
-), min_size=1, max_size=6))
+@hypothesis.given(
+    rows=strategies.lists(
+        strategies.tuples(
+            strategies.sampled_from([[], ["cat"], ["black cat"]]),
+            strategies.sampled_from(["cat", "owl"]),
+            strategies.integers(-2, 2),
+        ),
+        min_size=1,
+        max_size=6,
+    )
+)
 def test_no_threshold_of_no_answer_is_better(rows):
     answers, predictions, scores = map(list, zip(*rows))
 
@@ -163,7 +198,9 @@ def test_no_threshold_of_no_answer_is_better(rows):
     tried = {threshold: f1(threshold) for threshold in (-3, *scores)}
     assert f1(best) == pytest.approx(max(tried.values()))
     # Of equally good ones the lowest, which is just below all scores where that is as good.
-    lowest = min(threshold for threshold, score in tried.items() if score > max(tried.values()) - 1e-6)
+    lowest = min(
+        threshold for threshold, score in tried.items() if score > max(tried.values()) - 1e-6
+    )
     assert best == lowest if lowest > -3 else min(scores) - 1e-9 < best < min(scores)
 
 
@@ -172,6 +209,10 @@ def test_the_commonest_answer_of_a_kind():
     assert commonest_answers(answers, kinds, ["is", "where", "why"]) == ["no", "park", "no"]
     assert commonest_answers(["b", "a"], ["", ""], [""] * 2) == ["b", "b"]
     # The commonest of all is not that of the first kind, nor of the last.
-    assert commonest_answers(["x", "y", "z", "y"], ["p", "q", "r", "q"], ["new", "r", "p"]) == ["y", "z", "x"]
+    assert commonest_answers(["x", "y", "z", "y"], ["p", "q", "r", "q"], ["new", "r", "p"]) == [
+        "y",
+        "z",
+        "x",
+    ]
     with pytest.raises(ValueError):
         commonest_answers(["a", "b"], [""], [""])

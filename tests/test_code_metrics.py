@@ -16,7 +16,11 @@ def test_scores_by_hand():
     assert (scores["exact_match"], scores["parses"], scores["reference_parses"]) == (0.0, 100.0, 100.0)
     assert "tok:none" in scores["bleu_signature"] and "bleu_mean" not in scores
     scores = code_scores(["x = 1"] * 3 + ["x ="], ["x = 1", "= x", "= x", "= x"], confidence=False)
-    assert (scores["exact_match"], scores["parses"], scores["reference_parses"]) == (25.0, 25.0, 75.0)
+    assert (scores["exact_match"], scores["parses"], scores["reference_parses"]) == (
+        25.0,
+        25.0,
+        75.0,
+    )
     # An answer of four tokens for one of five: all of it is right, and a fifth is missing.
     scores = code_scores(["a + b + c"], ["a + b +"], confidence=False)
     assert scores["bleu"] == pytest.approx(100 * math.exp(1 - 5 / 4))
@@ -25,7 +29,9 @@ def test_scores_by_hand():
 
 def test_interval_surrounds_the_score():
     references = [f"f ( a , b , {number} )" for number in range(50)]
-    answers = [text.replace("b", "c") if number % 2 else text for number, text in enumerate(references)]
+    answers = [
+        text.replace("b", "c") if number % 2 else text for number, text in enumerate(references)
+    ]
     scores = code_scores(references, answers)
     assert 0 < scores["bleu_interval"] < 10
     assert abs(scores["bleu_mean"] - scores["bleu"]) < scores["bleu_interval"]
@@ -37,14 +43,21 @@ def test_white_space_within_a_line_is_no_difference_and_indentation_is():
     assert scores["exact_match"] == 60.0
 
 
-@pytest.mark.parametrize("reference, answer, same", [
-    ("a\n\n  \nb\n", "a\nb", True),  # empty lines count for nothing, nor how far the whole is indented
-    ("  if x:\n      y", "if x:\n    y", True),
-    ("if x:\n    y", "if x:\n  y", False),
-    ("a\nb", "a b", False),
-    ("a\nb", "a", False),
-    ("if x:\n\ty", "if x:\n y", True),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "reference, answer, same",
+    [
+        (
+            "a\n\n  \nb\n",
+            "a\nb",
+            True,
+        ),  # empty lines count for nothing, nor how far the whole is indented
+        ("  if x:\n      y", "if x:\n    y", True),
+        ("if x:\n    y", "if x:\n  y", False),
+        ("a\nb", "a b", False),
+        ("a\nb", "a", False),
+        ("if x:\n\ty", "if x:\n y", True),
+    ],
+)
 def test_lines_are_compared_one_by_one(reference, answer, same):
     assert code_scores([reference], [answer], confidence=False)["exact_match"] == 100.0 * same
 
@@ -181,12 +194,19 @@ def test_the_nearest_target():
     assert nearest_targets(sources, targets, ["Call f with y", "return", "???", "add"]) == ["f(x)", "return x", "f(x)", "x + y"]
     assert nearest_targets(sources, targets, []) == []
     # Signs are words; letters are in lower case, in training too; a rare word says more than one that all have.
-    assert nearest_targets(["a + b", "a - b"], ["plus", "minus"], ["x - y", "X + Y"]) == ["minus", "plus"]
+    assert nearest_targets(["a + b", "a - b"], ["plus", "minus"], ["x - y", "X + Y"]) == [
+        "minus",
+        "plus",
+    ]
     assert nearest_targets(["Red", "BLUE x"], ["r", "b"], ["blue"]) == ["b"]
-    assert nearest_targets(["the the of b", "rare", "the of", "the of a"], list("abcd"), ["the rare"]) == ["b"]
+    assert nearest_targets(
+        ["the the of b", "rare", "the of", "the of a"], list("abcd"), ["the rare"]
+    ) == ["b"]
     # Answers stay beside their questions over blocks of rows.
     questions = [f"word{n % 7}" for n in range(600)]
-    assert nearest_targets([f"word{n}" for n in range(7)], "abcdefg", questions) == ["abcdefg"[n % 7] for n in range(600)]
+    assert nearest_targets([f"word{n}" for n in range(7)], "abcdefg", questions) == [
+        "abcdefg"[n % 7] for n in range(600)
+    ]
     # More than a block of rows; the first of equals.
     assert nearest_targets(["a b", "a b"], ["first", "second"], ["a"] * 600) == ["first"] * 600
     with pytest.raises(ValueError, match="Received: 2 references, 1 predictions"):

@@ -74,20 +74,33 @@ def refuse(number, first=None):
         filters += [instruction(load, 0, offset), instruction(unless_equal, 2 * left + 1, value)]
     filters += [instruction(give, 0, 0x00050000 | errno.EPERM), instruction(give, 0, 0x7FFF0000)]
     code = ctypes.create_string_buffer(b"".join(filters))
-    program = ctypes.create_string_buffer(struct.pack("HxxxxxxP", len(filters), ctypes.addressof(code)))
+    program = ctypes.create_string_buffer(
+        struct.pack("HxxxxxxP", len(filters), ctypes.addressof(code))
+    )
     libc = ctypes.CDLL(None, use_errno=True)
-    refused = libc.prctl(38, 1, 0, 0, 0) or libc.prctl(22, 2, program, 0, 0)  # PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP
+    refused = libc.prctl(38, 1, 0, 0, 0) or libc.prctl(
+        22, 2, program, 0, 0
+    )  # PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP
     assert not refused, os.strerror(ctypes.get_errno())
 
 
 def run_apart(programs, confine, **options):
     """run_programs in a process of its own, confined by a function before it begins."""
-    command = [sys.executable, "-c", "import json, sys; from transformer.execution import run_programs; "
-               "programs, options = json.load(sys.stdin); print(json.dumps(run_programs(programs, **options)))"]  # fmt: skip
+    command = [
+        sys.executable,
+        "-c",
+        "import json, sys; from transformer.execution import run_programs; "
+        "programs, options = json.load(sys.stdin); print(json.dumps(run_programs(programs, **options)))",
+    ]
     done = subprocess.run(
-        command, input=json.dumps([programs, {"run_code": True} | options]), preexec_fn=confine, text=True, timeout=100,
-        capture_output=True, env=os.environ | {"TMPDIR": tempfile.gettempdir(), "PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
+        command,
+        input=json.dumps([programs, {"run_code": True} | options]),
+        preexec_fn=confine,
+        text=True,
+        timeout=100,
+        capture_output=True,
+        env=os.environ | {"TMPDIR": tempfile.gettempdir(), "PYTHONPATH": str(ROOT)},
+    )
     if done.returncode:
         raise RuntimeError(done.stderr)
     return [Outcome(*outcome) for outcome in json.loads(done.stdout)]
@@ -187,7 +200,12 @@ deep()"""),
 
 @pytest.mark.parametrize("kind", ["namespaces", "no_namespaces"])
 def test_no_hostile_answer_passes(kind):
-    outcomes = run_on(kind, [SQUARE + answer + TESTS for _, _, answer in HOSTILE.values()], seconds=10.0, workers=2)
+    outcomes = run_on(
+        kind,
+        [SQUARE + answer + TESTS for _, _, answer in HOSTILE.values()],
+        seconds=10.0,
+        workers=2,
+    )
     for name, outcome in zip(HOSTILE, outcomes):
         status, message, _ = HOSTILE[name]
         assert (name, outcome.status, outcome.message[: len(message)]) == (name, status, message)
@@ -206,16 +224,24 @@ while True:
         except OSError: pass""",
     "leaves its group": "import os\ntry: os.setsid()\nexcept OSError: pass  # it leads its group\nwhile True: pass",
     "sleeps": "import time\ntime.sleep(1000)",
+    "is deaf": "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\ntime.sleep(30)",
 }
 
 
 @pytest.mark.parametrize("kind", ["namespaces", "no_namespaces"])
 def test_what_does_not_end_is_ended(kind):
     begun = time.monotonic()
-    outcomes = run_on(kind, [SQUARE + answer + TESTS for answer in ENDLESS.values()], seconds=1.0, workers=len(ENDLESS))
+    outcomes = run_on(
+        kind,
+        [SQUARE + answer + TESTS for answer in ENDLESS.values()],
+        seconds=1.0,
+        workers=len(ENDLESS),
+    )
     assert dict(zip(ENDLESS, outcomes)) == {name: Outcome("timeout", "not finished after 1 s") for name in ENDLESS}
     assert time.monotonic() - begun < 20
-    assert run("import time; time.sleep(1000)", seconds=0.25) == [Outcome("timeout", "not finished after 0.25 s")]
+    assert run("import time; time.sleep(1000)", seconds=0.25) == [
+        Outcome("timeout", "not finished after 0.25 s")
+    ]
 
 
 def test_a_test_that_fails_cannot_be_caught_by_the_answer():
@@ -254,7 +280,9 @@ def test_what_is_not_prevented():
 
 def test_a_machine_that_cannot_confine_runs_nothing(monkeypatch):
     # prctl(PR_SET_NO_NEW_PRIVS)
-    with pytest.raises(RuntimeError, match="must be confined before they run. Received: .*Operation not permitted"):
+    with pytest.raises(
+        RuntimeError, match="must be confined before they run. Received: .*Operation not permitted"
+    ):
         run_apart([SQUARE], refused_call(1, 38))
     monkeypatch.setattr(sys, "platform", "darwin")
     with pytest.raises(RuntimeError, match="Received: darwin"):
@@ -274,7 +302,10 @@ raise ValueError([resource.getrlimit(getattr(resource, f"RLIMIT_{name}")) for na
     # CPU time: the seconds of wall time, rounded up, and one more.
     for options, expected in ({}, (6, 2**30)), ({"seconds": 9.5, "memory_mib": 512}, (11, 2**29)):
         (outcome,) = run_programs([sees], run_code=True, **options)
-        assert outcome.message.startswith(limits(*expected, 2**20, 32, 0, 0)) and outcome.status == "error"
+        assert (
+            outcome.message.startswith(limits(*expected, 2**20, 32, 0, 0))
+            and outcome.status == "error"
+        )
 
     def fewer_files():
         resource.setrlimit(resource.RLIMIT_NOFILE, (24, 24))
@@ -285,21 +316,35 @@ raise ValueError([resource.getrlimit(getattr(resource, f"RLIMIT_{name}")) for na
 
 def test_what_fits_the_limits_is_allowed_and_one_more_is_not():
     files = "for n in range({}): open(str(n), 'w').close()"
-    outcomes = run_programs([
-        files.format(20),
-        files.format(21),
-        "import os\nfor n in range(20): os.mkdir(str(n))",
-        "import os\nfor n in range(21): os.mkdir(str(n))",
-        "import os\nfor n in range(30): open('program.py').close(); os.chmod('program.py', 0o600)",
-        "open('big', 'wb').write(bytes(2**20))",
-        "open('big', 'wb').write(bytes(2**20)); open('big', 'ab', buffering=0).write(b'1')",
-        "some = [open('program.py') for n in range(20)]",
-        "many = [open('program.py') for n in range(32)]",
-        "x = bytearray(600 * 2**20)",
-    ], run_code=True, seconds=20.0, workers=2)  # fmt: skip
-    assert [outcome.status for outcome in outcomes] == ["passed", "error"] * 2 + ["passed"] * 2 + ["error", "passed", "error", "passed"]
-    assert outcomes[1].message.startswith("PermissionError: refused to a program under test: open '20'")
-    assert outcomes[3].message.startswith("PermissionError: refused to a program under test: os.mkdir '20'")
+    outcomes = run_programs(
+        [
+            files.format(20),
+            files.format(21),
+            "import os\nfor n in range(20): os.mkdir(str(n))",
+            "import os\nfor n in range(21): os.mkdir(str(n))",
+            "import os\nfor n in range(30): open('program.py').close(); os.chmod('program.py', 0o600)",
+            "open('big', 'wb').write(bytes(2**20))",
+            "open('big', 'wb').write(bytes(2**20)); open('big', 'ab', buffering=0).write(b'1')",
+            "some = [open('program.py') for n in range(20)]",
+            "many = [open('program.py') for n in range(32)]",
+            "x = bytearray(600 * 2**20)",
+        ],
+        run_code=True,
+        seconds=20.0,
+        workers=2,
+    )
+    assert [outcome.status for outcome in outcomes] == ["passed", "error"] * 2 + ["passed"] * 2 + [
+        "error",
+        "passed",
+        "error",
+        "passed",
+    ]
+    assert outcomes[1].message.startswith(
+        "PermissionError: refused to a program under test: open '20'"
+    )
+    assert outcomes[3].message.startswith(
+        "PermissionError: refused to a program under test: os.mkdir '20'"
+    )
     assert outcomes[6].message.startswith("OSError: [Errno 27] File too large")
     assert outcomes[8].message.startswith("OSError: [Errno 24] Too many open files")
     (outcome,) = run_programs(["x = bytearray(600 * 2**20)"], run_code=True, memory_mib=500)
@@ -308,33 +353,60 @@ def test_what_fits_the_limits_is_allowed_and_one_more_is_not():
 
 # Each event, by a small program; os and folder, that of the program, are there.
 REFUSED = [
-    ("os.fork", "os.fork()"), ("os.forkpty", "os.forkpty()"), ("os.exec", "os.execv('/bin/true', ['true'])"),
-    ("os.posix_spawn", "os.posix_spawn('/bin/true', ['true'], {})"), ("os.fork", "os.spawnv(os.P_WAIT, '/bin/true', ['true'])"),
-    ("os.system", "os.system('true')"), ("os.kill", "os.kill(os.getpid(), 0)"), ("os.killpg", "os.killpg(0, 0)"),
-    ("os.link", "os.link('program.py', 'b')"), ("os.symlink", "os.symlink('program.py', 'b')"),
-    ("os.setxattr", "os.setxattr('program.py', 'user.a', b'b')"), ("os.removexattr", "os.removexattr('program.py', 'user.a')"),
-    ("pty.spawn", "import pty; pty.spawn('true')"), ("subprocess.Popen", "import subprocess; subprocess.run('true')"),
-    ("signal.pthread_kill", "import signal, threading; signal.pthread_kill(threading.get_ident(), 0)"),
+    ("os.fork", "os.fork()"),
+    ("os.forkpty", "os.forkpty()"),
+    ("os.exec", "os.execv('/bin/true', ['true'])"),
+    ("os.posix_spawn", "os.posix_spawn('/bin/true', ['true'], {})"),
+    ("os.fork", "os.spawnv(os.P_WAIT, '/bin/true', ['true'])"),
+    ("os.system", "os.system('true')"),
+    ("os.kill", "os.kill(os.getpid(), 0)"),
+    ("os.killpg", "os.killpg(0, 0)"),
+    ("os.link", "os.link('program.py', 'b')"),
+    ("os.symlink", "os.symlink('program.py', 'b')"),
+    ("os.setxattr", "os.setxattr('program.py', 'user.a', b'b')"),
+    ("os.removexattr", "os.removexattr('program.py', 'user.a')"),
+    ("pty.spawn", "import pty; pty.spawn('true')"),
+    ("subprocess.Popen", "import subprocess; subprocess.run('true')"),
+    (
+        "signal.pthread_kill",
+        "import signal, threading; signal.pthread_kill(threading.get_ident(), 0)",
+    ),
     ("resource.setrlimit", "import resource; resource.setrlimit(resource.RLIMIT_CORE, (0, 0))"),
     ("resource.prlimit", "import resource; resource.prlimit(0, resource.RLIMIT_CORE)"),
-    ("sqlite3.connect", "import sqlite3; sqlite3.connect('a')"), ("socket.gethostname", "import socket; socket.gethostname()"),
-    ("import", "import ctypes"), ("import", "import _ctypes"),
+    ("sqlite3.connect", "import sqlite3; sqlite3.connect('a')"),
+    ("socket.gethostname", "import socket; socket.gethostname()"),
+    ("import", "import ctypes"),
+    ("import", "import _ctypes"),
     # Changes outside the folder.
-    ("os.rename 'program.py'", "os.rename('program.py', '../x')"), ("os.rename '../x'", "os.rename('../x', 'program.py')"),
-    ("os.rename 'program.py'", "os.replace('program.py', '/tmp/x')"), ("os.remove '../x'", "os.remove('../x')"),
-    ("os.remove '../x'", "os.unlink('../x')"), ("os.mkdir '../x'", "os.mkdir('../x')"), ("os.rmdir '..'", "os.rmdir('..')"),
-    ("os.chmod '..'", "os.chmod('..', 0o777)"), ("os.chown '..'", "os.chown('..', -1, -1)"), ("os.utime '..'", "os.utime('..')"),
+    ("os.rename 'program.py'", "os.rename('program.py', '../x')"),
+    ("os.rename '../x'", "os.rename('../x', 'program.py')"),
+    ("os.rename 'program.py'", "os.replace('program.py', '/tmp/x')"),
+    ("os.remove '../x'", "os.remove('../x')"),
+    ("os.remove '../x'", "os.unlink('../x')"),
+    ("os.mkdir '../x'", "os.mkdir('../x')"),
+    ("os.rmdir '..'", "os.rmdir('..')"),
+    ("os.chmod '..'", "os.chmod('..', 0o777)"),
+    ("os.chown '..'", "os.chown('..', -1, -1)"),
+    ("os.utime '..'", "os.utime('..')"),
     ("os.truncate '../x'", "os.truncate('../x', 0)"),
     ("os.truncate", "os.ftruncate(os.open('program.py', os.O_RDONLY), 0)"),
     ("os.chmod", "os.fchmod(os.open('program.py', os.O_RDONLY), 0o777)"),
-    *((f"open '../{mode}'", f"open('../{mode}', '{mode}')") for mode in ("w", "a", "x", "r+", "wb")),
-    *((f"open '../{mode}'", f"os.open('../{mode}', os.{mode})")
-      for mode in ("O_WRONLY", "O_RDWR", "O_CREAT", "O_TRUNC", "O_APPEND")),
-    ("open b'../x'", "open(b'../x', 'w')"), ("open", "import pathlib; pathlib.Path('../x').write_text('')"),
+    *(
+        (f"open '../{mode}'", f"open('../{mode}', '{mode}')")
+        for mode in ("w", "a", "x", "r+", "wb")
+    ),
+    *(
+        (f"open '../{mode}'", f"os.open('../{mode}', os.{mode})")
+        for mode in ("O_WRONLY", "O_RDWR", "O_CREAT", "O_TRUNC", "O_APPEND")
+    ),
+    ("open b'../x'", "open(b'../x', 'w')"),
+    ("open", "import pathlib; pathlib.Path('../x').write_text('')"),
     # A folder whose name begins as the program's does.
-    ("os.mkdir", "os.mkdir(folder + 'x')"), ("open", "open(folder + 'x', 'w')"),
-    ("open 'a/../../x'", "os.mkdir('a'); open('a/../../x', 'w')"), ("open '/tmp/x'", "open('/tmp/x', 'w')"),
-]  # fmt: skip
+    ("os.mkdir", "os.mkdir(folder + 'x')"),
+    ("open", "open(folder + 'x', 'w')"),
+    ("open 'a/../../x'", "os.mkdir('a'); open('a/../../x', 'w')"),
+    ("open '/tmp/x'", "open('/tmp/x', 'w')"),
+]
 
 
 def test_each_event_that_is_refused_is_refused(folder):
@@ -342,11 +414,16 @@ def test_each_event_that_is_refused_is_refused(folder):
     outcomes = run_programs(programs, run_code=True, seconds=20.0, workers=2)
     for (event, program), outcome in zip(REFUSED, outcomes):
         message = f"PermissionError: refused to a program under test: {event}"
-        assert (program, outcome.status, outcome.message[: len(message)]) == (program, "error", message)
+        assert (program, outcome.status, outcome.message[: len(message)]) == (
+            program,
+            "error",
+            message,
+        )
 
 
 def test_in_its_own_folder_a_program_may_change_what_it_likes():
-    (outcome,) = run_programs(["""
+    (outcome,) = run_programs(
+        ["""
 import os, pathlib
 pathlib.Path("a").write_text("one"); open(b"b", "x").close(); os.mkdir(os.getcwd() + "/sub")
 with open("a", "a") as file: file.write(" two")
@@ -355,13 +432,16 @@ with open(os.dup(os.open("a", os.O_WRONLY)), "w") as file: file.write("three")
 os.truncate("a", 2); os.chmod("a", 0o600); os.utime("a", (1, 2)); os.chown("a", -1, -1); os.chmod(".", 0o700)
 assert open("a").read() == "th" and os.stat("a").st_mtime == 2
 os.rename("a", "sub/a"); os.remove("b"); os.remove("./sub/../sub/a"); os.rmdir("sub")
-assert os.listdir() == ["program.py"] and open("/proc/self/status").read()"""], run_code=True)
+assert os.listdir() == ["program.py"] and open("/proc/self/status").read()"""],
+        run_code=True,
+    )
     assert outcome == Outcome("passed")
 
 
 def test_who_a_program_is():
     """Nobody where the caller is root; with no right beyond that of reading, and no way to others."""
-    (outcome,) = run_programs([f"""
+    (outcome,) = run_programs(
+        [f"""
 import dataclasses, os, sys
 status = dict(line.split(":\t", 1) for line in open("/proc/self/status").read().splitlines())
 assert status["NoNewPrivs"] == "1", status["NoNewPrivs"]
@@ -374,7 +454,9 @@ assert (flags.isolated, flags.no_site, flags.dont_write_bytecode, flags.utf8_mod
 assert os.environ["TMPDIR"] == os.environ["HOME"] == os.getcwd() and os.environ["PATH"] == os.defpath
 assert __name__ == "program" and vars(sys.modules["program"]) is globals()
 print("unheard"); os.write(1, b"unheard"); os.write(2, b"unheard"); os.write(0, b"unheard")
-"""], run_code=True)
+"""],
+        run_code=True,
+    )
     assert outcome == Outcome("passed")
 
 
@@ -384,23 +466,40 @@ def test_a_program_is_alone_where_the_kernel_can_make_namespaces():
     kinds = 0x40000000 | 0x20000000 | 0x08000000 | (0 if os.geteuid() == 0 else 0x10000000)
     if subprocess.run([sys.executable, "-c", asks.format(kinds)]).returncode:
         pytest.skip("the kernel gives this user no namespaces")
-    (outcome,) = run_programs(["""
+    (outcome,) = run_programs(
+        ["""
 import os
 assert os.getpid() == 1, os.getpid()
 devices = [line.split(":")[0].strip() for line in open("/proc/self/net/dev") if ":" in line]
-assert devices in ([], ["lo"]), devices"""], run_code=True)
+assert devices in ([], ["lo"]), devices"""],
+        run_code=True,
+    )
     assert outcome == Outcome("passed")
 
 
-@pytest.mark.parametrize("report", ["[1]", "null", '"token"', "[" * 10_000, '{"token": null}', '{"status": "passed", "message": ""}',
-                                    '{"token": "", "status": "refused", "message": "no"}', "\xff"])  # fmt: skip
+@pytest.mark.parametrize(
+    "report",
+    [
+        "[1]",
+        "null",
+        '"token"',
+        "[" * 10_000,
+        '{"token": null}',
+        '{"status": "passed", "message": ""}',
+        '{"token": "", "status": "refused", "message": "no"}',
+        "\xff",
+    ],
+)
 def test_a_forged_report_is_no_report(report):
-    (outcome,) = run_programs([f"""
+    (outcome,) = run_programs(
+        [f"""
 import os
 for number in range(3, 30):
     try: os.write(number, {report!r}.encode("latin-1"))
     except OSError: pass
-os._exit(3)"""], run_code=True)
+os._exit(3)"""],
+        run_code=True,
+    )
     assert outcome == Outcome("error", "it ended before its tests did (exit code 3)")
 
 
@@ -408,18 +507,20 @@ def test_how_a_program_ended_is_told():
     programs = {
         "def f():\n    return 1 / 0\n\nf()": "ZeroDivisionError: division by zero (line 2: return 1 / 0)",
         "import json\njson.loads('x')": "json.decoder.JSONDecodeError: Expecting value: line 1 column 1 (char 0) "
-                                        "(line 2: json.loads('x'))",
+        "(line 2: json.loads('x'))",
         "raise KeyboardInterrupt": "KeyboardInterrupt (line 1: raise KeyboardInterrupt)",
         "class E(AssertionError): pass\nraise E('no')": "program.E: no (line 2: raise E('no'))",
         "x = 'größer'; y = '\ud800'\nraise ValueError(x + y)": "ValueError: größer? (line 2: raise ValueError(x + y))",
         "raise ValueError('x' * 1000)": "ValueError: " + "x" * 488,
-    }  # fmt: skip
+    }
     outcomes = run_programs(list(programs), run_code=True, seconds=20.0, workers=2)
     assert [outcome.message for outcome in outcomes] == list(programs.values())
     assert [outcome.status for outcome in outcomes] == ["error"] * 3 + ["failed"] + ["error"] * 2
     # 128 and the signal's number where there are namespaces; of the first process in one, the kernel ends it by another.
     (outcome,) = run("import os; os.abort()")
-    assert outcome.message in [f"it ended before its tests did (exit code {code})" for code in (134, 139, -6)]
+    assert outcome.message in [
+        f"it ended before its tests did (exit code {code})" for code in (134, 139, -6)
+    ]
 
 
 def test_programs_run_beside_each_other():
@@ -427,12 +528,18 @@ def test_programs_run_beside_each_other():
     wait = "import glob, time\nwhile {}glob.glob('../*/{}'): time.sleep(0.01)\n"
     first = "open('a', 'w').close()\n" + wait.format("not ", "b")
     second = wait.format("not ", "a") + "open('b', 'w').close()\n" + wait.format("", "a")
-    assert run_programs([first, second], run_code=True, seconds=20.0, workers=2) == [Outcome("passed")] * 2
+    assert (
+        run_programs([first, second], run_code=True, seconds=20.0, workers=2)
+        == [Outcome("passed")] * 2
+    )
 
 
 def test_outcomes_are_in_the_order_of_the_programs():
     delays = [0.6, 0.0, 0.3, 0.0]
-    programs = [f"import time\ntime.sleep({delay})\nraise ValueError({number})" for number, delay in enumerate(delays)]
+    programs = [
+        f"import time\ntime.sleep({delay})\nraise ValueError({number})"
+        for number, delay in enumerate(delays)
+    ]
     outcomes = run_programs(programs, run_code=True, seconds=20.0, workers=4)
     assert [outcome.message for outcome in outcomes] == [
         f"ValueError: {number} (line 3: raise ValueError({number}))" for number in range(4)
@@ -454,7 +561,9 @@ def test_pass_at_k_is_the_share_of_draws_with_a_pass():
 @hypothesis.given(data=strategies.data())
 def test_pass_at_k_is_the_product_of_the_paper_s_program(data):
     samples = data.draw(strategies.integers(1, 300))
-    passed, k = data.draw(strategies.integers(0, samples)), data.draw(strategies.integers(1, samples))
+    passed, k = data.draw(strategies.integers(0, samples)), data.draw(
+        strategies.integers(1, samples)
+    )
     failed = samples - passed
     none = math.prod(1 - k / n for n in range(failed + 1, samples + 1)) if failed >= k else 0.0
     assert pass_at_k(samples, passed, k) == pytest.approx(1 - none, abs=1e-9)
@@ -479,15 +588,22 @@ def test_pass_scores_by_hand():
         pass_scores([])
 
 
-@pytest.mark.parametrize("samples, expected", [
-    (9, {"pass@1": 100 / 9}), (10, {"pass@1": 10.0, "pass@10": 100.0}), (99, {"pass@1": 100 / 99, "pass@10": 1000 / 99}),
-    (100, {"pass@1": 1.0, "pass@10": 10.0, "pass@100": 100.0}),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "samples, expected",
+    [
+        (9, {"pass@1": 100 / 9}),
+        (10, {"pass@1": 10.0, "pass@10": 100.0}),
+        (99, {"pass@1": 100 / 99, "pass@10": 1000 / 99}),
+        (100, {"pass@1": 1.0, "pass@10": 10.0, "pass@100": 100.0}),
+    ],
+)
 def test_as_many_samples_as_k_are_enough(samples, expected):
     """One passes of each problem's samples, so pass@k is k / n; a problem with more samples is no hindrance."""
     problem = [Outcome("error")] * (samples - 1) + [Outcome("passed")]
     scores = pass_scores([problem, problem])
-    assert {name: score for name, score in scores.items() if name.startswith("pass@")} == pytest.approx(expected)
+    assert {
+        name: score for name, score in scores.items() if name.startswith("pass@")
+    } == pytest.approx(expected)
     more = pass_scores([problem, [Outcome("passed")] * 500])
     assert [name for name in more if name.startswith("pass@")] == list(expected)
     assert more["pass@1"] == pytest.approx((100 / samples + 100) / 2)  # each problem counts alike

@@ -14,7 +14,14 @@ from hypothesis import strategies as st
 from data.config import DataError
 from data.files import is_jsonl, is_text, read_json, read_jsonl, read_lines, read_rows, resolve
 from transformer.config import ConfigError
-from transformer.files import replacing, replacing_folder, unwritable, write_json, write_json_lines, write_text
+from transformer.files import (
+    replacing,
+    replacing_folder,
+    unwritable,
+    write_json,
+    write_json_lines,
+    write_text,
+)
 
 COLUMNS = {"text_column": "text", "label_column": "label"}
 NUMBERED = {"text_column": "2", "label_column": "1"}
@@ -277,17 +284,26 @@ def test_a_file_is_on_the_disk_before_it_has_its_name_and_then_the_name_is(tmp_p
     with replacing(tmp_path / "a.b.json") as temporary:
         assert temporary == tmp_path / "a.b.tmp.json" and not temporary.exists()
         temporary.write_text("new")
-    assert [path for path, _ in found] == [str(temporary), str(tmp_path)] and found[0][1] == ["a.b.tmp.json"]
+    assert [path for path, _ in found] == [str(temporary), str(tmp_path)] and found[0][1] == [
+        "a.b.tmp.json"
+    ]
     assert [path.name for path in tmp_path.iterdir()] == ["a.b.json"]
     assert len(os.listdir("/proc/self/fd")) == opened
 
 
-@pytest.mark.parametrize("error, expected, message", [
-    (OSError(28, "No space left on device"), ConfigError, r"must have room and be writable. Received: .*/a.txt \(No space left on device\). Make"),
-    (OSError("odd"), ConfigError, r"Received: .*/a.txt \(odd\)"),
-    (KeyError("a bug"), KeyError, "a bug"),
-    (KeyboardInterrupt("stop"), KeyboardInterrupt, "stop"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "error, expected, message",
+    [
+        (
+            OSError(28, "No space left on device"),
+            ConfigError,
+            r"must have room and be writable. Received: .*/a.txt \(No space left on device\). Make",
+        ),
+        (OSError("odd"), ConfigError, r"Received: .*/a.txt \(odd\)"),
+        (KeyError("a bug"), KeyError, "a bug"),
+        (KeyboardInterrupt("stop"), KeyboardInterrupt, "stop"),
+    ],
+)
 def test_after_an_error_the_old_file_is_as_it_was(tmp_path, error, expected, message):
     (tmp_path / "a.txt").write_text("old")
     with pytest.raises(expected, match=message), replacing(tmp_path / "a.txt") as temporary:
@@ -307,17 +323,28 @@ def test_after_an_error_the_old_file_is_as_it_was(tmp_path, error, expected, mes
 def test_a_folder_is_there_whole_or_not_at_all(tmp_path, monkeypatch):
     found, folder = synced(monkeypatch), tmp_path / "runs" / "first"
     with replacing_folder(folder) as temporary:
-        assert temporary.parent == folder.parent and temporary.name.startswith("first.") and not list(temporary.iterdir())
+        assert (
+            temporary.parent == folder.parent
+            and temporary.name.startswith("first.")
+            and not list(temporary.iterdir())
+        )
         (temporary / "inner").mkdir()
         (temporary / "inner" / "a").write_text("a")
-    assert [os.path.relpath(path, temporary) for path, _ in found] == ["inner", "inner/a", ".", ".."]
+    assert [os.path.relpath(path, temporary) for path, _ in found] == [
+        "inner",
+        "inner/a",
+        ".",
+        "..",
+    ]
     assert folder.stat().st_mode & 0o777 == 0o755 and (folder / "inner" / "a").read_text() == "a"
     with pytest.raises(KeyError), replacing_folder(str(tmp_path / "second")) as temporary:
         (temporary / "a").write_text("a")
         raise KeyError
     with pytest.raises(OSError, match="not empty"), replacing_folder(folder) as temporary:
         (temporary / "b").write_text("b")
-    assert [path.name for path in tmp_path.iterdir()] == ["runs"] and os.listdir(folder.parent) == ["first"]
+    assert [path.name for path in tmp_path.iterdir()] == ["runs"] and os.listdir(folder.parent) == [
+        "first"
+    ]
     assert os.listdir(folder) == ["inner"]
     (tmp_path / "empty").mkdir()
     with replacing_folder(tmp_path / "empty") as temporary:

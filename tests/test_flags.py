@@ -62,60 +62,78 @@ def test_defaults_are_the_dataclass():
     assert [flags.read(config, values) for config in ALL] == [config() for config in ALL]
 
 
-@pytest.mark.parametrize("arguments, expected", [
-    (["--size=7"], ToyConfig(size=7)),
-    (["--size", "7"], ToyConfig(size=7)),
-    (["--size=7", "--size=-8"], ToyConfig(size=-8)),
-    (["--rate=1e-3"], ToyConfig(rate=0.001)),
-    (["--loud"], ToyConfig(loud=True)),
-    (["--loud", "--noloud"], ToyConfig()),
-    (["--loud=true"], ToyConfig(loud=True)),
-    (["--name=a=b # c"], ToyConfig(name="a=b # c")),
-    (["--kind=b"], ToyConfig(kind="b")),
-    (['--words=a,"b,c", #'], ToyConfig(words=("a", "b,c", "#"))),
-    (["--words="], ToyConfig()),
-    (["-size=7", "-loud"], ToyConfig(size=7, loud=True)),
-    (["--name", "--loud"], ToyConfig(name="--loud")),
-    (["--name", "", "--size", "-7"], ToyConfig(size=-7)),
-    (["--loud=1", "--words", "a, b"], ToyConfig(loud=True, words=("a", "b"))),
-])
+@pytest.mark.parametrize(
+    "arguments, expected",
+    [
+        (["--size=7"], ToyConfig(size=7)),
+        (["--size", "7"], ToyConfig(size=7)),
+        (["--size=7", "--size=-8"], ToyConfig(size=-8)),
+        (["--rate=1e-3"], ToyConfig(rate=0.001)),
+        (["--loud"], ToyConfig(loud=True)),
+        (["--loud", "--noloud"], ToyConfig()),
+        (["--loud=true"], ToyConfig(loud=True)),
+        (["--name=a=b # c"], ToyConfig(name="a=b # c")),
+        (["--kind=b"], ToyConfig(kind="b")),
+        (['--words=a,"b,c", #'], ToyConfig(words=("a", "b,c", "#"))),
+        (["--words="], ToyConfig()),
+        (["-size=7", "-loud"], ToyConfig(size=7, loud=True)),
+        (["--name", "--loud"], ToyConfig(name="--loud")),
+        (["--name", "", "--size", "-7"], ToyConfig(size=-7)),
+        (["--loud=1", "--words", "a, b"], ToyConfig(loud=True, words=("a", "b"))),
+    ],
+)
 def test_each_type_is_parsed(arguments, expected):
     result = toy(*arguments)
     assert result == expected
     assert [type(value) for value in dataclasses.astuple(result)] == [int, float, bool, str, str, tuple]
 
 
-@pytest.mark.parametrize("arguments, message", [
-    (["--sizes=3"], "unknown flag --sizes. Did you mean --size?"),
-    (["--nolod"], "unknown flag --nolod. Did you mean --noloud?"),
-    (["--qqqq=3"], "unknown flag --qqqq. See --help."),
-    (["--size=1e3"], "flag --size=1e3: expected a whole number, written with digits only."),
-    (["--size="], "flag --size=: expected a whole number, written with digits only."),
-    (["--rate=fast"], "flag --rate=fast: expected a number, such as 0.1 or 1e-3."),
-    (["--rate=nan"], "flag --rate=nan: expected a finite number."),
-    (["--rate=inf"], "flag --rate=inf: expected a finite number."),
-    (["--rate=-Infinity"], "flag --rate=-Infinity: expected a finite number."),
-    (["--rate=1e999"], "flag --rate=1e999: expected a finite number."),
-    (["--size", "x"], "flag --size=x: expected a whole number, written with digits only."),
-    (["-size=x"], "flag --size=x: expected a whole number, written with digits only."),
-    (["--noloud=1"], "--noloud=1 does not take an argument."),
-    (["--nosize"], "unknown flag --nosize. Did you mean --size?"),
-    (["--si-ze=3"], "unknown flag --si-ze. Did you mean --size?"),
-    (["--flagfil=x"], "unknown flag --flagfil. Did you mean --flagfile?"),
-    (["--words=\"a"], "flag --words=\"a: Unable to parse the value '\"a' as a comma separated list of strings: unexpected end of data."),
-    (["--flagfile="], "--flagfile needs a file. Write --flagfile=FILE."),
-    (["--name", "x", "y"], "every argument must be a flag. Received: 'y'. Write --name=value."),
-    (["-"], "every argument must be a flag. Received: '-'. Write --name=value."),
-    (["--loud=maybe"], "flag --loud=maybe: expected true or false."),
-    (["--kind=c"], "flag --kind=c: value should be one of <a|b>."),
-    (["--size"], "Missing value for flag --size."),
-    ([""], "every argument must be a flag. Received: ''. Write --name=value."),
-    (["--size=x", ""], "flag --size=x: expected a whole number, written with digits only."),
-    (["--loud", "true"], "every argument must be a flag. Received: 'true'. Write --name=value."),
-    (["--", "--size=3"], "every argument must be a flag. Received: '--size=3'. Write --name=value."),
-    (["--flagfile"], "--flagfile needs a file. Write --flagfile=FILE."),
-    (["--flagfile=/no/x"], "--flagfile must name a readable text file. Received: /no/x (No such file or directory)."),
-])
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--sizes=3"], "unknown flag --sizes. Did you mean --size?"),
+        (["--nolod"], "unknown flag --nolod. Did you mean --noloud?"),
+        (["--qqqq=3"], "unknown flag --qqqq. See --help."),
+        (["--size=1e3"], "flag --size=1e3: expected a whole number, written with digits only."),
+        (["--size="], "flag --size=: expected a whole number, written with digits only."),
+        (["--rate=fast"], "flag --rate=fast: expected a number, such as 0.1 or 1e-3."),
+        (["--rate=nan"], "flag --rate=nan: expected a finite number."),
+        (["--rate=inf"], "flag --rate=inf: expected a finite number."),
+        (["--rate=-Infinity"], "flag --rate=-Infinity: expected a finite number."),
+        (["--rate=1e999"], "flag --rate=1e999: expected a finite number."),
+        (["--size", "x"], "flag --size=x: expected a whole number, written with digits only."),
+        (["-size=x"], "flag --size=x: expected a whole number, written with digits only."),
+        (["--noloud=1"], "--noloud=1 does not take an argument."),
+        (["--nosize"], "unknown flag --nosize. Did you mean --size?"),
+        (["--si-ze=3"], "unknown flag --si-ze. Did you mean --size?"),
+        (["--flagfil=x"], "unknown flag --flagfil. Did you mean --flagfile?"),
+        (
+            ['--words="a'],
+            "flag --words=\"a: Unable to parse the value '\"a' as a comma separated list of strings: unexpected end of data.",
+        ),
+        (["--flagfile="], "--flagfile needs a file. Write --flagfile=FILE."),
+        (["--name", "x", "y"], "every argument must be a flag. Received: 'y'. Write --name=value."),
+        (["-"], "every argument must be a flag. Received: '-'. Write --name=value."),
+        (["--loud=maybe"], "flag --loud=maybe: expected true or false."),
+        (["--kind=c"], "flag --kind=c: value should be one of <a|b>."),
+        (["--size"], "Missing value for flag --size."),
+        ([""], "every argument must be a flag. Received: ''. Write --name=value."),
+        (["--size=x", ""], "flag --size=x: expected a whole number, written with digits only."),
+        (
+            ["--loud", "true"],
+            "every argument must be a flag. Received: 'true'. Write --name=value.",
+        ),
+        (
+            ["--", "--size=3"],
+            "every argument must be a flag. Received: '--size=3'. Write --name=value.",
+        ),
+        (["--flagfile"], "--flagfile needs a file. Write --flagfile=FILE."),
+        (
+            ["--flagfile=/no/x"],
+            "--flagfile must name a readable text file. Received: /no/x (No such file or directory).",
+        ),
+    ],
+)
 def test_a_mistake_is_named(arguments, message):
     with pytest.raises(ConfigError) as error:
         toy(*arguments)
@@ -131,13 +149,24 @@ def test_a_preset_counts_where_it_stands(tmp_path):
     assert model(f"--flagfile={tmp_path}/a.cfg", "--preset=big") == ModelConfig(**big)
     assert model("-preset=big", "--use_bias") == model("-preset", "big") == ModelConfig(**big)
     (tmp_path / "b.cfg").write_text("--num_heads=3\n--preset=tiny\n")
-    assert model(f"--flagfile={tmp_path}/b.cfg") == ModelConfig(d_model=128, num_heads=4, num_layers=2, ffn_dim=256)
+    assert model(f"--flagfile={tmp_path}/b.cfg") == ModelConfig(
+        d_model=128, num_heads=4, num_layers=2, ffn_dim=256
+    )
 
 
-@pytest.mark.parametrize("text, message", [
-    ("\n--preset=huge\n", "{}:2: flag --preset=huge: value should be one of <tiny|small|base|big>."),
-    ("--preset\n--num_heads=2\n", "{}:1: flag --preset=: value should be one of <tiny|small|base|big>."),
-])
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        (
+            "\n--preset=huge\n",
+            "{}:2: flag --preset=huge: value should be one of <tiny|small|base|big>.",
+        ),
+        (
+            "--preset\n--num_heads=2\n",
+            "{}:1: flag --preset=: value should be one of <tiny|small|base|big>.",
+        ),
+    ],
+)
 def test_a_preset_that_there_is_not(tmp_path, text, message):
     path = tmp_path / "a.cfg"
     path.write_text(text)
@@ -166,15 +195,22 @@ def test_what_a_program_finds_out_itself_is_no_flag():
 def test_which_flags_were_given():
     values = absl_flags.FlagValues()
     flags.define(ToyConfig, ModelConfig, flag_values=values)
-    flags.parse(["toy.py", "--size=4", "--rate=0.5", "--kind=a", "--nouse_bias", "--words=a"], values)
+    flags.parse(
+        ["toy.py", "--size=4", "--rate=0.5", "--kind=a", "--nouse_bias", "--words=a"], values
+    )
     assert flags.given([ModelConfig, ToyConfig], values) == ["use_bias", "size", "words"]
     assert flags.given([ModelConfig], values) == ["use_bias"]
 
 
 def test_flagfiles_are_named_in_both_forms():
     assert flags.flagfiles(["train.py", "--flagfile=a.cfg", "--x=1", "--flagfile", "b.cfg"]) == ["a.cfg", "b.cfg"]
-    assert flags.flagfiles(["train.py", "-flagfile=c=d.cfg", "-flagfile", "e.cfg"]) == ["c=d.cfg", "e.cfg"]
-    assert flags.flagfiles(["--flagfile", "--x=--flagfile"]) == [] and flags.flagfiles(["train.py", "--flagfile"]) == [""]
+    assert flags.flagfiles(["train.py", "-flagfile=c=d.cfg", "-flagfile", "e.cfg"]) == [
+        "c=d.cfg",
+        "e.cfg",
+    ]
+    assert flags.flagfiles(["--flagfile", "--x=--flagfile"]) == [] and flags.flagfiles(
+        ["train.py", "--flagfile"]
+    ) == [""]
 
 
 def test_a_flagfile_counts_where_it_stands_and_includes_from_its_own_folder(tmp_path):
@@ -186,27 +222,47 @@ def test_a_flagfile_counts_where_it_stands_and_includes_from_its_own_folder(tmp_
     assert toy("--size=1", "--flagfile", f"{tmp_path}/a.cfg", "--noloud") == ToyConfig(size=5, name="größer")
 
 
-@pytest.mark.parametrize("text, message", [
-    ("--size=1\n--siz=2\n", "{}:2: unknown flag --siz. Did you mean --size?"),
-    ("\n\n--size=x\n", "{}:3: flag --size=x: expected a whole number, written with digits only."),
-    ("--size 2\n", "{}:1: a line must be --name=value. Received: '--size 2'."),
-    ("size=2\n", "{}:1: a line must be --name=value. Received: 'size=2'."),
-    ("--flagfile=a.cfg\n", "{}:1: a flagfile must not include itself. Received: {}. Remove the line."),
-    # The first of two that are alike but for the mistake; one whose text is in the other's message; a switch; half a flag.
-    ("--size=1x\n--size=1\n", "{}:1: flag --size=1x: expected a whole number, written with digits only."),
-    ("--size=1\n--size=1x\n--size=1\n", "{}:2: flag --size=1x: expected a whole number, written with digits only."),
-    ("--size=x\n--name=x\n", "{}:1: flag --size=x: expected a whole number, written with digits only."),
-    ("--loud\n--loud=x\n--loud\n", "{}:2: flag --loud=x: expected true or false."),
-    ("--noloud\n--noloud=x\n--noloud\n", "{}:2: --noloud=x does not take an argument."),
-    ("--loud\n--siz=1\n--size=x\n", "{}:2: unknown flag --siz. Did you mean --size?"),
-    ("--size=1\n--name\n--loud\n", "{}:2: Missing value for flag --name."),
-    ("--size=1\n--\n--loud\n", "{}:2: a line must be --name=value. Received: '--'."),
-    ("--size=1\n--=3\n", "{}:2: a line must be --name=value. Received: '--=3'."),
-    ("--size=1\n-loud\n", "{}:2: a line must be --name=value. Received: '-loud'."),
-    ("--loud\n--flagfile\n", "{}:2: --flagfile needs a file. Write --flagfile=FILE."),
-    ("# --siz=1\n//\n--flagfile=/no/x\n",
-     "{}:3: --flagfile must name a readable text file. Received: /no/x (No such file or directory)."),
-])
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("--size=1\n--siz=2\n", "{}:2: unknown flag --siz. Did you mean --size?"),
+        (
+            "\n\n--size=x\n",
+            "{}:3: flag --size=x: expected a whole number, written with digits only.",
+        ),
+        ("--size 2\n", "{}:1: a line must be --name=value. Received: '--size 2'."),
+        ("size=2\n", "{}:1: a line must be --name=value. Received: 'size=2'."),
+        (
+            "--flagfile=a.cfg\n",
+            "{}:1: a flagfile must not include itself. Received: {}. Remove the line.",
+        ),
+        # The first of two that are alike but for the mistake; one whose text is in the other's message; a switch; half a flag.
+        (
+            "--size=1x\n--size=1\n",
+            "{}:1: flag --size=1x: expected a whole number, written with digits only.",
+        ),
+        (
+            "--size=1\n--size=1x\n--size=1\n",
+            "{}:2: flag --size=1x: expected a whole number, written with digits only.",
+        ),
+        (
+            "--size=x\n--name=x\n",
+            "{}:1: flag --size=x: expected a whole number, written with digits only.",
+        ),
+        ("--loud\n--loud=x\n--loud\n", "{}:2: flag --loud=x: expected true or false."),
+        ("--noloud\n--noloud=x\n--noloud\n", "{}:2: --noloud=x does not take an argument."),
+        ("--loud\n--siz=1\n--size=x\n", "{}:2: unknown flag --siz. Did you mean --size?"),
+        ("--size=1\n--name\n--loud\n", "{}:2: Missing value for flag --name."),
+        ("--size=1\n--\n--loud\n", "{}:2: a line must be --name=value. Received: '--'."),
+        ("--size=1\n--=3\n", "{}:2: a line must be --name=value. Received: '--=3'."),
+        ("--size=1\n-loud\n", "{}:2: a line must be --name=value. Received: '-loud'."),
+        ("--loud\n--flagfile\n", "{}:2: --flagfile needs a file. Write --flagfile=FILE."),
+        (
+            "# --siz=1\n//\n--flagfile=/no/x\n",
+            "{}:3: --flagfile must name a readable text file. Received: /no/x (No such file or directory).",
+        ),
+    ],
+)
 def test_a_mistake_in_a_flagfile_is_located(tmp_path, text, message):
     path = tmp_path / "a.cfg"
     path.write_text(text)
@@ -249,7 +305,11 @@ def test_two_flagfiles_that_include_each_other_are_refused_and_one_file_twice_is
 def test_what_kind_of_file_a_flagfile_is(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "a.cfg").write_bytes("\ufeff--name=größer\r\n--loud\r\n".encode())
-    assert toy("--flagfile=~/a.cfg") == toy("-flagfile", "~/a.cfg") == ToyConfig(name="größer", loud=True)
+    assert (
+        toy("--flagfile=~/a.cfg")
+        == toy("-flagfile", "~/a.cfg")
+        == ToyConfig(name="größer", loud=True)
+    )
     monkeypatch.chdir(tmp_path)
     assert toy("--flagfile=a.cfg") == ToyConfig(name="größer", loud=True)
     (tmp_path / "a.cfg").write_bytes(b"--name=\xff\n")
@@ -280,9 +340,20 @@ def test_every_config_survives_its_flagfile_with_and_without_defaults(tmp_path):
     assert [flags.read(config, values) for config in ALL] == configs
 
 
-@pytest.mark.parametrize("config", [ToyConfig(name="two\nlines"), ToyConfig(name="end "), ToyConfig(name=" start"),
-                                    ToyConfig(words=(" a", "b")), ToyConfig(size=None), ToyConfig(name="\u2028"),
-                                    ToyConfig(rate=float("inf")), ToyConfig(name="\udcff"), ToyConfig(name="end\r")])
+@pytest.mark.parametrize(
+    "config",
+    [
+        ToyConfig(name="two\nlines"),
+        ToyConfig(name="end "),
+        ToyConfig(name=" start"),
+        ToyConfig(words=(" a", "b")),
+        ToyConfig(size=None),
+        ToyConfig(name="\u2028"),
+        ToyConfig(rate=float("inf")),
+        ToyConfig(name="\udcff"),
+        ToyConfig(name="end\r"),
+    ],
+)
 def test_what_no_line_can_hold_is_refused_and_nothing_is_written(tmp_path, config):
     with pytest.raises(ConfigError, match="must fit one line"):
         flags.write_flagfile([config], tmp_path / "run.cfg")
@@ -291,9 +362,12 @@ def test_what_no_line_can_hold_is_refused_and_nothing_is_written(tmp_path, confi
 
 # Between them the signs that mean something to flagfiles, CSV, Python or a line's end.
 TEXT = strategies.text(
-    strategies.one_of(strategies.sampled_from(",\"'#=/\\-~ \t\n\r\x1f\u2028\xa0\ufeffaé中😀"),
-                      strategies.characters(exclude_characters="\0")), max_size=6
-)  # fmt: skip
+    strategies.one_of(
+        strategies.sampled_from(",\"'#=/\\-~ \t\n\r\x1f\u2028\xa0\ufeffaé中😀"),
+        strategies.characters(exclude_characters="\0"),
+    ),
+    max_size=6,
+)
 
 
 def values_of(field):
@@ -304,7 +378,9 @@ def values_of(field):
     if kind is int:
         return strategies.integers(rule["minimum"], rule["maximum"])
     if kind is float:
-        return strategies.floats(rule["minimum"], rule["maximum"], allow_nan=False, allow_infinity=False)
+        return strategies.floats(
+            rule["minimum"], rule["maximum"], allow_nan=False, allow_infinity=False
+        )
     return {
         bool: strategies.booleans(),
         str: TEXT,
@@ -319,18 +395,25 @@ def fits_a_line(value):
     half_characters = re.compile("[\ud800-\udfff]")
     return not any(
         text != text.strip() or line_ends.search(text) or half_characters.search(text)
-        for text in texts if isinstance(text, str)
-    )  # fmt: skip
+        for text in texts
+        if isinstance(text, str)
+    )
 
 
-@pytest.mark.parametrize("kind", [ToyConfig, *ALL, FinetuningConfig, TaskConfig, DataConfig, LabelledDataConfig])
+@pytest.mark.parametrize(
+    "kind", [ToyConfig, *ALL, FinetuningConfig, TaskConfig, DataConfig, LabelledDataConfig]
+)
 @hypothesis.settings(deadline=None, max_examples=40)
 @hypothesis.given(data=strategies.data())
-def test_whatever_an_option_may_be_comes_back_from_a_flagfile_or_is_refused(kind, data, tmp_path_factory):
+def test_whatever_an_option_may_be_comes_back_from_a_flagfile_or_is_refused(
+    kind, data, tmp_path_factory
+):
     config, fields = kind(), [field for field in dataclasses.fields(kind) if field.metadata["flag"]]
     for field in fields:
         try:
-            config = dataclasses.replace(config, **{field.name: data.draw(values_of(field), field.name)})
+            config = dataclasses.replace(
+                config, **{field.name: data.draw(values_of(field), field.name)}
+            )
         except ConfigError:  # it does not go with the others
             continue
     path = tmp_path_factory.getbasetemp() / "any.cfg"
@@ -359,7 +442,9 @@ def test_a_default_of_another_type_is_no_flag():
     class Other:
         size: object = option(None, "no size")
 
-    with pytest.raises(TypeError, match="must be bool, int, float, str or tuple. Received: .*name='size'"):
+    with pytest.raises(
+        TypeError, match="must be bool, int, float, str or tuple. Received: .*name='size'"
+    ):
         flags.define(Other, flag_values=absl_flags.FlagValues())
 
 
@@ -403,10 +488,17 @@ def test_help_of_the_model_and_of_labelled_data(wish, capsys):
     assert lines[:3] == ["usage: python toy.py [--name=value ...]", "", "Play."]
     headings = [line for line in lines if line.endswith(":") and not line.startswith(" ")]
     assert headings == ["model:", "labelled toy:"] and lines[lines.index("labelled toy:") - 1] == ""
-    options = {line.split()[0]: " ".join(line.split()[1:]) for line in lines if line.startswith("  --")}
-    assert options["--preset="] == "sizes of the model: stands for the flags of these sizes (tiny|small|base|big)"
+    options = {
+        line.split()[0]: " ".join(line.split()[1:]) for line in lines if line.startswith("  --")
+    }
+    assert (
+        options["--preset="]
+        == "sizes of the model: stands for the flags of these sizes (tiny|small|base|big)"
+    )
     assert options["--norm=post"] == "where a residual block normalises (pre|post)"
-    assert options['--words=a,"b,c"'] == "some words" and not [name for name in options if "vocab_size" in name]
+    assert options['--words=a,"b,c"'] == "some words" and not [
+        name for name in options if "vocab_size" in name
+    ]
 
 
 def test_main_gives_run_its_configs_and_flags():
@@ -462,18 +554,27 @@ def test_a_reader_of_the_output_who_has_gone_is_no_error(tmp_path):
     reader, writer = os.pipe()
     os.close(reader)
     with open(writer, "wb") as stdout:
-        done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, stdout=stdout, stderr=subprocess.PIPE, timeout=60)
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            cwd=ROOT,
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            timeout=60,
+        )
     assert (done.returncode, done.stderr) == (141, b"")
 
 
-@pytest.mark.parametrize("arguments, expected, out, err", [
-    (["run", "--x"], 7, "", ""),
-    (["--help"], 0, "How to use it.\n", ""),
-    (["-h"], 0, "How to use it.\n", ""),
-    (["help", "run"], 0, "How to use it.\n", ""),
-    ([], 2, "", "error: a command is needed: run, stop.\n\nHow to use it.\n"),
-    (["ru"], 2, "", "error: a command is needed: run, stop.\n\nHow to use it.\n"),
-])
+@pytest.mark.parametrize(
+    "arguments, expected, out, err",
+    [
+        (["run", "--x"], 7, "", ""),
+        (["--help"], 0, "How to use it.\n", ""),
+        (["-h"], 0, "How to use it.\n", ""),
+        (["help", "run"], 0, "How to use it.\n", ""),
+        ([], 2, "", "error: a command is needed: run, stop.\n\nHow to use it.\n"),
+        (["ru"], 2, "", "error: a command is needed: run, stop.\n\nHow to use it.\n"),
+    ],
+)
 def test_a_command_is_run_by_its_name(arguments, expected, out, err, capsys):
     calls = []
 
@@ -481,8 +582,14 @@ def test_a_command_is_run_by_its_name(arguments, expected, out, err, capsys):
         calls.append((name, rest))
         return 7
 
-    assert flags.run_command(["program.py", *arguments], ("run", "stop"), "\nHow to use it.\n", run) == expected
-    assert calls == ([("run", ["--x"])] if expected == 7 else []) and capsys.readouterr() == (out, err)
+    assert (
+        flags.run_command(["program.py", *arguments], ("run", "stop"), "\nHow to use it.\n", run)
+        == expected
+    )
+    assert calls == ([("run", ["--x"])] if expected == 7 else []) and capsys.readouterr() == (
+        out,
+        err,
+    )
 
 
 @pytest.mark.parametrize("end", ["", "raise ImportError('no backend')\n"])

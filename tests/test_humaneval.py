@@ -26,7 +26,9 @@ def test_a_program_is_prompt_answer_and_tests(tmp_path):
     )
     assert (problem.head, problem.name, problem.text) == ("def f():\n", "f", "")
     # What comes after the function is left out.
-    assert problem.program("    return 2\nprint(f())").startswith("def f():\n    return 2\ndef check")
+    assert problem.program("    return 2\nprint(f())").startswith(
+        "def f():\n    return 2\ndef check"
+    )
 
 
 PROMPT = '''import math
@@ -43,8 +45,13 @@ def round_up(x):
     2
     """
 '''
-MADE = {"task_id": "A/1", "prompt": PROMPT, "canonical_solution": "    return math.ceil(helper(x))\n", "entry_point": "round_up",
-        "test": "def check(candidate):\n    assert candidate(1.5) == 2\n    assert candidate(-1.5) == -1\n"}  # fmt: skip
+MADE = {
+    "task_id": "A/1",
+    "prompt": PROMPT,
+    "canonical_solution": "    return math.ceil(helper(x))\n",
+    "entry_point": "round_up",
+    "test": "def check(candidate):\n    assert candidate(1.5) == 2\n    assert candidate(-1.5) == -1\n",
+}
 
 
 def test_an_answer_may_be_the_whole_function(tmp_path):
@@ -56,28 +63,53 @@ def test_an_answer_may_be_the_whole_function(tmp_path):
         f"{PROMPT.partition('def round_up')[0]}{whole}\n{MADE['test']}\ncheck(round_up)\n"
     )
     # A function of another name is none, nor one of a longer name, nor one that is indented.
-    for answer in ("    def round_up(x): pass\n    return 1\n", "    return 1\ndef round_up_all(x): pass\n"):
+    for answer in (
+        "    def round_up(x): pass\n    return 1\n",
+        "    return 1\ndef round_up_all(x): pass\n",
+    ):
         assert problem.program(answer).startswith(PROMPT + answer.partition("\ndef")[0])
     asynchronous = MADE | {"prompt": "async def round_up(x):\n", "test": "check = print\n"}
     (problem,) = read_humaneval(write(tmp_path / "problems.jsonl", asynchronous))
-    assert problem.program("async def round_up(x): pass").startswith("async def round_up(x): pass\n")
+    assert problem.program("async def round_up(x): pass").startswith(
+        "async def round_up(x): pass\n"
+    )
 
 
 def test_made_problems_are_solved_by_their_solutions(tmp_path):
     """As the real ones below, where these are."""
     (human,) = read_humaneval(write(tmp_path / "problems.jsonl", MADE))
-    row = {"task_id": 2, "text": "Write a function to double a number.", "code": "def double(x):\r\n  return x + x\r\n",
-           "test_setup_code": "two = 2", "test_list": ["assert double(two) == 4", "assert double(-1) == -2"]}  # fmt: skip
+    row = {
+        "task_id": 2,
+        "text": "Write a function to double a number.",
+        "code": "def double(x):\r\n  return x + x\r\n",
+        "test_setup_code": "two = 2",
+        "test_list": ["assert double(two) == 4", "assert double(-1) == -2"],
+    }
     (mbpp,) = read_mbpp(write(tmp_path / "other.jsonl", row))
-    assert run([human.program(human.solution), human.program(PROMPT + human.solution), mbpp.program(mbpp.solution)]) == {"passed"}
-    assert run([human.program("    return round(x)\n"), mbpp.program("def double(x): return 2")]) == {"failed"}
+    assert run(
+        [
+            human.program(human.solution),
+            human.program(PROMPT + human.solution),
+            mbpp.program(mbpp.solution),
+        ]
+    ) == {"passed"}
+    assert run(
+        [human.program("    return round(x)\n"), mbpp.program("def double(x): return 2")]
+    ) == {"failed"}
     assert (mbpp.name, mbpp.head, mbpp.text) == ("double", "", row["text"])
-    assert mbpp.description == "double: Write a function to double a number." and "\r" not in mbpp.solution
+    assert (
+        mbpp.description == "double: Write a function to double a number."
+        and "\r" not in mbpp.solution
+    )
 
 
 def test_what_the_tests_of_mbpp_call_is_the_function(tmp_path):
-    row = {"text": "t", "code": "def helper():\n  return 1\ndef f():\n  return helper()", "test_setup_code": "",
-           "test_list": ["assert set([f()]) == {1}", "assert helper() == 1"]}  # fmt: skip
+    row = {
+        "text": "t",
+        "code": "def helper():\n  return 1\ndef f():\n  return helper()",
+        "test_setup_code": "",
+        "test_list": ["assert set([f()]) == {1}", "assert helper() == 1"],
+    }
     (problem,) = read_mbpp(write(tmp_path / "problems.jsonl", row))
     assert problem.name == "f" and problem.id == f"MBPP/{tmp_path}/problems.jsonl, line 1"
     assert problem.tests == "\nassert set([f()]) == {1}\nassert helper() == 1"
@@ -87,10 +119,18 @@ def test_what_kind_of_problems_a_file_has_is_seen_by_its_first_line(tmp_path):
     with gzip.open(tmp_path / "a.jsonl.gz", "wt") as file:
         file.write(f"\n{json.dumps(ROW)}\n{json.dumps(MADE)}\n")
     assert [problem.id for problem in read_problems(tmp_path / "a.jsonl.gz")] == ["A/0", "A/1"]
-    row = {"task_id": 3, "text": "t", "code": "def f(): pass", "test_setup_code": "", "test_list": ["f()"]}
+    row = {
+        "task_id": 3,
+        "text": "t",
+        "code": "def f(): pass",
+        "test_setup_code": "",
+        "test_list": ["f()"],
+    }
     assert read_problems(write(tmp_path / "b.jsonl", row))[0].id == "MBPP/3"
     (tmp_path / "none.jsonl").write_text("\n")
-    with pytest.raises(DataError, match="must have at least one. Received: .*none.jsonl, which is empty"):
+    with pytest.raises(
+        DataError, match="must have at least one. Received: .*none.jsonl, which is empty"
+    ):
         read_problems(tmp_path / "none.jsonl")
     (tmp_path / "a.jsonl").write_text(f"{json.dumps(ROW)}\n\n{json.dumps(ROW | {'prompt': 3})}\n")
     with pytest.raises(DataError, match="prompt must be text. Received: .*a.jsonl, line 3, 3."):
@@ -134,7 +174,10 @@ def test_a_wrong_file_is_refused_with_its_line(tmp_path, reader, row, message):
 def test_a_completion_ends_with_its_function():
     body = "    if x:\n        return 1\n    # def\n    return 2\n"
     assert first_function(body) == body
-    assert first_function("    return 1\n\n    # if\n    x = 2\ny = 3") == "    return 1\n\n    # if\n    x = 2\ny = 3"
+    assert (
+        first_function("    return 1\n\n    # if\n    x = 2\ny = 3")
+        == "    return 1\n\n    # if\n    x = 2\ny = 3"
+    )
     assert first_function("    return 1\ndef g(): pass\nclass B: pass") == "    return 1"
     for more in ("def g():\n    pass", "class A:", "# and", "if x:", "print(1)"):
         assert first_function(body + "\n" + more) == body

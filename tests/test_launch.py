@@ -69,7 +69,15 @@ def test_a_job_that_fails_again_and_again_ends(tmp_path, capfd):
 
 def test_no_restart_is_one_try(tmp_path, capfd):
     """And a worker that a signal ended has 128 and the signal's number, as in a shell."""
-    assert job(tmp_path, "print('once')\nos.kill(os.getpid(), signal.SIGKILL)", workers=1, max_restarts=0) == 137
+    assert (
+        job(
+            tmp_path,
+            "print('once')\nos.kill(os.getpid(), signal.SIGKILL)",
+            workers=1,
+            max_restarts=0,
+        )
+        == 137
+    )
     assert capfd.readouterr() == (
         "once\n",
         "worker 0 was lost (exit code 137), after 0 restarts. The same command continues from the last checkpoint.\n",
@@ -110,7 +118,9 @@ def test_errors_are_shown_line_by_line_without_empty_ones(tmp_path, capfd):
 
 
 @pytest.mark.parametrize("told", [None, "7"])
-def test_workers_share_the_cores_unless_told_and_have_sessions_of_their_own(tmp_path, monkeypatch, capfd, told):
+def test_workers_share_the_cores_unless_told_and_have_sessions_of_their_own(
+    tmp_path, monkeypatch, capfd, told
+):
     if told:
         monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", told)
     else:
@@ -131,11 +141,14 @@ def test_addresses_are_free_and_differ():
             stack.enter_context(socket.create_server(("127.0.0.1", int(address.partition(":")[2]))))
 
 
-@pytest.mark.parametrize("arguments, expected", [
-    (["--", "train.py", "--x=1", "--", "y"], (["train.py", "--x=1", "--", "y"], 2, 3)),
-    (["--workers=5", "--max_restarts=0", "--", "train.py"], (["train.py"], 5, 0)),
-    (["--workers", "1", "--", "train.py", "--workers=9"], (["train.py", "--workers=9"], 1, 3)),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "arguments, expected",
+    [
+        (["--", "train.py", "--x=1", "--", "y"], (["train.py", "--x=1", "--", "y"], 2, 3)),
+        (["--workers=5", "--max_restarts=0", "--", "train.py"], (["train.py"], 5, 0)),
+        (["--workers", "1", "--", "train.py", "--workers=9"], (["train.py", "--workers=9"], 1, 3)),
+    ],
+)
 def test_what_stands_before_two_dashes_is_of_launch(monkeypatch, arguments, expected):
     calls = []
     monkeypatch.setattr(launch, "launch", lambda *arguments: calls.append(arguments) or 77)

@@ -57,15 +57,18 @@ def test_chinese_is_split_into_characters():
     assert "tok:zh" in scores["bleu_signature"]
 
 
-@pytest.mark.parametrize("language, reference, prediction, tokenizer, precisions", [
-    # 13a takes the comma from the word: 5 tokens, of which 4 are right, 3 pairs of 4, 2 threes of 3, 1 four of 2.
-    ("", "a b, c d", "a b, c e", "13a", (4 / 5, 3 / 4, 2 / 3, 1 / 2)),
-    ("de", "a b, c d", "a b, c e", "13a", (4 / 5, 3 / 4, 2 / 3, 1 / 2)),
-    # As they stand: one word fewer.
-    ("de-x-tok", "a b, c d e", "a b, c d f", "none", (4 / 5, 3 / 4, 2 / 3, 1 / 2)),
-    ("zh_CN", "我喜欢喝茶", "我喜欢喝水", "zh", (4 / 5, 3 / 4, 2 / 3, 1 / 2)),
-    ("ZH-Hant", "我喜欢喝茶", "我喜欢喝水", "zh", (4 / 5, 3 / 4, 2 / 3, 1 / 2)),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "language, reference, prediction, tokenizer, precisions",
+    [
+        # 13a takes the comma from the word: 5 tokens, of which 4 are right, 3 pairs of 4, 2 threes of 3, 1 four of 2.
+        ("", "a b, c d", "a b, c e", "13a", (4 / 5, 3 / 4, 2 / 3, 1 / 2)),
+        ("de", "a b, c d", "a b, c e", "13a", (4 / 5, 3 / 4, 2 / 3, 1 / 2)),
+        # As they stand: one word fewer.
+        ("de-x-tok", "a b, c d e", "a b, c d f", "none", (4 / 5, 3 / 4, 2 / 3, 1 / 2)),
+        ("zh_CN", "我喜欢喝茶", "我喜欢喝水", "zh", (4 / 5, 3 / 4, 2 / 3, 1 / 2)),
+        ("ZH-Hant", "我喜欢喝茶", "我喜欢喝水", "zh", (4 / 5, 3 / 4, 2 / 3, 1 / 2)),
+    ],
+)
 def test_each_language_has_its_tokens(language, reference, prediction, tokenizer, precisions):
     scores = translation_scores([reference], [prediction], language, confidence=False)
     assert scores["bleu"] == pytest.approx(100 * math.prod(precisions) ** 0.25)
@@ -75,10 +78,14 @@ def test_each_language_has_its_tokens(language, reference, prediction, tokenizer
 def test_scores_of_a_set_are_of_all_its_words():
     # 1- to 4-grams right 9 of 10, 7 of 8, 5 of 6, 3 of 4, of both lines together; then the second answer is a word short:
     # 9 of 9, 7 of 7, 5 of 5, 3 of 3, and 9 words for 10 cost exp(1 - 10 / 9).
-    scores = translation_scores(["a b c d e", "f g h i j"], ["a b c d e", "f g h i x"], confidence=False)
+    scores = translation_scores(
+        ["a b c d e", "f g h i j"], ["a b c d e", "f g h i x"], confidence=False
+    )
     assert scores["bleu"] == pytest.approx(100 * (9 / 10 * 7 / 8 * 5 / 6 * 3 / 4) ** 0.25)
     assert scores["exact_match"] == 50.0 and "ter" not in scores and "bleu_interval" not in scores
-    short = translation_scores(["a b c d e", "f g h i j"], ["a b c d e", "f g h i"], confidence=False)
+    short = translation_scores(
+        ["a b c d e", "f g h i j"], ["a b c d e", "f g h i"], confidence=False
+    )
     assert short["bleu"] == pytest.approx(100 * math.exp(1 - 10 / 9))
     scores = translation_scores(["a b c d e", "f g h i j"], [" a b c d e", "f g h i x\n"])
     assert scores["exact_match"] == 50.0 and scores["ter"] == pytest.approx(100 * 1 / 10)
@@ -92,7 +99,9 @@ def test_chrf_by_hand():
     # Of "abd" for "abc" 2 of 3 letters are right, 1 of 2 pairs, none of one three; longer runs there are not.
     expected = 100 * (2 / 3 + 1 / 2 + 0) / 3
     scores = translation_scores(["abc"], ["abd"], confidence=False)
-    assert translation_scores(["ab"], ["a"], confidence=False)["chrf"] == pytest.approx(100 * 2.5 / 4.5)
+    assert translation_scores(["ab"], ["a"], confidence=False)["chrf"] == pytest.approx(
+        100 * 2.5 / 4.5
+    )
     assert scores["chrf"] == pytest.approx(expected) and "nc:6|nw:0" in scores["chrf_signature"]
     # Recall counts twice as much as precision: "a" for "ab" has 1 and 1/2, "ab" for "a" 1/2 and 1.
     assert sentence_chrf(["ab", "a", "abc"], ["a", "ab", "abd"]) == pytest.approx(
@@ -141,8 +150,12 @@ def test_a_language_that_cannot_be_split_is_refused_with_the_cure(monkeypatch):
 
 def test_perplexity():
     assert perplexity(0.0) == 1.0 and perplexity(1e4) == float("inf")
-    assert perplexity(math.log(50)) == pytest.approx(50) and perplexity(-math.log(2)) == pytest.approx(0.5)
-    assert perplexity(690.0) == math.exp(690.0) and perplexity(709.9) == math.inf  # the first that a float cannot hold
+    assert perplexity(math.log(50)) == pytest.approx(50) and perplexity(
+        -math.log(2)
+    ) == pytest.approx(0.5)
+    assert (
+        perplexity(690.0) == math.exp(690.0) and perplexity(709.9) == math.inf
+    )  # the first that a float cannot hold
 
 
 def test_classification_by_hand():
@@ -223,49 +236,80 @@ def binary_scores(labels, predictions):
 
 def area_under_the_curve(labels, scores):
     """The share of pairs of a 1 and a 0 of which the 1 has the higher score; of equal ones half."""
-    pairs = [(a > b) + 0.5 * (a == b) for a, one in zip(scores, labels) if one for b, other in zip(scores, labels) if not other]
+    pairs = [
+        (a > b) + 0.5 * (a == b)
+        for a, one in zip(scores, labels)
+        if one
+        for b, other in zip(scores, labels)
+        if not other
+    ]
     return sum(pairs) / len(pairs)
 
 
 def calibration_error(labels, probabilities):
     error = 0.0
     for place in range(15):
-        rows = [(label, row) for label, row in zip(labels, probabilities) if place / 15 < max(row) <= (place + 1) / 15]
+        rows = [
+            (label, row)
+            for label, row in zip(labels, probabilities)
+            if place / 15 < max(row) <= (place + 1) / 15
+        ]
         right = sum(row.index(max(row)) == label for label, row in rows)
         error += abs(right - sum(max(row) for _, row in rows))
     return error / len(labels)
 
 
 @hypothesis.settings(deadline=None, max_examples=60)
-@hypothesis.given(seed=strategies.integers(0, 2**32 - 1), count=strategies.integers(1, 12), classes=strategies.integers(2, 4))
+@hypothesis.given(
+    seed=strategies.integers(0, 2**32 - 1),
+    count=strategies.integers(1, 12),
+    classes=strategies.integers(2, 4),
+)
 def test_classification_is_what_its_definitions_say(seed, count, classes):
     rng = np.random.default_rng(seed)
-    labels, rows = rng.integers(0, classes, count).tolist(), rng.dirichlet(np.ones(classes), count).tolist()
+    labels, rows = (
+        rng.integers(0, classes, count).tolist(),
+        rng.dirichlet(np.ones(classes), count).tolist(),
+    )
     scores = classification_scores(labels, rows)
     predictions = [row.index(max(row)) for row in rows]
     occur = sorted({*labels, *predictions})
-    table = {name: binary_scores([a == name for a in labels], [b == name for b in predictions]) for name in range(classes)}
+    table = {
+        name: binary_scores([a == name for a in labels], [b == name for b in predictions])
+        for name in range(classes)
+    }
     accuracy = sum(a == b for a, b in zip(labels, predictions)) / count
     macro = [sum(table[name][place] for name in occur) / len(occur) for place in range(3)]
     expected = {
-        "accuracy": accuracy, "precision": macro[0], "recall": macro[1], "f1": macro[2], "f1_micro": accuracy,
+        "accuracy": accuracy,
+        "precision": macro[0],
+        "recall": macro[1],
+        "f1": macro[2],
+        "f1_micro": accuracy,
         "f1_weighted": sum(table[name][2] * labels.count(name) for name in occur) / count,
         "majority_baseline": max(labels.count(name) for name in occur) / count,
         "calibration_error": calibration_error(labels, rows),
         "log_loss": -sum(math.log(row[label]) for row, label in zip(rows, labels)) / count,
-    }  # fmt: skip
+    }
     if classes == 2 and len({*labels}) == 2:
         expected["roc_auc"] = area_under_the_curve(labels, [row[1] for row in rows])
     matthews = scores.pop("matthews")
     assert scores == pytest.approx(expected)
     # Gorodkin 2004: the covariance of what is and what is said over the root of the product of their variances.
-    said, there = [predictions.count(name) for name in occur], [labels.count(name) for name in occur]
-    spread = math.sqrt((count**2 - sum(n * n for n in said)) * (count**2 - sum(n * n for n in there)))
+    said, there = [predictions.count(name) for name in occur], [
+        labels.count(name) for name in occur
+    ]
+    spread = math.sqrt(
+        (count**2 - sum(n * n for n in said)) * (count**2 - sum(n * n for n in there))
+    )
     shared = accuracy * count * count - sum(a * b for a, b in zip(said, there))
     assert matthews == pytest.approx(shared / spread if spread else 0.0)
     rows = per_class_scores(labels, predictions, [f"c{name}" for name in range(classes)])
-    assert [(row["name"], row["precision"], row["recall"], row["f1"], row["support"]) for row in rows] == [
-        (f"c{name}", *map(pytest.approx, table[name]), labels.count(name)) for name in range(classes)
+    assert [
+        (row["name"], row["precision"], row["recall"], row["f1"], row["support"]) for row in rows
+    ] == [
+        (f"c{name}", *map(pytest.approx, table[name]), labels.count(name))
+        for name in range(classes)
     ]
 
 
@@ -274,55 +318,97 @@ EIGHTHS = strategies.integers(0, 8).map(lambda number: number / 8)
 
 
 @hypothesis.settings(deadline=None, max_examples=60)
-@hypothesis.given(data=strategies.data(), count=strategies.integers(1, 6), width=strategies.integers(1, 3))
+@hypothesis.given(
+    data=strategies.data(), count=strategies.integers(1, 6), width=strategies.integers(1, 3)
+)
 def test_multilabel_is_what_its_definitions_say(data, count, width):
     def table(cells):
         row = strategies.lists(cells, min_size=width, max_size=width)
         return data.draw(strategies.lists(row, min_size=count, max_size=count))
 
-    labels, probabilities, threshold = table(strategies.integers(0, 1)), table(EIGHTHS), data.draw(EIGHTHS)
+    labels, probabilities, threshold = (
+        table(strategies.integers(0, 1)),
+        table(EIGHTHS),
+        data.draw(EIGHTHS),
+    )
     predictions = [[int(value >= threshold) for value in row] for row in probabilities]
     columns = [binary_scores(ours, theirs) for ours, theirs in zip(zip(*labels), zip(*predictions))]
-    expected = {"exact_match_ratio": sum(map(list.__eq__, labels, predictions)) / count, "threshold": threshold}
-    expected |= zip(("precision_micro", "recall_micro", "f1_micro"), binary_scores(sum(labels, []), sum(predictions, [])))
+    expected = {
+        "exact_match_ratio": sum(map(list.__eq__, labels, predictions)) / count,
+        "threshold": threshold,
+    }
+    expected |= zip(
+        ("precision_micro", "recall_micro", "f1_micro"),
+        binary_scores(sum(labels, []), sum(predictions, [])),
+    )
     expected |= zip(("precision_macro", "recall_macro", "f1_macro"), np.mean(columns, axis=0))
-    areas = [area_under_the_curve(ours, theirs) for ours, theirs in zip(zip(*labels), zip(*probabilities)) if len({*ours}) == 2]
+    areas = [
+        area_under_the_curve(ours, theirs)
+        for ours, theirs in zip(zip(*labels), zip(*probabilities))
+        if len({*ours}) == 2
+    ]
     expected |= {"roc_auc": np.mean(areas)} if areas else {}
     scores = multilabel_scores(labels, probabilities, threshold)
-    assert scores == pytest.approx(expected) and {type(value) for value in scores.values()} == {float}
+    assert scores == pytest.approx(expected) and {type(value) for value in scores.values()} == {
+        float
+    }
     rows = per_class_scores(labels, predictions, "abc"[:width])
-    assert [(row["precision"], row["recall"], row["f1"]) for row in rows] == [pytest.approx(column) for column in columns]
+    assert [(row["precision"], row["recall"], row["f1"]) for row in rows] == [
+        pytest.approx(column) for column in columns
+    ]
     assert [row["support"] for row in rows] == np.sum(labels, axis=0).tolist()
 
 
 def test_a_single_label_is_a_label_and_not_two_classes():
     # One hit, one false alarm, no miss; that two rows rightly have no label counts in the share of rows alone.
     scores = multilabel_scores([[1], [0], [0], [0]], [[0.9], [0.6], [0.1], [0.2]])
-    assert scores == pytest.approx({
-        "exact_match_ratio": 3 / 4, "precision_micro": 1 / 2, "recall_micro": 1, "f1_micro": 2 / 3,
-        "precision_macro": 1 / 2, "recall_macro": 1, "f1_macro": 2 / 3, "threshold": 0.5, "roc_auc": 1.0,
-    })  # fmt: skip
+    assert scores == pytest.approx(
+        {
+            "exact_match_ratio": 3 / 4,
+            "precision_micro": 1 / 2,
+            "recall_micro": 1,
+            "f1_micro": 2 / 3,
+            "precision_macro": 1 / 2,
+            "recall_macro": 1,
+            "f1_macro": 2 / 3,
+            "threshold": 0.5,
+            "roc_auc": 1.0,
+        }
+    )
     assert per_class_scores([[1], [0], [0]], [[1], [1], [0]], ["x"]) == [
         {"name": "x", "precision": 0.5, "recall": 1.0, "f1": pytest.approx(2 / 3), "support": 1}
     ]
 
 
 @hypothesis.settings(deadline=None, max_examples=100)
-@hypothesis.given(rows=strategies.lists(strategies.tuples(strategies.integers(0, 1), EIGHTHS), min_size=1, max_size=10))
+@hypothesis.given(
+    rows=strategies.lists(
+        strategies.tuples(strategies.integers(0, 1), EIGHTHS), min_size=1, max_size=10
+    )
+)
 def test_no_threshold_is_better_and_none_as_good_is_nearer_to_a_half(rows):
-    labels, probabilities = [[label] for label, _ in rows], [[probability] for _, probability in rows]
+    labels, probabilities = [[label] for label, _ in rows], [
+        [probability] for _, probability in rows
+    ]
     if not any(label for label, _ in rows):
         assert best_threshold(labels, probabilities) == 0.5
         return
     scores = {}
     for threshold in {probability for _, probability in rows}:
-        scores[threshold] = binary_scores([label for label, _ in rows], [value >= threshold for _, value in rows])[2]
+        scores[threshold] = binary_scores(
+            [label for label, _ in rows], [value >= threshold for _, value in rows]
+        )[2]
     best = [threshold for threshold, score in scores.items() if score > max(scores.values()) - 1e-9]
-    assert best_threshold(labels, probabilities) == min(best, key=lambda threshold: (abs(threshold - 0.5), threshold))
+    assert best_threshold(labels, probabilities) == min(
+        best, key=lambda threshold: (abs(threshold - 0.5), threshold)
+    )
 
 
 @hypothesis.settings(deadline=None, max_examples=60)
-@hypothesis.given(pairs=strategies.lists(strategies.tuples(EIGHTHS, EIGHTHS), min_size=1, max_size=8), trained=EIGHTHS)
+@hypothesis.given(
+    pairs=strategies.lists(strategies.tuples(EIGHTHS, EIGHTHS), min_size=1, max_size=8),
+    trained=EIGHTHS,
+)
 def test_regression_is_what_its_definitions_say(pairs, trained):
     labels, predictions = map(list, zip(*pairs))
 
@@ -332,21 +418,29 @@ def test_regression_is_what_its_definitions_say(pairs, trained):
         return first @ second / spread if spread else 0.0
 
     def ranks(values):
-        return [sum(other < value for other in values) + sum(other == value for other in values) / 2 for value in values]
+        return [
+            sum(other < value for other in values) + sum(other == value for other in values) / 2
+            for value in values
+        ]
 
     errors = [theirs - ours for ours, theirs in pairs]
     spread = sum((ours - np.mean(labels)) ** 2 for ours in labels)
     expected = {
-        "mse": np.mean(np.square(errors)), "mae": np.mean(np.abs(errors)), "pearson": correlation(labels, predictions),
-        "spearman": correlation(ranks(labels), ranks(predictions)), "mean_baseline_mse": spread / len(labels),
-    }  # fmt: skip
+        "mse": np.mean(np.square(errors)),
+        "mae": np.mean(np.abs(errors)),
+        "pearson": correlation(labels, predictions),
+        "spearman": correlation(ranks(labels), ranks(predictions)),
+        "mean_baseline_mse": spread / len(labels),
+    }
     scores = regression_scores(labels, predictions)
     r2 = scores.pop("r2")
     assert scores == pytest.approx(expected, abs=1e-12)
     if spread:
         assert r2 == pytest.approx(1 - np.sum(np.square(errors)) / spread)
     told = regression_scores(labels, predictions, train_labels=[trained - 1, trained + 1])
-    assert told["mean_baseline_mse"] == pytest.approx(np.mean([(ours - trained) ** 2 for ours in labels]), abs=1e-12)
+    assert told["mean_baseline_mse"] == pytest.approx(
+        np.mean([(ours - trained) ** 2 for ours in labels]), abs=1e-12
+    )
 
 
 def test_of_equal_probabilities_the_first_class_is_the_answer():
@@ -358,13 +452,28 @@ def test_bins_are_fifteen_and_rows_of_half_precision_are_made_whole():
     # 0.75 of 1.005: every row is divided by its sum.
     rows = calibration_bins([1, 0], [[0.255, 0.75], [0.05, 0.95]])
     assert rows == [
-        {"low": pytest.approx(11 / 15), "high": pytest.approx(12 / 15), "count": 1, "confidence": pytest.approx(0.75 / 1.005),
-         "accuracy": 1.0},
-        {"low": pytest.approx(14 / 15), "high": 1.0, "count": 1, "confidence": pytest.approx(0.95), "accuracy": 0.0},
-    ]  # fmt: skip
-    assert classification_scores([1], [[0.255, 0.75]])["log_loss"] == pytest.approx(-math.log(0.75 / 1.005))
+        {
+            "low": pytest.approx(11 / 15),
+            "high": pytest.approx(12 / 15),
+            "count": 1,
+            "confidence": pytest.approx(0.75 / 1.005),
+            "accuracy": 1.0,
+        },
+        {
+            "low": pytest.approx(14 / 15),
+            "high": 1.0,
+            "count": 1,
+            "confidence": pytest.approx(0.95),
+            "accuracy": 0.0,
+        },
+    ]
+    assert classification_scores([1], [[0.255, 0.75]])["log_loss"] == pytest.approx(
+        -math.log(0.75 / 1.005)
+    )
     for row, total in (([0.495, 0.49], "0.985"), ([0.52, 0.495], "1.015")):
-        with pytest.raises(ValueError, match=rf"each row of probabilities must add up to 1. Received: {total}\."):
+        with pytest.raises(
+            ValueError, match=rf"each row of probabilities must add up to 1. Received: {total}\."
+        ):
             classification_scores([0, 1], [[0.5, 0.5], row])
 
 
@@ -422,7 +531,9 @@ def test_multilabel_by_hand():
         with pytest.raises(ValueError, match=f"labels must be 0 or 1. Received: {wrong}"):
             multilabel_scores([[wrong, 0]], [[0.9, 0.9]])
     for shape in ([[1, 0, 1]], [1, 0], [[1], [0]]):
-        with pytest.raises(ValueError, match=r"labels must have shape \(N, C\) and probabilities \(N, C\)"):
+        with pytest.raises(
+            ValueError, match=r"labels must have shape \(N, C\) and probabilities \(N, C\)"
+        ):
             multilabel_scores(shape, [[0.9, 0.9]])
     for function in (multilabel_scores, best_threshold):
         with pytest.raises(ValueError, match="Received: -0.5 to 0.9"):
@@ -460,12 +571,22 @@ def test_regression_without_spread():
     }  # fmt: skip
     with pytest.raises(ValueError, match="predictions must be finite numbers. Received: inf in row 1 .*lower --learning_rate"):
         regression_scores([1.0, 2.0], [1.0, math.inf])
-    for labels, predictions in (([1.0, 2.0], [[1.0], [2.0]]), ([[1.0]], [[1.0]]), ([], []), ([1.0], [1.0, 2.0])):
+    for labels, predictions in (
+        ([1.0, 2.0], [[1.0], [2.0]]),
+        ([[1.0]], [[1.0]]),
+        ([], []),
+        ([1.0], [1.0, 2.0]),
+    ):
         shapes = f"{np.shape(labels)} and {np.shape(predictions)}"
         with pytest.raises(ValueError) as error:
             regression_scores(labels, predictions)
-        assert str(error.value) == f"labels and predictions must both have shape (N,), N at least 1. Received: {shapes}."
-    with pytest.raises(ValueError, match="train_labels must be finite numbers. Received: nan in row 0 and 0 more"):
+        assert (
+            str(error.value)
+            == f"labels and predictions must both have shape (N,), N at least 1. Received: {shapes}."
+        )
+    with pytest.raises(
+        ValueError, match="train_labels must be finite numbers. Received: nan in row 0 and 0 more"
+    ):
         regression_scores([1.0], [1.0], train_labels=[math.nan])
     assert regression_scores([2.0, 2.0], [1.0, 3.0])["pearson"] == 0.0
     # Worse than the mean.

@@ -77,27 +77,41 @@ def test_exactly_twenty_labels_are_all_shown():
 
 
 def test_a_text2text_model_has_no_head_and_a_soup_its_seeds():
-    config = CONFIG | {"task": TASK | {"task": "text2text", "lora_targets": ["attention"]}, "soup": [3, 4, 5]}
+    config = CONFIG | {
+        "task": TASK | {"task": "text2text", "lora_targets": ["attention"]},
+        "soup": [3, 4, 5],
+    }
     config["labelled"] = {"labels": []}
     text = card(config)
     assert "Tuning: low-rank changes of attention, rank 8, alpha 16; 108,000,000 parameters" in text
     assert "batches of 16, mean weights of seeds 3,4,5\n" in text
-    assert "Replay: `python finetune.py --flagfile=../seed-3/flags.cfg --seeds=3,4,5 --soup --run=NEW_FOLDER`" in text
+    assert (
+        "Replay: `python finetune.py --flagfile=../seed-3/flags.cfg --seeds=3,4,5 --soup --run=NEW_FOLDER`"
+        in text
+    )
     config = CONFIG | {"task": TASK | {"tuning": "head"}}
     assert "Tuning: the task's head alone; 108,000,000 parameters in all\n" in card(config)
 
 
 def test_limits_are_of_what_was_cut_and_seen():
     data = copy.deepcopy(DATA)
-    data["test"]["lengths"] = {"text": {"max_length": 128, "truncated": 0.0}, "pair": {"max_length": 64, "truncated": 1.0},
-                               "target": {"max_length": 9, "truncated": 0.5}}  # fmt: skip
+    data["test"]["lengths"] = {
+        "text": {"max_length": 128, "truncated": 0.0},
+        "pair": {"max_length": 64, "truncated": 1.0},
+        "target": {"max_length": 9, "truncated": 0.5},
+    }
     data["test"]["reasons"] = {"text stands in train too": {"count": 1234}}
-    text = card(data=data, report={"examples": 1200, "scores": {"mse": 0.5, "mean_baseline_mse": 1.25}})
+    text = card(
+        data=data, report={"examples": 1200, "scores": {"mse": 0.5, "mean_baseline_mse": 1.25}}
+    )
     assert text.endswith(
         "- Texts are cut at 64 tokens: 100.0% of the test's.\n"
         "- 1,234 test texts stand in the training data too, which raises the scores.\n"
     )
-    assert "## Scores on 1,200 test examples\n\nBaseline: the mean as the answer to every text has a mean squared error of 1.250." in text
+    assert (
+        "## Scores on 1,200 test examples\n\nBaseline: the mean as the answer to every text has a mean squared error of 1.250."
+        in text
+    )
     config = CONFIG | {"task": TASK | {"pretrained": "none"}}
     assert "- What is one-sided in the labels is one-sided in the answers" in card(config)
     # What was not counted is none; where the data came from, unknown.
@@ -106,14 +120,27 @@ def test_limits_are_of_what_was_cut_and_seen():
 
 
 TRAINING = {
-    "data": {"task": "translation", "source_language": "en", "target_language": "de", "corpus": "", "tfds": "",
-             "source_train": ["a.en", "b.en"], "examples_train": []},
+    "data": {
+        "task": "translation",
+        "source_language": "en",
+        "target_language": "de",
+        "corpus": "",
+        "tfds": "",
+        "source_train": ["a.en", "b.en"],
+        "examples_train": [],
+    },
     "model": {"d_model": 64, "num_heads": 2, "num_layers": 3, "ffn_dim": 0},
-}  # fmt: skip
+}
 
 
 def test_the_card_of_a_training():
-    scores = {"examples": 1000, "parameters": 1234567, "steps": 12000, "minutes": 12.34, "tokens_per_second": 4321.6}
+    scores = {
+        "examples": 1000,
+        "parameters": 1234567,
+        "steps": 12000,
+        "minutes": 12.34,
+        "tokens_per_second": 4321.6,
+    }
     assert training_card("first", TRAINING, scores, "bleu 30", "a -> b") == f"""\
 # first
 
@@ -146,11 +173,25 @@ come out worse than the scores say. Its output is not checked for truth or offen
 def test_the_card_of_a_training_of_another_task():
     data = TRAINING["data"] | {"task": "question_answering", "corpus": "stories"}
     text = training_card("m", TRAINING | {"data": data}, {"examples": 3}, "", "")
-    assert "for question answering, by" in text and "- Training data: stories\n" in text and ", 0 parameters\n" in text
+    assert (
+        "for question answering, by" in text
+        and "- Training data: stories\n" in text
+        and ", 0 parameters\n" in text
+    )
     assert "- Training: 0 updates, 0.0 minutes, 0 target tokens a second\n" in text
-    for options, expected in (({"source_language": ""}, "source to de"), ({"target_language": ""}, "en to target")):
-        text = training_card("m", TRAINING | {"data": TRAINING["data"] | options}, {"examples": 3}, "", "")
+    for options, expected in (
+        ({"source_language": ""}, "source to de"),
+        ({"target_language": ""}, "en to target"),
+    ):
+        text = training_card(
+            "m", TRAINING | {"data": TRAINING["data"] | options}, {"examples": 3}, "", ""
+        )
         assert f"for translation, {expected}, by" in text
-    for options, expected in (({"tfds": "ted"}, "ted"), ({"source_train": [], "examples_train": ["x.tsv"]}, "x.tsv")):
-        text = training_card("m", TRAINING | {"data": TRAINING["data"] | options}, {"examples": 3}, "", "")
+    for options, expected in (
+        ({"tfds": "ted"}, "ted"),
+        ({"source_train": [], "examples_train": ["x.tsv"]}, "x.tsv"),
+    ):
+        text = training_card(
+            "m", TRAINING | {"data": TRAINING["data"] | options}, {"examples": 3}, "", ""
+        )
         assert f"- Training data: {expected}\n" in text

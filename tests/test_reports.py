@@ -55,11 +55,16 @@ def test_the_twenty_most_confident_mistakes():
     assert [row["text"] for row in found["mistakes"]] == [f"t{n}" for n in range(29, 9, -1)]
     assert found["mistakes"][0]["pair"] == "p" and found["scores"]["majority_baseline"] == 0.0
     # Of equally confident ones the first; a right answer is none, however unsure.
-    found = classification_report(list("abcd"), list("efgh"), [0, 1, 0, 0], [[0.2, 0.8]] * 3 + [[0.51, 0.49]], NAMES)
+    found = classification_report(
+        list("abcd"), list("efgh"), [0, 1, 0, 0], [[0.2, 0.8]] * 3 + [[0.51, 0.49]], NAMES
+    )
     assert [(row["text"], row["pair"]) for row in found["mistakes"]] == [("a", "e"), ("c", "g")]
     assert found["confusion"] == [[1, 2], [0, 1]] and found["scores"]["majority_baseline"] == 0.75
     assert [row["support"] for row in found["per_class"]] == [3, 1]
-    assert sorted((row["count"], row["accuracy"]) for row in found["calibration"]) == [(1, 1.0), (3, pytest.approx(1 / 3))]
+    assert sorted((row["count"], row["accuracy"]) for row in found["calibration"]) == [
+        (1, 1.0),
+        (3, pytest.approx(1 / 3)),
+    ]
 
 
 def test_multilabel_report():
@@ -78,14 +83,28 @@ def test_the_labels_most_wrong_come_first():
     # One wrong by 0.7, one by 0.9, two by 0.6 at most; 0.5 is just enough to be said.
     probabilities = [[0.7, 0.4, 0.4], [0.9, 0.0, 0.0], [0.6, 0.5, 0.1], [0.5, 0.8, 0.2]]
     found = multilabel_report(list("abcd"), list("efgh"), labels, probabilities, ["x", "y", "z"])
-    assert [(row["text"], row["pair"], row["wrong"]) for row in found["mistakes"]] == [("c", "g", 2), ("b", "f", 1), ("a", "e", 1)]
+    assert [(row["text"], row["pair"], row["wrong"]) for row in found["mistakes"]] == [
+        ("c", "g", 2),
+        ("b", "f", 1),
+        ("a", "e", 1),
+    ]
     assert found["mistakes"][0]["probability"] == {"x": 0.6, "y": 0.5} and found["examples"] == 4
-    assert found["per_class"][1] == {"name": "y", "precision": 0.5, "recall": 1.0, "f1": pytest.approx(2 / 3), "support": 1}
+    assert found["per_class"][1] == {
+        "name": "y",
+        "precision": 0.5,
+        "recall": 1.0,
+        "f1": pytest.approx(2 / 3),
+        "support": 1,
+    }
     # By another threshold: the last lacks x, and "y" is wrong no more.
-    found = multilabel_report(list("abcd"), None, labels, probabilities, ["x", "y", "z"], threshold=0.65)
+    found = multilabel_report(
+        list("abcd"), None, labels, probabilities, ["x", "y", "z"], threshold=0.65
+    )
     assert [(row["text"], row["true"], row["predicted"]) for row in found["mistakes"]] == [
-        ("b", [], ["x"]), ("a", [], ["x"]), ("d", ["x", "y"], ["y"]),
-    ]  # fmt: skip
+        ("b", [], ["x"]),
+        ("a", [], ["x"]),
+        ("d", ["x", "y"], ["y"]),
+    ]
     assert found["scores"]["threshold"] == 0.65 and found["per_class"][1]["precision"] == 1.0
     many = multilabel_report(["t"] * 30, None, [[0, 1]] * 30, [[0.9, 0.1]] * 30, ["x", "y"])
     assert len(many["mistakes"]) == 20
@@ -100,11 +119,23 @@ def test_regression_report():
     assert found["points"] == {"true": [1.0, 2.0, 3.0], "predicted": [1.5, 2.0, 1.0]}
     many = regression_report(["t"] * 5000, None, np.arange(5000), np.arange(5000))
     assert len(many["points"]["true"]) == 2000 and many["points"]["true"][-1] == 4999.0 and many["mistakes"] == []
-    assert many["points"]["true"][0] == 0.0 and many["points"]["predicted"] == many["points"]["true"]
+    assert (
+        many["points"]["true"][0] == 0.0 and many["points"]["predicted"] == many["points"]["true"]
+    )
     # The first of equally far, above or below; twenty at most.
-    found = regression_report([f"t{n}" for n in range(30)], None, [1.0] * 30, [0.0, 2.0] * 15, train_labels=[3.0])
-    assert [(row["text"], row["error"]) for row in found["mistakes"][:3]] == [("t0", -1.0), ("t1", 1.0), ("t2", -1.0)]
-    assert len(found["mistakes"]) == 20 and found["scores"]["mean_baseline_mse"] == 4.0 and found["mistakes"][0]["pair"] == ""
+    found = regression_report(
+        [f"t{n}" for n in range(30)], None, [1.0] * 30, [0.0, 2.0] * 15, train_labels=[3.0]
+    )
+    assert [(row["text"], row["error"]) for row in found["mistakes"][:3]] == [
+        ("t0", -1.0),
+        ("t1", 1.0),
+        ("t2", -1.0),
+    ]
+    assert (
+        len(found["mistakes"]) == 20
+        and found["scores"]["mean_baseline_mse"] == 4.0
+        and found["mistakes"][0]["pair"] == ""
+    )
 
 
 def test_span_report():
@@ -117,8 +148,12 @@ def test_span_report():
     assert "0.000  (none)     owl        q3" in report_text(found)
     # By the rules of Chinese; the first of equally bad ones, twenty at most, and no exact one.
     found = span_report(["q", "r"], ["c", "d"], [["大学。"], ["北京"]], ["大学", "东京"], "zh")
-    assert [(row["question"], row["f1"]) for row in found["mistakes"]] == [("r", 0.5)] and found["scores"]["exact_match"] == 50.0
-    found = span_report([f"q{n}" for n in range(30)], ["c"] * 30, [["a b", "x"]] * 30, ["x"] + ["no"] * 29)
+    assert [(row["question"], row["f1"]) for row in found["mistakes"]] == [("r", 0.5)] and found[
+        "scores"
+    ]["exact_match"] == 50.0
+    found = span_report(
+        [f"q{n}" for n in range(30)], ["c"] * 30, [["a b", "x"]] * 30, ["x"] + ["no"] * 29
+    )
     assert [row["question"] for row in found["mistakes"]] == [f"q{n}" for n in range(1, 21)]
     assert found["mistakes"][0]["answers"] == ["a b", "x"] and found["examples"] == 30
 
@@ -138,8 +173,9 @@ def test_text_report():
     # Recall counts twice: "a" for "ab" is worse than "ab" for "a". See test_chrf_by_hand in test_metrics.py.
     found = text_report(["s", "t"], ["a", "ab"], ["ab", "a"], {})
     assert [(row["source"], row["chrf"]) for row in found["mistakes"]] == [
-        ("t", pytest.approx(250 / 4.5)), ("s", pytest.approx(250 / 3)),
-    ]  # fmt: skip
+        ("t", pytest.approx(250 / 4.5)),
+        ("s", pytest.approx(250 / 3)),
+    ]
     found = text_report([f"s{n}" for n in range(30)], ["a"] * 30, ["x"] * 30, {})
     assert [row["source"] for row in found["mistakes"]] == [f"s{n}" for n in range(20)]
 
@@ -151,7 +187,9 @@ def test_what_does_not_fit_is_refused():
         classification_report(["a", "b"], ["c"], [0, 1], [[0.5, 0.5]] * 2, NAMES)
     with pytest.raises(ValueError, match="and at least one. Received: 0 texts, 0 pairs, 0 labels"):
         regression_report([], None, [], [])
-    with pytest.raises(ValueError, match=r"a column for each name. Received: shape \(1, 2\) for 1 names"):
+    with pytest.raises(
+        ValueError, match=r"a column for each name. Received: shape \(1, 2\) for 1 names"
+    ):
         multilabel_report(["a"], None, [[0, 1]], [[0.5, 0.5]], ["x"])
     with pytest.raises(ValueError, match=r"a column for each name. Received: shape \(1, 2\) for 3 names"):
         classification_report(["a"], None, [0], [[0.5, 0.5]], ["x", "y", "z"])
@@ -191,21 +229,44 @@ Worst mistakes
 It overfits."""
 
 
-@pytest.mark.parametrize("value, text", [
-    (0.0, "0.000"), (0.0005, "0.001"), (0.00049, "4.90e-04"), (-0.00049, "-4.90e-04"), (-0.25, "-0.250"), (12, "12.000"),
-    (999999999.0, "999,999,999.000"), (1e9, "1.00e+09"), (-2.5e10, "-2.50e+10"), (1234.5678, "1,234.568"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "value, text",
+    [
+        (0.0, "0.000"),
+        (0.0005, "0.001"),
+        (0.00049, "4.90e-04"),
+        (-0.00049, "-4.90e-04"),
+        (-0.25, "-0.250"),
+        (12, "12.000"),
+        (999999999.0, "999,999,999.000"),
+        (1e9, "1.00e+09"),
+        (-2.5e10, "-2.50e+10"),
+        (1234.5678, "1,234.568"),
+    ],
+)
 def test_a_number_that_three_decimals_would_hide_is_shown_by_its_power(value, text):
-    assert scores_markdown({"scores": {"x": value}}) == f"| score | value |\n|---|---|\n| x | {text} |"
-    assert seeds_text({"seeds": 1, "scores": {"x": {"mean": value, "std": None}}}) == f"x {text} (1 seed)"
+    assert (
+        scores_markdown({"scores": {"x": value}}) == f"| score | value |\n|---|---|\n| x | {text} |"
+    )
+    assert (
+        seeds_text({"seeds": 1, "scores": {"x": {"mean": value, "std": None}}})
+        == f"x {text} (1 seed)"
+    )
 
 
 def test_the_scores_in_markdown_are_numbers_alone():
     found = {"scores": {"bleu": 12.5, "bleu_signature": "nrefs:1|x*y", "f1": 1.0}}
-    assert scores_markdown(found) == "| score | value |\n|---|---|\n| bleu | 12.500 |\n| f1 | 1.000 |"
+    assert (
+        scores_markdown(found) == "| score | value |\n|---|---|\n| bleu | 12.500 |\n| f1 | 1.000 |"
+    )
     text = report_markdown(report() | found | {"remark": "It overfits."}, ["a", "b"])
-    assert text.startswith("# Classification, 4 examples\n\nIt overfits.\n\n## Scores\n\n| score | value |")
-    assert "\n\n## Signatures\n\n| score | signature |\n|---|---|\n| bleu\\_signature | nrefs:1\\|x\\*y |\n\n## Classes" in text
+    assert text.startswith(
+        "# Classification, 4 examples\n\nIt overfits.\n\n## Scores\n\n| score | value |"
+    )
+    assert (
+        "\n\n## Signatures\n\n| score | signature |\n|---|---|\n| bleu\\_signature | nrefs:1\\|x\\*y |\n\n## Classes"
+        in text
+    )
     assert text.endswith("\n\n![a](a.png)\n\n![b](b.png)\n")
 
 
@@ -224,19 +285,40 @@ def test_up_to_ten_classes_have_the_whole_matrix_and_more_have_the_commonest_con
         labels, said = [0, 0, 0, 1, 5, 6], [1, 1, 2, 0, 5, 6]
         probabilities[range(6), said] = 1 - 0.01 * (count - 1)
         text = report_text(classification_report(["t"] * 6, None, labels, probabilities, names))
-        assert ("Confusion matrix" in text) == (count == 10) and ("Commonest confusions" in text) == (count == 11)
+        assert ("Confusion matrix" in text) == (count == 10) and (
+            "Commonest confusions" in text
+        ) == (count == 11)
     rows = text[text.index("Commonest") :].splitlines()[1:5]
-    assert [row.split() for row in rows] == [["true", "predicted", "count"], ["n0", "n1", "2"], ["n0", "n2", "1"], ["n1", "n0", "1"]]
+    assert [row.split() for row in rows] == [
+        ["true", "predicted", "count"],
+        ["n0", "n1", "2"],
+        ["n0", "n2", "1"],
+        ["n1", "n0", "1"],
+    ]
     assert text[text.index("Commonest") :].splitlines()[5] == ""
 
 
 def test_columns_are_set_by_what_is_in_them():
     scores = {"a_score_with_a_name_of_more_than_forty_eight_characters": 0.5, "b": -0.25}
     row = {"name": "a class", "precision": 1.0, "recall": 1.0, "f1": 1.0, "support": 1234567890123}
-    text = report_text({"kind": "regression", "examples": 1234, "scores": scores, "per_class": [row], "mistakes": [
-        {"text": "one\n two", "pair": "p", "true": 1234567.0, "predicted": -1.0, "error": -123456789.0},
-        {"text": "y" * 60, "pair": "", "true": 0.0, "predicted": 1.0, "error": 1.0},
-    ]})  # fmt: skip
+    text = report_text(
+        {
+            "kind": "regression",
+            "examples": 1234,
+            "scores": scores,
+            "per_class": [row],
+            "mistakes": [
+                {
+                    "text": "one\n two",
+                    "pair": "p",
+                    "true": 1234567.0,
+                    "predicted": -1.0,
+                    "error": -123456789.0,
+                },
+                {"text": "y" * 60, "pair": "", "true": 0.0, "predicted": 1.0, "error": 1.0},
+            ],
+        }
+    )
     assert text == f"""\
 regression, 1,234 examples
 
@@ -359,8 +441,12 @@ def test_seeds():
     assert summary == {"seeds": 3, "scores": {"accuracy": {"mean": pytest.approx(0.912), "std": pytest.approx(0.004)}}}
     assert seeds_text(summary) == "accuracy 0.912 ± 0.004 (3 seeds)"
     assert seeds_text(summary | {"soup": {"accuracy": 0.92, "f1": 1.0}}) == "accuracy 0.912 ± 0.004 (3 seeds); soup 0.920"
-    assert seeds_summary([{"f1": 0.5, "good": True, "n": None}])["scores"] == {"f1": {"mean": 0.5, "std": None}}
-    assert list(seeds_summary([{"a": 1, "b": 2, "c": 3}, {"c": 3, "b": True, "a": "x"}])["scores"]) == ["c"]
+    assert seeds_summary([{"f1": 0.5, "good": True, "n": None}])["scores"] == {
+        "f1": {"mean": 0.5, "std": None}
+    }
+    assert list(
+        seeds_summary([{"a": 1, "b": 2, "c": 3}, {"c": 3, "b": True, "a": "x"}])["scores"]
+    ) == ["c"]
     assert seeds_text(seeds_summary([{"f1": 88.5, "steps": 3}])) == "f1 88.500 (1 seed)\nsteps 3.000 (1 seed)"
     with pytest.raises(ValueError, match="at least one run"):
         seeds_summary([])
@@ -368,4 +454,7 @@ def test_seeds():
         seeds_summary([{"loss": math.nan}])
     with pytest.raises(ValueError) as error:
         seeds_summary([{"f1": 1.0, "loss": 1.0}, {"f1": 1.0, "loss": math.inf}])
-    assert str(error.value) == "scores must be finite. Received: loss = [1.0, inf]. Leave that run out."
+    assert (
+        str(error.value)
+        == "scores must be finite. Received: loss = [1.0, inf]. Leave that run out."
+    )

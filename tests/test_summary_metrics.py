@@ -70,7 +70,10 @@ def f1(shared, first, second):
 
 def shared_ngrams(first, second, n):
     """ROUGE-N's F1 of two lists of words: each n-gram counts as often as both have it."""
-    first, second = ([tuple(words[start : start + n]) for start in range(len(words) - n + 1)] for words in (first, second))
+    first, second = (
+        [tuple(words[start : start + n]) for start in range(len(words) - n + 1)]
+        for words in (first, second)
+    )
     shared = sum((collections.Counter(first) & collections.Counter(second)).values())
     return f1(shared, len(first), len(second))
 
@@ -80,24 +83,49 @@ def longest_common(first, second):
     table = np.zeros((len(first) + 1, len(second) + 1), int)
     for row, one in enumerate(first):
         for column, other in enumerate(second):
-            table[row + 1, column + 1] = table[row, column] + 1 if one == other else max(table[row, column + 1], table[row + 1, column])
+            table[row + 1, column + 1] = (
+                table[row, column] + 1
+                if one == other
+                else max(table[row, column + 1], table[row + 1, column])
+            )
     return int(table[-1, -1])
 
 
-GERMAN = strategies.lists(strategies.sampled_from(["Äpfel", "äpfel", "fallen", "fällt", "茶", "2020"]), max_size=6)
+GERMAN = strategies.lists(
+    strategies.sampled_from(["Äpfel", "äpfel", "fallen", "fällt", "茶", "2020"]), max_size=6
+)
 
 
 @hypothesis.settings(deadline=None, max_examples=60)
-@hypothesis.given(pairs=strategies.lists(strategies.tuples(strategies.lists(GERMAN, min_size=1, max_size=2), GERMAN), min_size=1, max_size=3))
+@hypothesis.given(
+    pairs=strategies.lists(
+        strategies.tuples(strategies.lists(GERMAN, min_size=1, max_size=2), GERMAN),
+        min_size=1,
+        max_size=3,
+    )
+)
 def test_rouge_is_what_its_definitions_say(pairs):
     """Of one sentence each; words in lower case, no stems. The best reference counts, for each measure by itself."""
-    scores = rouge_scores([[" ".join(words) for words in texts] for texts, _ in pairs], [" ".join(words) for _, words in pairs], "de", False)
-    lower = [([[word.lower() for word in words] for words in texts], [word.lower() for word in words]) for texts, words in pairs]
+    scores = rouge_scores(
+        [[" ".join(words) for words in texts] for texts, _ in pairs],
+        [" ".join(words) for _, words in pairs],
+        "de",
+        False,
+    )
+    lower = [
+        ([[word.lower() for word in words] for words in texts], [word.lower() for word in words])
+        for texts, words in pairs
+    ]
     for n, name in ((1, "rouge1"), (2, "rouge2")):
         best = [max(shared_ngrams(text, said, n) for text in texts) for texts, said in lower]
         assert scores[name] == pytest.approx(100 * np.mean(best))
-    best = [max(f1(longest_common(text, said), len(text), len(said)) for text in texts) for texts, said in lower]
-    assert scores["rougeL"] == pytest.approx(100 * np.mean(best)) == pytest.approx(scores["rougeLsum"])
+    best = [
+        max(f1(longest_common(text, said), len(text), len(said)) for text in texts)
+        for texts, said in lower
+    ]
+    assert (
+        scores["rougeL"] == pytest.approx(100 * np.mean(best)) == pytest.approx(scores["rougeLsum"])
+    )
 
 
 @pytest.mark.parametrize(("language", "reference", "prediction", "expected"), [
@@ -119,11 +147,19 @@ def test_other_letters_are_not_scored_as_english():
         rouge(["我喜欢茶"], "我喜欢茶")
     assert rouge(["你好 hello world"], "hello")[0] == pytest.approx(200 / 3)
     version = importlib.metadata.version("rouge-score")
-    assert rouge_scores([["茶"]], ["茶"], "zh")["rouge_signature"] == f"rouge-score {version}, words of any script, no stemmer"
-    assert rouge_scores([["tea"]], ["tea"])["rouge_signature"] == f"rouge-score {version}, Porter stemmer"
+    assert (
+        rouge_scores([["茶"]], ["茶"], "zh")["rouge_signature"]
+        == f"rouge-score {version}, words of any script, no stemmer"
+    )
+    assert (
+        rouge_scores([["tea"]], ["tea"])["rouge_signature"]
+        == f"rouge-score {version}, Porter stemmer"
+    )
     # Half of the letters may be others; signs and digits are none. What is said to be English is asked too, predictions are not.
     assert rouge(["你好 hi"], "hi", "en_US")[0] == 100.0
-    with pytest.raises(ValueError, match="Received: language 'en', 60% other letters.*--target_language"):
+    with pytest.raises(
+        ValueError, match="Received: language 'en', 60% other letters.*--target_language"
+    ):
         rouge(["你好吗 hi 2020!"], "hi", "en")
     with pytest.raises(ValueError, match="67% other letters"):
         rouge(["a", "你好"], "a")
@@ -141,7 +177,9 @@ def test_intervals_surround_the_mean_and_repeat():
     assert "rouge1_interval" not in rouge_scores([["a"]] * 2, ["a"] * 2, "", False)
     # Each measure has its own: of two words in turn, both are always there and never in order.
     scores = rouge_scores([["a b"]] * 40, ["b a", "a b"] * 20)
-    assert scores["rouge1_interval"] == 0.0 and scores["rouge2_interval"] == pytest.approx(1.96 * 50 / 40**0.5, rel=0.15)
+    assert scores["rouge1_interval"] == 0.0 and scores["rouge2_interval"] == pytest.approx(
+        1.96 * 50 / 40**0.5, rel=0.15
+    )
     assert scores["rougeL_interval"] == pytest.approx(scores["rouge2_interval"] / 2)
 
 
@@ -175,11 +213,21 @@ def test_words_of_any_script():
 def test_beginnings():
     text = "Mail from Ann: the plan (v. 2) is new. It holds! 好。再见"
     assert first_words(text, 3) == "Mail from Ann" and first_words(text, 99) == text
-    assert [first_words("(One) two!", count) for count in (1, 2, 3)] == ["(One", "(One) two!", "(One) two!"]
+    assert [first_words("(One) two!", count) for count in (1, 2, 3)] == [
+        "(One",
+        "(One) two!",
+        "(One) two!",
+    ]
     assert first_words("", 1) == "" and first_words("—", 1) == "—"
     assert first_words("我喜欢茶", 2) == "我喜"
     assert sentences("One.\n\nTwo?! Three… 四。“五！”六") == ["One.", "Two?!", "Three…", "四。", "“五！”", "六"]
-    assert sentences('He (Mr. X) left.) "So." No.5 e.g.\u00a0this') == ["He (Mr.", "X) left.)", '"So."', "No.5 e.g.", "this"]
+    assert sentences('He (Mr. X) left.) "So." No.5 e.g.\u00a0this') == [
+        "He (Mr.",
+        "X) left.)",
+        '"So."',
+        "No.5 e.g.",
+        "this",
+    ]
     assert sentences(" \n ") == [] and sentences("好。」」好！？再") == ["好。」」", "好！？", "再"]
     assert first_sentences("One. Two. Three.", 9) == "One.\nTwo.\nThree."
     assert first_sentences("One. Two. Three.", 2) == "One.\nTwo." and first_sentences("", 2) == ""
@@ -192,9 +240,16 @@ def test_novelty_by_hand():
     assert novel_ngrams(["a b", "c d"], ["a b", "c x c"])[1] == pytest.approx(25.0)
     assert novel_ngrams(["我喜欢茶"], ["我喜茶"])[2] == 50.0
     # All of five words' n-grams are there but those with the last word.
-    assert novel_ngrams(["a b c d"], ["a b c d e"]) == pytest.approx({1: 100 / 5, 2: 100 / 4, 3: 100 / 3, 4: 100 / 2})
+    assert novel_ngrams(["a b c d"], ["a b c d e"]) == pytest.approx(
+        {1: 100 / 5, 2: 100 / 4, 3: 100 / 3, 4: 100 / 2}
+    )
     # Each summary is held against its own source.
-    assert novel_ngrams(["a", "b"], ["b", "a"])[1] == 100.0 and novel_ngrams([""], [""]) == {1: 0.0, 2: 0.0, 3: 0.0, 4: 0.0}
+    assert novel_ngrams(["a", "b"], ["b", "a"])[1] == 100.0 and novel_ngrams([""], [""]) == {
+        1: 0.0,
+        2: 0.0,
+        3: 0.0,
+        4: 0.0,
+    }
     with pytest.raises(ValueError):
         novel_ngrams(["a", "b"], ["a"])
 
@@ -207,7 +262,15 @@ def test_a_copy_is_not_new_and_half_as_short():
     assert [scores[f"novel_{n}"] for n in range(1, 5)] == [0.0] * 4 == [scores[f"reference_novel_{n}"] for n in range(1, 5)]
     assert scores["rouge1"] == pytest.approx(50.0) and "rouge1_interval" in scores
     assert compression(["a b"], ["a b c"]) == 1.5
-    scores = summary_scores(["a b", "c d"], [["a x"], ["c d", "c y"]], ["a z w", "c d"], "de", False)
-    assert (scores["novel_1"], scores["reference_novel_1"]) == (pytest.approx(100 * 2 / 5), pytest.approx(100 * 2 / 6))
-    assert (scores["novel_2"], scores["reference_novel_2"]) == (pytest.approx(100 * 2 / 3), pytest.approx(100 * 2 / 3))
+    scores = summary_scores(
+        ["a b", "c d"], [["a x"], ["c d", "c y"]], ["a z w", "c d"], "de", False
+    )
+    assert (scores["novel_1"], scores["reference_novel_1"]) == (
+        pytest.approx(100 * 2 / 5),
+        pytest.approx(100 * 2 / 6),
+    )
+    assert (scores["novel_2"], scores["reference_novel_2"]) == (
+        pytest.approx(100 * 2 / 3),
+        pytest.approx(100 * 2 / 3),
+    )
     assert "rouge1_interval" not in scores and "no stemmer" in scores["rouge_signature"]

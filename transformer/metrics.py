@@ -165,7 +165,7 @@ def calibration_bins(labels, probabilities, bins=15):
     labels, probabilities = _checked_classes(labels, probabilities)
     confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
     edges = np.linspace(0.0, 1.0, bins + 1)
-    places = np.clip(np.digitize(confidence, edges, right=True) - 1, 0, bins - 1)
+    places = np.digitize(confidence, edges, right=True) - 1
     return [
         {
             "low": float(edges[place]),
