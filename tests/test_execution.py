@@ -460,6 +460,18 @@ print("unheard"); os.write(1, b"unheard"); os.write(2, b"unheard"); os.write(0, 
     assert outcome == Outcome("passed")
 
 
+def test_a_folder_that_is_closed_to_others_is_no_hindrance(tmp_path, monkeypatch):
+    """To root, who keeps the right to read for "nobody" if it has that; if not, the user is told the cure."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    tmp_path.chmod(0o700)
+    rights = next(line for line in open("/proc/self/status") if line.startswith("CapEff:"))
+    if os.getuid() or int(rights.split()[1], 16) & 4:  # CAP_DAC_READ_SEARCH
+        assert run(SQUARE) == [Outcome("passed")]
+    else:
+        with pytest.raises(RuntimeError, match="which only root may read. Use a Python and a TMPDIR that all may read"):
+            run(SQUARE)
+
+
 def test_a_program_is_alone_where_the_kernel_can_make_namespaces():
     asks = "import ctypes, sys; sys.exit(ctypes.CDLL(None).unshare({}) != 0)"
     # Network, processes, IPC; and users for who is not root.

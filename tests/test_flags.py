@@ -297,6 +297,11 @@ def test_two_flagfiles_that_include_each_other_are_refused_and_one_file_twice_is
     assert str(error.value) == (
         f"{tmp_path}/inner/b.cfg:2: a flagfile must not include itself. Received: {tmp_path}/a.cfg. Remove the line."
     )
+    # Neither the first of a chain nor the last need be the one.
+    (tmp_path / "inner" / "b.cfg").write_text("--flagfile=c.cfg\n")
+    (tmp_path / "inner" / "c.cfg").write_text("--flagfile=b.cfg\n")
+    with pytest.raises(ConfigError, match="inner/c.cfg:1: .* Received: .*/inner/b.cfg. Remove"):
+        toy(f"--flagfile={tmp_path}/a.cfg")
     (tmp_path / "inner" / "b.cfg").write_text("--size=5\n")
     (tmp_path / "a.cfg").write_text("--flagfile=inner/b.cfg\n--size=6\n--flagfile=inner/b.cfg\n")
     assert toy(f"--flagfile={tmp_path}/a.cfg") == ToyConfig(size=5)
@@ -327,6 +332,11 @@ def test_a_written_flagfile_is_literal_and_gives_the_same_values(tmp_path):
         '--words="a,b","""",ü,#\n'
     )
     assert toy(f"--flagfile={tmp_path}/run.cfg") == config
+    flags.write_flagfile([ToyConfig(), ToyConfig()], tmp_path / "run.cfg")
+    half = "# toy\n--size=3\n--rate=0.5\n--loud=False\n--name=\n--kind=a\n--words=\n"
+    assert (tmp_path / "run.cfg").read_text() == f"{half}\n{half}"
+    flags.write_flagfile([], tmp_path / "run.cfg", header="one\n\ntwo")
+    assert (tmp_path / "run.cfg").read_text() == "# one\n#\n# two\n"
     assert [path.name for path in tmp_path.iterdir()] == ["run.cfg"]
 
 

@@ -56,6 +56,7 @@ def test_rouge_is_that_of_the_package():
     scorer = RougeScorer(ROUGE, use_stemmer=True)
     expected = [scorer.score_multi(texts, prediction) for texts, prediction in zip(references, predictions)]
     scores = rouge_scores(references, predictions, "en")
+    assert scores == rouge_scores(references, predictions, "en")  # the intervals too
     for name in ROUGE[:3]:
         assert scores[name] == pytest.approx(100 * np.mean([row[name].fmeasure for row in expected]))
     split = [(["\n".join(sentences(text)) for text in texts], "\n".join(sentences(prediction)))
