@@ -249,6 +249,10 @@ def test_a_test_that_fails_cannot_be_caught_by_the_answer():
     assert run(answer) == [Outcome("failed", "AssertionError (line 6: assert candidate(2) == 4)")]
 
 
+def test_what_a_program_leaves_to_be_done_at_its_end_is_not_done():
+    assert run(f"import atexit, time\n{SQUARE}atexit.register(time.sleep, 1000)") == [Outcome("passed")]
+
+
 @pytest.mark.parametrize("delay", [0.0, 0.05, 0.3])
 def test_programs_end_with_the_one_who_runs_them(folder, delay):
     caller = subprocess.Popen([sys.executable, "-c", "from transformer.execution import run_programs; "
