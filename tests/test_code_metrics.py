@@ -181,6 +181,7 @@ def test_what_is_no_python_does_not_parse(code):
 
 def test_indented_code_of_several_lines_parses():
     assert parses("    if x:\n        y = 1\n    return y\n") and parses("\n\nx = '\\d'\n")
+    assert parses("\nif x :\n") and parses("else :\n\n")
     assert parses("\n    x = 1\n") and parses("if x:\n    y\nelse: z")
 
 
@@ -202,6 +203,8 @@ def test_the_nearest_target():
     assert nearest_targets(
         ["the the of b", "rare", "the of", "the of a"], list("abcd"), ["the rare"]
     ) == ["b"]
+    # The common word is half of the question and all of five sources, the rare one half of the last.
+    assert nearest_targets([*["the"] * 5, "rare z"], "abcdef", ["the rare"]) == ["f"]
     # Answers stay beside their questions over blocks of rows.
     questions = [f"word{n % 7}" for n in range(600)]
     assert nearest_targets([f"word{n}" for n in range(7)], "abcdefg", questions) == [
