@@ -186,6 +186,58 @@ class TestKerasHub:
         assert ours.encode(["The cats sat 猫"], max_length=8)[0].ids == [2, *list(map(int, theirs("The cats sat 猫"))), 3]
         assert ours.encode(["a"], ["b"], max_length=8)[0] == Encoded([2, 9, 3, 10, 3], [0, 0, 0, 1, 1], 5)
 
+    @pytest.mark.parametrize(
+        "lowercase, accents, ids",
+        [
+            (True, False, [6, 7]),
+            (False, False, [1, 8]),
+            (False, True, [1, 7]),
+            (True, True, [6, 7]),
+        ],
+    )
+    def test_case_and_accents(self, lowercase, accents, ids):
+        """Checkpoints in lower case were trained without accents."""
+        import keras_hub
+
+        words = [*SPECIAL, "猫", "a", "e", "é"]
+        theirs = keras_hub.models.BertTokenizer(words, lowercase=lowercase, strip_accents=accents)
+        assert ids_of(from_keras_hub(theirs), "A é") == ids
+        assert from_keras_hub(theirs).encode(["a"], ["a"])[0].types == [0] * 5
+
+    def test_padding_that_is_not_the_first(self):
+        import keras_hub
+
+        words = ["[UNK]", "[CLS]", "[SEP]", "[MASK]", "猫", "坐", "[PAD]"]
+        ours = from_keras_hub(
+            keras_hub.models.BertTokenizer(words, split_on_cjk=False), max_length=9
+        )
+        assert (ours.pad_id, ours.max_length, ids_of(ours, "猫坐")) == (6, 9, [0])
+
+    def test_options_of_byte_pairs(self):
+        import keras_hub
+
+        vocabulary = {"<s>": 0, "<pad>": 1, "</s>": 2, "<mask>": 3, "a": 4, "Ġ": 5, "Ġa": 6}
+        theirs = keras_hub.models.RobertaTokenizer(vocabulary, ["Ġ a"], add_prefix_space=True)
+        ours = from_keras_hub(theirs, max_length=7)
+        assert (ours.max_length, ids_of(ours, "a")) == (7, [6])
+
+    def test_options_of_sentencepieces(self):
+        import keras_hub
+
+        for family in ("DebertaV3", "XLMRoberta"):
+            theirs = getattr(keras_hub.models, f"{family}Tokenizer")(
+                proto=sentencepiece_model(family)
+            )
+            assert from_keras_hub(theirs, max_length=11).max_length == 11
+
+    def test_another_kind_is_refused(self):
+        import keras_hub
+
+        with pytest.raises(
+            ConfigError, match="WordPiece, byte-pair or SentencePiece. Received: ByteTokenizer"
+        ):
+            from_keras_hub(keras_hub.tokenizers.ByteTokenizer())
+
     def test_byte_pairs(self):
         import keras_hub
 
@@ -213,7 +265,185 @@ class TestKerasHub:
         assert ours.encode(["a"], ["a"])[0].types[-1] == int(family == "Albert")
 
 
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+
+
+def bert(folder, words, options=None, special=None, **arguments):
+    """Inputs by a vocab.txt of these words, which begin with id 5."""
+    folder.mkdir(exist_ok=True)
+    (folder / "vocab.txt").write_text("\n".join([*SPECIAL, *words]) + "\n", encoding="utf-8")
+    (folder / "tokenizer_config.json").write_text(json.dumps(options or {}))
+    if special:
+        (folder / "special_tokens_map.json").write_text(json.dumps(special))
+    return from_hugging_face(folder, **arguments)
+
+
+def pair_files(folder, vocabulary, merges, options=None, **arguments):
+    """Inputs by a vocab.json and a merges.txt."""
+    folder.mkdir(exist_ok=True)
+    vocabulary = ["<s>", "<pad>", "</s>", "<unk>", "<mask>", *vocabulary]
+    (folder / "vocab.json").write_text(json.dumps({name: n for n, name in enumerate(vocabulary)}))
+    (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *merges, ""]), encoding="utf-8")
+    (folder / "tokenizer_config.json").write_text(json.dumps(options or {}))
+    return from_hugging_face(folder, **arguments)
+
+
+def ids_of(inputs, text):
+    """Without those at the ends."""
+    return inputs.encode([text], max_length=inputs.max_length or 128)[0].ids[1:-1]
+
+
+class TestWordPieceFiles:
+    """Made-up vocabularies, ids by hand."""
+
+    @pytest.mark.parametrize(
+        "options, ids",
+        [
+            ({}, [5, 6, 7]),
+            ({"do_lower_case": False}, [1, 8, 7]),
+            ({"strip_accents": False}, [5, 8, 7]),
+            ({"do_lower_case": False, "strip_accents": True}, [1, 6, 7]),
+            ({"tokenize_chinese_chars": False}, [5, 6, 7]),
+        ],
+    )
+    def test_case_and_accents(self, options, ids, tmp_path):
+        assert ids_of(bert(tmp_path, ["a", "e", "猫", "é"], options), "A é 猫") == ids
+
+    @pytest.mark.parametrize("chinese, ids", [(True, [5, 6]), (False, [1])])
+    def test_chinese_characters_are_words(self, chinese, ids, tmp_path):
+        assert (
+            ids_of(bert(tmp_path, ["猫", "坐"], {"tokenize_chinese_chars": chinese}), "猫坐") == ids
+        )
+        assert ids_of(bert(tmp_path, ["猫", "坐"]), "猫坐") == [5, 6]
+
+    def test_lines_are_what_newlines_part(self, tmp_path):
+        """U+2028 is a word, and so is white space at the end."""
+        inputs = bert(tmp_path, ["\u2028", "a", "\u3000"])
+        assert (inputs.vocab_size, ids_of(inputs, "a")) == (8, [6])
+
+    def test_of_a_word_that_stands_twice_the_later_counts(self, tmp_path):
+        assert ids_of(bert(tmp_path, ["a", "b", "a"]), "a b") == [7, 6]
+
+    def test_special_tokens_of_other_names(self, tmp_path):
+        """The configuration counts more than the map; a name may be an object."""
+        special = {
+            "unk_token": "<u>",
+            "sep_token": {"content": "<s>"},
+            "cls_token": "a",
+            "pad_token": "b",
+        }
+        options = {"cls_token": "<c>", "pad_token": {"content": "<p>"}, "mask_token": None}
+        inputs = bert(tmp_path, ["<u>", "<s>", "<c>", "<p>", "a", "b"], options, special)
+        assert (inputs.pad_id, inputs.encode(["a zz b"])[0].ids) == (8, [7, 9, 5, 10, 6])
+
+    def test_special_tokens_within_a_text(self, tmp_path):
+        inputs = bert(tmp_path, ["a", "[", "]", "mask"])
+        assert ids_of(inputs, "a [MASK] [SEP]") == [5, 4, 3]
+        assert ids_of(inputs, "[mask]") == [6, 8, 7]  # in lower case it is text
+
+    def test_arguments(self, tmp_path):
+        inputs = bert(tmp_path, ["a"], max_length=9, two_types=False)
+        assert (inputs.max_length, inputs.pad_id) == (9, 0)
+        assert inputs.encode(["a"], ["a"], max_length=9)[0].types == [0] * 5
+        assert bert(tmp_path, ["a"]).encode(["a"], ["a"])[0].types == [0, 0, 0, 1, 1]
+        assert bert(tmp_path, ["a"], {"pad_token": "a"}).pad_id == 5
+        assert (
+            bert(tmp_path, ["a"], {"pad_token": "a"}, pad_id=0).pad_id == 0
+        )  # 0 is given, not left out
+        assert bert(tmp_path, ["<pad>"]).pad_id == 0  # [PAD] before <pad>
+
+    def test_which_file_is_read(self, tmp_path):
+        """vocab.txt before vocab.json, tokenizer.json before both."""
+        pair_files(tmp_path, ["b"], [])
+        assert ids_of(bert(tmp_path, ["a", "b"]), "b") == [6]
+        byte_level_bpe({"<s>": 0, "</s>": 1, "<pad>": 2, "a": 3}, []).save(
+            str(tmp_path / "tokenizer.json")
+        )
+        inputs = from_hugging_face(tmp_path)
+        assert (ids_of(inputs, "a"), inputs.pad_id, inputs.vocab_size) == ([3], 2, 4)
+
+    def test_a_tokenizer_of_its_own(self):
+        """Control characters are nothing; a name that is no word is not added."""
+        tokenizer = word_piece([*SPECIAL[:4], "cat", "##s", "é", "e"])
+        assert tokenizer.get_vocab_size() == 8
+        assert tokenizer.encode("\x01CATS É").ids == [2, 4, 5, 7, 3]
+        assert tokenizer.decode([4, 5, 7]) == "cats e"
+        assert word_piece([*SPECIAL, "cat"]).token_to_id("[MASK]") == 4
+
+    @pytest.mark.parametrize("name", ["[UNK]", "[CLS]", "[SEP]"])
+    def test_what_a_vocabulary_must_hold(self, name):
+        with pytest.raises(
+            ConfigError, match=f"Received: 4 tokens without \\{name[:-1]}.. Name them"
+        ):
+            word_piece([word for word in SPECIAL if word != name])
+
+
+class TestBytePairFiles:
+    def test_merges_and_what_is_none(self, tmp_path):
+        """The first line is a comment, "# #" is none; blank lines say nothing."""
+        inputs = pair_files(tmp_path, ["#", "a", "##", "b", "Ġ", "Ġb"], ["# #", "", "Ġ b"])
+        assert ids_of(inputs, "##b b") == [7, 8, 10]
+        assert inputs.encode(["a"], ["b"])[0] == Encoded([0, 6, 2, 2, 8, 2], [0] * 6, 6)
+        assert (inputs.pad_id, inputs.vocab_size, inputs.max_length) == (1, 11, None)
+
+    @pytest.mark.parametrize("prefix, ids", [(True, [7, 7]), (False, [5, 7])])
+    def test_a_space_before_the_text(self, prefix, ids, tmp_path):
+        options = {"add_prefix_space": prefix}
+        assert ids_of(pair_files(tmp_path, ["a", "Ġ", "Ġa"], ["Ġ a"], options), "a a") == ids
+        assert ids_of(pair_files(tmp_path, ["a", "Ġ", "Ġa"], ["Ġ a"]), "a a") == [5, 7]
+
+    @pytest.mark.parametrize("line", ["a", "a b c"])
+    def test_a_merge_is_of_two(self, line, tmp_path):
+        with pytest.raises(ConfigError, match=f"must be two pieces. Received: '{line}'"):
+            pair_files(tmp_path, ["a", "b", "c"], [line])
+
+    def test_one_file_of_two_is_not_enough(self, tmp_path):
+        (tmp_path / "vocab.json").write_text("{}")
+        with pytest.raises(ConfigError, match="needs its tokenizer.* with vocab.json"):
+            from_hugging_face(tmp_path)
+
+    def test_a_tokenizer_of_its_own(self):
+        pieces = ["<s>", "</s>", "<mask>", "a", "Ġ", "b", "Ġb"]
+        plain = byte_level_bpe({name: number for number, name in enumerate(pieces)}, [("Ġ", "b")])
+        # The mask takes the space before it; what is unknown is nothing without an <unk>.
+        found = plain.encode("a <mask>qb b")
+        assert found.ids == [0, 3, 2, 5, 6, 1] and found.offsets[-2] == (11, 12)
+        assert plain.decode([3, 6]) == "a b" and plain.get_vocab_size() == 7
+        known = byte_level_bpe({**plain.get_vocab(), "<unk>": 7}, [])
+        assert known.encode("aq").ids == [0, 3, 7, 1]
+        with pytest.raises(ConfigError, match="2 tokens without </s>"):
+            byte_level_bpe({"<s>": 0, "a": 1}, [])
+
+
+def test_xlm_r_by_hand(tmp_path):
+    """<s> 0, <pad> 1, </s> 2, <unk> 3, pieces one further, <mask> last."""
+    (tmp_path / "sentencepiece.bpe.model").write_bytes(sentencepiece_model("XLMRoberta"))
+    inputs = from_hugging_face(tmp_path, max_length=30)
+    count = inputs.tokenizer.num_pieces
+    assert (inputs.pad_id, inputs.max_length, inputs.vocab_size) == (1, 30, count + 2)
+    the = [number + 1 for number in inputs.tokenizer.processor.encode("the")]
+    (found,) = inputs.encode(["the"], ["the"], max_length=30)
+    assert found == Encoded([0, *the, 2, 2, *the, 2], [0] * (4 + 2 * len(the)), 4 + 2 * len(the))
+    assert inputs.encode(["京 q"], max_length=30)[0].ids[-2] == 3
+
+
 class TestRefusals:
+
+    def test_a_folder_that_is_not_there(self, tmp_path):
+        with pytest.raises(ConfigError, match="needs its tokenizer.* with no files"):
+            from_hugging_face(tmp_path / "none")
+
+    def test_a_vocabulary_that_is_no_text(self, tmp_path):
+        (tmp_path / "vocab.txt").write_bytes(b"[PAD]\n\xff\n")
+        with pytest.raises(ConfigError, match="must be readable UTF-8. Received: .*vocab.txt"):
+            from_hugging_face(tmp_path)
+
+    def test_padding_must_be_known(self, tmp_path):
+        (tmp_path / "vocab.txt").write_text("[UNK]\n[CLS]\n[SEP]\na\n")
+        with pytest.raises(ConfigError, match=r"Received: one without \[PAD\], <pad>"):
+            from_hugging_face(tmp_path)
+        assert from_hugging_face(tmp_path, pad_id=3).pad_id == 3
+
     def test_files(self, tmp_path):
         with pytest.raises(ConfigError, match="needs its tokenizer.* with no files"):
             from_hugging_face(tmp_path)
