@@ -260,6 +260,8 @@ class TestGivenFiles:
         assert t5.vocabulary()[:3] == ["<pad>", "</s>", "<unk>"]
         (ids,) = t5.encode(["We buy"])
         assert t5.decode([[count, *ids, 1, *ids, 0]]) == ["We buy"]
+        # A model may have more embeddings than there are ids (T5's has): none of them is text.
+        assert t5.decode([[*ids, count + 5]]) == ["We buy"]
         # The last piece is read, what was added behind it is not.
         last = count - 1
         assert t5.decode([[count, last, count]]) == [
