@@ -3,7 +3,8 @@
 import pytest
 
 from data.config import DataConfig, DataError
-from data.corpora import CORPORA
+from data.corpora import CORPORA, several_languages
+from data.phrasebook import things
 from transformer.config import ConfigError
 
 
@@ -12,10 +13,43 @@ def test_reverse():
     assert {split: len(pairs) for split, pairs in splits.items()} == {"train": 500, "validation": 1000, "test": 1000}
     sources = [source for pairs in splits.values() for source, _ in pairs]
     assert len(set(sources)) == len(sources) and {len(source.split()) for source in sources} == set(range(3, 11))
+    assert set("".join(sources)) == set("abcdefghijklmnopqrst ")
     assert all(target == source[::-1] for pairs in splits.values() for source, target in pairs)
     assert splits == CORPORA["reverse"](500, seed=1) != CORPORA["reverse"](500, seed=2)
     with pytest.raises(DataError, match="at most 1000000"):
         CORPORA["reverse"](1_000_001, seed=1)
+
+
+def test_several_languages_are_told_apart_by_a_token():
+    def corpus(language):
+        def draw(size, seed):
+            made = {"train": size, "validation": 1, "test": 2}
+            return {split: [(f"{split} {n}", f"{language} {seed}") for n in range(count)]
+                    for split, count in made.items()}
+
+        return draw
+
+    found = several_languages({"de": corpus("german"), "zh": corpus("chinese")})(3, 7)
+    assert [tuple(pair[:2]) for pair in found["train"]] == [
+        ("<2de> train 0", "german 7"), ("<2de> train 1", "german 7"),
+        ("<2zh> train 0", "chinese 7"), ("<2zh> train 1", "chinese 7"),
+    ]
+    assert [pair[0] for pair in found["validation"]] == ["<2de> validation 0", "<2zh> validation 0"]
+    assert [pair[0] for pair in found["test"]][1:3] == ["<2de> test 1", "<2zh> test 0"]
+
+
+@pytest.mark.parametrize("name, pairs", [
+    ("phrasebook_en_de", {"No problem.": "Kein Problem."}),
+    ("phrasebook_en_zh", {"No problem.": "没问题。"}),
+    ("phrasebook_en_de_zh", {"<2de> No problem.": "Kein Problem.", "<2zh> No problem.": "没问题。"}),
+])
+def test_the_languages_of_the_phrasebook(name, pairs, monkeypatch):
+    """Of set phrases, which are 24, all in training."""
+    monkeypatch.setattr("data.phrasebook.PATTERNS", (things.pleasantry,))
+    monkeypatch.setattr("data.phrasebook.HELD_OUT", 0)
+    found = CORPORA[name](24 * len(pairs), seed=1)["train"]
+    assert len(found) == 24 * len(pairs)
+    assert pairs.items() <= {source: target for source, target, *_ in found}.items()
 
 
 def test_the_flag_names_every_corpus():

@@ -1,7 +1,10 @@
 """Pairs of a made-up file word for word, the filters one by one, and what a corpus of installed source owes its user."""
 
+import ast
 import configparser
+import importlib.metadata
 import pathlib
+import sysconfig
 
 import pytest
 from packaging.requirements import Requirement
@@ -9,7 +12,7 @@ from packaging.requirements import Requirement
 from data import installed
 from data.config import DataConfig
 from data.docstrings import MOST_WORDS, docstrings, is_sentence, pairs, prose
-from data.installed import divide, documented, python_files
+from data.installed import divide, documented, python_files, without_near_copies
 from data.sources import input_files
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -82,6 +85,10 @@ def test_the_kept_example():
     [
         f"Say what it does.\n{BODY}",
         f"Say what it does\nin two lines.\n\n{BODY}",
+        f"Say what it does.\nAt once.\n{BODY}",
+        f"say what it does.\n\n{BODY}",
+        f"Say {'it ' * 24}now.\n\n{BODY}",
+        f"Say what it does.\n\n{'word ' * 19}",
         "Say what it does.",
         f"Say what it does.\n\n{BODY[:60]}",
         f"Say it.\n\n{BODY}",
@@ -96,12 +103,25 @@ def test_a_docstring_that_is_left_out(docstring):
     assert not list(pairs(source(docstring)))
 
 
+@pytest.mark.parametrize("docstring", [
+    f"Say {'it ' * 23}now.\n\n{BODY}", f"Say what it does.\n\n{'word ' * 20}",
+])
+def test_a_docstring_that_is_just_long_enough(docstring):
+    assert len(list(pairs(source(docstring)))) == 1
+
+
+def test_a_body_of_a_hundred_words_is_whole():
+    for count in (100, 101):
+        ((text, _),) = pairs(source(f"Say what it does.\n\n{'word ' * count}"))
+        assert text == "word " * 99 + "word"
+
+
 def test_a_long_body_is_cut():
     (text, _), = pairs(source(f"Say what it does.\n\n{BODY * 9}"))
     assert text.split() == (BODY * 9).split()[:MOST_WORDS]
 
 
-@pytest.mark.parametrize("line", ["f(x) -> y.", "Return f(x).", "Set x = 3.", ".. note:: Read it.", "return it.",
+@pytest.mark.parametrize("line", ["Half is 50% of it.", "Use a:: b.", "Uses {x} of it.", "f(x) -> y.", "Return f(x).", "Set x = 3.", ".. note:: Read it.", "return it.",
                                   "Wait for it...", "See https://python.org.", "Return no stop", "Return. Or\nnot."])  # fmt: skip
 def test_what_is_no_sentence(line):
     assert not is_sentence(line)
@@ -112,6 +132,86 @@ def test_prose_of_markdown_and_of_sections_without_blank_lines():
     text = "Uses `x`.\n\n```python\nx = 1\n\ny = 2\n```\n\nExamples:\n  f(x)\nReturns:\n  All.\n\n"
     text += "See Also\n--------\ng\n\nNotes\n-----\nNone."
     assert prose(text) == "Uses x. Returns: All. Notes: None."
+
+
+@pytest.mark.parametrize("title", [
+    "Example", "Examples", "Usage", "Raises", "Warns", "References", "Reference", "See Also", "Attributes",
+    "Methods",
+])
+def test_sections_that_are_not_read(title):
+    for head in (f"{title}:", f"{title}::", f"{title}\n=======", f"{title}\n^^^^"):
+        text = f"One.\n\n{head}\n    not this\n\nNotes:\n    Two."
+        assert prose(text) == "One. Notes: Two."
+
+
+@pytest.mark.parametrize("text, words", [
+    ("A.\n\n~~~\nx = 1\n~~~\n\nB.", "A. B."), ("A.\n\n```\nx = 1", "A."),
+    ("See :ref:`the text <target>`.", "See the text."), ("A.\n\nHas %(this)s.\n\nB.", "A. B."),
+    ("A.\n\n  .. note::\n\n     Not this.\n\nB.", "A. B."), ("A.\n\n.. note::\n\n  Not this.", "A."),
+    ("A.\n\n  One::\n\n      not this\n\n  Two.", "A. One: Two."),
+])
+def test_what_is_code_and_what_is_markup(text, words):
+    assert prose(text) == words
+
+
+def test_files_of_strings_of_either_kind_are_read_quietly(recwarn):
+    (found,) = documented(b"'''One.'''\nx = '\\d'\n", (ast.Module,))
+    assert found[1] == "One." and not recwarn.list
+
+
+def test_which_files_are_read(monkeypatch, tmp_path):
+    """The library's and then the packages': no tests, no copies of others, nothing that is not there."""
+    library, packages = tmp_path / "library", tmp_path / "packages"
+    folders = ["test", "tests", "testing", "idle_test", "_vendor", "vendor", "externals", "site-packages"]
+    names = ["b.py", "a.py", "c.txt", "sub/d.py", *(f"sub/{folder}/x.py" for folder in folders)]
+    for name in names:
+        (library / name).parent.mkdir(parents=True, exist_ok=True)
+        (library / name).write_text("")
+    (packages / "own").mkdir(parents=True)
+    (packages / "own" / "m.py").write_text("")
+    (packages / "own" / "m.pyi").write_text("")
+
+    class Listed(pathlib.PurePosixPath):
+        def locate(self):
+            return packages / self
+
+    def files(name):
+        if name == "none":
+            raise importlib.metadata.PackageNotFoundError(name)
+        return None if name == "unlisted" else [Listed(f"own/{x}") for x in ("m.py", "m.pyi", "gone.py")]
+
+    monkeypatch.setattr(sysconfig, "get_path", lambda name: str(library))
+    monkeypatch.setattr(importlib.metadata, "files", files)
+    monkeypatch.setattr(installed, "DISTRIBUTIONS", ("none", "unlisted", "own"))
+    assert [name for name, _ in python_files()] == ["a.py", "b.py", "sub/d.py", "own/m.py"]
+    assert python_files()[-1][1] == packages / "own" / "m.py"
+
+
+def test_a_corpus_is_drawn_by_its_seed(monkeypatch, tmp_path):
+    files = []
+    for number in range(40):
+        path = tmp_path / f"{number}.py"
+        path.write_bytes(source(f"Say what number {number} does.\n\n{f'w{number} x y z ' * 6}"))
+        files.append((path.name, path))
+    monkeypatch.setattr(installed, "python_files", lambda: files)
+    first, second = docstrings(100, seed=1), docstrings(100, seed=2)
+    assert sorted(first["train"]) == sorted(second["train"]) and first["train"] != second["train"]
+    assert docstrings(5, seed=1)["train"] == first["train"][:5]
+
+
+def test_near_copies_share_half_of_their_runs_of_four_words():
+    """Of two runs one is half; of seven three are less."""
+    assert without_near_copies([("a b c d e", "")], [("a b c d x", "")]) == []
+    few = ("a b c d e f g h i j", "")
+    assert without_near_copies([few], [("a b c d e f q r s t", "")]) == [few]
+    # The target counts too, and capitals do not.
+    assert without_near_copies([("a b", "c d e")], [("A B C", "D x")]) == []
+
+
+def test_the_held_out_are_a_twentieth_of_the_files_each():
+    examples = [(f"{n}.py", f"source {n} {n * n}", f"target {n}") for n in range(2000)]
+    splits = divide(examples, 10**6, seed=1)
+    assert all(70 <= len(splits[name]) <= 130 for name in ("validation", "test"))
 
 
 def test_a_file_that_cannot_be_parsed_has_no_docstrings():

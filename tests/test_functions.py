@@ -59,9 +59,36 @@ def test_the_kept_example():
     assert len(list(pairs(function("x = 1; " * (MOST_LINES - 2) + "return x")))) == 1
 
 
+LINES = "x = 1\n    " * 7 + "if x:\n        x = 2\n    else:\n        x = 3"  # 11 of 10 statements
+WIDE = "return " + "x" * (MOST_CHARACTERS - len("def f(self):\n    return "))
+
+
+@pytest.mark.parametrize("code", [
+    function("return 1", decorator="@classmethod\n"), function("return 1", decorator="@staticmethod\n"),
+    function("return 1", decorator="@property\n"), function("self.run()"), function(LINES), function(WIDE),
+    function("return 1", docstring="Return three words more."),
+    function("return 1", docstring="Return " + "all " * 98 + "numbers."),
+])
+def test_a_function_that_is_just_kept(code):
+    assert len(list(pairs(code))) == 1
+
+
+def test_limits_by_hand():
+    assert (MOST_LINES, MOST_CHARACTERS) == (12, 400)
+
+
 @pytest.mark.parametrize(
     "code",
     [
+        function(f"x = 0\n    {LINES}"),
+        function(f"{WIDE}x"),
+        function("return 1", docstring="Return three words."),
+        function("return 1", docstring="Return " + "all " * 99 + "numbers."),
+        function("return 1", docstring="Return the sum. It is deprecated."),
+        function("return 1", docstring="Return the sum für alle."),
+        function('\n    async def g():\n        """Inner."""\n        return 1\n    return g'),
+        function('\n    class G:\n        """Inner."""\n    return G'),
+        function('\n    def g():\n        """ """\n        return 1\n    return g'),
         function("..."),
         function("pass"),
         function("raise NotImplementedError"),
