@@ -138,6 +138,50 @@ def test_what_config_json_leaves_out_is_what_hugging_face_takes_it_for():
     assert (roberta.pad_id, roberta.max_positions) == (1, 22)
 
 
+@pytest.mark.parametrize("theirs, ours", [
+    ("gelu", "gelu"), ("gelu_new", "gelu_tanh"), ("gelu_fast", "gelu_tanh"),
+    ("gelu_pytorch_tanh", "gelu_tanh"), ("relu", "relu"), ("silu", "swish"), ("swish", "swish"),
+])
+def test_activations(theirs, ours):
+    assert model_config({**CONFIG, "hidden_act": theirs}).activation == ours
+    distilbert = {**DISTILBERT, "model_type": "distilbert", "activation": theirs}
+    assert model_config(distilbert).activation == ours
+
+
+def test_rates_and_sizes_stand_where_they_belong():
+    rates = dict(hidden_dropout_prob=0.2, attention_probs_dropout_prob=0.3, layer_norm_eps=1e-6)
+    config = model_config({**CONFIG, **rates, "pad_token_id": 4})
+    assert (config.dropout, config.attention_dropout, config.norm_epsilon) == (0.2, 0.3, 1e-6)
+    assert (config.d_model, config.ffn_dim, config.num_heads, config.num_layers) == (32, 48, 4, 2)
+    assert (config.vocab_size, config.max_positions, config.pad_id) == (60, 24, 4)
+    assert model_config(CONFIG).attention_dropout == 0.1
+    theirs = {**DISTILBERT, "model_type": "distilbert"}
+    config = model_config({**theirs, "dropout": 0.2, "attention_dropout": 0.3})
+    assert (config.dropout, config.attention_dropout, config.norm_epsilon) == (0.2, 0.3, 1e-12)
+    assert (config.d_model, config.ffn_dim, config.num_heads, config.num_layers) == (32, 48, 4, 2)
+    del theirs["max_position_embeddings"]
+    config = model_config(theirs)
+    assert (config.dropout, config.attention_dropout, config.max_positions) == (0.1, 0.1, 512)
+    assert (config.activation, config.pad_id) == ("gelu", 0)
+
+
+@pytest.mark.parametrize("kind, pad, positions", [
+    ("roberta", None, 22), ("roberta", 0, 23), ("roberta", 3, 20), ("xlm-roberta", None, 22),
+    ("electra", 3, 24), ("bert", 3, 24),
+])
+def test_positions_that_padding_leaves(kind, pad, positions):
+    given = {} if pad is None else {"pad_token_id": pad}
+    config = model_config({**CONFIG, "model_type": kind, **given})
+    assert (config.max_positions, config.pad_id) == (positions, 1 if pad is None else pad)
+
+
+def test_what_is_said_without_need_is_no_reason_to_refuse():
+    same = {**CONFIG, "is_decoder": False, "embedding_size": 32, "position_embedding_type": "absolute"}
+    assert model_config(same) == model_config(CONFIG)
+    with pytest.raises(ConfigError, match="must have numbers for sizes and rates"):
+        model_config({**CONFIG, "hidden_size": "32"})
+
+
 def fake(folder, **changes):
     """A folder as Hugging Face's, without PyTorch: one layer, zeros."""
     sizes = dict(vocab_size=7, hidden_size=4, num_hidden_layers=1, num_attention_heads=2, intermediate_size=6)
@@ -186,3 +230,53 @@ def test_missing_and_broken_files(tmp_path):
     (tmp_path / "config.json").write_text("[1]")
     with pytest.raises(ConfigError, match="must hold an object"):
         read_hugging_face(tmp_path)
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(ConfigError, match="must hold config.json"):
+        read_hugging_face(tmp_path)
+
+
+@pytest.mark.parametrize("index", ["{", "{}", '{"weight_map": 1}'])
+def test_an_index_that_names_no_files(index, tmp_path):
+    fake(tmp_path)
+    (tmp_path / "model.safetensors").unlink()
+    (tmp_path / "model.safetensors.index.json").write_text(index)
+    with pytest.raises(ConfigError, match="must name the weights' files"):
+        read_hugging_face(tmp_path)
+    missing = {"weight_map": {"a": "../part.safetensors"}}
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(missing))
+    with pytest.raises(ConfigError, match="must be whole safetensors. Received: .*part.safetensors"):
+        read_hugging_face(tmp_path)
+
+
+def test_weights_stand_where_they_belong(tmp_path):
+    """Each has numbers of its own; a kernel is a matrix of Hugging Face's, turned over."""
+    fake(tmp_path)
+    rng = np.random.default_rng(0)
+    theirs = {name: rng.normal(size=array.shape).astype("float32")
+              for name, array in load_file(tmp_path / "model.safetensors").items()}
+    save_file(theirs, tmp_path / "model.safetensors")
+    config, token_types, ours = read_hugging_face(tmp_path)
+    assert token_types == 2
+    at = "encoder.layer.0."
+    parts = [f"{at}attention.self.{name}" for name in ("query", "key", "value")]
+    expected = {
+        "embedding/embeddings": theirs["embeddings.word_embeddings.weight"],
+        "encoder/positions/table/embeddings": theirs["embeddings.position_embeddings.weight"],
+        "token_types/embeddings": theirs["embeddings.token_type_embeddings.weight"],
+    }
+    block = "encoder/layer_0/"
+    both = f"{block}self_attention/query_key_value"
+    expected[f"{both}/kernel"] = np.hstack([theirs[f"{part}.weight"].T for part in parts])
+    expected[f"{both}/bias"] = np.hstack([theirs[f"{part}.bias"] for part in parts])
+    for mine, name in (("self_attention/output", "attention.output.dense"),
+                       ("feed_forward/inner", "intermediate.dense"), ("feed_forward/outer", "output.dense")):
+        expected[f"{block}{mine}/kernel"] = theirs[f"{at}{name}.weight"].T
+        expected[f"{block}{mine}/bias"] = theirs[f"{at}{name}.bias"]
+    for mine, name in (("encoder/embedding_norm", "embeddings"),
+                       (f"{block}self_residual/norm", f"{at}attention.output"),
+                       (f"{block}feed_forward_residual/norm", f"{at}output")):
+        expected[f"{mine}/gamma"] = theirs[f"{name}.LayerNorm.weight"]
+        expected[f"{mine}/beta"] = theirs[f"{name}.LayerNorm.bias"]
+    assert set(expected) == set(ours)
+    for name, array in expected.items():
+        np.testing.assert_array_equal(ours[name], array, err_msg=name)
