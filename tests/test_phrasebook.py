@@ -5,7 +5,9 @@ import pytest
 from data.config import DataError
 from data.corpora import CORPORA
 from data.phrasebook import PATTERNS, phrasebook, places, sentences, split_of
-from data.phrasebook.grammar import CASES, chinese_number, english_number, german_number, noun_phrase
+from data.phrasebook.grammar import (
+    CASES, chinese_number, contract, english_number, english_verb, german_number, noun_phrase,
+)
 from data.phrasebook.nouns import NOUNS
 from data.phrasebook.words import ADJECTIVES, VERBS, entries
 
@@ -147,7 +149,45 @@ def test_numbers():
     assert [english_number(n) for n in (7, 12, 40, 99)] == ["seven", "twelve", "forty", "ninety-nine"]
     assert [german_number(n) for n in (7, 16, 21, 30, 77)] == ["sieben", "sechzehn", "einundzwanzig", "dreißig", "siebenundsiebzig"]
     assert [chinese_number(n) for n in (2, 10, 12, 20, 35)] == ["二", "十", "十二", "二十", "三十五"]
+    assert [english_number(n) for n in (0, 19, 20, 21, 30)] == ["zero", "nineteen", "twenty", "twenty-one", "thirty"]
+    assert [german_number(n) for n in (0, 19, 20, 99)] == ["null", "neunzehn", "zwanzig", "neunundneunzig"]
+    assert [chinese_number(n) for n in (0, 9, 19, 21, 99)] == ["零", "九", "十九", "二十一", "九十九"]
     assert [chinese_number(n, counting=True) for n in (2, 12, 22)] == ["两", "十二", "二十二"]
+
+
+@pytest.mark.parametrize("text, short", [
+    ("in dem Park", "im Park"), ("an dem See", "am See"), ("von dem Zoo", "vom Zoo"),
+    ("zu dem Markt", "zum Markt"), ("zu der Bank", "zur Bank"), ("bei dem Arzt", "beim Arzt"),
+    ("in das Café", "ins Café"), ("in die Bank", "in die Bank"),
+])
+def test_prepositions_take_articles_in(text, short):
+    assert contract(text) == short
+
+
+@pytest.mark.parametrize("verb, forms", [
+    ("wash", "washes washed washed washing"), ("miss", "misses missed missed missing"),
+    ("close", "closes closed closed closing"), ("visit (place)", "visits visited visited visiting"),
+    ("put on", "puts on put on put on putting on"), ("draw", "draws drew drawn drawing"),
+])
+def test_english_verbs(verb, forms):
+    names = ("third", "past", "participle", "ing")
+    assert " ".join(english_verb(verb, name) for name in names) == forms
+
+
+@pytest.mark.parametrize("minute, english, german, chinese", [
+    (0, "twelve o'clock", "zwölf Uhr", "十二点"), (5, "five past twelve", "fünf nach zwölf", "十二点五分"),
+    (10, "ten past twelve", "zehn nach zwölf", "十二点十分"), (15, "a quarter past twelve", "Viertel nach zwölf", "十二点一刻"),
+    (20, "twenty past twelve", "zwanzig nach zwölf", "十二点二十分"), (30, "half past twelve", "halb eins", "十二点半"),
+    (40, "twenty to one", "zwanzig vor eins", "十二点四十分"), (45, "a quarter to one", "Viertel vor eins", "十二点三刻"),
+    (50, "ten to one", "zehn vor eins", "十二点五十分"),
+])
+def test_the_time_after_noon(minute, english, german, chinese):
+    assert places.clock_time(Script([12, minute])) == (english, german, chinese)
+
+
+def test_one_o_clock():
+    assert places.clock_time(Script([1, 0])) == ("one o'clock", "ein Uhr", "一点")
+    assert places.clock_time(Script([2, 5])) == ("five past two", "fünf nach zwei", "两点五分")
 
 
 @pytest.mark.parametrize("language", ["german", "chinese"])
