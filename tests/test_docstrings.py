@@ -92,6 +92,7 @@ def test_the_kept_example():
         "Say what it does.",
         f"Say what it does.\n\n{BODY[:60]}",
         f"Say it.\n\n{BODY}",
+        f"Say it now.\n\n{BODY}",
         f"{'Say ' * 26}it.\n\n{BODY}",
         f"A Title\n\n{BODY}",
         f"Say what it does.\n\nWe say what it does here. {BODY}",
@@ -148,6 +149,7 @@ def test_sections_that_are_not_read(title):
     ("A.\n\n~~~\nx = 1\n~~~\n\nB.", "A. B."), ("A.\n\n```\nx = 1", "A."),
     ("See :ref:`the text <target>`.", "See the text."), ("A.\n\nHas %(this)s.\n\nB.", "A. B."),
     ("A.\n\n  .. note::\n\n     Not this.\n\nB.", "A. B."), ("A.\n\n.. note::\n\n  Not this.", "A."),
+    ("A.\n\n.. note:: This\n\n  Not this.\n\nB.", "A. B."),
     ("A.\n\n  One::\n\n      not this\n\n  Two.", "A. One: Two."),
 ])
 def test_what_is_code_and_what_is_markup(text, words):

@@ -111,6 +111,17 @@ def test_a_function_that_is_left_out(code):
     assert not [source for source in found if source.startswith("f:")]
 
 
+def test_a_corpus_is_drawn_by_its_seed(monkeypatch, tmp_path):
+    files = []
+    for number in range(40):
+        path = tmp_path / f"{number}.py"
+        path.write_bytes(function(f"return {number}", docstring=f"Return number {number} of all."))
+        files.append((path.name, path))
+    monkeypatch.setattr("data.installed.python_files", lambda: files)
+    first, second = functions(100, seed=1), functions(100, seed=2)
+    assert sorted(first["train"]) == sorted(second["train"]) and first["train"] != second["train"]
+
+
 def test_the_library_s_functions(python_library):
     splits = functions(500, seed=1)
     assert splits == functions(500, seed=1)
