@@ -578,6 +578,7 @@ def test_a_reader_of_the_output_who_has_gone_is_no_error(tmp_path):
     "arguments, expected, out, err",
     [
         (["run", "--x"], 7, "", ""),
+        (["stop"], 7, "", ""),
         (["--help"], 0, "How to use it.\n", ""),
         (["-h"], 0, "How to use it.\n", ""),
         (["help", "run"], 0, "How to use it.\n", ""),
@@ -592,14 +593,10 @@ def test_a_command_is_run_by_its_name(arguments, expected, out, err, capsys):
         calls.append((name, rest))
         return 7
 
-    assert (
-        flags.run_command(["program.py", *arguments], ("run", "stop"), "\nHow to use it.\n", run)
-        == expected
-    )
-    assert calls == ([("run", ["--x"])] if expected == 7 else []) and capsys.readouterr() == (
-        out,
-        err,
-    )
+    text = "\nHow to use it.\n"
+    assert flags.run_command(["program.py", *arguments], ("run", "stop"), text, run) == expected
+    assert calls == ([(arguments[0], arguments[1:])] if expected == 7 else [])
+    assert capsys.readouterr() == (out, err)
 
 
 @pytest.mark.parametrize("end", ["", "raise ImportError('no backend')\n"])
