@@ -10,7 +10,7 @@ from keras.saving import load_model
 import transformer.model  # noqa: F401  (registers what a file holds)
 from tests.programs import run_apart
 
-PURE = ["attention", "positions", "model", "losses", "optimization", "decoding", "encoders", "compilation"]
+PURE = ["attention", "positions", "model", "losses", "optimization", "decoding", "encoders"]
 # What says little of a backend and takes long to compile: the article's class, parameter counts, each weight's gradient.
 LEFT_OUT = ("Article or presets or a_gradient_reaches or trained_within or several_hypotheses or "
             "low_precision or search_in_pieces or row_of_padding or packed_in_a_row")  # fmt: skip
