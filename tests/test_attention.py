@@ -190,13 +190,16 @@ def test_a_masked_key_has_no_weight_however_well_it_fits():
 
 
 def test_the_softmax_of_half_precision_is_computed_in_float32():
-    """Scores of 0 and 2^-10: the weights are 2^-12 from a half, which bfloat16 would round to a half."""
+    """Scores of 0 and 2^-10: weights 2^-12 away from a half, to which bfloat16 would round."""
     query, key = ops.ones((1, 1, 1, 1), "bfloat16"), ops.cast([[[[0.0], [2.0**-10]]]], "bfloat16")
     weights = array(attention_weights(query, key))[0, 0, 0]
     np.testing.assert_allclose(weights, [0.5 - 2.0**-12, 0.5 + 2.0**-12], atol=1e-6)
 
 
-@pytest.mark.parametrize("cross, message", [(True, "cross=True, source missing"), (False, "cross=False, source given")])
+@pytest.mark.parametrize("cross, message", [
+    (True, "cross=True, source missing"),
+    (False, "cross=False, source given"),
+])
 def test_a_source_is_given_where_one_is_attended_to(cross, message):
     layer, _ = attention_of(cross=cross)
     x = random(1, 2, 8)

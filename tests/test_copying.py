@@ -17,7 +17,8 @@ A, B, C = SYMBOLS[:3]
     ("_name, __init__ and class_", f"{A} _name, {B} __init__ and class_", ("_name", "__init__")),
     ("MD5, h2o and 2nd", f"{A} MD5, {B} h2o and 2nd", ("MD5", "h2o")),
     ("HttpServer and Server", f"{A} HttpServer and Server", ("HttpServer",)),
-    # Strings: empty, with what has a meaning in a pattern, with the other quote, with an escaped quote of their own.
+    # Strings: empty, with what means something in a pattern, with the other quote, with an escaped
+    # quote of their own.
     ("\"\" or ''", f"{A} or {B}", ('""', "''")),
     ("match '(a+b)?.*' here", f"match {A} here", ("'(a+b)?.*'",)),
     ("say \"it's\" now", f"say {A} now", ('"it\'s"',)),
@@ -42,7 +43,8 @@ def test_a_word_that_the_vocabulary_lacks_is_hidden():
 
 
 def test_a_word_may_begin_with_a_capital():
-    assert hide("Render the Template", {"the"}.__contains__) == (f"{A} Render the {B} Template", ("Render", "Template"))
+    found = hide("Render the Template", {"the"}.__contains__)
+    assert found == (f"{A} Render the {B} Template", ("Render", "Template"))
 
 
 def test_a_name_is_hidden_as_a_whole_word_and_a_string_before_what_it_holds():
@@ -61,7 +63,8 @@ def test_a_symbol_too_many_is_dropped_and_values_beyond_the_last_stay():
 
 def test_there_are_twelve_symbols_in_the_private_characters_of_unicode():
     """Tokenizers of saved models hold them, so they must never change."""
-    assert "".join(SYMBOLS) == "\ue000\ue001\ue002\ue003\ue004\ue005\ue006\ue007\ue008\ue009\ue00a\ue00b"
+    symbols = "\ue000\ue001\ue002\ue003\ue004\ue005\ue006\ue007\ue008\ue009\ue00a\ue00b"
+    assert "".join(SYMBOLS) == symbols
     assert show("\ue000-\ue00b", [f"n_{n}" for n in range(12)]) == "n_0-n_11"
     assert show("a \ue00c b", ("n_0",)) == "a \ue00c b"  # the next character is no symbol
 

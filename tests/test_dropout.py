@@ -104,9 +104,10 @@ def test_every_backend_makes_the_same_bits():
 
 
 def test_an_element_is_kept_from_the_rate_on():
-    """Element 7's hash is the rate times 2^32: it is kept, and by a rate that is higher by 2^-32 it is not."""
+    """Element 7's hash is the rate times 2^32: it is kept, and at a rate 2^-32 higher it is not."""
     hashed = int(hashes(11, 4, 8)[7])
-    assert mask(11, 4, hashed / 2**32, (8,))[7] == 1.0 and mask(11, 4, (hashed + 1) / 2**32, (8,))[7] == 0.0
+    assert mask(11, 4, hashed / 2**32, (8,))[7] == 1.0
+    assert mask(11, 4, (hashed + 1) / 2**32, (8,))[7] == 0.0
 
 
 def test_a_rate_next_to_1_drops_everything():
@@ -115,7 +116,8 @@ def test_a_rate_next_to_1_drops_everything():
 
 
 def drops(layer):
-    """How often each dropout in a layer or model has dropped, in the order of its parts: what the second of its two numbers counts."""
+    """How often each dropout in a layer or model has dropped, in the order of its parts: that is
+    what the second of its two numbers counts."""
     states = [variable for variable in layer.variables if "seed_generator" in variable.path]
     return [int(ops.convert_to_numpy(state)[1]) for state in states]
 
@@ -126,7 +128,8 @@ def test_calls_in_training_are_counted_and_each_has_the_mask_of_its_number():
     for number in range(3):
         assert drops(layer) == [number]
         kept = hashes(seed, number, 200).reshape(10, 4, 5) >= 2**30
-        np.testing.assert_allclose(ops.convert_to_numpy(layer(x, training=True)), kept / 0.75, rtol=1e-6)
+        output = ops.convert_to_numpy(layer(x, training=True))
+        np.testing.assert_allclose(output, kept / 0.75, rtol=1e-6)
         layer(x)
         layer(x, training=False)
 
@@ -150,4 +153,5 @@ def test_a_saved_layer_has_its_rate_and_lets_masks_of_keras_through():
     embedded = keras.layers.Embedding(5, 2, mask_zero=True)(ops.convert_to_tensor([[3, 4, 0]]))
     pool = keras.layers.GlobalAveragePooling1D()
     expected = ops.convert_to_numpy(embedded)[:, :2].mean(axis=1)
-    np.testing.assert_allclose(ops.convert_to_numpy(pool(layer_of(1)(embedded))), expected, rtol=1e-5)
+    pooled = ops.convert_to_numpy(pool(layer_of(1)(embedded)))
+    np.testing.assert_allclose(pooled, expected, rtol=1e-5)

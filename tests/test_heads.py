@@ -39,7 +39,11 @@ def test_pooling_by_hand(kind, expected):
     assert pool(HIDDEN, REAL, kind).numpy().tolist() == [expected]
 
 
-@pytest.mark.parametrize("kind, expected", [("mean", [-2.0, -3.0]), ("first", [-1.0, -2.0]), ("max", [-1.0, -2.0])])
+@pytest.mark.parametrize("kind, expected", [
+    ("mean", [-2.0, -3.0]),
+    ("first", [-1.0, -2.0]),
+    ("max", [-1.0, -2.0]),
+])
 def test_padding_is_not_pooled_neither_as_it_is_nor_as_0(kind, expected):
     hidden = np.array([[[-1.0, -2.0], [-3.0, -4.0], [9.0, 9.0]]], "float32")
     assert pool(hidden, REAL, kind).numpy().tolist() == [expected]
@@ -121,19 +125,21 @@ def test_what_a_loss_is_summed_over_is_counted(head, targets, count):
 
 
 def test_how_far_two_passes_are_apart_by_hand():
-    """Kullback and Leibler's divergence, the mean of both directions: of 0.5 and 0.5 from 0.2 and 0.8 it is 0.3 * ln 4 / 2."""
+    """The mean of both Kullback-Leibler divergences: of 0.5, 0.5 and 0.2, 0.8 it is 0.15 ln 4."""
     first, second = np.log([[0.5, 0.5]]), np.log([[0.2, 0.8]])
     found = ClassificationHead(2).divergence(first, second)
     np.testing.assert_allclose(found, [0.15 * np.log(4.0)], rtol=1e-6)
-    # The first label has the chance 0.5 or 0.2, so the divergence of above, the second is as likely in both.
+    # The first label's chance is 0.5 or 0.2, as above; the second is as likely in both.
     first, second = np.array([[0.0, 1.0]]), np.array([[np.log(0.25), 1.0]])
     found = ClassificationHead(2, multilabel=True).divergence(first, second)
     np.testing.assert_allclose(found, [0.15 * np.log(4.0) / 2], rtol=1e-6)
     for kind in (RegressionHead, SimilarityHead):
-        np.testing.assert_allclose(kind().divergence(np.array([[1.0], [2.0]]), np.array([[4.0], [0.0]])), [9.0, 4.0])
+        found = kind().divergence(np.array([[1.0], [2.0]]), np.array([[4.0], [0.0]]))
+        np.testing.assert_allclose(found, [9.0, 4.0])
     # Starts are apart as above, ends are alike.
     first, second = np.log([[[0.5, 0.3], [0.5, 0.7]]]), np.log([[[0.2, 0.3], [0.8, 0.7]]])
-    np.testing.assert_allclose(SpanHead().divergence(first, second), [0.15 * np.log(4.0) / 2], rtol=1e-6)
+    found = SpanHead().divergence(first, second)
+    np.testing.assert_allclose(found, [0.15 * np.log(4.0) / 2], rtol=1e-6)
 
 
 def test_several_labels():
@@ -155,7 +161,8 @@ def test_regression_begins_at_the_mean_and_skips_what_is_missing():
 
 
 def test_a_number_is_shifted_and_scaled():
-    head, plain = RegressionHead(shift=3.0, scale=2.0, pooling="max"), ClassificationHead(1, pooling="max")
+    head = RegressionHead(shift=3.0, scale=2.0, pooling="max")
+    plain = ClassificationHead(1, pooling="max")
     for each in (head, plain):
         each.build((None, None, 2))
     for part in ("inner", "outer"):
@@ -163,12 +170,13 @@ def test_a_number_is_shifted_and_scaled():
     outputs = head(HIDDEN, REAL).numpy()
     np.testing.assert_allclose(outputs, 3.0 + 2.0 * plain(HIDDEN, REAL).numpy(), rtol=1e-6)
     assert head.predictions(np.array([[1.5], [2.0]])).tolist() == [1.5, 2.0]
-    loss, count = head.loss(np.array([[1.0], [5.0]], "float32"), np.array([[1.5], [2.0]], "float32"))
+    targets, outputs = np.array([[[1.0], [5.0]], [[1.5], [2.0]]], "float32")
+    loss, count = head.loss(targets, outputs)
     assert (float(loss), float(count)) == (9.25, 2.0)
 
 
 def test_a_cosine_is_shifted_and_scaled_by_what_is_learnt():
-    """Vectors (3, 4) and (4, 3), whose cosine is 0.96, in float32 also where the model's precision is half."""
+    """Vectors (3, 4) and (4, 3), whose cosine is 0.96, in float32 in every precision."""
     hidden = np.array([[[3.0, 4.0], [9.0, 9.0]], [[4.0, 3.0], [9.0, 9.0]]], "float32")
     real = np.array([[True, False]] * 2)
     for precision in ("float32", "mixed_bfloat16"):
@@ -179,7 +187,8 @@ def test_a_cosine_is_shifted_and_scaled_by_what_is_learnt():
     (line,) = head.trainable_variables
     line.assign([-1.0, 2.0])
     np.testing.assert_allclose(head(hidden, real), [[-1.0 + 2.0 * 0.96]], rtol=1e-6)
-    assert (SimilarityHead().shift, SimilarityHead().scale, SimilarityHead().num_texts) == (0.0, 1.0, 2)
+    head = SimilarityHead()
+    assert (head.shift, head.scale, head.num_texts) == (0.0, 1.0, 2)
 
 
 @pytest.mark.parametrize("head, number", [
@@ -191,7 +200,8 @@ def test_a_cosine_is_shifted_and_scaled_by_what_is_learnt():
 def test_every_dropout_drops_in_training_and_only_there(head, number):
     keras.utils.set_random_seed(1)
     hidden = np.random.default_rng(0).normal(size=(4, 3, 8)).astype("float32")
-    head, real = type(head).from_config({**head.get_config(), "dropout": 0.5}), np.ones((4, 3), bool)
+    head = type(head).from_config({**head.get_config(), "dropout": 0.5})
+    real = np.ones((4, 3), bool)
     before = head(hidden, real).numpy()
     np.testing.assert_array_equal(head(hidden, real, training=False), before)
     assert drops(head) == [0]
@@ -208,7 +218,7 @@ def test_a_text_model_passes_training_on(training, counts):
 
 
 def test_what_is_dropped_is_a_share_of_what_goes_into_the_dense_layers():
-    """Dropout of nearly all leaves the biases: of the outer layer alone where it stands before it."""
+    """Where nearly all of what goes into the last layer is dropped, its bias is left."""
     keras.utils.set_random_seed(1)
     head, spans = ClassificationHead(2, dropout=0.999), SpanHead(dropout=0.999)
     for each in (head, spans):
@@ -251,18 +261,20 @@ def test_spans_never_stand_on_padding():
 
 
 def test_spans_by_hand():
-    """Starts have the chances 0.5, 0.25 and 0.25, ends 0.1, 0.1 and 0.8; the second row fills up."""
+    """Starts have chances of 0.5, 0.25, 0.25, ends of 0.1, 0.1, 0.8; the second row fills up."""
     chances = np.array([[[0.5, 0.1], [0.25, 0.1], [0.25, 0.8]]])
     outputs = np.log(np.concatenate([chances, chances])).astype("float32") + 2.0
     head = SpanHead()
     loss, count = head.loss(np.array([[1, 2], [-1, -1]], "int32"), outputs)
-    assert float(loss) == pytest.approx(-(np.log(0.25) + np.log(0.8)) / 2, rel=1e-5) and float(count) == 1.0
+    assert float(loss) == pytest.approx(-(np.log(0.25) + np.log(0.8)) / 2, rel=1e-5)
+    assert float(count) == 1.0
     np.testing.assert_allclose(head.predictions(outputs)[0], np.log(chances[0]), rtol=1e-5)
 
 
 def test_spans_are_a_dense_layer_of_each_token_in_float32():
     """256 and 258 twice: bfloat16 would lose what their kernel of 1 + 2^-10 makes of them."""
-    hidden, real = keras.ops.cast([[[256.0], [258.0], [7.0]]], "bfloat16"), np.array([[True, True, False]])
+    hidden = keras.ops.cast([[[256.0], [258.0], [7.0]]], "bfloat16")
+    real = np.array([[True, True, False]])
     for precision in ("float32", "mixed_bfloat16"):
         head = SpanHead(dtype=precision)
         head.build((None, None, 1))
@@ -270,7 +282,8 @@ def test_spans_are_a_dense_layer_of_each_token_in_float32():
         head.outer.bias.assign([0.5, 0.25])
         found = head(hidden, real)
         assert found.dtype == "float32"
-        assert found.numpy().tolist() == [[[256.75, -255.75], [258.751953125, -257.75], [-1e9, -1e9]]]
+        expected = [[256.75, -255.75], [258.751953125, -257.75], [-1e9, -1e9]]
+        assert found.numpy().tolist() == [expected]
 
 
 @pytest.mark.parametrize("kind, arguments", [
@@ -292,7 +305,8 @@ def test_arguments_that_are_left_out():
     head = ClassificationHead(3)
     assert (head.multilabel, head.class_weights, head.label_smoothing) == (False, (), 0.0)
     assert (head.pooling, head.dropout.rate, head.num_texts) == ("mean", 0.1, 1)
-    assert (RegressionHead().shift, RegressionHead().scale, SpanHead().dropout.rate) == (0.0, 1.0, 0.1)
+    assert (RegressionHead().shift, RegressionHead().scale) == (0.0, 1.0)
+    assert SpanHead().dropout.rate == 0.1
 
 
 def test_padding_is_what_the_encoder_takes_for_it():
@@ -302,7 +316,8 @@ def test_padding_is_what_the_encoder_takes_for_it():
         model = text_model(head, config)
         ids = np.array([[5, 0, 3, 3]], "int32")
         short, long = model((ids[:, :2], TYPES[:1, :2])).numpy(), model((ids, TYPES[:1])).numpy()
-        np.testing.assert_allclose(long[:, :2] if isinstance(head, SpanHead) else long, short, atol=1e-5)
+        found = long[:, :2] if isinstance(head, SpanHead) else long
+        np.testing.assert_allclose(found, short, atol=1e-5)
         assert model.d_model == 16
 
 

@@ -227,7 +227,8 @@ def test_decoder_layer_equals_numpy(options):
 
 @pytest.mark.parametrize("kind", [EncoderLayer, DecoderLayer])
 def test_every_dropout_drops_in_training_and_only_there(kind):
-    layer = randomize_built(kind(dataclasses.replace(CONFIG, dropout=0.1, attention_dropout=0.1, activation_dropout=0.1)))
+    rates = dict(dropout=0.1, attention_dropout=0.1, activation_dropout=0.1)
+    layer = randomize_built(kind(dataclasses.replace(CONFIG, **rates)))
     inputs, number = ((X,), 4) if kind is EncoderLayer else ((X, MEMORY), 6)
     layer(*inputs)
     layer(*inputs, training=False)
@@ -243,31 +244,51 @@ def test_every_dropout_drops_in_training_and_only_there(kind):
     ("activation_dropout", ["feed_forward"]),
 ])
 def test_each_rate_is_that_of_its_places(option, names):
-    """A dropout of rate 0 has nothing to count; at rate 0.5 each part's own output is what a Dropout of that rate makes."""
+    """A dropout of rate 0 has nothing to count."""
     for kind in (EncoderLayer, DecoderLayer):
         layer = kind(ModelConfig(d_model=8, num_heads=2, **{"dropout": 0.0, option: 0.5}))
-        parts = ["self_attention", "self_residual", "cross_attention", "cross_residual", "feed_forward", "feed_forward_residual"]
-        parts = [name for name in parts if hasattr(layer, name)]
-        assert [name for name in parts if drops(getattr(layer, name))] == [name for name in names if name in parts]
-        assert {getattr(layer, name).dropout.rate for name in names if name in parts} == {0.5}
+        found, expected = {}, {}
+        for name in (
+            "self_attention", "self_residual", "cross_attention",
+            "cross_residual", "feed_forward", "feed_forward_residual",
+        ):
+            if hasattr(layer, name):  # an encoder layer has nothing that is called cross
+                part = getattr(layer, name)
+                found[name] = (part.dropout.rate, drops(part))
+                expected[name] = (0.5, [0]) if name in names else (0.0, [])
+        assert found == expected
 
 
 def by_formulas(reference, x, memory=None):
-    """What an encoder layer, or with a memory a decoder layer, called "layer" makes of one sentence x (L, D), and its weights."""
+    """What an encoder layer, or with a memory a decoder layer, makes of one sentence x (L, D), and
+    its attention weights. The layer is called "layer"."""
     rotary, causal, weights = reference.c.positions == "rotary", memory is not None, []
 
     def attention(name, y, source):
-        output, found = reference.attention(name, y, source, causal=causal and source is y, rotary=rotary and source is y)
+        own = source is y
+        options = dict(causal=causal and own, rotary=rotary and own)
+        output, found = reference.attention(name, y, source, **options)
         weights.append(found)
         return output
 
-    x = reference.residual("layer/self_residual", x.astype("float64"), lambda y: attention("layer/self_attention", y, y))
+    def own_attention(y):
+        return attention("layer/self_attention", y, y)
+
+    def cross_attention(y):
+        return attention("layer/cross_attention", y, memory)
+
+    def feed_forward(y):
+        return reference.feed_forward("layer/feed_forward", y)
+
+    x = reference.residual("layer/self_residual", x.astype("float64"), own_attention)
     if memory is not None:
-        x = reference.residual("layer/cross_residual", x, lambda y: attention("layer/cross_attention", y, memory))
-    return reference.residual("layer/feed_forward_residual", x, lambda y: reference.feed_forward("layer/feed_forward", y)), *weights
+        x = reference.residual("layer/cross_residual", x, cross_attention)
+    return reference.residual("layer/feed_forward_residual", x, feed_forward), *weights
 
 
-VARIANTS = pytest.mark.parametrize("options", [{}, dict(norm="pre"), MODERN], ids=["post", "pre", "modern"])
+VARIANTS = pytest.mark.parametrize(
+    "options", [{}, dict(norm="pre"), MODERN], ids=["post", "pre", "modern"]
+)
 
 
 @VARIANTS
@@ -287,15 +308,19 @@ def test_an_encoder_layer_goes_by_its_mask_and_positions(options):
 
 @VARIANTS
 def test_a_decoder_layer_goes_by_its_masks_and_positions(options):
-    """Two sentences in a row, of three tokens and of one, whose memories have two places and three."""
+    """Two sentences in a row, of three tokens and of one, with memories of two and of three."""
     config = dataclasses.replace(CONFIG, **options)
     layer = randomize_built(DecoderLayer(config, name="layer"))
-    segments, memory_segments = ops.convert_to_tensor([[1, 1, 1, 2]]), ops.convert_to_tensor([[1, 1, 2, 2, 2]])
+    segments = ops.convert_to_tensor([[1, 1, 1, 2]])
+    memory_segments = ops.convert_to_tensor([[1, 1, 2, 2, 2]])
     own_mask = ops.logical_and(segment_mask(segments, segments), causal_mask(4))
-    arguments = X[:1], MEMORY[:1], own_mask, segment_mask(segments, memory_segments), ops.convert_to_tensor([[0, 1, 2, 0]])
-    output, weights = array(layer(*arguments))[0], [array(found)[0] for found in layer.attention_weights(*arguments)]
+    masks = own_mask, segment_mask(segments, memory_segments)
+    arguments = X[:1], MEMORY[:1], *masks, ops.convert_to_tensor([[0, 1, 2, 0]])
+    output = array(layer(*arguments))[0]
+    weights = [array(found)[0] for found in layer.attention_weights(*arguments)]
+    reference = reference_of(layer, config)
     for part, memory_part in ((slice(0, 3), slice(0, 2)), (slice(3, 4), slice(2, 5))):
-        expected, own, cross = by_formulas(reference_of(layer, config), X[0, part], MEMORY[0, memory_part])
+        expected, own, cross = by_formulas(reference, X[0, part], MEMORY[0, memory_part])
         np.testing.assert_allclose(output[part], expected, atol=1e-5)
         np.testing.assert_allclose(weights[0][:, part, part], own, atol=1e-5)
         np.testing.assert_allclose(weights[1][:, part, memory_part], cross, atol=1e-5)
@@ -305,17 +330,21 @@ def test_a_decoder_layer_goes_by_its_masks_and_positions(options):
 @VARIANTS
 @pytest.mark.parametrize("grow", [False, True])
 def test_a_decoder_layer_step_by_step_equals_numpy(options, grow):
-    """Three hypotheses of one sentence, whose memory has a place that is masked, in a cache of six places or one that grows."""
+    """Three hypotheses of one sentence, whose memory has a place that is masked, in a cache of six
+    places or one that grows."""
     config = dataclasses.replace(CONFIG, dropout=0.5, **options)
     layer = randomize_built(DecoderLayer(config, name="layer"))
     x, memory = random(3, 4, 8, seed=60), MEMORY[:1]
     # What stands in a cache beyond the position is not looked at.
     cache = tuple(ops.full((3, 2, 0 if grow else 6, 4), 7.0) for _ in "kv")
-    memory_cache, mask = layer.cross_attention.keys_values(memory), ops.convert_to_tensor([[[True, True, True, True, False]]])
-    expected = np.stack([by_formulas(reference_of(layer, config), row, memory[0, :4])[0] for row in x])
+    memory_cache = layer.cross_attention.keys_values(memory)
+    mask = ops.convert_to_tensor([[[True, True, True, True, False]]])
+    reference = reference_of(layer, config)
+    expected = np.stack([by_formulas(reference, row, memory[0, :4])[0] for row in x])
     for position in range(4):
         place = ops.convert_to_tensor(position, "int32")
-        output, cache = layer.step(x[:, position : position + 1], place, cache, memory_cache, mask, grow=grow)
+        token = x[:, position : position + 1]
+        output, cache = layer.step(token, place, cache, memory_cache, mask, grow=grow)
         assert output.shape == (3, 1, 8)
         np.testing.assert_allclose(array(output)[:, 0], expected[:, position], atol=1e-5)
     assert [part.shape[2] for part in cache] == ([4, 4] if grow else [6, 6])
@@ -328,7 +357,8 @@ def test_a_cache_keeps_its_precision(grow):
     layer = randomize_built(DecoderLayer(CONFIG))
     cache = tuple(ops.zeros((2, 2, 3, 4), "bfloat16") for _ in "kv")
     memory_cache = layer.cross_attention.keys_values(MEMORY)
-    _, cache = layer.step(X[:, :1], ops.convert_to_tensor(0), cache, memory_cache, ops.ones((2, 1, 5), "bool"), grow=grow)
+    place, mask = ops.convert_to_tensor(0), ops.ones((2, 1, 5), "bool")
+    _, cache = layer.step(X[:, :1], place, cache, memory_cache, mask, grow=grow)
     assert {keras.backend.standardize_dtype(part.dtype) for part in cache} == {"bfloat16"}
 
 

@@ -53,7 +53,8 @@ def test_all_kinds_of_attention_are_attention():
     """Of an encoder and a decoder, and of Keras's own layer, whose projections are EinsumDense."""
     sizes = dict(d_model=16, num_heads=2, num_layers=1, vocab_size=13)
     model = Transformer.from_model_config(ModelConfig(**sizes))
-    choose_trainable(model, TaskConfig(task="text2text", tuning="lora", lora_targets=("attention",)))
+    options = dict(task="text2text", tuning="lora", lora_targets=("attention",))
+    choose_trainable(model, TaskConfig(**options))
     changed = {v.path.rsplit("/", 1)[0].split("/", 1)[1] for v in model.trainable_variables}
     assert changed == {
         "encoder/layer_0/self_attention/query_key_value",

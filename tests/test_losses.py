@@ -183,8 +183,9 @@ def test_a_token_that_is_all_but_impossible_has_a_finite_loss_and_its_true_gradi
 
 
 def test_the_gradients_by_hand():
-    """Token 1 of three, with the chances 0.5, 0.25 and 0.25, in two positions, and one of padding. The gradient by the
-    logits is what each chance is above its smoothed target, 0.1, 0.8 and 0.1, times the weight 2."""
+    """Token 1 of three, with the chances 0.5, 0.25 and 0.25, in two positions, and one of padding.
+    The gradient by the logits is what each chance is above its smoothed target, 0.1, 0.8, 0.1,
+    times the weight 2."""
     table = ops.convert_to_tensor(np.log([[0.5], [0.25], [0.25]]), "float32")
     hidden, targets = ops.ones((1, 3, 1)), np.array([[1, 1, 2]])
     options = dict(label_smoothing=0.3, pad_id=2, weight=2.0)
@@ -204,7 +205,8 @@ def test_half_precision_has_gradients_of_its_own_precision(max_logits):
     import tensorflow as tf
 
     generator = np.random.default_rng(0)
-    targets, table = generator.integers(1, 10, (3, 5)), generator.normal(size=(10, 8)).astype("float32")
+    targets = generator.integers(1, 10, (3, 5))
+    table = generator.normal(size=(10, 8)).astype("float32")
     hidden = ops.cast(generator.normal(size=(3, 5, 8)), "bfloat16")
     inputs = hidden, ops.convert_to_tensor(table)
     with tf.GradientTape() as tape:
@@ -216,21 +218,37 @@ def test_half_precision_has_gradients_of_its_own_precision(max_logits):
     chances = log_softmax(states @ table.T, axis=-1)
     assert float(loss) == pytest.approx(-chances[np.arange(15), targets.ravel()].sum(), rel=0.02)
     change = np.exp(chances) - np.eye(10)[targets.ravel()]
-    np.testing.assert_allclose(ops.cast(by_hidden, "float32"), (change @ table).reshape(3, 5, 8), atol=0.05)
+    expected = (change @ table).reshape(3, 5, 8)
+    np.testing.assert_allclose(ops.cast(by_hidden, "float32"), expected, atol=0.05)
     np.testing.assert_allclose(by_table, change.T @ states, atol=0.1)
 
 
 def test_the_weight_saves_what_half_precision_would_round_to_0():
-    """The wrong token's chance, e^-18 or 1.5e-8, is nothing to float16, but 2^20 times as much is."""
+    """The wrong token's chance, e^-18 or 1.5e-8, is 0 in float16, but 2^20 times as much is not."""
     hidden, table = ops.ones((1, 1, 1), "float16"), ops.convert_to_tensor([[0.0], [-18.0]])
-    own = lambda h, e: output_cross_entropy(np.array([[0]]), h, e, pad_id=1, weight=2.0**20)  # noqa: E731
+    targets, options = np.array([[0]]), dict(pad_id=1, weight=2.0**20)
+    own = lambda h, e: output_cross_entropy(targets, h, e, **options)  # noqa: E731
     _, by_hidden, _ = gradients(own, hidden, table)
     assert by_hidden.item() == pytest.approx(-18.0 * 2.0**20 * math.exp(-18.0), rel=0.01)
 
 
+def test_what_is_hardly_written_and_hardly_copied_has_its_true_gradient():
+    """A token of chances e^-30 and 1e-12, with 0.5 each: the vocabulary's share of what is learnt
+    is the first's of their sum, and its logit is -30."""
+    hidden, table = ops.ones((1, 1, 1)), ops.convert_to_tensor([[0.0], [-30.0]])
+    shares = [ops.convert_to_tensor([[share]]) for share in (0.5, 1e-12)]
+    targets = np.array([[1]])
+    own = lambda h, e, *c: output_cross_entropy(targets, h, e, copying=c)  # noqa: E731
+    loss, by_hidden, *_ = gradients(own, hidden, table, *shares)
+    both = math.exp(-30.0) + 1e-12
+    assert loss == pytest.approx(-math.log(0.5 * both), rel=1e-5)
+    assert by_hidden.item() == pytest.approx(30.0 * math.exp(-30.0) / both, rel=1e-4)
+
+
 def test_a_replica_without_a_row_has_no_loss():
     table = ops.ones((10, 8))
-    assert float(output_cross_entropy(np.zeros((0, 5), "int32"), ops.zeros((0, 5, 8)), table)) == 0.0
+    targets, hidden = np.zeros((0, 5), "int32"), ops.zeros((0, 5, 8))
+    assert float(output_cross_entropy(targets, hidden, table)) == 0.0
 
 
 @tensorflow_only
@@ -241,7 +259,7 @@ def test_never_more_logits_are_held_than_allowed(rdrop_alpha):
 
     passes = 2 if rdrop_alpha else 1
 
-    @tf.function
+    @tf.function(autograph=False)
     def both(hidden, table):
         with tf.GradientTape() as tape:
             tape.watch((hidden, table))
@@ -256,19 +274,22 @@ def test_never_more_logits_are_held_than_allowed(rdrop_alpha):
         nodes += part.node_def
     shapes = []
     for node in nodes:
-        shapes += [tuple(d.size for d in shape.dim) for shape in node.attr["_output_shapes"].list.shape]
+        for shape in node.attr["_output_shapes"].list.shape:
+            shapes.append(tuple(dimension.size for dimension in shape.dim))
     # 50 tokens in the vocabulary, so that 8 positions' logits are 400.
     assert max(math.prod(shape) for shape in shapes if len(shape) > 1 and shape[-1] == 50) == 400
     assert MAX_LOGITS * 4 == 64 * 2**20  # bytes of float32, unless told
 
 
 def test_label_cross_entropy_by_hand():
-    logits = np.array([[1.0, 2.0, 0.5], [0.0, 1.0, -1.0], [3.0, 0.0, 0.0], [2.0, 2.0, 1.0]], "float32")
+    logits = [[1.0, 2.0, 0.5], [0.0, 1.0, -1.0], [3.0, 0.0, 0.0], [2.0, 2.0, 1.0]]
+    logits = np.array(logits, "float32")
     labels, nats = np.array([1, 2, -1, 0], "int32"), -log_softmax(logits.astype("float64"), axis=1)
     loss, count = label_cross_entropy(labels, logits)
     assert float(count) == 3.0
     assert float(loss) == pytest.approx(nats[0, 1] + nats[1, 2] + nats[3, 0], rel=1e-6)
-    # A class's weight is also its share of the count; with 0.3 smoothed each class has 0.1, and the right one 0.8.
+    # A class's weight is also its share of the count; with 0.3 smoothed each class has 0.1, and the
+    # right one 0.8.
     weights = np.array([1.0, 2.0, 5.0], "float32")
     loss, count = label_cross_entropy(labels, logits, weights, 0.3)
     assert float(count) == 2.0 + 5.0 + 1.0
@@ -287,7 +308,8 @@ def test_binary_cross_entropy_is_a_mean_over_labels_and_a_sum_over_rows():
 
 
 def test_the_squared_error_of_a_row_without_example_is_nothing_and_has_no_gradient():
-    targets, predictions = np.array([1.0, np.nan, 5.0], "float32"), ops.convert_to_tensor([1.5, 7.0, 2.0])
+    targets = np.array([1.0, np.nan, 5.0], "float32")
+    predictions = ops.convert_to_tensor([1.5, 7.0, 2.0])
     loss, count = squared_error(targets, predictions)
     assert (float(loss), float(count)) == (0.25 + 9.0, 2.0)
     _, slopes = gradients(lambda p: squared_error(targets, p)[0], predictions)
@@ -301,4 +323,5 @@ def test_divergences_are_of_each_row_apart():
     np.testing.assert_allclose(divergence(first, second), expected, rtol=1e-5)
     p, q = expit(first[0]), expit(second[0])
     apart = rel_entr(p, q) + rel_entr(q, p) + rel_entr(1 - p, 1 - q) + rel_entr(1 - q, 1 - p)
-    np.testing.assert_allclose(binary_divergence(first[0], second[0]), apart.mean(axis=-1) / 2, rtol=1e-5)
+    found = binary_divergence(first[0], second[0])
+    np.testing.assert_allclose(found, apart.mean(axis=-1) / 2, rtol=1e-5)

@@ -270,9 +270,10 @@ def test_embeddings_are_dropped_with_their_positions(kind):
     """Embeddings of 0 and layers that add nothing: what dropout changes are the positions."""
     stack, inputs = kind(16, 2, 1, norm="pre", dropout=0.5), [ops.zeros((1, 4, 16))]
     inputs += [ops.zeros((1, 3, 16))] if kind is Decoder else []
-    before = ops.convert_to_numpy(stack(*inputs))
+    stack(*inputs)
     for variable in stack.trainable_variables:
-        variable.assign(ops.ones(variable.shape) if "gamma" in variable.path else ops.zeros(variable.shape))
+        value = 1.0 if "gamma" in variable.path else 0.0
+        variable.assign(ops.full(variable.shape, value))
     before = ops.convert_to_numpy(stack(*inputs))
     for options in (dict(training=True), {}):
         # By name, or as code written for Keras 2 has it.
@@ -317,11 +318,13 @@ def test_stacks_that_are_given_ids_are_those_of_the_transformer(options):
     found = ops.convert_to_numpy(decoder(ops.convert_to_tensor(target), memory))
     real = target != pad
     np.testing.assert_allclose(found[real], ops.convert_to_numpy(states)[real], atol=1e-5)
-    # Segments that are given are used, whatever the ids: here nothing is padding, and then all but one token.
+    # Segments that are given are used, whatever the ids: here nothing is padding, and then all but
+    # one token.
     segments = np.array([[1, 1, 1, 1, 1], [1, 0, 0, 0, 0]])
-    whole = ops.convert_to_numpy(encoder(ops.convert_to_tensor(SOURCE), ops.convert_to_tensor(segments)))
-    short = ops.convert_to_numpy(model.encode(ops.convert_to_tensor(SOURCE[1:, :1])))
-    np.testing.assert_allclose(whole[0], model.encode(ops.convert_to_tensor(SOURCE))[0], atol=1e-5)
+    ids = ops.convert_to_tensor(SOURCE)
+    whole = ops.convert_to_numpy(encoder(ids, ops.convert_to_tensor(segments)))
+    short = ops.convert_to_numpy(model.encode(ids[1:, :1]))
+    np.testing.assert_allclose(whole[0], model.encode(ids)[0], atol=1e-5)
     np.testing.assert_allclose(whole[1, 0], short[0, 0], atol=1e-5)
 
 
@@ -331,7 +334,8 @@ def test_the_sizes_of_a_stack_are_its_arguments():
     assert encoder.config == config and len(encoder.layers) == 3
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(encoder))
     assert again.config == config and again.name == encoder.name
-    assert Encoder(8, 4, 1, norm="pre", gated=True).config == ModelConfig(8, 4, 1, 32768, norm="pre", gated=True)
+    options = dict(norm="pre", gated=True)
+    assert Encoder(8, 4, 1, **options).config == ModelConfig(8, 4, 1, 32768, **options)
     assert Decoder(8, 4, 1, vocab_size=11).config.vocab_size == 11
     encoder = Encoder(8, 4, 1, name="other", dtype="mixed_bfloat16", trainable=False)
     encoder.build((None, None))
@@ -343,10 +347,10 @@ def test_the_sizes_of_a_stack_are_its_arguments():
 
 
 CHANGED = dict(
-    source_vocab_size=31, ffn_dim=24, norm="pre", norm_type="rms", norm_epsilon=1e-3, activation="gelu",
-    gated=True, positions="learned", max_positions=9, use_bias=False, tie_embeddings=False,
-    tie_output=False, scale_embeddings=False, embedding_norm=True, dropout=0.2, attention_dropout=0.3,
-    activation_dropout=0.4, pad_id=1, source_pad_id=2,
+    source_vocab_size=31, ffn_dim=24, norm="pre", norm_type="rms", norm_epsilon=1e-3,
+    activation="gelu", gated=True, positions="learned", max_positions=9, use_bias=False,
+    tie_embeddings=False, tie_output=False, scale_embeddings=False, embedding_norm=True,
+    dropout=0.2, attention_dropout=0.3, activation_dropout=0.4, pad_id=1, source_pad_id=2,
 )
 
 
@@ -358,7 +362,8 @@ def test_a_saved_model_has_all_its_arguments(options):
     assert config == {**config, **sizes, **options, "name": "other", "trainable": False}
     again = Transformer.from_config(config)
     assert again.get_config() == config
-    assert again.encoder.config == again.decoder.config == again.config == ModelConfig(**sizes, **options)
+    assert again.config == ModelConfig(**sizes, **options)
+    assert again.encoder.config == again.decoder.config == again.config
     assert again.d_model == 16
     model.build([(None, None), (None, None)])
     assert not model.trainable_variables and model.weights
@@ -380,19 +385,21 @@ def test_a_model_of_half_precision(pointer):
 
 
 def test_tables_begin_with_a_deviation_of_one_by_the_root_of_the_width():
-    """So that embeddings, multiplied by the root of the width, have the deviation 1, as positions have."""
+    """So that embeddings, multiplied by the root of the width, have the deviation 1."""
     keras.utils.set_random_seed(0)
     options = dict(vocab_size=200, tie_embeddings=False, tie_output=False)
     model = Transformer.from_model_config(ModelConfig(100, 2, 1, **options))
     encoder = Encoder(100, 2, 1, vocab_size=200)
     encoder.build((None, None))
     source, target = model.source_embedding, model.target_embedding
-    for table in (source.embeddings, target.embeddings, target.reverse_embeddings, encoder.embedding.embeddings):
+    tables = source.embeddings, target.embeddings, target.reverse_embeddings
+    for table in (*tables, encoder.embedding.embeddings):
         assert np.std(ops.convert_to_numpy(table)) == pytest.approx(0.1, rel=0.02)
 
 
 @pytest.mark.parametrize("options", [
-    {}, dict(tie_output=False), dict(tie_embeddings=False), dict(tie_embeddings=False, tie_output=False),
+    {}, dict(tie_output=False), dict(tie_embeddings=False),
+    dict(tie_embeddings=False, tie_output=False),
 ])
 def test_logits_are_hidden_states_by_the_output_table(options):
     model = model_of(**options)

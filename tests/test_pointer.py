@@ -24,10 +24,11 @@ def random(*shape, seed=0):
 
 
 def pointed_by_hand():
-    """Two rows of a source of three places, which hold 4, 1, 4 and 2, 2, 0; two positions each, that write with 0.25 to 1."""
+    """Sources of three places, which hold 4, 1, 4 and 2, 2, 0; two positions for each."""
     weights = [[[0.5, 0.3, 0.2], [0.1, 0.1, 0.8]], [[0.25, 0.5, 0.25], [0.0, 0.0, 1.0]]]
     p_gen, source = [[0.25, 0.5], [0.75, 1.0]], [[4, 1, 4], [2, 2, 0]]
-    return Pointed(ops.convert_to_tensor(weights), ops.convert_to_tensor(p_gen), ops.convert_to_tensor(source, "int32"))
+    weights, p_gen = ops.convert_to_tensor(weights), ops.convert_to_tensor(p_gen)
+    return Pointed(weights, p_gen, ops.convert_to_tensor(source, "int32"))
 
 
 def test_a_token_is_as_likely_copied_as_its_places_together():
@@ -38,9 +39,10 @@ def test_a_token_is_as_likely_copied_as_its_places_together():
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 def test_the_mixture_by_hand(dtype):
-    """Five tokens, written with the chances 0.2 each in the first row, and 0.5 for token 3 in the second."""
+    """Five tokens, written with chances of 0.2 in the first row; in the second token 3 has 0.5."""
     written = np.array([[0.2, 0.2, 0.2, 0.2, 0.2], [0.125, 0.125, 0.125, 0.5, 0.125]])
-    logits = np.log(written)[:, None].repeat(2, axis=1) + 3.0  # a constant added to logits changes nothing
+    # A constant added to logits changes nothing.
+    logits = np.log(written)[:, None].repeat(2, axis=1) + 3.0
     copied = np.array([
         [[0.0, 0.3, 0.0, 0.0, 0.7], [0.0, 0.1, 0.0, 0.0, 0.9]],
         [[0.25, 0.0, 0.75, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0, 0.0]],
@@ -68,8 +70,10 @@ def randomized(layer):
 @pytest.mark.parametrize("use_bias", [True, False])
 def test_the_layer_equals_numpy(use_bias):
     layer = randomized(Pointer(dataclasses.replace(CONFIG, use_bias=use_bias)))
-    assert len(layer.weights) == (6 if use_bias else 4)  # the switch has a bias, or it could not prefer one side
-    states, memory, source = random(2, 3, 8, seed=10), random(2, 4, 8, seed=11), np.array([[4, 1, 4, 0], [2, 2, 0, 0]], "int32")
+    # The switch always has a bias, or it could not prefer one side.
+    assert len(layer.weights) == (6 if use_bias else 4)
+    states, memory = random(2, 3, 8, seed=10), random(2, 4, 8, seed=11)
+    source = np.array([[4, 1, 4, 0], [2, 2, 0, 0]], "int32")
     mask = source[:, None, :] != 0
     keys = layer.keys(memory)
     pointed = layer(states, keys, source, ops.convert_to_tensor(mask))
@@ -83,7 +87,8 @@ def test_the_layer_equals_numpy(use_bias):
     scores = dense(layer.query, states) @ expected_keys.swapaxes(1, 2) / math.sqrt(8)
     weights = softmax(np.where(mask, scores, -np.inf), axis=-1)
     np.testing.assert_allclose(array(pointed.weights), weights, atol=1e-5)
-    p_gen = expit(dense(layer.switch, np.concatenate([states, weights @ expected_keys], axis=-1)))[..., 0]
+    found = np.concatenate([states, weights @ expected_keys], axis=-1)
+    p_gen = expit(dense(layer.switch, found))[..., 0]
     np.testing.assert_allclose(array(pointed.p_gen), p_gen, atol=1e-5)
 
 
@@ -95,7 +100,8 @@ def test_chances_are_float32_in_half_precision():
     keys, mask = layer.keys(memory), ops.ones((1, 1, 4), "bool")
     assert keras.backend.standardize_dtype(keys.dtype) == "bfloat16"
     pointed = layer(states, keys, ops.ones((1, 4), "int32"), mask)
-    assert {keras.backend.standardize_dtype(part.dtype) for part in (pointed.weights, pointed.p_gen)} == {"float32"}
+    for part in (pointed.weights, pointed.p_gen):
+        assert keras.backend.standardize_dtype(part.dtype) == "float32"
     np.testing.assert_allclose(array(pointed.weights).sum(axis=-1), 1.0, atol=1e-6)
 
 

@@ -96,7 +96,8 @@ def test_each_row_has_the_positions_of_its_own(kind, precision):
         angles = np.arange(4)[:, None] / 10000 ** (np.arange(3) / 3)
         table = np.stack([np.sin(angles), np.cos(angles)], axis=-1).reshape(4, 6)
     expected = np.stack([table[[0, 1, 0, 1]], table[[0, 1, 2, 3]]])
-    np.testing.assert_allclose(array(found), expected, atol=1e-6 if precision == "float32" else 0.01)
+    near = 1e-6 if precision == "float32" else 0.01
+    np.testing.assert_allclose(array(found), expected, atol=near)
 
 
 @pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
@@ -105,9 +106,12 @@ def test_what_is_learned_is_one_table_with_a_row_a_position(precision):
     layer = PositionalEmbedding("learned", max_positions=400, dtype=precision)
     layer.build((None, None, 50))
     (table,) = layer.weights
-    assert table.shape == (400, 50) and table.dtype == "float32" and layer.table.compute_dtype == layer.compute_dtype
-    # Keras's "random_normal", of deviation 0.05: the largest of 20,000 is near 4 deviations, a uniform one never above 1.8.
-    assert array(table).std() == pytest.approx(0.05, rel=0.05) and 0.15 < np.abs(array(table)).max() < 0.3
+    assert table.shape == (400, 50) and table.dtype == "float32"
+    assert layer.table.compute_dtype == layer.compute_dtype
+    # Keras's "random_normal", of deviation 0.05: the largest of 20,000 is near 4 deviations, of
+    # uniform ones it is below 1.8.
+    assert array(table).std() == pytest.approx(0.05, rel=0.05)
+    assert 0.15 < np.abs(array(table)).max() < 0.3
 
 
 def test_a_saved_layer_has_its_arguments():
@@ -153,7 +157,8 @@ def test_half_precision_keeps_far_positions_apart():
     """256 and 257 are the same number in bfloat16: angles must be computed in float32."""
     x = ops.ones((1, 1, 2, 4), "bfloat16")
     found = array(rotate(x, ops.convert_to_tensor([[256, 257]], "int32")))[0, 0]
-    assert keras.backend.standardize_dtype(rotate(x, ops.convert_to_tensor([[0, 1]], "int32")).dtype) == "bfloat16"
+    rotated = rotate(x, ops.convert_to_tensor([[0, 1]], "int32"))
+    assert keras.backend.standardize_dtype(rotated.dtype) == "bfloat16"
     assert abs(found[0, 0] - (math.cos(256) - math.sin(256))) < 0.02
     assert abs(found[1, 0] - (math.cos(257) - math.sin(257))) < 0.02
     layer = PositionalEmbedding("sinusoidal", dtype="mixed_bfloat16")
