@@ -59,19 +59,27 @@ def test_each_text_is_pooled_over_its_own_tokens():
     assert pool(hidden, np.zeros((2, 3), bool), "mean").numpy().tolist() == [[0.0], [0.0]]
 
 
+@pytest.fixture(params=["float32", "mixed_bfloat16"])
+def precision(request):
+    """That of every layer which is not told another."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(request.param)
+    yield request.param
+    keras.config.set_dtype_policy(before)
+
+
 @pytest.mark.parametrize("kind", POOLINGS)
-def test_a_head_pools_as_it_is_told_in_float32(kind):
+def test_a_head_pools_as_it_is_told_in_float32(kind, precision):
     """257 is no number of bfloat16, and the mean of 256 and 258."""
     hidden = keras.ops.cast([[[256.0], [258.0]]], "bfloat16")
     pooled = {"mean": 257.0, "first": 256.0, "max": 258.0}[kind]
     assert pool(hidden, np.ones((1, 2), bool), kind).numpy().tolist() == [[pooled]]
-    for precision in ("float32", "mixed_bfloat16"):
-        head = ClassificationHead(2, pooling=kind, dtype=precision)
-        head.build((None, None, 1))
-        head.inner.kernel.assign([[2.0**-9]])
-        head.outer.kernel.assign([[1.0, -2.0]])
-        expected = np.tanh(pooled / 512) * np.array([[1.0, -2.0]])
-        np.testing.assert_allclose(head(hidden, np.ones((1, 2), bool)), expected, rtol=1e-6)
+    head = ClassificationHead(2, pooling=kind)
+    head.build((None, None, 1))
+    head.inner.kernel.assign([[2.0**-9]])
+    head.outer.kernel.assign([[1.0, -2.0]])
+    expected = np.tanh(pooled / 512) * np.array([[1.0, -2.0]])
+    np.testing.assert_allclose(head(hidden, np.ones((1, 2), bool)), expected, rtol=1e-6)
 
 
 def test_the_head_is_dense_tanh_dense():
@@ -175,16 +183,14 @@ def test_a_number_is_shifted_and_scaled():
     assert (float(loss), float(count)) == (9.25, 2.0)
 
 
-def test_a_cosine_is_shifted_and_scaled_by_what_is_learnt():
+def test_a_cosine_is_shifted_and_scaled_by_what_is_learnt(precision):
     """Vectors (3, 4) and (4, 3), whose cosine is 0.96, in float32 in every precision."""
     hidden = np.array([[[3.0, 4.0], [9.0, 9.0]], [[4.0, 3.0], [9.0, 9.0]]], "float32")
     real = np.array([[True, False]] * 2)
-    for precision in ("float32", "mixed_bfloat16"):
-        head = SimilarityHead(shift=1.001, scale=4.0, pooling="max", dtype=precision)
-        np.testing.assert_allclose(head(hidden, real), [[1.001 + 4.0 * 0.96]], rtol=1e-6)
-        (line,) = head.trainable_variables
-        assert line.numpy().tolist() == pytest.approx([1.001, 4.0]) and line.dtype == "float32"
+    head = SimilarityHead(shift=1.001, scale=4.0, pooling="max")
+    np.testing.assert_allclose(head(hidden, real), [[1.001 + 4.0 * 0.96]], rtol=1e-6)
     (line,) = head.trainable_variables
+    assert line.numpy().tolist() == pytest.approx([1.001, 4.0]) and line.dtype == "float32"
     line.assign([-1.0, 2.0])
     np.testing.assert_allclose(head(hidden, real), [[-1.0 + 2.0 * 0.96]], rtol=1e-6)
     head = SimilarityHead()
@@ -226,6 +232,17 @@ def test_what_is_dropped_is_a_share_of_what_goes_into_the_dense_layers():
         each.outer.bias.assign([3.0, 4.0])
     assert head(HIDDEN, REAL, training=True).numpy().tolist() == [[3.0, 4.0]]
     assert spans(HIDDEN, REAL, training=True).numpy()[0, :2].tolist() == [[3.0, 4.0]] * 2
+
+
+def test_what_a_head_keeps_is_divided_in_float32(precision):
+    """4 / 3 to seven digits, where half precision has three."""
+    keras.utils.set_random_seed(1)
+    hidden, real = np.ones((1, 50, 1), "float32"), np.ones((1, 50), bool)
+    head = SpanHead(dropout=0.25)
+    head.build((None, None, 1))
+    head.outer.kernel.assign([[1.0, 1.0]])
+    found = set(head(hidden, real, training=True).numpy().ravel().tolist())
+    assert found == {0.0, float(np.float32(4 / 3))}
 
 
 def test_two_texts_read_apart_are_compared():
@@ -271,19 +288,18 @@ def test_spans_by_hand():
     np.testing.assert_allclose(head.predictions(outputs)[0], np.log(chances[0]), rtol=1e-5)
 
 
-def test_spans_are_a_dense_layer_of_each_token_in_float32():
+def test_spans_are_a_dense_layer_of_each_token_in_float32(precision):
     """256 and 258 twice: bfloat16 would lose what their kernel of 1 + 2^-10 makes of them."""
     hidden = keras.ops.cast([[[256.0], [258.0], [7.0]]], "bfloat16")
     real = np.array([[True, True, False]])
-    for precision in ("float32", "mixed_bfloat16"):
-        head = SpanHead(dtype=precision)
-        head.build((None, None, 1))
-        head.outer.kernel.assign([[1.0 + 2.0**-10, -1.0]])
-        head.outer.bias.assign([0.5, 0.25])
-        found = head(hidden, real)
-        assert found.dtype == "float32"
-        expected = [[256.75, -255.75], [258.751953125, -257.75], [-1e9, -1e9]]
-        assert found.numpy().tolist() == [expected]
+    head = SpanHead()
+    head.build((None, None, 1))
+    head.outer.kernel.assign([[1.0 + 2.0**-10, -1.0]])
+    head.outer.bias.assign([0.5, 0.25])
+    found = head(hidden, real)
+    assert found.dtype == "float32"
+    expected = [[256.75, -255.75], [258.751953125, -257.75], [-1e9, -1e9]]
+    assert found.numpy().tolist() == [expected]
 
 
 @pytest.mark.parametrize("kind, arguments", [
