@@ -62,7 +62,13 @@ def events(tmp_path):
         for event in EventFileLoader(str(path)).Load():
             for value in event.summary.value:
                 text = value.tensor.string_val
-                found.append((value.tag, event.step, text[0].decode() if text else float(make_ndarray(value.tensor))))
+                found.append(
+                    (
+                        value.tag,
+                        event.step,
+                        text[0].decode() if text else float(make_ndarray(value.tensor)),
+                    )
+                )
     return found
 
 
@@ -72,24 +78,40 @@ def test_steps_tokens_and_seconds_are_added_to_what_was_learnt_before(tmp_path, 
     for batch, (tokens, seconds) in enumerate([(100, 2.0), (30, 0.5)]):
         count.on_train_batch_begin(batch)
         clock[0] += seconds
-        count.on_train_batch_end(batch, {"loss": 1.0, "tokens": np.float32(tokens), "gradient_norm": 2.0})
+        count.on_train_batch_end(
+            batch, {"loss": 1.0, "tokens": np.float32(tokens), "gradient_norm": 2.0}
+        )
         clock[0] += 7.0  # a validation, or a checkpoint
     assert (progress.step, progress.tokens, progress.seconds) == (12, 1130, 52.5)
     assert progress.summary() == {
-        "steps": 12, "minutes": 0.875, "tokens_per_second": pytest.approx(1130 / 52.5), "peak_memory_gib": pytest.approx(callbacks.peak_memory_gib()),
-    }  # fmt: skip
+        "steps": 12,
+        "minutes": 0.875,
+        "tokens_per_second": pytest.approx(1130 / 52.5),
+        "peak_memory_gib": pytest.approx(callbacks.peak_memory_gib()),
+    }
 
 
-@pytest.mark.parametrize("precision, wrong, said", [
-    ("float32", {"loss": np.nan}, "loss nan"), ("float32", {"loss": -np.inf}, "loss -inf"), ("float32", {"gradient_norm": np.nan}, "gradient_norm nan"),
-    ("bfloat16", {"gradient_norm": np.inf}, "gradient_norm inf"), ("bfloat16", {"loss": np.inf, "gradient_norm": np.nan}, "loss inf, gradient_norm nan"),
-    ("float16", {"loss": np.nan}, "loss nan"), ("float16", {"loss": np.inf, "gradient_norm": np.nan}, "loss inf"),
-    ("float16", {"gradient_norm": np.nan}, ""), (None, {"gradient_norm": np.inf}, "gradient_norm inf"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "precision, wrong, said",
+    [
+        ("float32", {"loss": np.nan}, "loss nan"),
+        ("float32", {"loss": -np.inf}, "loss -inf"),
+        ("float32", {"gradient_norm": np.nan}, "gradient_norm nan"),
+        ("bfloat16", {"gradient_norm": np.inf}, "gradient_norm inf"),
+        ("bfloat16", {"loss": np.inf, "gradient_norm": np.nan}, "loss inf, gradient_norm nan"),
+        ("float16", {"loss": np.nan}, "loss nan"),
+        ("float16", {"loss": np.inf, "gradient_norm": np.nan}, "loss inf"),
+        ("float16", {"gradient_norm": np.nan}, ""),
+        (None, {"gradient_norm": np.inf}, "gradient_norm inf"),
+    ],
+)
 def test_a_batch_of_which_nothing_finite_comes_is_kept(tmp_path, precision, wrong, said):
     """In float16 a gradient may overflow; None: the precision that counts where none is told."""
     progress = Progress(step=4, tokens=100)
-    batch_at = lambda step: ((np.array([step, 1]), np.array([[2, step]])), np.array([3, step]))  # noqa: E731
+    batch_at = lambda step: (
+        (np.array([step, 1]), np.array([[2, step]])),
+        np.array([3, step]),
+    )  # noqa: E731
     count = Count(progress, tmp_path, batch_at, *([precision] if precision else []))
     count.on_train_batch_begin(0)
     if not said:
@@ -99,10 +121,17 @@ def test_a_batch_of_which_nothing_finite_comes_is_kept(tmp_path, precision, wron
     with pytest.raises(NotFiniteError) as error:
         count.on_train_batch_end(0, logs(1.0) | wrong)
     path = tmp_path / "bad-batch-5.npz"
-    assert f"must be finite. Received: {said} at step 5; its batch is in {path}. Use another --run" in str(error.value)
+    assert (
+        f"must be finite. Received: {said} at step 5; its batch is in {path}. Use another --run"
+        in str(error.value)
+    )
     assert (progress.step, progress.tokens) == (4, 100)
     kept = np.load(path)
-    assert {name: kept[name].tolist() for name in kept} == {"arr_0": [4, 1], "arr_1": [[2, 4]], "targets": [3, 4]}
+    assert {name: kept[name].tolist() for name in kept} == {
+        "arr_0": [4, 1],
+        "arr_1": [[2, 4]],
+        "targets": [3, 4],
+    }
 
 
 def test_the_most_memory_that_any_process_of_the_training_held_is_told(tmp_path, monkeypatch):
@@ -133,7 +162,9 @@ def test_a_line_every_so_many_steps_where_there_is_no_terminal(tmp_path, capsys)
     }  # fmt: skip
 
 
-def test_each_line_is_of_the_steps_since_the_line_before_and_the_last_step_has_one(tmp_path, capsys):
+def test_each_line_is_of_the_steps_since_the_line_before_and_the_last_step_has_one(
+    tmp_path, capsys
+):
     log = log_of(tmp_path, step=0)
     log.progress.tokens, log.progress.seconds = 500, 100.0  # of an earlier run
     log.on_train_begin()
@@ -148,18 +179,30 @@ def test_each_line_is_of_the_steps_since_the_line_before_and_the_last_step_has_o
         "step     20/40  loss 2.2500  lr 2.50e-01  200 tokens/s  0:00:02 left",
         "step     23/23  loss 2.1250  lr 2.50e-01  300 tokens/s  0:00:00 left",
     ]
-    assert [(step, value) for tag, step, value in events(tmp_path) if tag == "train/loss"] == [(10, 2.5), (20, 2.25), (23, 2.125)]
-    assert ("config", 0, "```\nthe config\n```") in [(tag.split("/")[0], step, text) for tag, step, text in events(tmp_path)]
+    assert [(step, value) for tag, step, value in events(tmp_path) if tag == "train/loss"] == [
+        (10, 2.5),
+        (20, 2.25),
+        (23, 2.125),
+    ]
+    assert ("config", 0, "```\nthe config\n```") in [
+        (tag.split("/")[0], step, text) for tag, step, text in events(tmp_path)
+    ]
 
 
 def test_the_first_line_of_a_continued_training_counts_its_own_steps_alone(tmp_path, capsys):
-    """Ten steps in no time that a clock can measure: a speed, not an error. The rate is what the device has now."""
+    """Ten steps in no time that a clock can measure: a speed, not an error. The rate is what the
+    device has now."""
     log = log_of(tmp_path, step=20)
     log.on_train_begin()
-    log.model.sync = lambda: setattr(log.model, "optimizer", types.SimpleNamespace(learning_rate=keras.Variable(0.125)))
+    log.model.sync = lambda: setattr(
+        log.model, "optimizer", types.SimpleNamespace(learning_rate=keras.Variable(0.125))
+    )
     advance(log, 30, 1000, 2.0, 1.0)
     log.close()
-    assert capsys.readouterr().out == "step     30/40  loss 1.0000  lr 1.25e-01  0 tokens/s  0:00:00 left\n"
+    assert (
+        capsys.readouterr().out
+        == "step     30/40  loss 1.0000  lr 1.25e-01  0 tokens/s  0:00:00 left\n"
+    )
     assert ("config", 20) in [(tag.split("/")[0], step) for tag, step, _ in events(tmp_path)]
 
 
@@ -208,7 +251,8 @@ def test_a_validation_that_the_checkpoint_does_not_know_comes_again(tmp_path, va
 
 
 def test_what_is_of_an_earlier_step_stays(tmp_path):
-    """The checkpoint of step 30 does not know of its validation, but of that of step 20; its own line was written before it."""
+    """The checkpoint of step 30 does not know of its validation, but of that of step 20; its own
+    line was written before it."""
     log = log_of(tmp_path)
     log.on_train_begin()
     for step in (20, 30, 40):
@@ -217,9 +261,14 @@ def test_what_is_of_an_earlier_step_stays(tmp_path):
     log.close()
     Log(TrainingConfig(), Progress(step=30, validated=20), tmp_path, 0.0, "").close()
     left = [(tag.split("/text_summary")[0], step, value) for tag, step, value in events(tmp_path)]
-    assert [(step, value) for tag, step, value in left if tag == "train/loss"] == [(20, 20.0), (30, 30.0)]
+    assert [(step, value) for tag, step, value in left if tag == "train/loss"] == [
+        (20, 20.0),
+        (30, 30.0),
+    ]
     assert [(step, value) for tag, step, value in left if tag == "validation/loss"] == [(20, 20.5)]
-    assert [(step, value[-8:]) for tag, step, value in left if tag == "samples"] == [(20, " at 20 |")]
+    assert [(step, value[-8:]) for tag, step, value in left if tag == "samples"] == [
+        (20, " at 20 |")
+    ]
     assert not [tag for tag, _, _ in left if tag == "config"]
 
 
@@ -237,7 +286,9 @@ def test_a_disk_that_is_full_is_not_taken_for_the_end_of_the_data(tmp_path, monk
     monkeypatch.setattr(log, "writer", types.SimpleNamespace(as_default=log.writer.as_default, flush=lambda: (_ for _ in ()).throw(error)))
     with pytest.raises(ConfigError, match=r"must have room and be writable. Received: .*\(events.v2; File too large\)"):
         advance(log, 20, 3000, 7.0, 2.0)
-    monkeypatch.setattr(log, "writer", types.SimpleNamespace(close=lambda: (_ for _ in ()).throw(error)))
+    monkeypatch.setattr(
+        log, "writer", types.SimpleNamespace(close=lambda: (_ for _ in ()).throw(error))
+    )
     log.close()  # it has been told of
 
 
@@ -270,13 +321,21 @@ def test_a_validation_is_printed_and_its_samples_are_kept(tmp_path, capsys):
     rows = [("a|b", "reference", "output"), *((str(number), "c|", "d") for number in range(2, 13))]
     log.validated(10, {"loss": 1.54321, "bleu": 12.3, "train/accuracy": 0.75, "seconds": 9.0}, rows)
     log.close()
-    assert capsys.readouterr().out == "validation at step 10: loss 1.543  bleu 12.3  train/accuracy 0.75\n"
+    assert (
+        capsys.readouterr().out
+        == "validation at step 10: loss 1.543  bleu 12.3  train/accuracy 0.75\n"
+    )
     table = ["| source | reference | output |", "|---|---|---|", "| a/b | reference | output |"]
     table += [f"| {number} | c/ | d |" for number in range(2, 11)]  # ten of twelve
-    assert [(tag.split("/text_summary")[0], step, value) for tag, step, value in events(tmp_path)] == [
-        ("validation/loss", 10, pytest.approx(1.54321)), ("validation/bleu", 10, pytest.approx(12.3)), ("train/accuracy", 10, 0.75),
-        ("validation/seconds", 10, 9.0), ("samples", 10, "\n".join(table)),
-    ]  # fmt: skip
+    assert [
+        (tag.split("/text_summary")[0], step, value) for tag, step, value in events(tmp_path)
+    ] == [
+        ("validation/loss", 10, pytest.approx(1.54321)),
+        ("validation/bleu", 10, pytest.approx(12.3)),
+        ("train/accuracy", 10, 0.75),
+        ("validation/seconds", 10, 9.0),
+        ("samples", 10, "\n".join(table)),
+    ]
 
 
 def test_the_best_is_kept_and_patience_ends(capsys):
@@ -298,12 +357,18 @@ def test_the_best_is_kept_and_patience_ends(capsys):
 def validate_of(values, kept=None, report=None, stopped=False, **options):
     """A Validate that finds these values of its keep_best_metric, one after the other."""
     values, progress = iter(values), Progress()
-    config = TrainingConfig(**{"train_steps": 100, "eval_every": 2, "keep_best_metric": "loss", **options})
+    config = TrainingConfig(
+        **{"train_steps": 100, "eval_every": 2, "keep_best_metric": "loss", **options}
+    )
     checkpoint = types.SimpleNamespace(
         unless_stopped=lambda function: None if stopped else function(),
-        save_best=lambda: kept is None or kept.append((progress.best, progress.best_step, progress.without_gain)),
-    )  # fmt: skip
-    evaluate = lambda: ({config.keep_best_metric: next(values), "other": 7.0}, [("a", "b", "c")])  # noqa: E731
+        save_best=lambda: kept is None
+        or kept.append((progress.best, progress.best_step, progress.without_gain)),
+    )
+    evaluate = lambda: (
+        {config.keep_best_metric: next(values), "other": 7.0},
+        [("a", "b", "c")],
+    )  # noqa: E731
     validate = Validate(config, progress, evaluate, report or (lambda *results: None), checkpoint)
     validate.set_model(Trainee())
     validate.model.stop_training = False
@@ -316,23 +381,34 @@ def validated_at(validate, *steps):
         validate.on_train_batch_end(0)
 
 
-@pytest.mark.parametrize("metric, values, best, best_step, without_gain, stops", [
-    ("loss", [3.0, 3.5, 2.0, 2.5], -2.0, 6, 1, False),  # after a new best it is counted anew
-    ("loss", [3.0, 3.5, 3.25], -3.0, 2, 2, True),
-    ("loss", [3.0, 3.5, 2.0, 2.5, 2.25], -2.0, 6, 2, True),
-    ("loss", [3.0, 3.0, 3.0], -3.0, 2, 2, True),  # as good is no gain
-    ("bleu", [3.0, 3.5, 2.0, 2.5], 3.5, 4, 2, True),
-    ("bleu", [0.0, -0.5], 0.0, 2, 1, False),  # a best of 0 is one
-    ("bleu", [1.0, 2.0, 3.0, 4.0], 4.0, 8, 0, False),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "metric, values, best, best_step, without_gain, stops",
+    [
+        ("loss", [3.0, 3.5, 2.0, 2.5], -2.0, 6, 1, False),  # after a new best it is counted anew
+        ("loss", [3.0, 3.5, 3.25], -3.0, 2, 2, True),
+        ("loss", [3.0, 3.5, 2.0, 2.5, 2.25], -2.0, 6, 2, True),
+        ("loss", [3.0, 3.0, 3.0], -3.0, 2, 2, True),  # as good is no gain
+        ("bleu", [3.0, 3.5, 2.0, 2.5], 3.5, 4, 2, True),
+        ("bleu", [0.0, -0.5], 0.0, 2, 1, False),  # a best of 0 is one
+        ("bleu", [1.0, 2.0, 3.0, 4.0], 4.0, 8, 0, False),
+    ],
+)
 def test_patience_is_counted_from_the_best(metric, values, best, best_step, without_gain, stops):
     kept = []
     validate, progress = validate_of(values, kept, keep_best_metric=metric, early_stopping=2)
     validated_at(validate, *range(1, 2 * len(values) + 1))
-    assert (progress.best, progress.best_step, progress.without_gain) == (best, best_step, without_gain)
+    assert (progress.best, progress.best_step, progress.without_gain) == (
+        best,
+        best_step,
+        without_gain,
+    )
     assert validate.model.stop_training is stops and progress.validated == 2 * len(values)
     # The best is written when it is found, with what is known of it.
-    assert kept[-1] == (best, best_step, 0) and kept[0] == (-values[0] if metric == "loss" else values[0], 2, 0)
+    assert kept[-1] == (best, best_step, 0) and kept[0] == (
+        -values[0] if metric == "loss" else values[0],
+        2,
+        0,
+    )
 
 
 def test_without_patience_a_training_goes_on_without_gain():
@@ -343,12 +419,17 @@ def test_without_patience_a_training_goes_on_without_gain():
 
 def test_what_a_validation_found_is_reported(clock, capsys):
     told = []
-    validate, progress = validate_of([3.0, 4.0], report=lambda *results: told.append(results), early_stopping=1, train_steps=3)
+    validate, progress = validate_of(
+        [3.0, 4.0], report=lambda *results: told.append(results), early_stopping=1, train_steps=3
+    )
     evaluate = validate.evaluate
     validate.evaluate = lambda: (evaluate(), clock.__setitem__(0, clock[0] + 2.5))[0]
     validated_at(validate, 1, 2, 3)
     rows = [("a", "b", "c")]
-    assert told == [(2, {"loss": 3.0, "other": 7.0, "seconds": 2.5}, rows), (3, {"loss": 4.0, "other": 7.0, "seconds": 2.5}, rows)]
+    assert told == [
+        (2, {"loss": 3.0, "other": 7.0, "seconds": 2.5}, rows),
+        (3, {"loss": 4.0, "other": 7.0, "seconds": 2.5}, rows),
+    ]
     assert capsys.readouterr().out == ""  # the last step is the end anyway
     validate, _ = validate_of([3.0, 4.0, 5.0], early_stopping=2, train_steps=7)
     validated_at(validate, 2, 4)
@@ -359,7 +440,9 @@ def test_what_a_validation_found_is_reported(clock, capsys):
 
 def test_a_validation_that_a_signal_ended_changes_nothing():
     told = []
-    validate, progress = validate_of([3.0], report=lambda *results: told.append(results), stopped=True)
+    validate, progress = validate_of(
+        [3.0], report=lambda *results: told.append(results), stopped=True
+    )
     validated_at(validate, 2)
     assert progress == Progress(step=2) and not told
 
@@ -375,9 +458,15 @@ class Learner(Trainee):
     """A stand-in with a weight, a seed and a moment; they are as on the device only after sync."""
 
     def __init__(self):
-        self.weight, self.moment = keras.Variable([0.0], name="weight"), keras.Variable([0.0], name="moment")
-        self.seed = keras.Variable(np.array([7], "uint32"), dtype="uint32", trainable=False, name="seed")
-        self.model = types.SimpleNamespace(variables=[self.weight, self.seed], weights=[self.weight])
+        self.weight, self.moment = keras.Variable([0.0], name="weight"), keras.Variable(
+            [0.0], name="moment"
+        )
+        self.seed = keras.Variable(
+            np.array([7], "uint32"), dtype="uint32", trainable=False, name="seed"
+        )
+        self.model = types.SimpleNamespace(
+            variables=[self.weight, self.seed], weights=[self.weight]
+        )
         self.optimizer, self.learnt = types.SimpleNamespace(variables=[self.moment]), 0.0
 
     def sync(self):
@@ -385,7 +474,15 @@ class Learner(Trainee):
 
 
 def checkpoint_of(tmp_path, step=0, **options):
-    config = TrainingConfig(**{"train_steps": 100, "checkpoint_every": 3, "keep_checkpoints": 2, "average_checkpoints": 1, **options})
+    config = TrainingConfig(
+        **{
+            "train_steps": 100,
+            "checkpoint_every": 3,
+            "keep_checkpoints": 2,
+            "average_checkpoints": 1,
+            **options,
+        }
+    )
     checkpoint = Checkpoint(Learner(), config, Progress(step=step), tmp_path)
     checkpoint.set_model(types.SimpleNamespace(stop_training=False))
     return checkpoint
@@ -408,16 +505,22 @@ def test_checkpoints_are_made_every_so_many_steps_and_the_newest_stay(tmp_path):
     checkpoint.close()
     assert saved_by(checkpoint) == [9, 10]
     arrays, progress = checkpoints.read_checkpoint(checkpoints.checkpoint_path(tmp_path, 10))
-    assert arrays["model/0000/weight"].tolist() == [100.0]  # what was learnt, not what it was before the last sync
+    assert arrays["model/0000/weight"].tolist() == [
+        100.0
+    ]  # what was learnt, not what it was before the last sync
     assert {name: array.tolist() for name, array in arrays.items()} == {
-        "model/0000/weight": [100.0], "model/0001/seed": [7], "optimizer/0000/moment": [0.0],
-    }  # fmt: skip
+        "model/0000/weight": [100.0],
+        "model/0001/seed": [7],
+        "optimizer/0000/moment": [0.0],
+    }
     assert progress == vars(Progress(step=10))
 
 
 def test_a_step_is_saved_once_but_again_when_its_validation_is_made(tmp_path):
     checkpoint, written = checkpoint_of(tmp_path, step=3), []
-    checkpoint.writer = types.SimpleNamespace(save=lambda *arguments: written.append(arguments), check=lambda: None, wait=lambda: None)
+    checkpoint.writer = types.SimpleNamespace(
+        save=lambda *arguments: written.append(arguments), check=lambda: None, wait=lambda: None
+    )
     checkpoint.on_train_end()  # nothing was learnt since it was read
     assert not written
     saved_by(checkpoint, 6)
@@ -436,7 +539,10 @@ def test_the_best_are_the_weights_alone(tmp_path):
     checkpoint.close()
     arrays, progress = checkpoints.read_checkpoint(tmp_path / "checkpoints" / "best.safetensors")
     assert arrays["model/0000/weight"].tolist() == [2.5] and progress["step"] == 5
-    assert not [name for name in arrays if name.startswith("optimizer")] and checkpoints.list_checkpoints(tmp_path) == []
+    assert (
+        not [name for name in arrays if name.startswith("optimizer")]
+        and checkpoints.list_checkpoints(tmp_path) == []
+    )
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -446,7 +552,10 @@ def test_a_signal_saves_after_the_step_and_a_second_ends_at_once(tmp_path, capsy
     try:
         assert saved_by(checkpoint, 1) == [] and checkpoint.model.stop_training is False
         signal.raise_signal(number)
-        assert capsys.readouterr().err == f"\n{number.name}: saving after this step\n" and checkpoint.stopped_by is number
+        assert (
+            capsys.readouterr().err == f"\n{number.name}: saving after this step\n"
+            and checkpoint.stopped_by is number
+        )
         assert saved_by(checkpoint, 2) == [2] and checkpoint.model.stop_training is True
         assert checkpoint.unless_stopped(lambda: "validated") is None
         with pytest.raises(KeyboardInterrupt):
@@ -459,19 +568,32 @@ def test_a_signal_saves_after_the_step_and_a_second_ends_at_once(tmp_path, capsy
 def test_an_early_stopping_is_saved(tmp_path):
     checkpoint = checkpoint_of(tmp_path)
     checkpoint.model.stop_training = True
-    assert saved_by(checkpoint, 4) == [4] and checkpoint.model.stop_training is True and checkpoint.stopped_by is None
+    assert (
+        saved_by(checkpoint, 4) == [4]
+        and checkpoint.model.stop_training is True
+        and checkpoint.stopped_by is None
+    )
 
 
 def test_a_signal_ends_what_can_be_interrupted(tmp_path, capsys):
     checkpoint = checkpoint_of(tmp_path)
     checkpoint.trainee.learnt = 5.0
-    assert checkpoint.unless_stopped(lambda: checkpoint.trainee.weight.numpy().tolist()) == [5.0]  # what was learnt is there
+    assert checkpoint.unless_stopped(lambda: checkpoint.trainee.weight.numpy().tolist()) == [
+        5.0
+    ]  # what was learnt is there
     assert not checkpoint.interruptible
     checkpoint.on_train_begin()
     try:
         after = []
-        found = checkpoint.unless_stopped(lambda: (signal.raise_signal(signal.SIGTERM), after.append("it went on")))
-        assert found is None and not after and checkpoint.stopped_by is signal.SIGTERM and not checkpoint.interruptible
+        found = checkpoint.unless_stopped(
+            lambda: (signal.raise_signal(signal.SIGTERM), after.append("it went on"))
+        )
+        assert (
+            found is None
+            and not after
+            and checkpoint.stopped_by is signal.SIGTERM
+            and not checkpoint.interruptible
+        )
         assert capsys.readouterr().err == "\nSIGTERM: saving now\n"
     finally:
         checkpoint.close()
@@ -488,7 +610,9 @@ def test_an_interruption_that_is_no_signal_of_ours_is_passed_on(tmp_path):
     assert not checkpoint.interruptible
 
 
-def test_what_could_not_be_written_is_raised_at_the_next_step_and_the_signals_are_given_back(tmp_path):
+def test_what_could_not_be_written_is_raised_at_the_next_step_and_the_signals_are_given_back(
+    tmp_path,
+):
     before, checkpoint = signal.getsignal(signal.SIGTERM), checkpoint_of(tmp_path)
     checkpoint.on_train_begin()
     try:
@@ -519,9 +643,15 @@ def worker_checkpoint(tmp_path, monkeypatch, index, gather):
 
 
 @pytest.mark.parametrize("index", [0, 1])
-@pytest.mark.parametrize("other, stopped_by, stops", [
-    ([0, 0], None, False), ([0, 1], None, True), ([15, 0], signal.SIGTERM, True), ([2, 1], signal.SIGINT, True),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "other, stopped_by, stops",
+    [
+        ([0, 0], None, False),
+        ([0, 1], None, True),
+        ([15, 0], signal.SIGTERM, True),
+        ([2, 1], signal.SIGINT, True),
+    ],
+)
 def test_workers_stop_together_and_the_chief_saves(tmp_path, monkeypatch, index, other, stopped_by, stops):
     """What another worker knows: nothing, an early stopping, a signal."""
     saved = []
@@ -534,10 +664,16 @@ def test_workers_stop_together_and_the_chief_saves(tmp_path, monkeypatch, index,
 
 def test_a_chief_that_stops_early_tells_the_others(tmp_path, monkeypatch):
     told = []
-    checkpoint = worker_checkpoint(tmp_path, monkeypatch, 1, lambda mine: told.append(mine) or np.array([mine, [0, 0]]))
+    checkpoint = worker_checkpoint(
+        tmp_path, monkeypatch, 1, lambda mine: told.append(mine) or np.array([mine, [0, 0]])
+    )
     checkpoint.model.stop_training = True
     checkpoint.on_train_batch_end(0)
-    assert told == [[0, 1]] and checkpoint.stopped_by is None and checkpoint.model.stop_training is True
+    assert (
+        told == [[0, 1]]
+        and checkpoint.stopped_by is None
+        and checkpoint.model.stop_training is True
+    )
 
 
 def test_a_signal_to_one_worker_is_told_to_the_others(tmp_path, monkeypatch, capsys):
@@ -549,6 +685,9 @@ def test_a_signal_to_one_worker_is_told_to_the_others(tmp_path, monkeypatch, cap
     assert told == [[signal.SIGINT, 0]] and checkpoint.stopped_by == signal.SIGINT and checkpoint.model.stop_training
 
 
-@pytest.mark.parametrize("seconds, text", [(3723, "1:02:03"), (59.9, "0:00:59"), (36000, "10:00:00"), (0, "0:00:00"), (7325, "2:02:05")])
+@pytest.mark.parametrize(
+    "seconds, text",
+    [(3723, "1:02:03"), (59.9, "0:00:59"), (36000, "10:00:00"), (0, "0:00:00"), (7325, "2:02:05")],
+)
 def test_clock(seconds, text):
     assert callbacks._clock(seconds) == text

@@ -17,8 +17,14 @@ from hypothesis import strategies
 from data.config import DataConfig
 from tests.programs import run_apart
 from transformer import checkpoints
-from transformer.config import ConfigError, FinetuningConfig, ModelConfig, TaskConfig, TokenizerConfig, TrainingConfig
-
+from transformer.config import (
+    ConfigError,
+    FinetuningConfig,
+    ModelConfig,
+    TaskConfig,
+    TokenizerConfig,
+    TrainingConfig,
+)
 
 def variables(values):
     return {name: keras.Variable(np.asarray(value, "float32")) for name, value in values.items()}
@@ -61,7 +67,11 @@ def test_wherever_it_is_cut_or_a_bit_is_flipped_it_is_named(tmp_path):
     assert harmless < 20
 
 
-VALUES = {"a": np.linspace(0, 1, 30, dtype="float32").reshape(5, 6), "b": np.float32(3.0), "n": np.arange(4, dtype="uint32")}
+VALUES = {
+    "a": np.linspace(0, 1, 30, dtype="float32").reshape(5, 6),
+    "b": np.float32(3.0),
+    "n": np.arange(4, dtype="uint32"),
+}
 
 
 def stored_values(path):
@@ -79,7 +89,8 @@ def stored(tmp_path_factory):
 
 
 def damaged(whole, kind, place, other, size):
-    """The bytes with a flipped bit, without their end, with a piece left out, or with two pieces swapped."""
+    """The bytes with a flipped bit, without their end, with a piece left out, or with two pieces
+    swapped."""
     place, other = sorted((place % len(whole), other % len(whole)))
     if kind == "bit":
         return whole[:place] + bytes([whole[place] ^ 1 << size % 8]) + whole[place + 1 :]
@@ -88,16 +99,25 @@ def damaged(whole, kind, place, other, size):
     if kind == "hole":
         return whole[:place] + whole[place + size :]
     size = min(size, other - place, len(whole) - other)
-    return whole[:place] + whole[other : other + size] + whole[place + size : other] + whole[place : place + size] + whole[other + size :]
+    return (
+        whole[:place]
+        + whole[other : other + size]
+        + whole[place + size : other]
+        + whole[place : place + size]
+        + whole[other + size :]
+    )
 
 
 @hypothesis.settings(deadline=None, max_examples=250)
 @hypothesis.given(
-    kind=strategies.sampled_from(["bit", "cut", "hole", "swap"]), place=strategies.integers(0, 10**6),
-    other=strategies.integers(0, 10**6), size=strategies.integers(1, 64),
-)  # fmt: skip
+    kind=strategies.sampled_from(["bit", "cut", "hole", "swap"]),
+    place=strategies.integers(0, 10**6),
+    other=strategies.integers(0, 10**6),
+    size=strategies.integers(1, 64),
+)
 def test_a_damaged_checkpoint_never_gives_other_values(stored, kind, place, other, size):
-    """It is refused, or reads back exactly what was written: the order of keys in its header may change, or a space."""
+    """It is refused, or reads back exactly what was written: the order of keys in its header may
+    change, or a space."""
     path, whole = stored
     path.write_bytes(damaged(whole, kind, place, other, size))
     try:
@@ -106,13 +126,23 @@ def test_a_damaged_checkpoint_never_gives_other_values(stored, kind, place, othe
         return
     assert progress == {"step": 12, "best": -0.5} and arrays.keys() == VALUES.keys()
     for name, value in VALUES.items():
-        assert (arrays[name].dtype, arrays[name].shape, arrays[name].tobytes()) == (value.dtype, value.shape, value.tobytes())
+        assert (arrays[name].dtype, arrays[name].shape, arrays[name].tobytes()) == (
+            value.dtype,
+            value.shape,
+            value.tobytes(),
+        )
 
 
-@pytest.mark.parametrize("array", [
-    VALUES["a"].reshape(6, 5),  # of the same bytes
-    VALUES["a"].reshape(30), VALUES["a"].view("int32"), VALUES["a"] + 1e-6, VALUES["a"][::-1],
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "array",
+    [
+        VALUES["a"].reshape(6, 5),  # of the same bytes
+        VALUES["a"].reshape(30),
+        VALUES["a"].view("int32"),
+        VALUES["a"] + 1e-6,
+        VALUES["a"][::-1],
+    ],
+)
 def test_the_checksum_is_of_names_types_shapes_values_and_progress(tmp_path, array):
     """Those of another file do not fit, though each file is a whole one of safetensors."""
     from safetensors import safe_open
@@ -122,17 +152,28 @@ def test_the_checksum_is_of_names_types_shapes_values_and_progress(tmp_path, arr
     stored_values(path)
     with safe_open(path, framework="numpy") as file:
         metadata = file.metadata()
-    assert metadata["format"] == "3" and json.loads(metadata["progress"]) == {"step": 12, "best": -0.5}
+    assert metadata["format"] == "3" and json.loads(metadata["progress"]) == {
+        "step": 12,
+        "best": -0.5,
+    }
     for arrays, changed in (
-        (VALUES, {}), (VALUES | {"a": array}, {}), ({"z" if name == "a" else name: value for name, value in VALUES.items()}, {}),
-        ({name: value for name, value in VALUES.items() if name != "n"}, {}), (VALUES, {"progress": '{"step": 13, "best": -0.5}'}),
-        (VALUES, {"sha256": hashlib.sha256(b"").hexdigest()}), (VALUES, {"format": "2"}), (VALUES, {"format": "1"}),
-    ):  # fmt: skip
+        (VALUES, {}),
+        (VALUES | {"a": array}, {}),
+        ({"z" if name == "a" else name: value for name, value in VALUES.items()}, {}),
+        ({name: value for name, value in VALUES.items() if name != "n"}, {}),
+        (VALUES, {"progress": '{"step": 13, "best": -0.5}'}),
+        (VALUES, {"sha256": hashlib.sha256(b"").hexdigest()}),
+        (VALUES, {"format": "2"}),
+        (VALUES, {"format": "1"}),
+    ):
         arrays = {name: np.ascontiguousarray(value) for name, value in arrays.items()}
         arrays["b"] = arrays["b"].reshape(())  # ascontiguousarray makes it one-dimensional
         save_file(arrays, path, {**metadata, **changed})
         if arrays.keys() == VALUES.keys() and arrays["a"] is VALUES["a"] and not changed:
-            assert checkpoints.read_checkpoint(path)[1] == {"step": 12, "best": -0.5}  # written by another hand, and right
+            assert checkpoints.read_checkpoint(path)[1] == {
+                "step": 12,
+                "best": -0.5,
+            }  # written by another hand, and right
         else:
             with pytest.raises(checkpoints.BrokenCheckpointError, match="x.safetensors"):
                 checkpoints.read_checkpoint(path)
@@ -142,15 +183,28 @@ def test_a_file_that_is_no_checkpoint_is_a_broken_one(tmp_path):
     from safetensors.numpy import save_file
 
     save_file({"a": np.zeros(1)}, tmp_path / "bare.safetensors")
-    with pytest.raises(checkpoints.BrokenCheckpointError, match="Received: .*bare.safetensors, format none"):
+    with pytest.raises(
+        checkpoints.BrokenCheckpointError, match="Received: .*bare.safetensors, format none"
+    ):
         checkpoints.read_checkpoint(tmp_path / "bare.safetensors")
-    with pytest.raises(checkpoints.BrokenCheckpointError, match="whole safetensors file. Received: .*none.safetensors"):
+    with pytest.raises(
+        checkpoints.BrokenCheckpointError,
+        match="whole safetensors file. Received: .*none.safetensors",
+    ):
         checkpoints.read_checkpoint(tmp_path / "none.safetensors")
     # A format of before the checksum reads without; the number alone does not make it one.
-    save_file({"a": np.array([2.0])}, tmp_path / "old.safetensors", {"format": "2", "progress": '{"step": 7}'})
+    save_file(
+        {"a": np.array([2.0])},
+        tmp_path / "old.safetensors",
+        {"format": "2", "progress": '{"step": 7}'},
+    )
     arrays, progress = checkpoints.read_checkpoint(tmp_path / "old.safetensors")
     assert arrays["a"].tolist() == [2.0] and progress == {"step": 7}
-    save_file({"a": np.array([2.0])}, tmp_path / "new.safetensors", {"format": "3", "progress": '{"step": 7}'})
+    save_file(
+        {"a": np.array([2.0])},
+        tmp_path / "new.safetensors",
+        {"format": "3", "progress": '{"step": 7}'},
+    )
     with pytest.raises(checkpoints.BrokenCheckpointError, match="whose checksum is another"):
         checkpoints.read_checkpoint(tmp_path / "new.safetensors")
 
@@ -177,7 +231,9 @@ def test_the_newest_whole_one_is_read_and_the_broken_ones_are_named(tmp_path, ca
 
 def test_it_goes_back_behind_as_many_as_are_broken(tmp_path, capsys):
     for step in (5, 10, 15, 20):
-        checkpoints.save_checkpoint(checkpoints.checkpoint_path(tmp_path, step), variables({"a": [step]}), {"step": step})
+        checkpoints.save_checkpoint(
+            checkpoints.checkpoint_path(tmp_path, step), variables({"a": [step]}), {"step": step}
+        )
     for path in checkpoints.list_checkpoints(tmp_path)[1:]:
         path.write_bytes(path.read_bytes()[:-1])
     assert checkpoints.read_newest(tmp_path)[1] == {"step": 5}
@@ -189,8 +245,14 @@ def test_a_checkpoint_of_another_version_is_an_error_though_an_older_one_is_whol
     """It is not damaged: to go back behind it would forget what was learnt."""
     from safetensors.numpy import save_file
 
-    checkpoints.save_checkpoint(checkpoints.checkpoint_path(tmp_path, 5), variables({"a": [1.0]}), {"step": 5})
-    save_file({"a": np.zeros(1)}, checkpoints.checkpoint_path(tmp_path, 10), {"format": "1", "progress": "{}"})
+    checkpoints.save_checkpoint(
+        checkpoints.checkpoint_path(tmp_path, 5), variables({"a": [1.0]}), {"step": 5}
+    )
+    save_file(
+        {"a": np.zeros(1)},
+        checkpoints.checkpoint_path(tmp_path, 10),
+        {"format": "1", "progress": "{}"},
+    )
     with pytest.raises(ConfigError, match="format 1, in which queries"):
         checkpoints.read_newest(tmp_path)
 
@@ -246,13 +308,22 @@ def test_one_is_written_after_the_other_and_a_check_waits_for_neither(tmp_path, 
     assert events[:2] == ["x", "then"]  # it has waited for the first, and for what was to follow
     writer.wait()
     assert events == ["x", "then", "y"]
-    assert [checkpoints.read_checkpoint(tmp_path / name)[0]["a"].tolist() for name in "xy"] == [[1.0], [2.0]]
+    assert [checkpoints.read_checkpoint(tmp_path / name)[0]["a"].tolist() for name in "xy"] == [
+        [1.0],
+        [2.0],
+    ]
 
 
 def test_an_array_that_lies_column_by_column_is_saved_as_it_is(tmp_path):
     array = np.arange(6, dtype="float32").reshape(2, 3)
-    checkpoints.save_checkpoint(tmp_path / "deep" / "er" / "x", {"a": types.SimpleNamespace(numpy=lambda: np.asfortranarray(array))}, {})
-    np.testing.assert_array_equal(checkpoints.read_checkpoint(tmp_path / "deep" / "er" / "x")[0]["a"], array)
+    checkpoints.save_checkpoint(
+        tmp_path / "deep" / "er" / "x",
+        {"a": types.SimpleNamespace(numpy=lambda: np.asfortranarray(array))},
+        {},
+    )
+    np.testing.assert_array_equal(
+        checkpoints.read_checkpoint(tmp_path / "deep" / "er" / "x")[0]["a"], array
+    )
 
 
 def test_a_disk_that_is_full_leaves_the_old_file_and_no_other(tmp_path):
@@ -296,7 +367,12 @@ def test_a_checkpoint_of_another_model_is_refused_before_anything_changes():
 
 def small_model():
     """Two layers of one name, a dropout, and an optimizer that has made no step."""
-    layers = [keras.Input((3,)), keras.layers.BatchNormalization(), keras.layers.Dense(2), keras.layers.Dropout(0.5, seed=1)]
+    layers = [
+        keras.Input((3,)),
+        keras.layers.BatchNormalization(),
+        keras.layers.Dense(2),
+        keras.layers.Dropout(0.5, seed=1),
+    ]
     model, optimizer = keras.Sequential(layers), keras.optimizers.SGD(momentum=0.9)
     optimizer.build(model.trainable_variables)
     return model, optimizer
@@ -305,24 +381,43 @@ def small_model():
 def test_all_that_training_changes_has_a_name():
     model, optimizer = small_model()
     named = checkpoints.named_variables(model, optimizer)
-    assert {id(variable) for variable in named.values()} == {id(variable) for variable in model.variables + optimizer.variables}
+    assert {id(variable) for variable in named.values()} == {
+        id(variable) for variable in model.variables + optimizer.variables
+    }
     assert [name.rsplit("/", 1)[1] for name in named if name.startswith("model/")] == [
-        "gamma", "beta", "moving_mean", "moving_variance", "kernel", "bias", "seed_generator_state",
-    ]  # fmt: skip
-    assert [name for name in named][0].startswith("model/0000/") and sum(name.startswith("optimizer/") for name in named) == 6
+        "gamma",
+        "beta",
+        "moving_mean",
+        "moving_variance",
+        "kernel",
+        "bias",
+        "seed_generator_state",
+    ]
+    assert [name for name in named][0].startswith("model/0000/") and sum(
+        name.startswith("optimizer/") for name in named
+    ) == 6
     seeds = [name for name in named if "seed_generator" in name]
-    assert seeds == ["model/0006/seed_generator_state"]  # without the number that the process gave it
+    assert seeds == [
+        "model/0006/seed_generator_state"
+    ]  # without the number that the process gave it
     assert [*checkpoints.named_variables(small_model()[0])][6] == seeds[0]
     kernels = [name for name in named if name.endswith("/kernel")]
     assert kernels[0] == f"model/0004/{model.layers[1].kernel.path}"
-    assert [*checkpoints.named_variables(model)] == [name for name in named if name.startswith("model/")]
+    assert [*checkpoints.named_variables(model)] == [
+        name for name in named if name.startswith("model/")
+    ]
 
 
 def test_weights_are_all_but_the_seeds():
     model, _ = small_model()
     assert [name.rsplit("/", 1)[1] for name in checkpoints.named_weights(model)] == [
-        "gamma", "beta", "moving_mean", "moving_variance", "kernel", "bias",
-    ]  # fmt: skip
+        "gamma",
+        "beta",
+        "moving_mean",
+        "moving_variance",
+        "kernel",
+        "bias",
+    ]
     assert [*checkpoints.named_weights(model)] == [*checkpoints.named_variables(model)][:6]
 
 
@@ -339,31 +434,51 @@ def test_the_newest_are_kept_and_averaged(tmp_path):
 
 
 def test_the_average_is_that_of_double_precision(tmp_path):
-    """In single precision 2^24 and 1 are 2^24, and the third, its negative, would leave nothing of the 1."""
+    """In single precision 2^24 and 1 are 2^24, and the third, its negative, would leave nothing of
+    the 1."""
     values = (2.0**24, 1.0, -(2.0**24))
     for step, value in enumerate(values):
-        checkpoints.save_checkpoint(checkpoints.checkpoint_path(tmp_path, step), variables({"a": [value], "b": [step]}), {})
+        checkpoints.save_checkpoint(
+            checkpoints.checkpoint_path(tmp_path, step), variables({"a": [value], "b": [step]}), {}
+        )
     weights, count = checkpoints.average_weights(checkpoints.list_checkpoints(tmp_path), ["a", "b"])
     assert count == 3 and weights == {"a": [np.float32(1 / 3)], "b": [1.0]}
 
 
 def test_step_checkpoints_are_found_in_their_order(tmp_path):
     assert checkpoints.list_checkpoints(tmp_path) == []
-    assert checkpoints.checkpoint_path(tmp_path, 123) == tmp_path / "checkpoints" / "step-00000123.safetensors"
-    steps = (900, 90, 123456789, 5)  # the third has more digits than there is room for: it is one all the same
+    assert (
+        checkpoints.checkpoint_path(tmp_path, 123)
+        == tmp_path / "checkpoints" / "step-00000123.safetensors"
+    )
+    steps = (
+        900,
+        90,
+        123456789,
+        5,
+    )  # the third has more digits than there is room for: it is one all the same
     names = [checkpoints.checkpoint_path(tmp_path, step).name for step in steps]
     (tmp_path / "checkpoints").mkdir()
-    for name in (*names, "best.safetensors", "step-00000005.tmp.safetensors", "step-x.safetensors", "step-00000006.txt"):
+    for name in (
+        *names,
+        "best.safetensors",
+        "step-00000005.tmp.safetensors",
+        "step-x.safetensors",
+        "step-00000006.txt",
+    ):
         (tmp_path / "checkpoints" / name).touch()
     found = [path.name for path in checkpoints.list_checkpoints(tmp_path)]
-    assert found[:3] == [f"step-{step:08d}.safetensors" for step in (5, 90, 900)] and {*found} == {*names}
+    assert found[:3] == [f"step-{step:08d}.safetensors" for step in (5, 90, 900)] and {*found} == {
+        *names
+    }
 
 
 @pytest.mark.parametrize("there, step, keep, left", [
     ((5, 10, 13), 13, 3, [5, 10, 13]),  # stopped by a signal
     ((5, 10, 13, 15), 15, 3, [5, 10, 15]),  # as if it had never stopped
     ((5, 10, 15, 25), 15, 3, [5, 10, 15]),  # 25 is broken, and the training began again behind it
-    ((10, 15), 15, 1, [15]), ((13,), 13, 1, [13]), ((5, 10, 15), 15, 2, [10, 15]), ((5, 10, 12), 12, 1, [12]),
+    ((10, 15), 15, 1, [15]), ((13,), 13, 1, [13]),
+    ((5, 10, 15), 15, 2, [10, 15]), ((5, 10, 12), 12, 1, [12]),
     ((5, 10, 12, 13), 13, 2, [10, 13]), ((5, 10), 10, 5, [5, 10]), ((5, 6, 7, 8), 8, 5, [5, 8]),
 ])  # fmt: skip
 def test_where_a_training_was_stopped_does_not_show_in_what_is_kept(tmp_path, there, step, keep, left):
@@ -396,15 +511,25 @@ def test_another_seed_is_another_run(tmp_path):
     with pytest.raises(ConfigError) as error:
         checkpoints.check_run(tmp_path, {"training": TrainingConfig(seed=2)})
     assert str(error.value) == (
-        f"a run folder holds one configuration. {tmp_path} differs in\n  seed: 1 there, 2 now\nUse another --run, or remove the folder."
+        f"a run folder holds one configuration. {tmp_path} differs in\n  seed: 1 there, 2 now\n"
+        "Use another --run, or remove the folder."
     )
 
 
-# How long training lasts, what is kept and shown of it, where it runs, and where its data lie. All else makes another model.
+# How long training lasts, what is kept and shown of it, where it runs, and where its data lie. All
+# else makes another model.
 FREE = {
-    "train_steps", "early_stopping", "log_every", "checkpoint_every", "keep_checkpoints", "average_checkpoints", "data_dir", "jit",
-    "distribution", "model_devices",
-}  # fmt: skip
+    "train_steps",
+    "early_stopping",
+    "log_every",
+    "checkpoint_every",
+    "keep_checkpoints",
+    "average_checkpoints",
+    "data_dir",
+    "jit",
+    "distribution",
+    "model_devices",
+}
 
 
 def other_than(value):
@@ -415,8 +540,14 @@ def other_than(value):
 
 
 def test_of_every_configuration_what_may_change_is_free_and_all_else_is_named(tmp_path):
-    kinds = {"model": ModelConfig, "tokenizer": TokenizerConfig, "training": TrainingConfig, "task": TaskConfig,
-             "fine_tuning": FinetuningConfig, "data": DataConfig}  # fmt: skip
+    kinds = {
+        "model": ModelConfig,
+        "tokenizer": TokenizerConfig,
+        "training": TrainingConfig,
+        "task": TaskConfig,
+        "fine_tuning": FinetuningConfig,
+        "data": DataConfig,
+    }
     sections = {name: dataclasses.asdict(kind()) for name, kind in kinds.items()}
     sections["task"]["labels"] = ["a", "b"]
     checkpoints.claim_run(tmp_path, sections)
@@ -433,21 +564,29 @@ def test_of_every_configuration_what_may_change_is_free_and_all_else_is_named(tm
             there, now = (json.loads(json.dumps(some)) for some in (value, now))
             with pytest.raises(ConfigError) as error:
                 checkpoints.check_run(tmp_path, changed)
-            assert f" differs in\n  {name}: {there!r} there, {now!r} now\nUse another --run" in str(error.value)
+            assert f" differs in\n  {name}: {there!r} there, {now!r} now\nUse another --run" in str(
+                error.value
+            )
     assert seen >= FREE
 
 
 def test_all_that_differs_is_named_in_one_message_in_order(tmp_path):
-    sections = {"model": {"d_model": 8, "norm": "pre", "activation": "relu"}, "training": {"seed": 1}}
+    sections = {
+        "model": {"d_model": 8, "norm": "pre", "activation": "relu"},
+        "training": {"seed": 1},
+    }
     checkpoints.claim_run(tmp_path, sections)
     checkpoints.save_checkpoint(checkpoints.checkpoint_path(tmp_path, 5), variables({"a": 1.0}), {})
     now = {"model": {"d_model": 9, "norm": "post", "width": 3}, "training": {"seed": 2}}
     with pytest.raises(ConfigError) as error:
         checkpoints.check_run(tmp_path, now)
     assert str(error.value).splitlines()[1:-1] == [
-        "  activation: 'relu' there, None now", "  d_model: 8 there, 9 now", "  norm: 'pre' there, 'post' now",
-        "  width: None there, 3 now", "  seed: 1 there, 2 now",
-    ]  # fmt: skip
+        "  activation: 'relu' there, None now",
+        "  d_model: 8 there, 9 now",
+        "  norm: 'pre' there, 'post' now",
+        "  width: None there, 3 now",
+        "  seed: 1 there, 2 now",
+    ]
     assert json.loads((tmp_path / "config.json").read_text()) == sections
 
 
@@ -466,14 +605,17 @@ def test_a_run_folder_may_be_deep_and_is_left_as_it_was(tmp_path):
 
 
 def test_the_configuration_of_a_finished_run(tmp_path):
-    """What a run of an older version does not say is filled in; what no run of an encoder-decoder is is an error."""
+    """What a run of an older version does not say is filled in; what no run of an encoder-decoder
+    is is an error."""
 
     def written(config, text=None):
         (tmp_path / "config.json").write_text(json.dumps(config) if text is None else text)
         return tmp_path
 
     config = {"model": {"d_model": 8}, "decoding": {"beam_size": 2}, "data": {"corpus": "x"}}
-    with pytest.raises(ConfigError, match="must hold model.keras, which train.py writes at its end. Received: "):
+    with pytest.raises(
+        ConfigError, match="must hold model.keras, which train.py writes at its end. Received: "
+    ):
         checkpoints.read_config(written(config))
     (tmp_path / "model.keras").touch()
     filled = {"task": "translation", "copy_unknown": False, "clean": True, "prefixes": []}
@@ -482,13 +624,18 @@ def test_the_configuration_of_a_finished_run(tmp_path):
     newer = {**config, "data": own, "model": {"pointer_generator": False}}
     assert checkpoints.read_config(str(written(newer))) == newer
     for data in ({"copy_values": True}, {"copy_unknown": True}):
-        with pytest.raises(ConfigError, match="must be of this version.*of an older one. Train it again"):
+        with pytest.raises(
+            ConfigError, match="must be of this version.*of an older one. Train it again"
+        ):
             checkpoints.read_config(written({**config, "data": data}))
     with pytest.raises(ConfigError, match="must be of this version"):
         checkpoints.read_config(written({**newer, "data": {"copy_values": True}}))
     for section in config:
         less = {name: value for name, value in config.items() if name != section}
-        with pytest.raises(ConfigError, match=f"encoder-decoder.*whose config.json has {', '.join(less)}. Name another run"):
+        with pytest.raises(
+            ConfigError,
+            match=f"encoder-decoder.*whose config.json has {', '.join(less)}. Name another run",
+        ):
             checkpoints.read_config(written(less))
     with pytest.raises(ConfigError, match="a run folder must be whole. Received: "):
         checkpoints.read_config(written(None, '{"model": '))
@@ -512,7 +659,9 @@ def test_a_model_is_saved_whole_or_not_at_all(tmp_path):
     model.save, before = half, (tmp_path / "model.keras").read_bytes()
     with pytest.raises(ConfigError, match=r"model.keras \(No space left on device\)"):
         checkpoints.save_model(model, tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["model.keras"] and (tmp_path / "model.keras").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["model.keras"] and (
+        tmp_path / "model.keras"
+    ).read_bytes() == before
 
 
 def test_a_field_that_an_older_version_did_not_have_counts_as_its_default(tmp_path):

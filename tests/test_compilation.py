@@ -10,7 +10,6 @@ import tensorflow as tf
 from tests.programs import run_apart
 from transformer.compilation import compiled, graph, kernel
 
-
 def test_it_sees_what_was_learnt_since():
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
     doubled, ones = compiled(lambda x: 2.0 * model(x), model), np.ones((4, 3), "float32")
@@ -29,11 +28,14 @@ found = compiled(function, model)
 for value in (1.0, 5.0):
     model.set_weights([np.full((3, 2), value), np.zeros(2)])
     result = found(np.ones((4, 3), "float32"), np.float32(0.5))
-    assert np.array_equal(result["sum"], np.full((4, 2), 3.0 * value + 0.5)) and np.array_equal(result["x"], np.ones((4, 3)))
+    assert np.array_equal(result["sum"], np.full((4, 2), 3.0 * value + 0.5))
+    assert np.array_equal(result["x"], np.ones((4, 3)))
 assert len(traces) == 1 and kernel(function) is function
 print("equal")
 """
-    assert run_apart("-c", code, environment=os.environ | {"KERAS_BACKEND": "jax"}).stdout.endswith("equal\n")
+    assert run_apart("-c", code, environment=os.environ | {"KERAS_BACKEND": "jax"}).stdout.endswith(
+        "equal\n"
+    )
 
 
 def test_it_is_traced_once_for_a_shape_and_not_for_each_further_one():

@@ -11,7 +11,15 @@ import pytest
 from data.pairs import Pair
 from transformer import evaluation
 from transformer.config import ModelConfig
-from transformer.evaluation import Validation, evaluate_generator, evaluate_programs, predictions_of, samples_text, scores_table, write_results
+from transformer.evaluation import (
+    Validation,
+    evaluate_generator,
+    evaluate_programs,
+    predictions_of,
+    samples_text,
+    scores_table,
+    write_results,
+)
 from transformer.losses import cross_entropy
 from transformer.model import Transformer
 from transformer.tasks import TASKS
@@ -50,27 +58,45 @@ def test_a_validation_keeps_the_budget_of_logits(monkeypatch):
     validation, _, _ = validation_of()
     whole, sizes, sums = validation.token_scores(), [], validation._sums_of
     validation._sums = lambda inputs, targets: (sizes.append(len(targets)), sums(inputs, targets))[1]
-    for budget, expected in ((2 * 6 * 13, [2, 2, 1]), (3 * 6 * 13 - 1, [2, 2, 1]), (1, [1] * 5), (5 * 6 * 13, [5]), (10**6, [5])):
+    for budget, expected in (
+        (2 * 6 * 13, [2, 2, 1]),
+        (3 * 6 * 13 - 1, [2, 2, 1]),
+        (1, [1] * 5),
+        (5 * 6 * 13, [5]),
+        (10**6, [5]),
+    ):
         monkeypatch.setattr(evaluation, "MAX_LOGITS", budget)
         sizes.clear()
         assert validation.token_scores() == pytest.approx(whole, abs=1e-6) and sizes == expected
 
 
 def test_a_validation_writes_and_scores_what_it_was_given():
-    """Padding is 1 here: what is 0 is a token as others are. Nothing is written where nothing is to be scored."""
+    """Padding is 1 here: what is 0 is a token as others are. Nothing is written where nothing is to
+    be scored."""
     keras.utils.set_random_seed(3)
-    model = Transformer.from_model_config(ModelConfig(d_model=16, num_heads=2, num_layers=1, vocab_size=13, pad_id=1, dropout=0.5))
+    model = Transformer.from_model_config(
+        ModelConfig(d_model=16, num_heads=2, num_layers=1, vocab_size=13, pad_id=1, dropout=0.5)
+    )
     ids, asked = np.array([[4, 0, 5, 1, 1], [0, 7, 8, 9, 1]], "int32"), []
     task = types.SimpleNamespace(shown=lambda *arguments: asked.append(arguments) or {"score": 7.0})
     pairs = [Pair("a", "b", "kind"), Pair("c", "d")]
-    validation = Validation(model, [((ids, ids), ids)] * 2, lambda texts: [text.upper() for text in texts], pairs, task, "de")
+    validation = Validation(
+        model,
+        [((ids, ids), ids)] * 2,
+        lambda texts: [text.upper() for text in texts],
+        pairs,
+        task,
+        "de",
+    )
     results, sample = validation()
     logits = np.asarray(model((ids, ids)), "float64")
     chances = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
     real = np.argwhere(ids != 1)
     loss = -np.mean([chances[row, place, ids[row, place]] for row, place in real])
     right = np.mean([logits[row, place].argmax() == ids[row, place] for row, place in real])
-    assert results == pytest.approx({"loss": loss, "accuracy": right, "perplexity": np.exp(loss), "score": 7.0}, rel=1e-5)
+    assert results == pytest.approx(
+        {"loss": loss, "accuracy": right, "perplexity": np.exp(loss), "score": 7.0}, rel=1e-5
+    )
     assert sample == [("a", "b", "A"), ("c", "d", "C")] and asked == [(pairs, ["A", "C"], "de")]
     results, sample = Validation(model, [((ids, ids), ids)])()
     assert [*results] == ["loss", "accuracy", "perplexity"] and sample == []
@@ -104,14 +130,26 @@ def test_the_task_judges_the_outputs_in_the_language_of_the_pairs(monkeypatch, t
         return method
 
     task = types.SimpleNamespace(
-        language_of=lambda pairs, language: f"{language} of {len(pairs)}", scores=told("scores", {"score": 1.0}),
-        by_kind=told("kinds", kinds), baseline_scores=told("baselines", {"lead": {"score": 0.5}}),
-    )  # fmt: skip
+        language_of=lambda pairs, language: f"{language} of {len(pairs)}",
+        scores=told("scores", {"score": 1.0}),
+        by_kind=told("kinds", kinds),
+        baseline_scores=told("baselines", {"lead": {"score": 0.5}}),
+    )
     scores, outputs = evaluate_generator(generator, pairs, task, "de", train)
-    expected = {"score": 1.0, "kinds": kinds, "baselines": {"lead": {"score": 0.5}} if train else {}, "examples": 3, "examples_per_second": 2.0}
-    assert outputs == ["A", "C", "E"] and scores == {name: value for name, value in expected.items() if value}
+    expected = {
+        "score": 1.0,
+        "kinds": kinds,
+        "baselines": {"lead": {"score": 0.5}} if train else {},
+        "examples": 3,
+        "examples_per_second": 2.0,
+    }
+    assert outputs == ["A", "C", "E"] and scores == {
+        name: value for name, value in expected.items() if value
+    }
     written = (pairs, outputs, "de of 3")
-    assert asked == [("scores", written, {"confidence": True}), ("kinds", written, {})] + [("baselines", (train, pairs, "de of 3"), {})] * bool(train)
+    assert asked == [("scores", written, {"confidence": True}), ("kinds", written, {})] + [
+        ("baselines", (train, pairs, "de of 3"), {})
+    ] * bool(train)
     asked.clear()
     evaluate_generator(generator, pairs, task)
     assert [arguments[-1] for _, arguments, _ in asked] == [" of 3"] * 2
@@ -127,13 +165,17 @@ class Problem:
         return f"{self.prompt}: {answer}"
 
 
-@pytest.mark.parametrize("options, asked, run_code", [
-    ({}, ["prompt a", "prompt b"], False),
-    ({"described": True, "run_code": True}, ["description a", "description b"], True),
-    ({"samples": 2, "run_code": True}, ["prompt a", "prompt a", "prompt b", "prompt b"], True),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "options, asked, run_code",
+    [
+        ({}, ["prompt a", "prompt b"], False),
+        ({"described": True, "run_code": True}, ["description a", "description b"], True),
+        ({"samples": 2, "run_code": True}, ["prompt a", "prompt a", "prompt b", "prompt b"], True),
+    ],
+)
 def test_programs_are_written_for_each_problem_and_run(monkeypatch, options, asked, run_code):
-    """The answers are numbered; of those with an odd number all tests pass. Nothing is run that need not be."""
+    """The answers are numbered; of those with an odd number all tests pass. Nothing is run that
+    need not be."""
     told, ran = [], []
 
     def generator(texts):
@@ -142,14 +184,23 @@ def test_programs_are_written_for_each_problem_and_run(monkeypatch, options, ask
 
     def run_programs(programs, run_code, workers):
         ran.append((programs, run_code, workers))
-        return [types.SimpleNamespace(status="passed" if int(program[-1]) % 2 else "failed") for program in programs]
+        return [
+            types.SimpleNamespace(status="passed" if int(program[-1]) % 2 else "failed")
+            for program in programs
+        ]
 
     monkeypatch.setattr(evaluation, "run_programs", run_programs)
     monkeypatch.setattr(evaluation.os, "cpu_count", lambda: 7)
-    monkeypatch.setattr(evaluation, "pass_scores", lambda groups: {"groups": [[o.status for o in group] for group in groups]})
+    monkeypatch.setattr(
+        evaluation,
+        "pass_scores",
+        lambda groups: {"groups": [[o.status for o in group] for group in groups]},
+    )
     scores = evaluate_programs(generator, [Problem("a"), Problem("b")], **options)
     problems = [text.replace("description", "prompt") for text in asked]
-    assert told == asked and ran == [([f"{text}: answer {n}" for n, text in enumerate(problems)], run_code, 7)]
+    assert told == asked and ran == [
+        ([f"{text}: answer {n}" for n, text in enumerate(problems)], run_code, 7)
+    ]
     groups = [["failed", "passed"]] * 2 if "samples" in options else [["failed"], ["passed"]]
     assert scores == {"groups": groups, "problems": 2, "samples": len(asked)}
 
@@ -177,10 +228,15 @@ def test_the_table_shows_the_interval_and_the_signature():
 
 def test_the_table_of_large_numbers_kinds_and_baselines():
     scores = {
-        "examples": 12345, "loss": 1234.567, "accuracy_mean": 0.1, "f1": 50.0, "f1_interval": 2.25,
-        "kinds": {"what": {"examples": 1234, "f1": 33.333}, "who": {"examples": 2, "f1": 5}}, "baselines": {"lead": {"f1": 1234.5}},
+        "examples": 12345,
+        "loss": 1234.567,
+        "accuracy_mean": 0.1,
+        "f1": 50.0,
+        "f1_interval": 2.25,
+        "kinds": {"what": {"examples": 1234, "f1": 33.333}, "who": {"examples": 2, "f1": 5}},
+        "baselines": {"lead": {"f1": 1234.5}},
         "signature": "v:2",
-    }  # fmt: skip
+    }
     assert scores_table(scores).splitlines() == [
         "  examples                       12,345",
         "  loss                         1,234.57",
@@ -196,15 +252,27 @@ def test_the_table_of_large_numbers_kinds_and_baselines():
 def test_predictions_have_the_references_and_the_kind_that_there_are():
     pairs = [Pair("s", "t"), Pair("s", "t", "k"), Pair("s", "t", "", ("u", "v"))]
     assert predictions_of(pairs, ["x", "y", "z"]) == [
-        {"source": "s", "reference": "t", "prediction": "x"}, {"source": "s", "reference": "t", "prediction": "y", "kind": "k"},
+        {"source": "s", "reference": "t", "prediction": "x"},
+        {"source": "s", "reference": "t", "prediction": "y", "kind": "k"},
         {"source": "s", "reference": "t", "references": ["t", "u", "v"], "prediction": "z"},
-    ]  # fmt: skip
+    ]
 
 
 def test_samples_are_spread_over_the_set():
     pairs = [Pair(f"s{n}", f"r{n}") for n in range(25)]
     ten = samples_text(pairs, [f"o{n}" for n in range(25)]).split("\n\n")
-    assert [text.split()[1] for text in ten] == ["s0", "s2", "s5", "s7", "s10", "s12", "s15", "s17", "s20", "s22"]
+    assert [text.split()[1] for text in ten] == [
+        "s0",
+        "s2",
+        "s5",
+        "s7",
+        "s10",
+        "s12",
+        "s15",
+        "s17",
+        "s20",
+        "s22",
+    ]
     assert samples_text([], []) == "" and len(samples_text(pairs[:3], ["o"] * 3).split("\n\n")) == 3
     text = samples_text([Pair(f"s{n}", f"r{n}") for n in range(20)], [f"o{n}" for n in range(20)], count=2)
     assert text == "  source     s0\n  reference  r0\n  output     o0\n\n  source     s10\n  reference  r10\n  output     o10"
@@ -218,7 +286,12 @@ def test_predictions_scores_and_card_of_a_run(tmp_path):
     scores = {"bleu": 12.345, "examples": 2, "parameters": 5490688, "steps": 3500, "minutes": 31.52, "tokens_per_second": 7521.4}
     write_results(run, scores, [Pair("A dog.", "Ein Hund."), Pair("“Yes”", "„Ja“", "short", ("Ja",))], ["Ein Hund.", "Nein"])
     assert json.loads((run / "scores.json").read_text()) == scores
-    assert {path.name for path in run.iterdir()} == {"config.json", "scores.json", "predictions.jsonl", "model_card.md"}
+    assert {path.name for path in run.iterdir()} == {
+        "config.json",
+        "scores.json",
+        "predictions.jsonl",
+        "model_card.md",
+    }
     rows = [json.loads(line) for line in (run / "predictions.jsonl").read_text(encoding="utf-8").splitlines()]
     assert rows[0] == {"source": "A dog.", "reference": "Ein Hund.", "prediction": "Ein Hund."}
     assert rows[1] == {
@@ -227,4 +300,7 @@ def test_predictions_scores_and_card_of_a_run(tmp_path):
     card = (run / "model_card.md").read_text(encoding="utf-8")
     for part in ("# my_run", "en to de", "Training data: train.en\n", "3 + 3 layers", "5,490,688 parameters", "3,500 updates, 31.5 minutes", "12.35", "Ein Hund."):
         assert part in card, part
-    assert f"```\n{scores_table(scores)}\n```" in card.split("## Samples")[0] and "  source     A dog." in card.split("## Samples")[1]
+    assert (
+        f"```\n{scores_table(scores)}\n```" in card.split("## Samples")[0]
+        and "  source     A dog." in card.split("## Samples")[1]
+    )

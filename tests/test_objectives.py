@@ -24,8 +24,13 @@ def test_tokens_are_counted_without_padding_and_cost_what_the_plain_loss_says(op
 
 
 def at_the_same_dropout(model, function):
-    """A function that calls function with the seeds of dropout as they are now, whatever was called between."""
-    before = [(variable, variable.numpy()) for variable in model.variables if "seed_generator" in variable.path]
+    """A function that calls function with the seeds of dropout as they are now, whatever was called
+    between."""
+    before = [
+        (variable, variable.numpy())
+        for variable in model.variables
+        if "seed_generator" in variable.path
+    ]
 
     def call(*arguments):
         for variable, value in before:
@@ -37,25 +42,38 @@ def at_the_same_dropout(model, function):
 
 def test_a_training_drops_out_and_pads_with_the_id_that_the_model_has():
     """Padding is 1 here; 0 is a token as others are."""
-    config = ModelConfig(d_model=16, num_heads=2, num_layers=1, vocab_size=13, dropout=0.5, pad_id=1)
+    config = ModelConfig(
+        d_model=16, num_heads=2, num_layers=1, vocab_size=13, dropout=0.5, pad_id=1
+    )
     model = Transformer.from_model_config(config)
-    inputs, targets = (np.array([[5, 0, 7, 1]]), np.array([[2, 5, 0, 3]])), np.array([[5, 0, 3, 1]], "int32")
+    inputs, targets = (np.array([[5, 0, 7, 1]]), np.array([[2, 5, 0, 3]])), np.array(
+        [[5, 0, 3, 1]], "int32"
+    )
     objective = TokenObjective(model, TrainingConfig(label_smoothing=0.1))
     assert float(objective.count(targets)) == float(objective.tokens(inputs, targets)) == 3.0
     forward = at_the_same_dropout(model, lambda: model(inputs, training=True))
     loss_of = at_the_same_dropout(model, lambda: objective.loss(model, inputs, targets, 0.5))
     chances = np.asarray(ops.log_softmax(ops.cast(forward(), "float32")))[0]
-    each = [0.9 * chances[place, token] + 0.1 * chances[place].mean() for place, token in enumerate((5, 0, 3))]
+    each = [
+        0.9 * chances[place, token] + 0.1 * chances[place].mean()
+        for place, token in enumerate((5, 0, 3))
+    ]
     assert float(loss_of()) == pytest.approx(-0.5 * sum(each), rel=1e-5)
-    whole = -sum(np.asarray(ops.log_softmax(model(inputs)))[0, place, token] for place, token in enumerate((5, 0, 3)))
+    whole = -sum(
+        np.asarray(ops.log_softmax(model(inputs)))[0, place, token]
+        for place, token in enumerate((5, 0, 3))
+    )
     assert abs(float(loss_of()) - 0.5 * whole) > 0.01
 
 
 @pytest.mark.parametrize("rdrop_alpha", [0.0, 3.0])
 def test_a_head_is_trained_with_dropout_and_compared_with_itself(rdrop_alpha):
-    """The mean of the losses of two passes, and alpha / 2 of the symmetric divergence (Liang et al. 2021, halved)."""
+    """The mean of the losses of two passes, and alpha / 2 of the symmetric divergence (Liang et al.
+    2021, halved)."""
     model = text_model(ClassificationHead(3, dropout=0.4))
-    objective, targets = HeadObjective(model, FinetuningConfig(rdrop_alpha=rdrop_alpha)), np.array([[2], [0]], "int32")
+    objective, targets = HeadObjective(model, FinetuningConfig(rdrop_alpha=rdrop_alpha)), np.array(
+        [[2], [0]], "int32"
+    )
     twice = [np.concatenate([x, x]) for x in (IDS, TYPES)] if rdrop_alpha else (IDS, TYPES)
     forward = at_the_same_dropout(model, lambda: model(twice, training=True))
     loss_of = at_the_same_dropout(model, lambda: objective.loss(model, (IDS, TYPES), targets, 0.25))
@@ -67,7 +85,10 @@ def test_a_head_is_trained_with_dropout_and_compared_with_itself(rdrop_alpha):
         assert apart > 1e-4
         expected = expected / 2.0 + rdrop_alpha / 2.0 * apart
     assert float(loss_of()) == pytest.approx(0.25 * expected, rel=1e-5)
-    assert abs(float(loss_of()) - 0.25 * float(model.head.loss(targets, model((IDS, TYPES)))[0])) > 1e-4
+    assert (
+        abs(float(loss_of()) - 0.25 * float(model.head.loss(targets, model((IDS, TYPES)))[0]))
+        > 1e-4
+    )
 
 
 def test_a_head_counts_its_examples_and_the_tokens_that_are_no_padding():
@@ -75,7 +96,9 @@ def test_a_head_counts_its_examples_and_the_tokens_that_are_no_padding():
     model = text_model(ClassificationHead(3, class_weights=(1.0, 2.0, 5.0)), config=config)
     objective = HeadObjective(model, FinetuningConfig())
     assert float(objective.count(np.array([[2], [1], [-1]], "int32"))) == 7.0
-    assert float(objective.tokens((IDS, TYPES + 7), np.array([[2], [1]]))) == 7.0  # eight ids, of which one is 7
+    assert (
+        float(objective.tokens((IDS, TYPES + 7), np.array([[2], [1]]))) == 7.0
+    )  # eight ids, of which one is 7
 
 
 @pytest.mark.parametrize("name", HEADS)

@@ -1,4 +1,5 @@
-"""Learning rates at steps worked out by hand, and updates against the papers' formulas and Keras's own optimizers."""
+"""Learning rates at steps worked out by hand, and updates against the papers' formulas and Keras's
+own optimizers."""
 
 import math
 
@@ -11,26 +12,51 @@ from transformer.config import TrainingConfig
 from transformer.optimization import Adam, AdamW, WarmupSchedule, make_optimizer
 
 
-@pytest.mark.parametrize("kind, update, rate", [
-    ("inverse_sqrt", 1, 0.1), ("inverse_sqrt", 5, 0.5), ("inverse_sqrt", 10, 1.0), ("inverse_sqrt", 40, 0.5),
-    ("inverse_sqrt", 250, 0.2),
-    ("cosine", 1, 0.1), ("cosine", 10, 1.0), ("cosine", 35, 0.5 + math.sqrt(0.125)), ("cosine", 60, 0.5), ("cosine", 110, 0.0),
-    ("cosine", 160, 0.0),  # it does not rise again
-    ("linear", 1, 0.1), ("linear", 5, 0.5), ("linear", 10, 1.0), ("linear", 35, 0.75), ("linear", 110, 0.0),
-    ("linear", 160, 0.0),
-    ("constant", 1, 0.1), ("constant", 5, 0.5), ("constant", 10, 1.0), ("constant", 1000, 1.0),
-    ("noam", 1, 64**-0.5 * 10**-1.5), ("noam", 10, 64**-0.5 * 10**-0.5), ("noam", 40, 64**-0.5 * 40**-0.5),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "kind, update, rate",
+    [
+        ("inverse_sqrt", 1, 0.1),
+        ("inverse_sqrt", 5, 0.5),
+        ("inverse_sqrt", 10, 1.0),
+        ("inverse_sqrt", 40, 0.5),
+        ("inverse_sqrt", 250, 0.2),
+        ("cosine", 1, 0.1),
+        ("cosine", 10, 1.0),
+        ("cosine", 35, 0.5 + math.sqrt(0.125)),
+        ("cosine", 60, 0.5),
+        ("cosine", 110, 0.0),
+        ("cosine", 160, 0.0),  # it does not rise again
+        ("linear", 1, 0.1),
+        ("linear", 5, 0.5),
+        ("linear", 10, 1.0),
+        ("linear", 35, 0.75),
+        ("linear", 110, 0.0),
+        ("linear", 160, 0.0),
+        ("constant", 1, 0.1),
+        ("constant", 5, 0.5),
+        ("constant", 10, 1.0),
+        ("constant", 1000, 1.0),
+        ("noam", 1, 64**-0.5 * 10**-1.5),
+        ("noam", 10, 64**-0.5 * 10**-0.5),
+        ("noam", 40, 64**-0.5 * 40**-0.5),
+    ],
+)
 @pytest.mark.parametrize("peak", [1.0, 3.0])
 def test_schedules(kind, update, rate, peak):
     schedule = WarmupSchedule(peak, kind, warmup_steps=10, total_steps=110, d_model=64)
     assert float(schedule(update - 1)) == pytest.approx(peak * rate, abs=1e-6)
 
 
-@pytest.mark.parametrize("kind, rates", [
-    ("inverse_sqrt", [2.0, 2.0 / math.sqrt(2.0), 1.0]), ("noam", [1.0, 1.0 / math.sqrt(2.0), 0.5]), ("constant", [2.0, 2.0, 2.0]),
-    ("linear", [2.0, 1.5, 0.5]), ("cosine", [2.0, 1.0 + math.sqrt(0.5), 1.0 - math.sqrt(0.5)]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "kind, rates",
+    [
+        ("inverse_sqrt", [2.0, 2.0 / math.sqrt(2.0), 1.0]),
+        ("noam", [1.0, 1.0 / math.sqrt(2.0), 0.5]),
+        ("constant", [2.0, 2.0, 2.0]),
+        ("linear", [2.0, 1.5, 0.5]),
+        ("cosine", [2.0, 1.0 + math.sqrt(0.5), 1.0 - math.sqrt(0.5)]),
+    ],
+)
 def test_no_warmup_begins_at_the_peak(kind, rates):
     """Updates 1, 2 and 4 of 5."""
     schedule = WarmupSchedule(2.0, kind, warmup_steps=0, total_steps=5, d_model=4)
@@ -53,9 +79,17 @@ def test_a_schedule_without_options_is_one_of_a_single_update():
 def test_schedule_survives_its_config():
     for kind, rate in (("linear", 0.5 * (1 - 7 / 27)), ("constant", 0.5)):
         schedule = WarmupSchedule(0.5, kind, 3, 30, 16)
-        assert schedule.get_config() == {"peak": 0.5, "kind": kind, "warmup_steps": 3, "total_steps": 30, "d_model": 16}
+        assert schedule.get_config() == {
+            "peak": 0.5,
+            "kind": kind,
+            "warmup_steps": 3,
+            "total_steps": 30,
+            "d_model": 16,
+        }
         saved = keras.saving.serialize_keras_object(schedule)
-        assert float(keras.saving.deserialize_keras_object(saved)(9)) == pytest.approx(rate, rel=1e-6)
+        assert float(keras.saving.deserialize_keras_object(saved)(9)) == pytest.approx(
+            rate, rel=1e-6
+        )
 
 
 # Numbers of any size, and some that are 0 or almost.
@@ -64,12 +98,19 @@ GRADIENTS = np.array([[3.0, -0.5, 0.0, 1e-4], [-2.0, -0.5, 1e-3, 0.0], [0.7, 10.
 
 @pytest.mark.parametrize("name, decay", [("adam", 0.0), ("adamw", 0.3)])
 def test_updates_are_those_of_the_paper(name, decay):
-    """Kingma & Ba 2015, algorithm 1; Loshchilov & Hutter 2019, algorithm 2. At each update the rate is another, and the second
-    weight has moments of its own."""
+    """Kingma & Ba 2015, algorithm 1; Loshchilov & Hutter 2019, algorithm 2. At each update the rate
+    is another, and the second weight has moments of its own."""
     config = TrainingConfig(
-        optimizer=name, weight_decay=decay, learning_rate=0.5, schedule="linear", warmup_steps=2, train_steps=4,
-        adam_beta_1=0.6, adam_beta_2=0.8, adam_epsilon=0.01,
-    )  # fmt: skip
+        optimizer=name,
+        weight_decay=decay,
+        learning_rate=0.5,
+        schedule="linear",
+        warmup_steps=2,
+        train_steps=4,
+        adam_beta_1=0.6,
+        adam_beta_2=0.8,
+        adam_epsilon=0.01,
+    )
     begin, factors = np.array([1.0, -2.0, 0.5, 4.0]), (1.0, -3.0)
     weights = [Variable(begin, dtype="float32", name=f"kernel_{number}") for number in range(2)]
     optimizer = make_optimizer(config, 16)
@@ -87,30 +128,48 @@ def test_updates_are_those_of_the_paper(name, decay):
         np.testing.assert_allclose(weight.numpy(), expected, rtol=1e-5)
 
 
-@pytest.mark.parametrize("ours, theirs", [(Adam, keras.optimizers.Adam), (AdamW, keras.optimizers.AdamW)])
-@pytest.mark.parametrize("options", [{}, dict(beta_1=0.7, beta_2=0.9, epsilon=1e-3), dict(amsgrad=True)])
+@pytest.mark.parametrize(
+    "ours, theirs", [(Adam, keras.optimizers.Adam), (AdamW, keras.optimizers.AdamW)]
+)
+@pytest.mark.parametrize(
+    "options", [{}, dict(beta_1=0.7, beta_2=0.9, epsilon=1e-3), dict(amsgrad=True)]
+)
 def test_one_kernel_updates_as_keras_does(ours, theirs, options):
     found = []
     for kind in (ours, theirs):
-        weights = [Variable(np.ones(4, "float32"), name="kernel"), Variable(np.ones((2, 2), "float32"), name="other")]
+        weights = [
+            Variable(np.ones(4, "float32"), name="kernel"),
+            Variable(np.ones((2, 2), "float32"), name="other"),
+        ]
         optimizer = kind(0.1, name="adam", **options)
         for gradient in GRADIENTS.astype("float32"):
             optimizer.apply([gradient, 2.0 * gradient[::-1].reshape(2, 2)], weights)
         # The moments too: a checkpoint has them under their names.
-        found.append({f"{n} {variable.path}": variable.numpy() for n, variable in enumerate([*weights, *optimizer.variables])})
+        found.append(
+            {
+                f"{n} {variable.path}": variable.numpy()
+                for n, variable in enumerate([*weights, *optimizer.variables])
+            }
+        )
     assert found[0].keys() == found[1].keys() and len(found[0]) >= 8
     for name, value in found[0].items():
-        np.testing.assert_allclose(value, found[1][name], rtol=1e-4, atol=1e-9)  # 1 - 0.999 is rounded
+        np.testing.assert_allclose(
+            value, found[1][name], rtol=1e-4, atol=1e-9
+        )  # 1 - 0.999 is rounded
     assert np.abs(found[0]["0 kernel"] - 1.0).max() > 0.1
 
 
 def test_an_optimizer_can_be_saved():
     for kind in (Adam, AdamW):
-        again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(kind(0.25, beta_1=0.5)))
+        again = keras.saving.deserialize_keras_object(
+            keras.saving.serialize_keras_object(kind(0.25, beta_1=0.5))
+        )
         assert type(again) is kind and again.beta_1 == 0.5
 
 
-@pytest.mark.parametrize("schedule, rate", [("noam", 2.0 * 16**-0.5 * 4**-1.5), ("cosine", 0.5), ("constant", 0.5)])
+@pytest.mark.parametrize(
+    "schedule, rate", [("noam", 2.0 * 16**-0.5 * 4**-1.5), ("cosine", 0.5), ("constant", 0.5)]
+)
 def test_the_optimizer_follows_the_schedule_of_the_configuration(schedule, rate):
     config = TrainingConfig(learning_rate=2.0, schedule=schedule, warmup_steps=4, train_steps=8)
     optimizer = make_optimizer(config, 16)
@@ -118,15 +177,22 @@ def test_the_optimizer_follows_the_schedule_of_the_configuration(schedule, rate)
     weight = Variable(np.zeros(1, "float32"))
     for _ in range(5):
         optimizer.apply([np.ones(1, "float32")], [weight])
-    after = {"noam": 2.0 * 16**-0.5 * 6**-0.5, "cosine": 1.0, "constant": 2.0}  # the sixth: cosine is half way down
+    after = {
+        "noam": 2.0 * 16**-0.5 * 6**-0.5,
+        "cosine": 1.0,
+        "constant": 2.0,
+    }  # the sixth: cosine is half way down
     assert float(optimizer.learning_rate) == pytest.approx(after[schedule], rel=1e-5)
 
 
 @pytest.mark.parametrize("name", ["kernel", "bias", "gamma", "beta", "scale", "embeddings"])
 def test_weight_decay_shrinks_kernels_alone(name):
-    """By exactly rate * decay * value, whatever the gradient is; a zero gradient changes nothing else."""
+    """By exactly rate * decay * value, whatever the gradient is; a zero gradient changes nothing
+    else."""
     weight = Variable(np.array([1.0, -3.0], "float32"), name=name)
-    config = TrainingConfig(optimizer="adamw", weight_decay=0.1, learning_rate=0.5, schedule="constant", warmup_steps=0)
+    config = TrainingConfig(
+        optimizer="adamw", weight_decay=0.1, learning_rate=0.5, schedule="constant", warmup_steps=0
+    )
     optimizer = make_optimizer(config, 16)
     optimizer.apply([np.zeros(2, "float32")], [weight])
     expected = [0.95, -2.85] if name == "kernel" else [1.0, -3.0]
@@ -134,7 +200,9 @@ def test_weight_decay_shrinks_kernels_alone(name):
 
 
 @pytest.mark.parametrize("name", ["adam", "adamw"])
-@pytest.mark.parametrize("precision, scaled", [("float32", False), ("bfloat16", False), ("float16", True)])
+@pytest.mark.parametrize(
+    "precision, scaled", [("float32", False), ("bfloat16", False), ("float16", True)]
+)
 def test_the_loss_is_scaled_in_float16_alone(name, precision, scaled):
     optimizer = make_optimizer(TrainingConfig(optimizer=name, precision=precision), 16)
     assert isinstance(optimizer, keras.optimizers.LossScaleOptimizer) == scaled

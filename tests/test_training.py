@@ -30,8 +30,8 @@ from transformer.model import Transformer
 from transformer.objectives import HeadObjective
 from transformer.tasks import TASKS
 from transformer.training import (
-    Progress, choose_weights, has_accelerator, make_strategy, make_trainee, precision_warning, resume, set_precision, settle_jit,
-    start_training, use_jit,
+    Progress, choose_weights, has_accelerator, make_strategy, make_trainee, precision_warning,
+    resume, set_precision, settle_jit, start_training, use_jit,
 )  # fmt: skip
 from transformer.visualization import read_curves
 
@@ -117,11 +117,16 @@ def test_accumulated_micro_batches_equal_one_batch(options):
 
 
 def one_step(monkeypatch, precision, clip_norm):
-    """The gradient, one vector, that reaches the update rule in a first step, and what the step reports."""
+    """The gradient, one vector, that reaches the update rule in a first step, and what the step
+    reports."""
     trainee, _ = trainee_of(precision=precision, clip_norm=clip_norm)
     found, optimizer = [], trainee.optimizer
-    rule = optimizer.inner_optimizer if precision == "float16" else optimizer  # behind the scaling of the loss
-    take = lambda gradients, trainable_variables: found.append(np.concatenate([np.ravel(g) for g in gradients]))  # noqa: E731
+    rule = (
+        optimizer.inner_optimizer if precision == "float16" else optimizer
+    )  # behind the scaling of the loss
+    take = lambda gradients, trainable_variables: found.append(
+        np.concatenate([np.ravel(g) for g in gradients])
+    )  # noqa: E731
     monkeypatch.setattr(rule, "apply", take)
     if precision == "float16":
         assert float(optimizer.scale_loss(1.0)) == 2**15
@@ -131,15 +136,23 @@ def one_step(monkeypatch, precision, clip_norm):
 
 @pytest.mark.parametrize("precision, rounding", [("float32", 1e-5), ("float16", 2e-3)])
 def test_the_gradient_is_clipped_to_its_global_norm(monkeypatch, precision, rounding):
-    """What reaches the update rule has norm 0.01 and the direction of the gradient, also where the loss is scaled; what is
-    reported is neither clipped nor scaled. Half precision has 11 bits: what it rounds differs by a two-thousandth."""
+    """What reaches the update rule has norm 0.01 and the direction of the gradient, also where the
+    loss is scaled; what is reported is neither clipped nor scaled. Half precision has 11 bits: what
+    it rounds differs by a two-thousandth.
+    """
     gradient, exact = one_step(monkeypatch, "float32", 0.0)
     norm = np.linalg.norm(gradient)
     assert exact["gradient_norm"] == pytest.approx(norm, rel=1e-5) and norm > 0.1
     assert exact["tokens"] == np.count_nonzero(batch_at(0)[1])
-    for clip_norm, expected in ((0.0, gradient), (0.01, gradient * 0.01 / norm), (10.0 * norm, gradient)):
+    for clip_norm, expected in (
+        (0.0, gradient),
+        (0.01, gradient * 0.01 / norm),
+        (10.0 * norm, gradient),
+    ):
         found, logs = one_step(monkeypatch, precision, clip_norm)
-        assert np.linalg.norm(found) == pytest.approx(min(clip_norm or norm, norm), rel=max(rounding, 1e-5))
+        assert np.linalg.norm(found) == pytest.approx(
+            min(clip_norm or norm, norm), rel=max(rounding, 1e-5)
+        )
         assert np.linalg.norm(found - expected) <= 5 * rounding * np.linalg.norm(expected)
         assert logs == pytest.approx(exact, rel=rounding)
 
@@ -150,18 +163,27 @@ def test_the_loss_of_a_classifier_is_the_mean_over_its_examples():
     model.encoder.trainable = False  # as with --tuning=head
     config = FinetuningConfig(learning_rate=0.5, schedule="constant", weight_decay=0.0)
     trainee, _ = make_trainee(lambda: model, config, HeadObjective)
-    ids, targets = np.concatenate([IDS, np.zeros_like(IDS[:1])]), np.array([[2], [0], [-1]], "int32")
+    ids, targets = np.concatenate([IDS, np.zeros_like(IDS[:1])]), np.array(
+        [[2], [0], [-1]], "int32"
+    )
     inputs = (ids, np.concatenate([TYPES, TYPES[:1]]))
     logits = np.asarray(model((IDS, TYPES), training=False), "float64")
     chances = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-    model.encoder.call = (lambda call: lambda inputs, training=False: call(inputs))(model.encoder.call)  # without dropout
+    model.encoder.call = (lambda call: lambda inputs, training=False: call(inputs))(
+        model.encoder.call
+    )  # without dropout
     before = model.head.outer.bias.numpy()
     logs = trainee.train_step(tf.nest.map_structure(tf.constant, (inputs, targets)))
-    assert float(logs["loss"]) == pytest.approx(-np.log(chances[0, 2] * chances[1, 0]) / 2, rel=1e-5)
+    assert float(logs["loss"]) == pytest.approx(
+        -np.log(chances[0, 2] * chances[1, 0]) / 2, rel=1e-5
+    )
     assert float(logs["tokens"]) == 5.0
-    # The bias's gradient is softmax minus target, its mean over the examples, and a first step of Adam goes by its sign.
+    # The bias's gradient is softmax minus target, its mean over the examples, and a first step of
+    # Adam goes by its sign.
     gradient = (chances - [[0, 0, 1], [1, 0, 0]]).mean(0)
-    np.testing.assert_allclose(model.head.outer.bias.numpy(), before - 0.5 * np.sign(gradient), atol=1e-4)
+    np.testing.assert_allclose(
+        model.head.outer.bias.numpy(), before - 0.5 * np.sign(gradient), atol=1e-4
+    )
 
 
 def test_gradients_are_summed_in_one_order():
@@ -210,13 +232,20 @@ def test_lower_precision_learns(precision):
 
 @pytest.mark.parametrize("precision, flags, warned", [
     ("bfloat16", "flags : fpu avx2 avx512f", True), ("bfloat16", "flags : fpu avx512_bf16", False),
-    ("bfloat16", "Features : asimd bf16", False), ("bfloat16", "flags : amx_bf16 amx_tile", False), ("bfloat16", "flags : xbf16", True), ("float32", "flags : fpu", False), ("float16", "flags : fpu avx512_bf16", True),
+    ("bfloat16", "Features : asimd bf16", False), ("bfloat16", "flags : amx_bf16 amx_tile", False),
+    ("bfloat16", "flags : xbf16", True), ("float32", "flags : fpu", False),
+    ("float16", "flags : fpu avx512_bf16", True),
 ])  # fmt: skip
-@pytest.mark.skipif(bool(tf.config.list_physical_devices("GPU")), reason="a GPU computes in every precision")
+@pytest.mark.skipif(
+    bool(tf.config.list_physical_devices("GPU")), reason="a GPU computes in every precision"
+)
 def test_a_precision_that_the_processor_lacks_is_warned_of(tmp_path, precision, flags, warned):
     (tmp_path / "cpuinfo").write_text(flags)
     said = precision_warning(precision, tmp_path / "cpuinfo")
-    reason = {"bfloat16": "this processor has no bfloat16 units: float32 is several times faster", "float16": "float16 is made for GPUs, and there is none here"}
+    reason = {
+        "bfloat16": "this processor has no bfloat16 units: float32 is several times faster",
+        "float16": "float16 is made for GPUs, and there is none here",
+    }
     assert said == (f"{reason[precision]}. Use --precision=float32." if warned else "")
     assert precision_warning("bfloat16", tmp_path / "none") == ""
 
@@ -242,12 +271,13 @@ def test_validation_is_the_mean_over_all_tokens():
 
 
 def in_formulas(config, steps):
-    """Each update of a training without dropout, independent of the program but for the model's forward pass: the loss as
-    a smoothed target has it (Szegedy et al. 2016, section 7), its gradient clipped, and Adam (Kingma & Ba 2015) in NumPy.
+    """Each update of a training without dropout, independent of the program but for the model's
+    forward pass: the loss as a smoothed target has it (Szegedy et al. 2016, section 7), its gradient
+    clipped, and Adam (Kingma & Ba 2015) in NumPy.
 
     Returns:
-        For each step a dict: weights, one vector; loss and norm of the gradient of the step; rate; valid, the loss on
-        validation_of's batch after it.
+        For each step a dict: weights, one vector; loss and norm of the gradient of the step; rate;
+        valid, the loss on validation_of's batch after it.
     """
     trainee, _ = trainee_of(**{**dataclasses.asdict(config), "precision": "float32", "jit": "off"})
     model, found = trainee.model, []
@@ -265,7 +295,9 @@ def in_formulas(config, steps):
         with tf.GradientTape() as tape:
             loss = loss_of(inputs, targets, config.label_smoothing)
         gradients = tape.gradient(loss, [variable.value for variable in learnt])
-        gradient = np.concatenate([np.ravel(tf.convert_to_tensor(g)) for g in gradients]).astype("float64")
+        gradient = np.concatenate([np.ravel(tf.convert_to_tensor(g)) for g in gradients]).astype(
+            "float64"
+        )
         norm = np.linalg.norm(gradient)
         gradient *= min(1.0, config.clip_norm / norm) if config.clip_norm else 1.0
         rate = config.learning_rate
@@ -282,7 +314,15 @@ def in_formulas(config, steps):
             variable.assign(vector[start : start + count].reshape(variable.shape))
             start += count
         valid = float(loss_of(*batch_at(1000), 0.0))
-        found.append({"weights": weights(trainee), "loss": float(loss), "norm": norm, "rate": rate, "valid": valid})
+        found.append(
+            {
+                "weights": weights(trainee),
+                "loss": float(loss),
+                "norm": norm,
+                "rate": rate,
+                "valid": valid,
+            }
+        )
     return found
 
 
@@ -292,14 +332,28 @@ def points(curve):
     return dict(zip(steps, values))
 
 
-@pytest.mark.parametrize("cut_at, options", [
-    (None, dict(accumulate_steps=2, clip_norm=0.5, schedule="inverse_sqrt", warmup_steps=3, jit="off", keep_best_metric="loss")),
-    (4, dict(adam_beta_1=0.8, jit="off", keep_best_metric="loss")),
-    (5, dict(precision="float16", jit="off", clip_norm=0.5, keep_best_metric="loss")),
-    (None, dict(jit="auto", keep_best_metric="loss")),  # steps are timed, and leave no trace
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "cut_at, options",
+    [
+        (
+            None,
+            dict(
+                accumulate_steps=2,
+                clip_norm=0.5,
+                schedule="inverse_sqrt",
+                warmup_steps=3,
+                jit="off",
+                keep_best_metric="loss",
+            ),
+        ),
+        (4, dict(adam_beta_1=0.8, jit="off", keep_best_metric="loss")),
+        (5, dict(precision="float16", jit="off", clip_norm=0.5, keep_best_metric="loss")),
+        (None, dict(jit="auto", keep_best_metric="loss")),  # steps are timed, and leave no trace
+    ],
+)
 def test_a_training_ends_in_the_weights_that_the_formulas_give(tmp_path, cut_at, options):
-    """Cut or whole; and on its way it writes the losses, norms, rates and weights that they give."""
+    """Cut or whole; and on its way it writes the losses, norms, rates and weights that they
+    give."""
     if cut_at:
         start(*trainee_of(**options), tmp_path, make_dataset=lambda step: dataset(step, cut_at))
     trainee, config = trainee_of(**options)
@@ -309,28 +363,47 @@ def test_a_training_ends_in_the_weights_that_the_formulas_give(tmp_path, cut_at,
     half = config.precision == "float16"
 
     def check(found, expected):
-        """Rounding is small beside the way that the weights have gone; half precision turns the sign of a gradient near 0."""
-        assert np.linalg.norm(found - expected) < (0.05 if half else 1e-3) * np.linalg.norm(expected - begin)
+        """Rounding is small beside the way that the weights have gone; half precision turns the
+        sign of a gradient near 0."""
+        assert np.linalg.norm(found - expected) < (0.05 if half else 1e-3) * np.linalg.norm(
+            expected - begin
+        )
 
     check(weights(trainee), expected[5]["weights"])
     assert progress.tokens == sum(np.count_nonzero(batch_at(step)[1]) for step in range(6))
     curves, near = read_curves(tmp_path), dict(rel=5e-3 if half else 1e-4)
     logged = (2, 4, 6)
-    assert points(curves["train/loss"]) == pytest.approx({step: expected[step - 1]["loss"] for step in logged}, **near)
-    assert points(curves["train/gradient_norm"]) == pytest.approx({step: expected[step - 1]["norm"] for step in logged}, **near)
+    assert points(curves["train/loss"]) == pytest.approx(
+        {step: expected[step - 1]["loss"] for step in logged}, **near
+    )
+    assert points(curves["train/gradient_norm"]) == pytest.approx(
+        {step: expected[step - 1]["norm"] for step in logged}, **near
+    )
     # The rate that is logged after a step is that of the next.
     rates = [update["rate"] for update in in_formulas(config, 7)]
-    assert points(curves["train/learning_rate"]) == pytest.approx({step: rates[step] for step in logged}, rel=1e-5)
+    assert points(curves["train/learning_rate"]) == pytest.approx(
+        {step: rates[step] for step in logged}, rel=1e-5
+    )
     valid = {step: expected[step - 1]["valid"] for step in (3, 6)}
     assert points(curves["validation/loss"]) == pytest.approx(valid, **near)
     best_step = min(valid, key=valid.get)
-    assert (progress.best_step, progress.validated) == (best_step, 6) and progress.best == pytest.approx(-valid[best_step], **near)
+    assert (progress.best_step, progress.validated) == (
+        best_step,
+        6,
+    ) and progress.best == pytest.approx(-valid[best_step], **near)
     kept = [checkpoints.read_checkpoint(path)[0] for path in checkpoints.list_checkpoints(tmp_path)]
-    names = [name for name, variable in checkpoints.named_variables(trainee.model).items() if variable.trainable]
+    names = [
+        name
+        for name, variable in checkpoints.named_variables(trainee.model).items()
+        if variable.trainable
+    ]
     for arrays, step in zip(kept, logged, strict=True):
         vector = np.concatenate([arrays[name].ravel() for name in names])
         check(vector, expected[step - 1]["weights"])
-    assert choose_weights(trainee, config, tmp_path, lambda: ({"loss": 1.0}, [])) == "average of 3 checkpoints"
+    assert (
+        choose_weights(trainee, config, tmp_path, lambda: ({"loss": 1.0}, []))
+        == "average of 3 checkpoints"
+    )
     mean = np.mean([expected[step - 1]["weights"] for step in (2, 4, 6)], axis=0)
     check(weights(trainee), mean)
 
@@ -358,17 +431,31 @@ def test_what_an_uninterrupted_training_leaves(whole):
     files, curves = whole
     assert [*files] == ["best.safetensors", *(f"step-{step:08d}.safetensors" for step in (2, 4, 6))]
     tokens = np.cumsum([np.count_nonzero(batch_at(step)[1]) for step in range(6)])
-    found = {name: tuple(progress[key] for key in ("step", "tokens", "validated", "best_step")) for name, (_, progress) in files.items()}
+    found = {
+        name: tuple(progress[key] for key in ("step", "tokens", "validated", "best_step"))
+        for name, (_, progress) in files.items()
+    }
     assert found == {
-        # A text that comes back as it is scores 100; the second time is no gain. The best is written before it is validated.
-        "best.safetensors": (3, tokens[2], 0, 3), "step-00000002.safetensors": (2, tokens[1], 0, 0),
-        "step-00000004.safetensors": (4, tokens[3], 3, 3), "step-00000006.safetensors": (6, tokens[5], 6, 3),
-    }  # fmt: skip
+        # A text that comes back as it is scores 100; the second time is no gain. The best is
+        # written before it is validated.
+        "best.safetensors": (3, tokens[2], 0, 3),
+        "step-00000002.safetensors": (2, tokens[1], 0, 0),
+        "step-00000004.safetensors": (4, tokens[3], 3, 3),
+        "step-00000006.safetensors": (6, tokens[5], 6, 3),
+    }
     last = files["step-00000006.safetensors"][1]
     assert (last["best"], last["without_gain"], last["jit"]) == (pytest.approx(100), 1, False)
-    trained = [f"train/{name}" for name in ("loss", "learning_rate", "gradient_norm", "tokens_per_second", "padding_share")]
-    judged = [f"validation/{name}" for name in ("loss", "accuracy", "perplexity", "bleu", "chrf", "exact_match", "seconds")]
-    expected = [(name, step) for name in trained for step in (2, 4, 6)] + [(name, step) for name in [*judged, "samples"] for step in (3, 6)]
+    trained = [
+        f"train/{name}"
+        for name in ("loss", "learning_rate", "gradient_norm", "tokens_per_second", "padding_share")
+    ]
+    judged = [
+        f"validation/{name}"
+        for name in ("loss", "accuracy", "perplexity", "bleu", "chrf", "exact_match", "seconds")
+    ]
+    expected = [(name, step) for name in trained for step in (2, 4, 6)] + [
+        (name, step) for name in [*judged, "samples"] for step in (3, 6)
+    ]
     assert [(tag.split("/text_summary")[0], step) for tag, step in curves] == sorted(expected)
 
 
@@ -467,8 +554,12 @@ def test_killed_at_random_moments_nothing_is_lost(tmp_path):
         return found
 
     expected, _ = start(one, config, tmp_path / "whole", evaluate=watched)
-    assert expected.best_step < expected.step < 60  # it has stopped early: the last four losses are no gain, and no four before
-    assert expected.step == 4 * len(losses) and expected.tokens == sum(np.count_nonzero(batch_at(n)[1]) for n in range(expected.step))
+    assert (
+        expected.best_step < expected.step < 60
+    )  # it has stopped early: the last four losses are no gain, and no four before
+    assert expected.step == 4 * len(losses) and expected.tokens == sum(
+        np.count_nonzero(batch_at(n)[1]) for n in range(expected.step)
+    )
     assert (expected.best, expected.best_step) == (-min(losses), 4 * losses.index(min(losses)) + 4)
     assert len(losses) - 4 == losses.index(min(losses)) + 1
     seed = time.time_ns()
@@ -591,23 +682,38 @@ def test_resume_without_checkpoints_begins_at_nothing(tmp_path):
     assert resume(trainee, tmp_path) == Progress()
 
 
-@pytest.mark.parametrize("error", [ValueError("no address"), RuntimeError("no address"), tf.errors.NotFoundError(None, None, "no address")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("no address"),
+        RuntimeError("no address"),
+        tf.errors.NotFoundError(None, None, "no address"),
+    ],
+)
 def test_where_there_is_no_tpu_it_is_said(monkeypatch, error):
     def connect():
         raise error
 
     monkeypatch.setattr(tf.distribute.cluster_resolver.TPUClusterResolver, "connect", connect)
-    with pytest.raises(ConfigError, match="distribution='tpu' needs a TPU. Received: .*no address.*. Use --distribution=none"):
+    with pytest.raises(
+        ConfigError,
+        match="distribution='tpu' needs a TPU. Received: .*no address.*. Use --distribution=none",
+    ):
         make_strategy("tpu")
 
 
 def test_strategies():
     assert make_strategy("none") is tf.distribute.get_strategy()
     mirrored = make_strategy("mirrored")
-    assert type(mirrored) is tf.distribute.MirroredStrategy and make_strategy("mirrored", 1) is mirrored
+    assert (
+        type(mirrored) is tf.distribute.MirroredStrategy
+        and make_strategy("mirrored", 1) is mirrored
+    )
     devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
     assert mirrored.num_replicas_in_sync == len(devices)
-    with pytest.raises(ConfigError, match="model_devices is for JAX. Received: 2. Set KERAS_BACKEND=jax, or use 1."):
+    with pytest.raises(
+        ConfigError, match="model_devices is for JAX. Received: 2. Set KERAS_BACKEND=jax, or use 1."
+    ):
         make_strategy("mirrored", model_devices=2)
 
 
@@ -621,25 +727,40 @@ def test_several_workers_need_to_be_described_and_a_new_process(monkeypatch):
         raise RuntimeError("too late")
 
     monkeypatch.setattr(tf.distribute, "MultiWorkerMirroredStrategy", late)
-    with pytest.raises(ConfigError, match="must begin before TensorFlow computes anything. Received: too late. Use a new process"):
+    with pytest.raises(
+        ConfigError,
+        match="must begin before TensorFlow computes anything. Received: too late",
+    ):
         make_strategy("multi_worker")
 
 
 @pytest.mark.parametrize("distribution", ["tpu", "multi_worker"])
 def test_what_jax_does_not_have_is_refused(monkeypatch, distribution):
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
-    with pytest.raises(ConfigError, match=f"distribution='{distribution}' is for TensorFlow. Received: KERAS_BACKEND=jax"):
+    with pytest.raises(
+        ConfigError,
+        match=f"distribution='{distribution}' is for TensorFlow. Received: KERAS_BACKEND=jax",
+    ):
         make_strategy(distribution)
 
 
-@pytest.mark.parametrize("kinds, there", [(("CPU",), False), (("CPU", "GPU"), True), (("CPU", "TPU"), True)])
+@pytest.mark.parametrize(
+    "kinds, there", [(("CPU",), False), (("CPU", "GPU"), True), (("CPU", "TPU"), True)]
+)
 def test_a_gpu_or_a_tpu_is_an_accelerator(monkeypatch, tmp_path, kinds, there):
-    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [f"{kind}:0"] * (kind in kinds))
+    monkeypatch.setattr(
+        tf.config, "list_physical_devices", lambda kind: [f"{kind}:0"] * (kind in kinds)
+    )
     assert has_accelerator() is there
     one = types.SimpleNamespace(num_replicas_in_sync=1)
-    assert use_jit("auto", one) == ((True, "an accelerator is there") if there else (None, "both ways will be timed"))
+    assert use_jit("auto", one) == (
+        (True, "an accelerator is there") if there else (None, "both ways will be timed")
+    )
     (tmp_path / "cpuinfo").write_text("flags : fpu")
-    assert [bool(precision_warning(name, tmp_path / "cpuinfo")) for name in ("float32", "bfloat16", "float16")] == [False, not there, not there]
+    assert [
+        bool(precision_warning(name, tmp_path / "cpuinfo"))
+        for name in ("float32", "bfloat16", "float16")
+    ] == [False, not there, not there]
 
 
 @pytest.mark.parametrize("device, there", [("cpu:0", False), ("gpu:0", True), ("tpu:0", True)])
@@ -649,20 +770,32 @@ def test_an_accelerator_of_jax(monkeypatch, device, there):
     assert has_accelerator() is there
     for replicas in (1, 2):
         strategy = types.SimpleNamespace(num_replicas_in_sync=replicas)
-        assert use_jit("auto", strategy) == (True, "JAX is made for it") and use_jit("on", strategy) == (True, "--jit=on")
+        assert use_jit("auto", strategy) == (True, "JAX is made for it") and use_jit(
+            "on", strategy
+        ) == (True, "--jit=on")
 
 
 def test_jit_is_refused_where_it_cannot_work():
     one, two = (types.SimpleNamespace(num_replicas_in_sync=replicas) for replicas in (1, 2))
-    with pytest.raises(ConfigError, match="jit='on' does not work with several replicas. Received: --jit=on. Use --jit=off."):
+    with pytest.raises(
+        ConfigError,
+        match="jit='on' does not work with several replicas. Received: --jit=on. Use --jit=off.",
+    ):
         use_jit("on", two)
-    assert use_jit("off", two) == use_jit("off", one) == (False, "--jit=off") and use_jit("on", one) == (True, "--jit=on")
+    assert use_jit("off", two) == use_jit("off", one) == (False, "--jit=off") and use_jit(
+        "on", one
+    ) == (True, "--jit=on")
     assert use_jit("auto", two) == (False, "it does not work with several replicas")
 
 
-@pytest.mark.parametrize("precision, policy, computed", [
-    ("float32", "float32", "float32"), ("bfloat16", "mixed_bfloat16", "bfloat16"), ("float16", "mixed_float16", "float16"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "precision, policy, computed",
+    [
+        ("float32", "float32", "float32"),
+        ("bfloat16", "mixed_bfloat16", "bfloat16"),
+        ("float16", "mixed_float16", "float16"),
+    ],
+)
 def test_a_precision_is_that_of_the_computation(precision, policy, computed):
     set_precision(precision)
     layer = keras.layers.Dense(2)
@@ -670,18 +803,40 @@ def test_a_precision_is_that_of_the_computation(precision, policy, computed):
     assert layer(np.ones((1, 3), "float32")).dtype == computed and layer.kernel.dtype == "float32"
 
 
-@pytest.mark.parametrize("step, validated, lacks", [
-    (0, 0, False), (1, 0, False), (2, 0, False), (3, 0, True), (3, 3, False), (4, 0, False), (4, 3, False), (6, 3, True), (6, 6, False),
-    (7, 6, True), (7, 7, False),  # the last
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "step, validated, lacks",
+    [
+        (0, 0, False),
+        (1, 0, False),
+        (2, 0, False),
+        (3, 0, True),
+        (3, 3, False),
+        (4, 0, False),
+        (4, 3, False),
+        (6, 3, True),
+        (6, 6, False),
+        (7, 6, True),
+        (7, 7, False),  # the last
+    ],
+)
 def test_which_step_lacks_a_validation(step, validated, lacks):
     config = TrainingConfig(train_steps=7, eval_every=3)
     assert Progress(step=step, validated=validated).lacks_validation(config) is lacks
 
 
-@pytest.mark.parametrize("step, without_gain, early_stopping, over", [
-    (0, 0, 0, False), (6, 99, 0, False), (7, 0, 0, True), (8, 0, 0, True), (3, 1, 2, False), (3, 2, 2, True), (3, 3, 2, True), (7, 0, 2, True),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "step, without_gain, early_stopping, over",
+    [
+        (0, 0, 0, False),
+        (6, 99, 0, False),
+        (7, 0, 0, True),
+        (8, 0, 0, True),
+        (3, 1, 2, False),
+        (3, 2, 2, True),
+        (3, 3, 2, True),
+        (7, 0, 2, True),
+    ],
+)
 def test_when_a_training_is_over(step, without_gain, early_stopping, over):
     config = TrainingConfig(train_steps=7, early_stopping=early_stopping)
     assert Progress(step=step, without_gain=without_gain).is_over(config) is over
@@ -689,19 +844,35 @@ def test_when_a_training_is_over(step, without_gain, early_stopping, over):
 
 def test_what_is_told_of_a_training():
     progress = Progress(step=40, tokens=9000, seconds=90.0, peak_memory_gib=1000.0)
-    assert progress.summary() == {"steps": 40, "minutes": 1.5, "tokens_per_second": 100.0, "peak_memory_gib": 1000.0}
+    assert progress.summary() == {
+        "steps": 40,
+        "minutes": 1.5,
+        "tokens_per_second": 100.0,
+        "peak_memory_gib": 1000.0,
+    }
     none = Progress().summary()  # and no division by zero
-    assert (none["steps"], none["minutes"], none["tokens_per_second"]) == (0, 0.0, 0.0) and 0 < none["peak_memory_gib"] < 1000
+    assert (none["steps"], none["minutes"], none["tokens_per_second"]) == (
+        0,
+        0.0,
+        0.0,
+    ) and 0 < none["peak_memory_gib"] < 1000
 
 
 def judged(tmp_path, results, metric="loss", average_checkpoints=2, best=True):
-    """What choose_weights says, and the weight that it leaves: 100 of the best validation, the means of 1, 4, 8 otherwise."""
+    """What choose_weights says, and the weight that it leaves: 100 of the best validation, the
+    means of 1, 4, 8 otherwise."""
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False)])
     for step, value in ((1, 1.0), (2, 4.0), (3, 8.0), ("best", 100.0)):
         model.layers[0].kernel.assign([[value]])
-        path = tmp_path / "checkpoints" / "best.safetensors" if step == "best" else checkpoints.checkpoint_path(tmp_path, step)
+        path = (
+            tmp_path / "checkpoints" / "best.safetensors"
+            if step == "best"
+            else checkpoints.checkpoint_path(tmp_path, step)
+        )
         if step != "best" or best:
-            checkpoints.save_checkpoint(path, checkpoints.named_variables(model), {"step": 2 if step == "best" else step})
+            checkpoints.save_checkpoint(
+                path, checkpoints.named_variables(model), {"step": 2 if step == "best" else step}
+            )
     model.layers[0].kernel.assign([[-5.0]])
 
     def evaluate():
@@ -713,34 +884,56 @@ def judged(tmp_path, results, metric="loss", average_checkpoints=2, best=True):
     return chosen, float(model.layers[0].kernel.numpy()[0, 0])
 
 
-@pytest.mark.parametrize("metric, results, chosen", [
-    ("loss", {"average": 2.0, "best": 1.0}, "best"), ("loss", {"average": 1.0, "best": 2.0}, "average"),
-    ("bleu", {"average": 2.0, "best": 1.0}, "average"), ("bleu", {"average": 1.0, "best": 2.0}, "best"),
-    ("loss", {"average": 2.0, "best": 2.0}, "average"), ("bleu", {"average": -3.0, "best": -2.0}, "best"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "metric, results, chosen",
+    [
+        ("loss", {"average": 2.0, "best": 1.0}, "best"),
+        ("loss", {"average": 1.0, "best": 2.0}, "average"),
+        ("bleu", {"average": 2.0, "best": 1.0}, "average"),
+        ("bleu", {"average": 1.0, "best": 2.0}, "best"),
+        ("loss", {"average": 2.0, "best": 2.0}, "average"),
+        ("bleu", {"average": -3.0, "best": -2.0}, "best"),
+    ],
+)
 def test_the_better_weights_are_chosen(tmp_path, capsys, metric, results, chosen):
     said, weight = judged(tmp_path, results, metric)
-    assert (said, weight) == {"best": ("best validation, step 2", 100.0), "average": ("average of 2 checkpoints", 6.0)}[chosen]
+    assert (said, weight) == {
+        "best": ("best validation, step 2", 100.0),
+        "average": ("average of 2 checkpoints", 6.0),
+    }[chosen]
     assert capsys.readouterr().out.splitlines() == [
-        f"average of 2 checkpoints: {metric} {results['average']:g}  chrf 12.35", f"best validation, step 2: {metric} {results['best']:g}  chrf 12.35",
-    ]  # fmt: skip
+        f"average of 2 checkpoints: {metric} {results['average']:g}  chrf 12.35",
+        f"best validation, step 2: {metric} {results['best']:g}  chrf 12.35",
+    ]
 
 
 def test_as_many_of_the_newest_are_averaged_as_the_configuration_says(tmp_path):
     results = {"average": 1.0, "best": 2.0}
     assert judged(tmp_path, results, average_checkpoints=1) == ("average of 1 checkpoints", 8.0)
-    assert judged(tmp_path, results, average_checkpoints=3) == ("average of 3 checkpoints", pytest.approx(13 / 3))
-    assert judged(tmp_path / "none", results | {"best": 0.0}, best=False) == ("average of 2 checkpoints", 6.0)
+    assert judged(tmp_path, results, average_checkpoints=3) == (
+        "average of 3 checkpoints",
+        pytest.approx(13 / 3),
+    )
+    assert judged(tmp_path / "none", results | {"best": 0.0}, best=False) == (
+        "average of 2 checkpoints",
+        6.0,
+    )
 
 
 def test_a_checkpoint_of_before_the_validations_were_counted_has_them(tmp_path, capsys):
     """In format 2 a validation came before the checkpoint of its step."""
     trainee, _ = trainee_of()
     variables = checkpoints.named_variables(trainee.model, trainee.optimizer)
-    progress = {name: value for name, value in vars(Progress(step=4, tokens=9)).items() if name != "validated"}
+    progress = {
+        name: value
+        for name, value in vars(Progress(step=4, tokens=9)).items()
+        if name != "validated"
+    }
     checkpoints.save_checkpoint(checkpoints.checkpoint_path(tmp_path, 4), variables, progress)
     assert resume(trainee, tmp_path) == Progress(step=4, tokens=9, validated=4)
-    checkpoints.save_checkpoint(checkpoints.checkpoint_path(tmp_path, 6), variables, progress | {"step": 6, "validated": 3})
+    checkpoints.save_checkpoint(
+        checkpoints.checkpoint_path(tmp_path, 6), variables, progress | {"step": 6, "validated": 3}
+    )
     assert resume(trainee, tmp_path) == Progress(step=6, tokens=9, validated=3)
     assert capsys.readouterr().out == "continuing from step 4\ncontinuing from step 6\n"
 
@@ -749,12 +942,24 @@ def test_a_trainee_is_compiled_as_the_configuration_says(monkeypatch):
     make = lambda: Transformer.from_model_config(MODEL)  # noqa: E731
     said = {}
     for jit in ("on", "off", "auto"):
-        trainee, said[jit] = make_trainee(make, TrainingConfig(jit=jit, optimizer="adamw", precision="float32"))
-        assert trainee.jit_compile is (jit == "on") and trainee.optimizer.built and trainee.optimizer.name == "adamw"
+        trainee, said[jit] = make_trainee(
+            make, TrainingConfig(jit=jit, optimizer="adamw", precision="float32")
+        )
+        assert (
+            trainee.jit_compile is (jit == "on")
+            and trainee.optimizer.built
+            and trainee.optimizer.name == "adamw"
+        )
         assert len(trainee.optimizer.variables) == 1 + 2 * len(trainee.model.trainable_variables)
-    assert said == {"on": "jit on: --jit=on", "off": "jit off: --jit=off", "auto": "jit auto: both ways will be timed"}
+    assert said == {
+        "on": "jit on: --jit=on",
+        "off": "jit off: --jit=off",
+        "auto": "jit auto: both ways will be timed",
+    }
     # noam knows the width of the model: 16.
-    trainee, _ = make_trainee(make, TrainingConfig(schedule="noam", learning_rate=1.0, warmup_steps=1))
+    trainee, _ = make_trainee(
+        make, TrainingConfig(schedule="noam", learning_rate=1.0, warmup_steps=1)
+    )
     assert float(trainee.optimizer.learning_rate) == pytest.approx(0.25)
 
 
@@ -762,7 +967,10 @@ def test_a_model_that_cannot_be_divided_is_told_of():
     def fails():
         raise ValueError("16 by 3")
 
-    with pytest.raises(ConfigError, match=r"model_devices must divide the widths of the model. Received: 3 \(16 by 3\)"):
+    with pytest.raises(
+        ConfigError,
+        match=r"model_devices must divide the widths of the model. Received: 3 \(16 by 3\)",
+    ):
         make_trainee(fails, TrainingConfig(model_devices=3), strategy=tf.distribute.get_strategy())
     with pytest.raises(ValueError, match="^16 by 3$") as error:
         make_trainee(fails, TrainingConfig())
@@ -770,28 +978,39 @@ def test_a_model_that_cannot_be_divided_is_told_of():
 
 
 def as_worker(monkeypatch, trainee, config, index, other=None):
-    """A training's configuration and its trainee as of one of two workers; the other begins at step `other`, or where this does."""
+    """A training's configuration and its trainee as of one of two workers; the other begins at step
+    `other`, or where this does."""
     monkeypatch.setenv("TF_CONFIG", tf_config(["a:1", "b:1"], index))
-    trainee.gather = lambda numbers: np.array([numbers, numbers if other is None else [other] * len(numbers)])
+    trainee.gather = lambda numbers: np.array(
+        [numbers, numbers if other is None else [other] * len(numbers)]
+    )
     return dataclasses.replace(config, distribution="multi_worker")
 
 
 @pytest.mark.parametrize("index", [0, 1])
-def test_of_several_workers_the_chief_alone_validates_and_writes(monkeypatch, tmp_path, index, capsys):
+def test_of_several_workers_the_chief_alone_validates_and_writes(
+    monkeypatch, tmp_path, index, capsys
+):
     trainee, config = trainee_of(train_steps=2, eval_every=2)
     config = as_worker(monkeypatch, trainee, config, index)
     evaluated = []
-    progress, stopped = start(trainee, config, tmp_path, evaluate=lambda: evaluated.append(1) or ({"bleu": 1.0}, []))
+    progress, stopped = start(
+        trainee, config, tmp_path, evaluate=lambda: evaluated.append(1) or ({"bleu": 1.0}, [])
+    )
     assert (progress.step, stopped) == (2, None) and len(evaluated) == (index == 0)
     left = {path.name for path in tmp_path.iterdir()}
-    assert left == ({"config.json", "checkpoints", "tensorboard"} if index == 0 else {"config.json"})
+    assert left == (
+        {"config.json", "checkpoints", "tensorboard"} if index == 0 else {"config.json"}
+    )
     assert ("step      2/2" in capsys.readouterr().out) == (index == 0)
 
 
 def test_workers_that_do_not_begin_at_one_step_do_not_begin(monkeypatch, tmp_path):
     trainee, config = trainee_of()
     config = as_worker(monkeypatch, trainee, config, 0, other=500)
-    with pytest.raises(ConfigError, match="must find the same checkpoint. Received: steps 0, 500 in"):
+    with pytest.raises(
+        ConfigError, match="must find the same checkpoint. Received: steps 0, 500 in"
+    ):
         start(trainee, config, tmp_path)
 
 
@@ -806,12 +1025,22 @@ def test_a_training_that_is_over_for_one_worker_is_for_all(monkeypatch, tmp_path
 
 
 class Timed:
-    """A trainee whose steps take as long as it is told: {jit: seconds of each}. Each changes its weight."""
+    """A trainee whose steps take as long as it is told: {jit: seconds of each}. Each changes its
+    weight."""
 
     def __init__(self, clock, seconds):
         self.model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
-        self.optimizer, self.distribute_strategy = keras.optimizers.SGD(), tf.distribute.get_strategy()
-        self.clock, self.seconds, self.jit_compile, self.train_function, self.num_traces = clock, seconds, False, None, 0
+        self.optimizer, self.distribute_strategy = (
+            keras.optimizers.SGD(),
+            tf.distribute.get_strategy(),
+        )
+        self.clock, self.seconds, self.jit_compile, self.train_function, self.num_traces = (
+            clock,
+            seconds,
+            False,
+            None,
+            0,
+        )
         self.seen = []
 
     def make_train_function(self, force=False):
@@ -833,41 +1062,109 @@ PLAIN = [9.0, 3.0, 1.0, 2.0]  # the first is traced
 COMPILED = [20.0, 0.75, 0.5, 0.625]
 
 
-@pytest.mark.parametrize("plain, compiled, step, num_shapes, jit, said", [
-    # 0.5 s a step are gained, by a compilation of 20 s for each shape.
-    (PLAIN, COMPILED, 0, 1, True, "1.00 s a step without XLA, 0.50 s with it after 20 s of compilation, 400 steps to go"),
-    (PLAIN, COMPILED, 0, 9, True, "1.00 s a step without XLA, 0.50 s with it after 20 s of compilation, 400 steps to go"),
-    (PLAIN, COMPILED, 0, 10, False, "1.00 s a step without XLA, 0.50 s with it after 20 s of compilation, 400 steps to go"),
-    (PLAIN, COMPILED, 99, 7, True, "1.00 s a step without XLA, 0.50 s with it after 20 s of compilation, 301 steps to go"),
-    (PLAIN, COMPILED, 99, 8, False, "1.00 s a step without XLA, 0.50 s with it after 20 s of compilation, 301 steps to go"),
-    (PLAIN, COMPILED, 100, 1, False, "1.00 s a step, 300 to go: too short for a compilation to pay"),
-    (PLAIN, [0.0, 1.5, 1.25, 2.0], 0, 1, False, "1.00 s a step without XLA, 1.25 s with it after 0 s of compilation, 400 steps to go"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "plain, compiled, step, num_shapes, jit, said",
+    [
+        # 0.5 s a step are gained, by a compilation of 20 s for each shape.
+        (
+            PLAIN,
+            COMPILED,
+            0,
+            1,
+            True,
+            "1.00 s a step without XLA, 0.50 s with it after 20 s of compilation, 400 steps to go",
+        ),
+        (
+            PLAIN,
+            COMPILED,
+            0,
+            9,
+            True,
+            "1.00 s a step without XLA, 0.50 s with it after 20 s of compilation, 400 steps to go",
+        ),
+        (
+            PLAIN,
+            COMPILED,
+            0,
+            10,
+            False,
+            "1.00 s a step without XLA, 0.50 s with it after 20 s of compilation, 400 steps to go",
+        ),
+        (
+            PLAIN,
+            COMPILED,
+            99,
+            7,
+            True,
+            "1.00 s a step without XLA, 0.50 s with it after 20 s of compilation, 301 steps to go",
+        ),
+        (
+            PLAIN,
+            COMPILED,
+            99,
+            8,
+            False,
+            "1.00 s a step without XLA, 0.50 s with it after 20 s of compilation, 301 steps to go",
+        ),
+        (
+            PLAIN,
+            COMPILED,
+            100,
+            1,
+            False,
+            "1.00 s a step, 300 to go: too short for a compilation to pay",
+        ),
+        (
+            PLAIN,
+            [0.0, 1.5, 1.25, 2.0],
+            0,
+            1,
+            False,
+            "1.00 s a step without XLA, 1.25 s with it after 0 s of compilation, 400 steps to go",
+        ),
+    ],
+)
 def test_jit_is_measured(monkeypatch, plain, compiled, step, num_shapes, jit, said):
     """A training of less than 300 s tries no compilation."""
     clock, batches = [50.0], []
     monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     trainee, progress = Timed(clock, {False: plain, True: compiled}), Progress(step=step)
     trainee.model.layers[0].kernel.assign([[7.0]])
-    make_dataset = lambda first: batches.append(first) or tf.data.Dataset.range(first, 400)  # noqa: E731
+    make_dataset = lambda first: batches.append(first) or tf.data.Dataset.range(
+        first, 400
+    )  # noqa: E731
     found = settle_jit(trainee, TrainingConfig(train_steps=400), progress, make_dataset, num_shapes)
     assert found == f"jit {'on' if jit else 'off'}: {said}"
-    assert progress == Progress(step=step, jit=jit) and trainee.jit_compile is jit and trainee.train_function.jit is jit
+    assert (
+        progress == Progress(step=step, jit=jit)
+        and trainee.jit_compile is jit
+        and trainee.train_function.jit is jit
+    )
     # It is as if the steps had not been made; all were of the batch that comes next.
     assert trainee.model.layers[0].kernel.numpy().tolist() == [[7.0]] and trainee.num_traces == 1
-    assert {*trainee.seen} == {step} and len(trainee.seen) == (4 if "too short" in said else 8) and batches == [step]
+    assert (
+        {*trainee.seen} == {step}
+        and len(trainee.seen) == (4 if "too short" in said else 8)
+        and batches == [step]
+    )
 
 
 @pytest.mark.parametrize("jit", ["on", "off"])
 def test_where_jit_is_told_nothing_is_measured(jit):
     trainee, progress = Timed([0.0], {}), Progress()
-    assert settle_jit(trainee, TrainingConfig(jit=jit), progress, None) == "" and progress == Progress()
+    assert (
+        settle_jit(trainee, TrainingConfig(jit=jit), progress, None) == ""
+        and progress == Progress()
+    )
 
 
 @pytest.mark.parametrize("jit", [True, False])
 def test_what_was_measured_once_stays(jit):
     trainee, progress = Timed([0.0], {}), Progress(step=3, jit=jit)
-    assert settle_jit(trainee, TrainingConfig(), progress, None) == f"jit {'on' if jit else 'off'}: as this run began"
+    assert (
+        settle_jit(trainee, TrainingConfig(), progress, None)
+        == f"jit {'on' if jit else 'off'}: as this run began"
+    )
     assert trainee.jit_compile is jit and progress == Progress(step=3, jit=jit)
 
 
