@@ -8,15 +8,7 @@ from scipy.special import log_softmax
 from tests.test_dropout import drops
 from transformer.config import ModelConfig
 from transformer.encoders import TextEncoder
-from transformer.heads import (
-    POOLINGS,
-    ClassificationHead,
-    RegressionHead,
-    SimilarityHead,
-    SpanHead,
-    TextModel,
-    pool,
-)
+from transformer.heads import ClassificationHead, RegressionHead, SimilarityHead, SpanHead, TextModel, pool
 
 CONFIG = ModelConfig(d_model=16, num_heads=2, num_layers=2, ffn_dim=32, vocab_size=20, dropout=0.1)
 IDS = np.array([[5, 6, 7, 0], [8, 9, 0, 0]], "int32")
@@ -68,7 +60,7 @@ def precision(request):
     keras.config.set_dtype_policy(before)
 
 
-@pytest.mark.parametrize("kind", POOLINGS)
+@pytest.mark.parametrize("kind", ["mean", "first", "max"])
 def test_a_head_pools_as_it_is_told_in_float32(kind, precision):
     """257 is no number of bfloat16, and the mean of 256 and 258."""
     hidden = keras.ops.cast([[[256.0], [258.0]]], "bfloat16")

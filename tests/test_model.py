@@ -410,9 +410,10 @@ def test_logits_are_hidden_states_by_the_output_table(options):
     np.testing.assert_allclose(logits_of(model, SOURCE, TARGET), logits, atol=1e-5)
 
 
-def test_ids_may_be_floats():
+@pytest.mark.parametrize("pointer", [False, True])
+def test_ids_may_be_floats(pointer):
     """As keras.Input makes them unless told."""
-    model = model_of()
+    model = model_of(pointer_generator=pointer)
     floats = [ops.convert_to_tensor(ids, "float32") for ids in (SOURCE, TARGET)]
     found = ops.convert_to_numpy(model(floats))
     np.testing.assert_array_equal(found, logits_of(model, SOURCE, TARGET))

@@ -15,8 +15,6 @@ from keras import ops
 from transformer.dropout import Dropout
 from transformer.losses import binary_cross_entropy, binary_divergence, divergence, label_cross_entropy, squared_error
 
-POOLINGS = ("mean", "first", "max")
-
 
 def pool(hidden, real, kind):
     """One vector a text, float32 (B, D), of hidden (B, S, D): the mean or the maximum over real tokens, or the first one's."""
