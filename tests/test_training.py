@@ -17,7 +17,6 @@ from tensorboard.backend.event_processing.event_file_loader import EventFileLoad
 from data.batches import training_dataset
 from data.pairs import Pair
 from tests.programs import run_apart
-from tests.test_heads import IDS, TYPES, text_model
 from transformer import checkpoints, training
 from transformer.callbacks import Count, NotFiniteError
 from transformer.cluster import tf_config
@@ -159,6 +158,9 @@ def test_the_gradient_is_clipped_to_its_global_norm(monkeypatch, precision, roun
 
 def test_the_loss_of_a_classifier_is_the_mean_over_its_examples():
     """Not over its tokens, of which it has five in two texts; a row that fills up is no example."""
+    # Here, since its layers make TensorFlow compute, which must not begin before the forks below.
+    from tests.test_heads import IDS, TYPES, text_model
+
     model = text_model(ClassificationHead(3, dropout=0.0))
     model.encoder.trainable = False  # as with --tuning=head
     config = FinetuningConfig(learning_rate=0.5, schedule="constant", weight_decay=0.0)
