@@ -274,8 +274,8 @@ def test_validation_is_the_mean_over_all_tokens():
 
 def in_formulas(config, steps):
     """Each update of a training without dropout, independent of the program but for the model's
-    forward pass: the loss as a smoothed target has it (Szegedy et al. 2016, section 7), its gradient
-    clipped, and Adam (Kingma & Ba 2015) in NumPy.
+    forward pass: the loss as a smoothed target has it (Szegedy et al. 2016, section 7), its
+    gradient clipped, and Adam (Kingma & Ba 2015) in NumPy.
 
     Returns:
         For each step a dict: weights, one vector; loss and norm of the gradient of the step; rate;
