@@ -19,7 +19,9 @@ if worker := os.environ.get("PYTEST_XDIST_WORKER"):
 hypothesis.settings.register_profile("suite", derandomize=True, deadline=None, database=None)
 hypothesis.settings.load_profile("suite")
 # The longest files go to the workers first, so that none is left alone with one of them at the end.
-LONGEST = ["pipelines", "backends", "train", "training", "finetune", "text2text", "readme"]
+LONGEST = [
+    "training", "pipelines", "backends", "train", "finetune", "model", "readme", "launch", "text2text", "benchmarks",
+]  # fmt: skip
 
 
 def pytest_collection_modifyitems(items):

@@ -15,7 +15,10 @@ PURE = ["attention", "positions", "model", "losses", "optimization", "decoding",
 COMPARED = "equal or formula or plain_python or by_hand or hand_worked or ties or samples_come or schedule"
 # What takes long to compile: parameter counts, and options which the other tests have one by one.
 LEFT_OUT = "presets or several_hypotheses or low_precision or search_in_pieces or whatever_the_options"
-pytestmark = pytest.mark.skipif(not importlib.util.find_spec("jax"), reason="jax is not installed (the test extra brings it)")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not importlib.util.find_spec("jax"), reason="jax is not installed (the test extra brings it)"),
+]
 
 
 def on_backend(backend, *arguments, **environment):

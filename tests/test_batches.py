@@ -383,6 +383,7 @@ def test_padding_of_sentences_that_are_made_up(tokenizer, tmp_path):
     assert sum(int((array > 0).sum()) for array in segments) == split.source_lengths.sum()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tokenizer", ["bpe", "unigram"])
 def test_padding_of_multi30k(shared, tokenizer, tmp_path):
     names = {f"{side}_{split}": (f"{file}.{code}",) for split, file in (("train", "train"), ("validation", "val"), ("test", "test_2016_flickr"))

@@ -30,6 +30,8 @@ from transformer.model import Transformer
 from transformer.optimization import make_optimizer
 from transformer.tokenizer import ByteTokenizer, save_tokenizers
 
+pytestmark = pytest.mark.slow  # it trains, or starts programs
+
 
 def test_the_stated_number_of_parameters_is_the_models():
     size = dict(work.SIZES["tiny"])

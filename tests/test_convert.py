@@ -78,6 +78,7 @@ def compare(model, encoder, atol=1e-4):
     assert np.abs(theirs[mask]).max() > 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family, kind, options", MODELS.values(), ids=MODELS)
 def test_hidden_states_are_those_of_pytorch(family, kind, options, tmp_path):
     model = hugging_face(tmp_path, family, kind, options)

@@ -147,6 +147,7 @@ def learns_the_first_token(encoder, functional):
     assert len(outside - inside) == 2 and inside < outside
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("functional", [True, False])
 def test_a_text_encoder_is_trained_within_other_models(functional):
     keras.utils.set_random_seed(1)
@@ -268,6 +269,7 @@ def preset(folder, family):
 
 @tensorflow_only
 class TestKerasHub:
+    @pytest.mark.slow
     @pytest.mark.parametrize("family", ["Bert", "DistilBert", "Roberta", "Albert", "Electra", "DebertaV3", "XLMRoberta"])
     def test_a_preset_folder(self, family, tmp_path):
         backbone = preset(tmp_path / "preset", family)
@@ -287,6 +289,7 @@ class TestKerasHub:
         np.testing.assert_array_equal(states(loaded, ids), states(encoder, ids))
         assert (loaded.pad_id, loaded.exact_gelu) == (encoder.pad_id, False)
 
+    @pytest.mark.slow
     def test_it_is_trained_within_other_models(self, tmp_path):
         preset(tmp_path, "Bert")
         encoder, _ = load_encoder(tmp_path)

@@ -224,13 +224,13 @@ while True:
         except OSError: pass""",
     "leaves its group": "import os\ntry: os.setsid()\nexcept OSError: pass  # it leads its group\nwhile True: pass",
     "sleeps": "import time\ntime.sleep(1000)",
-    "is deaf": "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\ntime.sleep(30)",
+    "is deaf": "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\ntime.sleep(1000)",
 }
 
 
 @pytest.mark.parametrize("kind", ["namespaces", "no_namespaces"])
 def test_what_does_not_end_is_ended(kind):
-    begun = time.monotonic()
+    """If not, this test ends by its own limit, which is less than what they sleep."""
     outcomes = run_on(
         kind,
         [SQUARE + answer + TESTS for answer in ENDLESS.values()],
@@ -238,7 +238,6 @@ def test_what_does_not_end_is_ended(kind):
         workers=len(ENDLESS),
     )
     assert dict(zip(ENDLESS, outcomes)) == {name: Outcome("timeout", "not finished after 1 s") for name in ENDLESS}
-    assert time.monotonic() - begun < 20
     assert run("import time; time.sleep(1000)", seconds=0.25) == [
         Outcome("timeout", "not finished after 0.25 s")
     ]
@@ -268,7 +267,7 @@ def test_programs_end_with_the_one_who_runs_them(folder, delay):
 
 
 def wait_until(condition):
-    end = time.monotonic() + 20
+    end = time.monotonic() + 120
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.05)

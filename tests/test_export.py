@@ -38,6 +38,7 @@ VARIANTS = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", VARIANTS, ids=lambda options: "-".join(map(str, options.values())) or "default")
 def test_float32_writes_the_same(tmp_path, options):
     assert export_ctranslate2(generator_of(**options), tmp_path / "ct2", "float32", TEXTS) == (40, 40)

@@ -19,6 +19,8 @@ from transformer.checkpoints import list_checkpoints, read_checkpoint
 from transformer.encoders import load_text_model
 from transformer.visualization import read_curves
 
+pytestmark = pytest.mark.slow  # it trains, or starts programs
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):

@@ -122,6 +122,7 @@ def test_a_corpus_is_drawn_by_its_seed(monkeypatch, tmp_path):
     assert sorted(first["train"]) == sorted(second["train"]) and first["train"] != second["train"]
 
 
+@pytest.mark.slow
 def test_the_library_s_functions(python_library):
     splits = functions(500, seed=1)
     assert splits == functions(500, seed=1)

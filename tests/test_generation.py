@@ -278,6 +278,7 @@ def test_an_operation_is_computed_on_one_core_unless_tensorflow_has_begun(monkey
     assert asked == [1]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(keras.backend.backend() == "jax", reason="JAX decodes each shape at one go, and compiles it")
 def test_company_and_leaving_change_nothing(generator, monkeypatch):
     """Many texts at once, in several batches and pieces, give what each gives alone."""
@@ -292,6 +293,7 @@ def test_company_and_leaving_change_nothing(generator, monkeypatch):
         assert many(texts) == [outputs[0][0] for outputs in together]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(keras.backend.backend() == "jax", reason="JAX compiles each shape, and has no graph for all of them")
 @pytest.mark.parametrize("options", [dict(beam_size=3, n_best=2), dict(beam_size=1), dict(temperature=1.0)])
 def test_the_first_texts_need_no_graph_and_come_out_as_with_one(generator, options):

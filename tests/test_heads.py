@@ -355,6 +355,7 @@ def test_a_text_model_is_saved_whole(name, tmp_path):
     assert again.head.get_config() == {**model.head.get_config(), "dtype": again.head.get_config()["dtype"]}
 
 
+@pytest.mark.slow
 def test_the_fused_projections_can_be_int8():
     """Keras's own quantization, layer by layer, changes the outputs by less than its rounding can."""
     model = text_model(ClassificationHead(3))

@@ -216,6 +216,7 @@ def test_several_hypotheses_share_a_sentence():
         np.testing.assert_allclose(ops.convert_to_numpy(logits), whole[:, position], atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", SWITCHES.values(), ids=SWITCHES)
 def test_a_gradient_reaches_every_weight(options):
     model = model_of(**options)
@@ -298,6 +299,7 @@ def stack_like(model, kind):
     return stack
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [
     {}, dict(pad_id=3), dict(scale_embeddings=False), dict(norm="pre", embedding_norm=True),
     dict(positions="learned", max_positions=8),
@@ -427,6 +429,7 @@ def test_dropout_works_in_training_only():
     np.testing.assert_array_equal(logits_of(model, SOURCE, TARGET, training=False), logits_of(model, SOURCE, TARGET))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name, parameters", [("base", 63_082_496), ("big", 214_245_376)])
 def test_presets_have_the_parameters_of_the_paper(name, parameters):
     """Vaswani et al. 2017, table 3: 65 and 213 million, with a shared vocabulary of about 37,000."""
@@ -445,6 +448,7 @@ def test_presets_have_the_parameters_of_the_paper(name, parameters):
 class TestArticle:
     """The article's program: its own Transformer class over our Encoder and Decoder, and ours with the same arguments."""
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("embed", [False, True])
     def test_its_class_over_our_stacks(self, embed):
         class Transformer(keras.Model):

@@ -7,6 +7,8 @@ import runpy
 import nbformat
 import pytest
 
+pytestmark = pytest.mark.slow  # it trains, or starts programs
+
 FOLDER = pathlib.Path(__file__).parents[1] / "notebooks"
 BUILD = runpy.run_path(str(FOLDER / "build.py"))
 SOURCES = sorted(FOLDER.glob("[0-9]*.md"))

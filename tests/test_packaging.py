@@ -81,6 +81,7 @@ def test_ci_runs_make_test():
     assert lines(script.read_text(encoding="utf-8"))[-1] == "make test"
 
 
+@pytest.mark.slow
 def test_the_sdist_and_the_wheel_have_what_they_must(tmp_path):
     """Built as a user builds them, in an environment of the build's own, from a copy: a build leaves files behind."""
     ignore = shutil.ignore_patterns(".git", ".venv", "runs", "build", "dist", "*.egg-info", "__pycache__")

@@ -198,6 +198,7 @@ def test_english_determines_the_translation(language):
         assert found.setdefault(sentence.english, translation) == translation
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_pairs_and_no_combination_of_the_test_in_training():
     splits = phrasebook("german")(100_000, seed=1)
     assert {split: len(pairs) for split, pairs in splits.items()} == {"train": 100_000, "validation": 1000, "test": 1000}

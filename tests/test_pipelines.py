@@ -17,6 +17,8 @@ from transformer.encoders import KerasHubEncoder, new_encoder
 from transformer.pipelines import GenerationPipeline, TextPipeline, pipeline
 from transformer.training import Progress
 
+pytestmark = pytest.mark.slow  # it trains, or starts programs
+
 GOOD, BAD = ("good", "great", "fine", "lovely"), ("bad", "awful", "dull", "poor")
 WORDS = [
     f"{start} {word} {end}"

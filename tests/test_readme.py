@@ -11,6 +11,8 @@ from absl import flags
 import finetune
 from transformer.flags import define, parse, read
 
+pytestmark = pytest.mark.slow  # it trains, or starts programs
+
 ROOT = pathlib.Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SHORTER = "--train_steps=3 --eval_every=3 --log_every=1 --d_model=16 --num_heads=2 --num_layers=1 --ffn_dim=32 --vocab_size=300 --max_tokens=256"

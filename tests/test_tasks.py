@@ -155,6 +155,7 @@ def test_the_guide_says_the_same_in_two_languages_and_speaks_of_all_tasks():
     assert [word for guide in guides for word in words if word not in guide] == []
 
 
+@pytest.mark.slow
 def test_a_fifth_application_is_a_task_and_a_flagfile(monkeypatch, tmp_path):
     """docs/tasks.md's: how many of the letters are the right ones at the right place."""
 

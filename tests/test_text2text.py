@@ -23,6 +23,8 @@ from transformer.pipelines import pipeline
 from transformer.tokenizer import CharacterTokenizer
 from transformer.visualization import read_curves
 
+pytestmark = pytest.mark.slow  # it trains, or starts programs
+
 LETTERS = "abcdefgh"
 NEXT = str.maketrans(LETTERS, LETTERS[1:] + LETTERS[0])
 TEXTS = sorted({" ".join(random.Random(n).choices(LETTERS, k=3 + n % 4)) for n in range(1500)}, key=lambda text: text[::-1])

@@ -4,7 +4,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -16,12 +15,15 @@ from transformer.copying import SYMBOLS
 from transformer.flags import write_flagfile
 from transformer.tokenizer import CharacterTokenizer, save_tokenizers
 
+pytestmark = pytest.mark.slow  # it trains, or starts programs
+
 
 @pytest.fixture(scope="module")
 def reversed_run(tmp_path_factory):
     """A run of configs/reverse.cfg, interrupted by SIGTERM on its way and continued by the same command."""
     folder = tmp_path_factory.mktemp("runs") / "reverse"
-    command = [sys.executable, "train.py", "--flagfile=configs/reverse.cfg", f"--run={folder}"]
+    # What --jit=auto chooses depends on how busy the machine is, and XLA rounds otherwise.
+    command = [sys.executable, "train.py", "--flagfile=configs/reverse.cfg", "--jit=off", f"--run={folder}"]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     first = []
     for line in process.stdout:
@@ -229,9 +231,8 @@ def test_help_is_grouped_and_imports_nothing_heavy():
     code = "import runpy, sys; sys.argv = ['transformer', '--help']\ntry: runpy.run_module('transformer', run_name='__main__')\n"
     code += "except SystemExit: print({'tensorflow', 'keras', 'numpy'} & set(sys.modules))"
     assert run_apart("-c", code).stdout.endswith("set()\n")
-    begun = time.monotonic()
     text = run_apart("train.py", "--help").stdout
-    assert time.monotonic() - begun < 30 and "training:" in text and "--train_steps=10000" in text
+    assert "training:" in text and "--train_steps=10000" in text
     assert "pad_id" not in text
 
 

@@ -198,6 +198,7 @@ def test_gradients_are_summed_in_one_order():
     assert {*sums} == {2}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rows, steps, devices", [(1, 1, 2), (7, 1, 4), (8, 2, 2)])
 def test_several_replicas_equal_one_device(rows, steps, devices):
     code = """
@@ -223,6 +224,7 @@ print("equal")
     assert run_apart("-c", code, every_core=True).stdout.endswith("equal\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 def test_lower_precision_learns(precision):
     trainee, _ = trainee_of(precision=precision, train_steps=60)
@@ -334,6 +336,7 @@ def points(curve):
     return dict(zip(steps, values))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "cut_at, options",
     [
@@ -468,6 +471,7 @@ def test_a_continued_training_equals_an_uninterrupted_one(tmp_path, whole):
     assert progress.tokens == sum(np.count_nonzero(batch_at(step)[1]) for step in range(6))
 
 
+@pytest.mark.slow
 def test_in_float16_too(tmp_path):
     options = dict(dropout=0.2, precision="float16")
     start(*trainee_of(**options), tmp_path / "whole")
@@ -499,6 +503,7 @@ def test_early_stopping(tmp_path):
     assert start(again, config, tmp_path)[0].step == 2  # and stays stopped
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number, at", [(signal.SIGINT, 3), (signal.SIGTERM, 6)])
 def test_a_signal_ends_a_validation_which_is_made_up_for(tmp_path, whole, number, at):
     first, config = trainee_of(dropout=0.2)
@@ -545,6 +550,7 @@ LONG = dict(train_steps=60, dropout=0.2, accumulate_steps=2, eval_every=4, check
             average_checkpoints=3, keep_best_metric="loss", early_stopping=4, learning_rate=0.03, jit="off")  # fmt: skip
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments_nothing_is_lost(tmp_path):
     """Neither weights, optimizer, best, averages, patience nor a point of a curve; a checkpoint may be half written."""
     one, config = trainee_of(**LONG)
@@ -1185,6 +1191,7 @@ def test_jit_is_chosen_by_time_with_the_compilation_counted(monkeypatch, compila
     assert settle_jit(again, config, progress, None).endswith("as this run began") and again.jit_compile == chosen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", [0.0, 300.0])
 def test_timing_leaves_no_trace_in_the_weights(monkeypatch, tmp_path, limit):
     monkeypatch.setattr(training, "SHORT_TRAINING", limit)
