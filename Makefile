@@ -1,10 +1,10 @@
-# make train: German from English in minutes on a CPU. make test: the whole suite. make test-fast: its part without trainings.
+# make train: German from English in minutes on a CPU. make test: the whole suite. make test-fast: its part that takes two minutes.
 # make mutants MODULES=transformer/attention.py: which small bugs the tests do not see. All install into .venv at first.
 PYTHON ?= python3
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-PYTEST := $(VENV)/bin/python -m pytest -q --numprocesses=auto --no-loadscope-reorder
+PYTEST := $(VENV)/bin/python -m pytest -q --numprocesses=auto
 
 .PHONY: train test test-fast mutants clean
 
@@ -13,10 +13,10 @@ train: $(VENV)/.installed
 
 test: $(VENV)/.installed-test
 	# In the order of tests/conftest.py.
-	$(PYTEST) --dist=loadfile
+	$(PYTEST) --dist=loadfile --no-loadscope-reorder
 
 test-fast: $(VENV)/.installed-test
-	$(PYTEST) --dist=loadfile -m "not slow"
+	$(PYTEST) --dist=worksteal -m "not slow"
 
 mutants: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m benchmarks mutants --modules=$(MODULES)

@@ -2,7 +2,8 @@
 
 A mutant is killed where a test fails, or does not end within `SECONDS`. Cosmic Ray itself would start Python and import
 TensorFlow for each; here a process that has imported the libraries forks, so that a mutant takes seconds.
-Tests marked slow are left out. The mutants that no test could see are listed in equivalent_mutants.json, each with its reason.
+What survives the quick tests is tried by the slow ones too. The mutants that no test could see are listed in
+equivalent_mutants.json, each with its reason.
 """
 
 import dataclasses
@@ -189,8 +190,11 @@ def _begun(folder, tests, core):
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     import pytest
 
-    code = pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-m", "not slow", tests])
-    os._exit(int(code))
+    for kind in ("not slow", "slow"):
+        code = pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-m", kind, tests])
+        if code not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+            os._exit(int(code))
+    os._exit(0)
 
 
 def _ended(begun):

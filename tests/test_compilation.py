@@ -18,6 +18,7 @@ def test_it_sees_what_was_learnt_since():
         np.testing.assert_allclose(keras.ops.convert_to_numpy(doubled(ones)), np.full((4, 2), 6.0 * value))
 
 
+@pytest.mark.slow
 def test_with_jax_too():
     code = """
 import keras, numpy as np

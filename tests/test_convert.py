@@ -88,6 +88,7 @@ def test_hidden_states_are_those_of_pytorch(family, kind, options, tmp_path):
     assert encoder.max_length == 24 - (model.config.pad_token_id + 1 if "Roberta" in type(model).__name__ else 0)
 
 
+@pytest.mark.slow
 def test_weights_in_several_files(tmp_path):
     model = hugging_face(tmp_path, max_shard_size="20KB")
     assert len(list(tmp_path.glob("*.safetensors"))) > 2

@@ -69,6 +69,7 @@ def test_there_are_twelve_symbols_in_the_private_characters_of_unicode():
     assert show("a \ue00c b", ("n_0",)) == "a \ue00c b"  # the next character is no symbol
 
 
+@pytest.mark.slow
 def test_every_pair_of_code_comes_back(shared):
     lines = [(shared / "django" / f"all.{end}").read_text(encoding="utf-8").split("\n")[:-1] for end in ("anno", "code")]
     for source, code in zip(*lines, strict=True):

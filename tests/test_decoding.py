@@ -359,6 +359,7 @@ def test_one_beam_is_greedy_where_the_model_is_sure():
         np.testing.assert_allclose(result, expected, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [
     dict(beam_size=1), dict(beam_size=4, n_best=3, no_repeat_ngram=2), dict(temperature=1.0, top_k=4, top_p=0.9),
     dict(temperature=0.7),

@@ -248,6 +248,7 @@ def test_files_of_one_split_and_no_text_twice():
     assert divide(examples, 100, seed=2)["test"] == splits["test"]
 
 
+@pytest.mark.slow
 def test_the_library_s_docstrings(python_library):
     splits = docstrings(100, seed=1)
     assert splits == docstrings(100, seed=1)

@@ -155,6 +155,7 @@ def test_a_text_encoder_is_trained_within_other_models(functional):
 
 
 class TestRun:
+    @pytest.mark.slow
     @pytest.mark.parametrize("options", [
         {}, dict(norm="pre", positions="learned", max_positions=40), dict(positions="rotary", embedding_norm=True),
         dict(source_vocab_size=0, tie_embeddings=True), dict(source_pad_id=10, dropout=0.3, attention_dropout=0.1),
@@ -297,6 +298,7 @@ class TestKerasHub:
         pooler = [variable for variable in encoder.variables if "pooled" in variable.path]
         assert len(pooler) == 2 and not any(variable.trainable for variable in pooler)
 
+    @pytest.mark.slow
     def test_padding_changes_nothing(self, tmp_path):
         preset(tmp_path, "Bert")
         encoder, _ = load_encoder(tmp_path)
@@ -381,6 +383,7 @@ def test_a_real_model_has_pytorchs_states_and_knows_what_is_alike():
     assert min(cosines[0, 1], cosines[2, 3]) > 0.4 > 0.2 > cosines[:2, 2:].max()
 
 
+@pytest.mark.slow
 @tensorflow_only
 @pytest.mark.parametrize("kind", ["ours", "Bert", "Roberta"])
 def test_a_fine_tuned_folder_is_pretrained_for_another_task(kind, tmp_path):

@@ -198,6 +198,7 @@ deep()"""),
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["namespaces", "no_namespaces"])
 def test_no_hostile_answer_passes(kind):
     outcomes = run_on(
@@ -228,6 +229,7 @@ while True:
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["namespaces", "no_namespaces"])
 def test_what_does_not_end_is_ended(kind):
     """If not, this test ends by its own limit, which is less than what they sleep."""
@@ -412,6 +414,7 @@ REFUSED = [
 ]
 
 
+@pytest.mark.slow
 def test_each_event_that_is_refused_is_refused(folder):
     programs = [f"import os; folder = os.getcwd()\n{program}" for _, program in REFUSED]
     outcomes = run_programs(programs, run_code=True, seconds=20.0, workers=2)

@@ -44,6 +44,7 @@ def test_float32_writes_the_same(tmp_path, options):
     assert export_ctranslate2(generator_of(**options), tmp_path / "ct2", "float32", TEXTS) == (40, 40)
 
 
+@pytest.mark.slow
 def test_two_vocabularies(tmp_path):
     generator = generator_of(ByteTokenizer(), CHARACTERS, source_vocab_size=260, tie_embeddings=False)
     assert export_ctranslate2(generator, tmp_path / "new" / "ct2", "float32", TEXTS) == (40, 40)
@@ -70,6 +71,7 @@ def test_int8_is_smaller_and_nearly_the_same(tmp_path):
     assert sizes[0] < 0.4 * sizes[1]
 
 
+@pytest.mark.slow
 def test_the_comparison_can_fail(tmp_path):
     generator = generator_of()
     export_ctranslate2(generator, tmp_path / "ct2")

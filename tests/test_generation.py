@@ -48,6 +48,7 @@ def test_one_output_for_each_input_in_order(generator):
     assert outputs == [generator([text])[0] for text in NASTY]  # neither order nor company matters
 
 
+@pytest.mark.slow
 def test_samples_depend_on_the_seed_and_on_the_number_of_the_text(generator):
     def samples(seed, texts, first=0):
         config = DecodingConfig(temperature=1.0, max_length=6, sampling_seed=seed)
@@ -209,6 +210,7 @@ def test_whatever_the_lengths_each_source_is_in_one_batch_within_the_bounds(leng
         assert rows > max_rows or rows * lengths[following[0]] > max_tokens
 
 
+@pytest.mark.slow
 def test_each_output_ends_at_its_own_longest(generator):
     """Twice the source's tokens, its end among them, and 10 more; or what is asked for. This model never ends by itself."""
     characters = CharacterTokenizer("".join(map(chr, range(97, 97 + 256))))  # each token is a character
@@ -343,6 +345,7 @@ def test_a_run_of_before_names_stayed_behind_their_symbols_is_refused(generator,
         Generator.from_run(tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beam_size", [1, 3])
 def test_a_pointer_generator_writes_for_many_texts_what_it_writes_for_each(beam_size):
     keras.utils.set_random_seed(3)

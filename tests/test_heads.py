@@ -346,6 +346,7 @@ def test_outputs_are_float32_in_every_precision(name):
     assert head(keras.ops.cast(hidden, "bfloat16"), real, training=True).dtype == "float32"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HEADS)
 def test_a_text_model_is_saved_whole(name, tmp_path):
     model = text_model(type(HEADS[name][0]).from_config(HEADS[name][0].get_config()))

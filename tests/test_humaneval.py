@@ -187,6 +187,7 @@ def run(programs):
     return {outcome.status for outcome in run_programs(programs, run_code=True, seconds=20.0, workers=2)}
 
 
+@pytest.mark.slow
 def test_the_solutions_of_humaneval_pass(shared):
     problems = read_humaneval(shared / "humaneval" / "HumanEval.jsonl.gz")
     assert len(problems) == 164 and problems[0].id == "HumanEval/0"
@@ -199,6 +200,7 @@ def test_the_solutions_of_humaneval_pass(shared):
     assert sum(not problem.text for problem in problems) <= 1
 
 
+@pytest.mark.slow
 def test_the_solutions_of_mbpp_pass(shared):
     problems = read_mbpp(shared / "mbpp" / "mbpp.jsonl")
     assert len(problems) == 974 and "\r" not in problems[0].solution

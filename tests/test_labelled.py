@@ -592,6 +592,7 @@ def test_files_in_the_forms_of_the_real_data_sets(tmp_path):
     assert answers == [((23, "Broncos"), (0, "The Panthers")), ((-1, "Lions"),), ((19, "the Broncos"),)]
 
 
+@pytest.mark.slow
 def test_sst2_trec_and_stsb(shared):
     sst2 = real(shared / "sst2", "classification", "train.tsv", "dev.tsv", "test.tsv", text_column="sentence",
                 labels=("negative", "positive"))  # fmt: skip
@@ -608,6 +609,7 @@ def test_sst2_trec_and_stsb(shared):
         assert (stsb.report["train"]["labels"]["lowest"], stsb.report["train"]["labels"]["highest"]) == (0.0, 5.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name, count, rows, texts", [("chnsenticorp", (9_600, 1_200), 338, 335), ("tnews", (53_360, 10_000), 1_099, 924)]
 )
@@ -619,6 +621,7 @@ def test_test_texts_that_stand_in_the_training_data(shared, name, count, rows, t
     assert len({loaded.splits["test"][index].text for index in repeats(loaded.splits)["test"]["train"]}) == texts
 
 
+@pytest.mark.slow
 def test_goemotions(shared):
     loaded = real(shared / "goemotions", "multilabel", "train.tsv", "dev.tsv", "test.tsv", labels_file="labels.txt", **NUMBERED)
     assert sizes(loaded) == (43_410, 5_426, 5_427) and len(loaded.labels) == 28

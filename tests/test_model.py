@@ -129,6 +129,7 @@ def test_source_and_target_may_have_padding_of_their_own():
     assert memory_mask.tolist() == [[[True, True, False]]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16", "mixed_float16"])
 @pytest.mark.parametrize("norm", ["pre", "post"])
 def test_a_row_of_padding_gives_no_nan(policy, norm):
@@ -152,6 +153,7 @@ def test_cross_attention_does_not_know_the_order_of_the_memory():
     assert np.abs(logits_of(model, SOURCE, TARGET) - logits_of(model, SOURCE[:, order], TARGET)).max() > 1e-2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [SWITCHES[name] for name in ("paper", "pre", "learned", "rotary", "pointer")])
 def test_pairs_packed_in_a_row_have_the_logits_of_rows_of_their_own(options):
     model = model_of(**options)
@@ -176,6 +178,7 @@ def test_step_by_step_equals_the_whole(options):
         np.testing.assert_allclose(ops.convert_to_numpy(logits), whole[:, position], atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["paper", "modern", "two_vocabularies", "mbart", "pointer"])
 def test_caches_that_grow_give_the_same(name):
     model = model_of(dropout=0.5, attention_dropout=0.5, activation_dropout=0.5, **SWITCHES[name])
@@ -240,6 +243,7 @@ def test_a_gradient_reaches_every_weight(options):
         assert size > 1e-6, variable.path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [SWITCHES[name] for name in ("paper", "modern", "two_vocabularies", "learned", "mbart", "pointer")])
 def test_keras_file_round_trip(options, tmp_path):
     model = model_of(**options)
@@ -477,6 +481,7 @@ class TestArticle:
         padded = logits_of(model, np.pad(SOURCE, ((0, 0), (0, 3))), np.pad(TARGET, ((0, 0), (0, 2))))
         np.testing.assert_allclose(padded[:, :4], logits_of(model, SOURCE, TARGET), atol=1e-5)
 
+    @pytest.mark.slow
     def test_our_class_with_its_arguments(self):
         model = Transformer(d_model=16, num_heads=2, num_layers=1, vocab_size=23)
         for training in (False, True):

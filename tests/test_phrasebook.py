@@ -190,6 +190,7 @@ def test_one_o_clock():
     assert places.clock_time(Script([2, 5])) == ("five past two", "fünf nach zwei", "两点五分")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("language", ["german", "chinese"])
 def test_english_determines_the_translation(language):
     found = {}
@@ -214,12 +215,14 @@ def test_a_hundred_thousand_pairs_and_no_combination_of_the_test_in_training():
     assert all(combinations - trained for combinations in found["test"])
 
 
+@pytest.mark.slow
 def test_every_verb_and_every_noun_is_learnt_in_training():
     trained = (s.combinations for _, s in zip(range(100_000), sentences(seed=1)) if split_of(s.combinations) == "train")
     seen = {word for combinations in trained for combination in combinations for word in combination}
     assert not [name for name in (*VERBS, *NOUNS) if name not in seen]
 
 
+@pytest.mark.slow
 def test_the_same_seed_draws_the_same_corpus():
     draw = CORPORA["phrasebook_en_zh"]
     assert draw(2000, seed=1) == draw(2000, seed=1) != draw(2000, seed=2)

@@ -391,6 +391,7 @@ def test_what_is_copied_is_for_the_model_what_it_is_in_its_training_data():
     assert tuple(tokenizer.decode([encoded.source_ids, encoded.target_ids])) == known
 
 
+@pytest.mark.slow
 def test_drawn_pieces_are_other_pieces_of_the_same_texts(tmp_path):
     def prepared(folder, samples):
         config = TokenizerConfig(tokenizer="bpe", vocab_size=500, subword_samples=samples)

@@ -211,6 +211,7 @@ def test_the_commonest_answer_does_not_get_far(splits):
     assert all(right[kind] <= share * kinds.count(kind) for kind, share in most.items()), right
 
 
+@pytest.mark.slow
 def test_the_same_seed_tells_the_same_stories():
     assert stories(60, seed=1) == stories(60, seed=1) != stories(60, seed=2)
     with pytest.raises(DataError, match="at most 1000000 for 'stories'. Received: 1000001"):

@@ -464,6 +464,7 @@ def test_what_an_uninterrupted_training_leaves(whole):
     assert [(tag.split("/text_summary")[0], step) for tag, step in curves] == sorted(expected)
 
 
+@pytest.mark.slow
 def test_a_continued_training_equals_an_uninterrupted_one(tmp_path, whole):
     start(*trainee_of(dropout=0.2), tmp_path, make_dataset=lambda step: dataset(step, 4))  # runs dry at step 4
     progress, stopped = start(*trainee_of(dropout=0.2), tmp_path)
@@ -584,6 +585,7 @@ def test_killed_at_random_moments_nothing_is_lost(tmp_path):
         assert chosen[0] == chosen[1] and weights(one).tobytes() == weights(other).tobytes()
 
 
+@pytest.mark.slow
 def test_after_a_broken_checkpoint_it_ends_in_the_same_weights(tmp_path, whole, capsys):
     start(*trainee_of(dropout=0.2), tmp_path, make_dataset=lambda step: dataset(step, 5))  # runs dry at step 5
     path = checkpoints.list_checkpoints(tmp_path)[-1]
@@ -599,6 +601,7 @@ def test_after_a_broken_checkpoint_it_ends_in_the_same_weights(tmp_path, whole, 
     assert "best.safetensors" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_full_ends_the_training_in_a_sentence(tmp_path, whole, monkeypatch):
     """At the next step, the last checkpoint untouched; when there is room again it continues."""
     write, failing = checkpoints._write, [False, False, True]
@@ -641,6 +644,7 @@ def stored_trainee():
 STORED = sorted((pathlib.Path(__file__).parent / "stored").glob("format-*.safetensors"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", STORED, ids=lambda path: path.stem)
 def test_a_checkpoint_of_an_older_version_is_continued(tmp_path, path):
     trainee, place = stored_trainee(), checkpoints.checkpoint_path(tmp_path, 3)

@@ -57,6 +57,7 @@ class TestBert:
         english = (shared / "multi30k" / "val.en").read_text(encoding="utf-8").splitlines()[:300]
         return [*TEXTS, *naughty, *tnews, *english]
 
+    @pytest.mark.slow
     def test_single_texts(self, hf, folder, texts):
         theirs = hf.AutoTokenizer.from_pretrained(folder)
         ours = from_hugging_face(folder)
@@ -69,6 +70,7 @@ class TestBert:
             full = theirs(texts)["input_ids"]
             assert [row.length for row in found] == [len(ids) for ids in full]
 
+    @pytest.mark.slow
     def test_pairs(self, hf, folder, texts):
         theirs = hf.AutoTokenizer.from_pretrained(folder)
         ours = from_hugging_face(folder)
