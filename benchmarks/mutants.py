@@ -6,7 +6,9 @@ What survives the quick tests is tried by the slow ones too. The mutants that no
 equivalent_mutants.json, each with its reason.
 """
 
+import ast
 import dataclasses
+import difflib
 import importlib
 import json
 import os
@@ -45,7 +47,7 @@ SECONDS = 600
 
 @dataclasses.dataclass(frozen=True)
 class Mutant:
-    """One changed line: where it stands, as it was and as it is, without the space around it."""
+    """One change: where it stands, what was there and what is, in a line."""
 
     module: str
     line: int
@@ -75,8 +77,10 @@ def run(config):
     for unchanged, fails in try_all([_unchanged(module) for module in modules]):
         if fails:
             raise ConfigError(f"tests must pass before a bug is put in. Received: failures of {tests_of(unchanged.module)}.")
-    verdicts = {}
-    for mutant, killed in try_all([mutant for mutant in mutants if mutant.key not in reasons]):
+    verdicts, tried = {}, [mutant for mutant in mutants if mutant.key not in reasons]
+    for number, (mutant, killed) in enumerate(try_all(tried), 1):
+        if number % 50 == 0:
+            print(f"{number} of {len(tried)} tried", file=sys.stderr, flush=True)
         verdicts[mutant] = "killed" if killed else "survived"
         if not killed:
             print(f"survived: {mutant.module}:{mutant.line}\n  - {mutant.before}\n  + {mutant.after}", flush=True)
@@ -130,13 +134,14 @@ def _unchanged(module):
 
 
 def _mutant(module, text, mutated):
-    """The Mutant of a changed text; None where only spaces differ."""
-    lines = zip(text.splitlines(), mutated.splitlines())
-    changed = [(number, *pair) for number, pair in enumerate(lines, 1) if pair[0].split() != pair[1].split()]
-    if not changed:
+    """The Mutant of a changed text; None where it is the same program, written otherwise."""
+    if ast.dump(ast.parse(text)) == ast.dump(ast.parse(mutated)):
         return None
-    number, before, after = changed[0]
-    return Mutant(module, number, before.strip(), after.strip(), mutated)
+    old, new = text.splitlines(), mutated.splitlines()
+    matcher = difflib.SequenceMatcher(a=old, b=new, autojunk=False)
+    _, start, end, new_start, new_end = next(change for change in matcher.get_opcodes() if change[0] != "equal")
+    before, after = (" ".join(" ".join(lines).split()) for lines in (old[start:end], new[new_start:new_end]))
+    return Mutant(module, start + 1, before, after, mutated)
 
 
 def try_all(mutants, workers=None):

@@ -236,3 +236,15 @@ def test_masks_of_keras_pass_through():
     output = layer(embedded)
     pooled = keras.layers.GlobalAveragePooling1D()(output)  # over what the mask says is real
     np.testing.assert_allclose(array(pooled), array(output)[:, :2].mean(axis=1), atol=1e-6)
+
+
+def test_attending_drops_nothing_unless_told():
+    """As decoding calls it, which says nothing of training."""
+    layer, _ = attention_of(dropout=0.5)
+    query, key, value = layer.queries_keys_values(random(2, 3, 8))
+    np.testing.assert_array_equal(array(layer.attend(query, key, value)), array(layer.attend(query, key, value)))
+
+
+@pytest.mark.parametrize("kind", [MultiHeadAttention])
+def test_saved_models_find_a_class_by_its_name(kind):
+    assert keras.saving.get_registered_name(kind) == f"transformer>{kind.__name__}"

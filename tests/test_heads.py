@@ -366,3 +366,8 @@ def test_the_fused_projections_can_be_int8():
             layer.quantize("int8")
     after = model((IDS, TYPES)).numpy()
     assert 0 < np.abs(after - before).max() < 0.05
+
+
+@pytest.mark.parametrize("kind", [ClassificationHead, RegressionHead, SimilarityHead, SpanHead, TextModel])
+def test_saved_models_find_a_class_by_its_name(kind):
+    assert keras.saving.get_registered_name(kind) == f"transformer>{kind.__name__}"

@@ -413,3 +413,8 @@ def test_a_functional_model_with_both_stacks_is_saved_and_loaded(tmp_path):
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(array(loaded([IDS, IDS])), array(model([IDS, IDS])))
+
+
+@pytest.mark.parametrize("kind", [LayerNormalization, Residual, FeedForward, EncoderLayer, DecoderLayer])
+def test_saved_models_find_a_class_by_its_name(kind):
+    assert keras.saving.get_registered_name(kind) == f"transformer>{kind.__name__}"

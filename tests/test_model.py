@@ -506,3 +506,17 @@ def test_learned_positions_end_where_their_table_ends():
     model = model_of(positions="learned", max_positions=4)
     with pytest.raises(ValueError, match="length 5, max_positions=4"):
         logits_of(model, SOURCE, TARGET)
+
+
+@pytest.mark.parametrize("kind", [Encoder, Decoder, Transformer])
+def test_saved_models_find_a_class_by_its_name(kind):
+    assert keras.saving.get_registered_name(kind) == f"transformer>{kind.__name__}"
+
+
+def test_a_decoder_writes_into_caches_of_one_length_unless_told():
+    decoder = Decoder(8, 2, 1)
+    decoder.build((None, None, 8))
+    memory = ops.ones((1, 3, 8))
+    arguments = ops.ones((1, 1, 8)), ops.convert_to_tensor(0), decoder.empty_caches(1, 4)
+    _, caches = decoder.step(*arguments, decoder.memory_caches(memory), ops.ones((1, 1, 3), "bool"))
+    assert [part.shape for part in caches[0]] == [(1, 2, 4, 4)] * 2

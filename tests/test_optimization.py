@@ -209,3 +209,8 @@ def test_the_loss_is_scaled_in_float16_alone(name, precision, scaled):
     inner = optimizer.inner_optimizer if scaled else optimizer
     assert type(inner) is {"adam": Adam, "adamw": AdamW}[name]
     assert float(optimizer.scale_loss(1.0)) == (2.0**15 if scaled else 1.0)
+
+
+@pytest.mark.parametrize("kind", [WarmupSchedule, Adam, AdamW])
+def test_saved_models_find_a_class_by_its_name(kind):
+    assert keras.saving.get_registered_name(kind) == f"transformer>{kind.__name__}"

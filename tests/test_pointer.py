@@ -109,3 +109,8 @@ def test_a_saved_pointer_is_made_again_with_its_configuration():
     layer = Pointer(dataclasses.replace(CONFIG, use_bias=False))
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
     assert type(again) is Pointer and again.config == layer.config and not again.config.use_bias
+
+
+@pytest.mark.parametrize("kind", [Pointer])
+def test_saved_models_find_a_class_by_its_name(kind):
+    assert keras.saving.get_registered_name(kind) == f"transformer>{kind.__name__}"

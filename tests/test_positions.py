@@ -165,3 +165,8 @@ def test_half_precision_keeps_far_positions_apart():
     added = layer(ops.zeros((1, 258, 4), "bfloat16"), ops.reshape(ops.arange(258, dtype="int32"), (1, 258)))
     assert keras.backend.standardize_dtype(added.dtype) == "bfloat16"
     np.testing.assert_allclose(array(added)[0, 257, :2], [math.sin(257), math.cos(257)], atol=0.01)
+
+
+@pytest.mark.parametrize("kind", [PositionalEmbedding])
+def test_saved_models_find_a_class_by_its_name(kind):
+    assert keras.saving.get_registered_name(kind) == f"transformer>{kind.__name__}"
