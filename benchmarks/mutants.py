@@ -120,7 +120,7 @@ def mutants_of(module, count=0):
     for operator, place in places:
         try:
             mutant = _mutant(module, text, mutate_code(text, operator, place))
-        except AttributeError:  # Cosmic Ray 8.7 cannot replace an exception that is named with its module
+        except (AttributeError, SyntaxError):  # not every operator of Cosmic Ray 8.7 fits all that it finds
             continue
         if mutant:
             mutants[mutant.key] = mutant

@@ -480,6 +480,7 @@ def test_step_checkpoints_are_found_in_their_order(tmp_path):
     ((10, 15), 15, 1, [15]), ((13,), 13, 1, [13]),
     ((5, 10, 15), 15, 2, [10, 15]), ((5, 10, 12), 12, 1, [12]),
     ((5, 10, 12, 13), 13, 2, [10, 13]), ((5, 10), 10, 5, [5, 10]), ((5, 6, 7, 8), 8, 5, [5, 8]),
+    ((5, 10, 15), 15, 5, [5, 10, 15]),  # fewer than are kept all stay
 ])  # fmt: skip
 def test_where_a_training_was_stopped_does_not_show_in_what_is_kept(tmp_path, there, step, keep, left):
     for number in there:

@@ -186,6 +186,8 @@ def test_join_writes_a_space_where_the_script_has_one():
     assert _join("안녕.", "세계.") == "안녕. 세계."  # Korean has spaces
     assert _join("你好", "Bob") == "你好Bob" and _join("Bob", "你好") == "Bob你好"
     assert _join("OK！", "Bob") == "OK！Bob" and _join("Bob", "「好」") == "Bob「好」"
+    # What meets is what counts: the end of the first and the beginning of the second.
+    assert _join("in a", "世界 b") == "in a世界 b" and _join("世 a", "b 界") == "世 a b 界"
 
 
 def test_source_batches_keep_their_bounds_and_every_source():

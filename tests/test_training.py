@@ -1128,7 +1128,7 @@ COMPILED = [20.0, 0.75, 0.5, 0.625]
         ),
         (
             PLAIN,
-            [0.0, 1.5, 1.25, 2.0],
+            [0.0, 1.25, 1.5, 2.0],
             0,
             1,
             False,
@@ -1180,7 +1180,9 @@ def test_what_was_measured_once_stays(jit):
     assert trainee.jit_compile is jit and progress == Progress(step=3, jit=jit)
 
 
-@pytest.mark.parametrize("compilation, gain, chosen", [(10.0, 0.5, False), (1.0, 0.5, True), (0.0, -0.1, False)])
+@pytest.mark.parametrize(
+    "compilation, gain, chosen", [(10.0, 0.5, False), (2.9, 0.5, True), (1.0, 0.5, True), (0.0, -0.1, False)]
+)
 def test_jit_is_chosen_by_time_with_the_compilation_counted(monkeypatch, compilation, gain, chosen):
     """Six steps of 1 s, or of 1 - gain s after a compilation."""
     monkeypatch.setattr(training, "SHORT_TRAINING", 0.0)
