@@ -59,6 +59,7 @@ def test_squad_by_hand(answers, prediction, expected):
     (["。"], "", (1, 1)),
     (["你好！"], "你好!", (0, 2 * 2 / (2 + 3))),  # of full width alone: the official list has no "!"
     (["３"], "３年", (0, 2 * 1 / 3)),
+    (["是" + "好" * 249], "好" * 250, (0, 2 * 249 / 500)),  # a character that a long answer has often counts too
     (["龥龦"], "龥", (0, 2 * 1 / 3)),  # U+9FA5 is the last character of the official script's
 ])  # fmt: skip
 def test_cmrc_by_hand(answers, prediction, expected):
