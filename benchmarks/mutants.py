@@ -144,28 +144,27 @@ def _mutant(module, text, mutated):
     return Mutant(module, start + 1, before, after, mutated)
 
 
-def try_all(mutants, workers=None):
+def try_all(mutants):
     """Yields (mutant, whether its module's tests fail with it) as they become known.
 
-    Each worker has a copy of the project, in which it puts a mutant in its place, and a core of its own.
+    Each core has a copy of the project, in which a mutant is put in its place.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     for library in LIBRARIES:
         importlib.import_module(library)
-    cores = sorted(os.sched_getaffinity(0))[:workers]
     with tempfile.TemporaryDirectory(prefix="mutants_") as folder:
-        copies = [_copied(pathlib.Path(folder) / str(core)) for core in cores]
+        free = [(core, _copied(pathlib.Path(folder) / str(core))) for core in os.sched_getaffinity(0)]
         waiting, running = list(reversed(mutants)), {}
         while waiting or running:
-            while waiting and len(running) < len(copies):
-                used = {copy for _, copy, _ in running.values()}
-                number, copy = next(pair for pair in enumerate(copies) if pair[1] not in used)
-                mutant = waiting.pop()
+            while waiting and free:
+                mutant, (core, copy) = waiting.pop(), free.pop()
                 (copy / mutant.module).write_text(mutant.text, encoding="utf-8")
-                running[_begun(copy, tests_of(mutant.module), cores[number])] = mutant, copy, time.monotonic()
-            process, code = _ended({process: begun for process, (_, _, begun) in running.items()})
-            mutant, copy, _ = running.pop(process)
+                process = _begun(copy, tests_of(mutant.module), core)
+                running[process] = mutant, core, copy, time.monotonic()
+            process, code = _ended({process: begun for process, (*_, begun) in running.items()})
+            mutant, core, copy, _ = running.pop(process)
             shutil.copy(ROOT / mutant.module, copy / mutant.module)
+            free.append((core, copy))
             if code not in (0, 1, 2) and code >= 0:
                 raise RuntimeError(f"pytest could not run {tests_of(mutant.module)}. Received: its exit code {code}.")
             yield mutant, code != 0
