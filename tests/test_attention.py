@@ -18,14 +18,14 @@ def random(*shape, seed=0):
     return np.random.default_rng(seed).normal(size=shape).astype("float32")
 
 
-def attention_of(**options):
+def attention_of(num_heads=2, **options):
     """A layer with random weights, biases too, and the same in NumPy."""
-    layer = MultiHeadAttention(8, 2, name="attention", **options)
+    layer = MultiHeadAttention(8, num_heads, name="attention", **options)
     layer.build()
     for number, variable in enumerate(layer.trainable_variables):
         variable.assign(random(*variable.shape, seed=number) * 0.5)
     weights = {f"model/{variable.path}": array(variable) for variable in layer.trainable_variables}
-    return layer, Reference(weights, ModelConfig(d_model=8, num_heads=2))
+    return layer, Reference(weights, ModelConfig(d_model=8, num_heads=num_heads))
 
 
 def test_segment_mask_by_hand():
@@ -83,6 +83,31 @@ def test_cross_attention_equals_numpy(use_bias):
         np.testing.assert_allclose(array(layer(x, source))[row], expected[0], atol=1e-5)
         np.testing.assert_allclose(array(layer.attention_weights(x, source))[row], expected[1], atol=1e-5)
     assert len(layer.weights) == (6 if use_bias else 3)
+
+
+@pytest.mark.parametrize("cross", [False, True])
+def test_a_layer_has_a_matrix_and_a_bias_for_each_projection_and_drops_nothing(cross):
+    layer = MultiHeadAttention(8, 2, cross=cross)
+    layer.build()
+    shapes = {variable.path.partition("/")[2]: variable.shape for variable in layer.weights}
+    output = {"output/kernel": (8, 8), "output/bias": (8,)}
+    if cross:
+        inputs = {"query/kernel": (8, 8), "query/bias": (8,), "key_value/kernel": (8, 16), "key_value/bias": (16,)}
+    else:
+        inputs = {"query_key_value/kernel": (8, 24), "query_key_value/bias": (24,)}
+    assert shapes == inputs | output
+    options = {"d_model": 8, "num_heads": 2, "cross": cross, "use_bias": True, "dropout": 0.0, "rotary": False}
+    assert options.items() <= layer.get_config().items()
+
+
+@pytest.mark.parametrize("num_heads", [1, 2, 8])
+@pytest.mark.parametrize("cross", [False, True])
+def test_any_number_of_heads_and_of_tokens_equals_numpy(num_heads, cross):
+    layer, reference = attention_of(num_heads, cross=cross)
+    for queries, keys in ((1, 1), (1, 2), (2, 1), (2, 3), (8, 8)):
+        x, source = random(1, queries, 8, seed=20), random(1, keys, 8, seed=21) if cross else None
+        expected, _ = reference.attention("attention", x[0], source[0] if cross else x[0])
+        np.testing.assert_allclose(array(layer(x, source))[0], expected, atol=1e-5)
 
 
 def test_each_matrix_is_initialised_as_if_it_stood_alone():

@@ -181,15 +181,16 @@ def test_a_row_has_its_pairs_in_the_order_in_which_they_were_packed():
         assert sorted(found) == templates
 
 
-def test_pairs_of_two_lengths_are_never_taken_for_each_other():
-    """Were a length a number of base 7, which rows of 6 suggest, (4, 10) would be (5, 3)."""
-    split = Split([(4, 10), (5, 3)] * 20)
-    lengths = np.array([(4, 10)] * 20 + [(5, 3)] * 20)
-    split.packing = Packing(np.array([(8, 6), (16, 10)]), np.array([1] * 20 + [0] * 20), np.arange(41), lengths)
+@pytest.mark.parametrize("longer, row", [((4, 10), (16, 10)), ((4, 14), (10, 16))])
+def test_pairs_of_two_lengths_are_never_taken_for_each_other(longer, row):
+    """Were a length a number of base 7 or 11, as the sides of rows suggest, the longer pairs would be (5, 3)."""
+    split = Split([longer, (5, 3)] * 20)
+    lengths = np.array([longer] * 20 + [(5, 3)] * 20)
+    split.packing = Packing(np.array([(8, 6), row]), np.array([1] * 20 + [0] * 20), np.arange(41), lengths)
     plan = Plan(split, 16, seed=0)
     for step in range(plan.steps_per_epoch):
         _, shape, examples = plan.batch(step)
-        assert {int(number) % 2 for (number,) in examples} == {0 if shape == (16, 10) else 1}
+        assert {int(number) % 2 for (number,) in examples} == {0 if shape == row else 1}
 
 
 def test_padding_has_the_ids_of_the_tokenizers():

@@ -301,3 +301,13 @@ def test_the_flaws_of_multi30k_are_found(shared):
     twice = len(pairs) - len({tuple(" ".join(text.split()) for text in pair) for pair in pairs})
     assert reasons["duplicate"]["count"] == twice
     assert reasons["spaces"]["count"] >= sum(text != " ".join(text.split()) for pair in pairs for text in pair)
+
+
+def test_of_a_pair_its_texts_alone_are_repaired_and_shown():
+    """And not what says of which kind it is."""
+    pair = Pair("a  word", "...", "of  two  kinds")
+    pairs, reasons = cleaned([pair, Pair("eins", "zwei", "of  two  kinds")])
+    assert pairs == [Pair("eins", "zwei", "of  two  kinds")]
+    assert reasons["spaces"] == {"action": "repaired", "count": 1, "examples": ["1: a  word"]}
+    dropped = [entry for reason, entry in reasons.items() if reason != "spaces"]
+    assert dropped == [{"action": "dropped", "count": 1, "examples": ["1: a word ||| ..."]}]

@@ -1,10 +1,13 @@
 """The cache of prepared data: the same inputs are found again, other ones are not, and nothing half-written is left."""
 
 import dataclasses
+import io
 import json
+import re
 
 import numpy as np
 import pytest
+import sentencepiece
 
 from data import prepare as module
 from data.config import DataConfig, DataError
@@ -64,6 +67,7 @@ def test_each_side_has_its_own_ids_and_files(tmp_path):
         text = (prepared.folder / f"{name}.jsonl").read_text(encoding="utf-8")
         assert text == '["ab", "zyx"]\n["ba", "y"]\n'
         assert (prepared.folder / f"{name}.packing.npz").exists() == (name == "train")
+        assert prepared.report[name]["reasons"] == {}  # each can be written by its own tokenizer
 
 
 def test_what_questions_are_scored_by_is_kept(tmp_path, monkeypatch):
@@ -116,11 +120,12 @@ def test_the_key_depends_on_each_file_of_data_and_of_tokenizers(tmp_path):
     before = cache_key(config, given)
     save_tokenizers(tmp_path / "run", CharacterTokenizer("ab"), CharacterTokenizer("ce"))
     assert cache_key(config, given) != before
-    # A large file is read to its end, in parts.
-    for end in ("x", "y"):
-        (tmp_path / "v.tsv").write_text("a" * (3 << 20) + end, encoding="utf-8")
+    # A large file is read from its beginning to its end, in parts.
+    middle = "a" * (3 << 20)
+    for text in (f"x{middle}x", f"x{middle}y", f"y{middle}x"):
+        (tmp_path / "v.tsv").write_text(text, encoding="utf-8")
         seen.add(cache_key(config, tokenizer))
-    assert len(seen) == 7
+    assert len(seen) == 8
     with pytest.raises(DataError, match="must come from one of --corpus"):
         cache_key(DataConfig(), CHARACTERS)
 
@@ -130,6 +135,16 @@ def test_the_key_depends_on_the_versions_of_what_repairs_and_splits_text(monkeyp
     known, version = cache_key(DATA, CHARACTERS), module.importlib.metadata.version
     monkeypatch.setattr(module.importlib.metadata, "version", lambda name: version(name) + ".1" * (name == package))
     assert cache_key(DATA, CHARACTERS) != known
+
+
+def test_the_key_depends_on_the_code_that_reads_and_cleans(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "__file__", str(tmp_path / "prepare.py"))
+    (tmp_path / "corpora").mkdir()
+    seen = set()
+    for name, text in (("cleaning.py", "a = 1"), ("cleaning.py", "a = 2"), ("corpora/new.py", "a = 1")):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+        seen.add(cache_key(DATA, CHARACTERS))
+    assert len(seen) == 3
 
 
 def test_the_fingerprint_is_of_ids_and_tokenizers(tmp_path):
@@ -224,6 +239,18 @@ def test_sources_that_are_too_long_by_hand(tmp_path, task, limit, reports):
         assert prepared.splits[split].source_lengths.tolist() == [min(len(source) + 1, limit) for source in sources[: 10 - lost]]
 
 
+def test_a_target_that_is_too_long_is_never_cut(tmp_path):
+    (tmp_path / "a.tsv").write_text(f"a\tb\n{'s' * 100}\t{'t' * 100}\n")
+    path = (str(tmp_path / "a.tsv"),)
+    config = DataConfig(examples_train=path, examples_validation=path, examples_test=path, source_column="1", target_column="2",
+                        task="summarization", max_target_length=8, clean=False)  # fmt: skip
+    report = prepare(config, CHARACTERS, tmp_path / "cache").report
+    shown = [f"2: {'s' * 100} ||| {'t' * 55}"]  # 160 characters
+    for split, action in (("train", "dropped"), ("validation", "no loss"), ("test", "kept")):
+        entry = {"action": action, "count": 1, "examples": shown}
+        assert report[split]["reasons"] == {"target too long (tokens)": entry}
+
+
 def test_training_and_validation_need_pairs_that_fit_and_the_test_does_not(tmp_path):
     (tmp_path / "short.tsv").write_text("a\tb\n")
     (tmp_path / "long.tsv").write_text("a\tbcdefgh\n")
@@ -303,6 +330,20 @@ def test_references_that_the_tokenizer_cannot_write_are_reported(tmp_path, norma
         assert report["test"]["reasons"][reason]["examples"][0] == "1: 这是什么？ -> 这是什么?"
 
 
+def test_of_many_texts_that_cannot_be_written_five_are_shown(tmp_path):
+    (tmp_path / "train.tsv").write_text("a\tb\n")
+    (tmp_path / "test.tsv").write_text("".join(f"a\tb{n}\n" for n in range(7)))
+    train, test = ((str(tmp_path / f"{name}.tsv"),) for name in ("train", "test"))
+    config = DataConfig(examples_train=train, examples_validation=test, examples_test=test, source_column="1",
+                        target_column="2", clean=False)  # fmt: skip
+    report = prepare(config, CHARACTERS, tmp_path / "cache").report
+    reason = "target that the tokenizer cannot write (see --normalization)"
+    for split in ("validation", "test"):
+        found = report[split]["reasons"][reason]
+        assert found["action"] == "kept" and found["count"] == 7
+        assert [example[:6] for example in found["examples"]] == [f"{n}: b{n - 1} " for n in range(1, 6)]
+
+
 def write_train(folder):
     (folder / "train.tsv").write_text("".join(f"line {n}\t第{n}行？\n" for n in range(50)), encoding="utf-8")
     return str(folder / "train.tsv")
@@ -351,6 +392,34 @@ def test_joint_separate_and_given_vocabularies(tmp_path):
     assert make_tokenizers(questions, CHARACTERS)[0].characters == "ab"
 
 
+def test_each_tokenizer_that_is_given_has_its_own_padding_and_beginning(tmp_path):
+    """SentencePiece's default is <unk> <s> </s> and no padding, which gets the id behind the others."""
+    for name, vocabulary, begin in (("source", 40, 1), ("target", 30, 5)):
+        model = io.BytesIO()
+        special = dict(unk_id=0, bos_id=begin, eos_id=2)
+        lines = [f"{letter} source target x" for letter in "abcdefghijklmn"] * 3
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(lines), model_writer=model, vocab_size=vocabulary, hard_vocab_limit=False,
+            model_type="bpe", minloglevel=2, **special,
+        )  # fmt: skip
+        (tmp_path / f"{name}.model").write_bytes(model.getvalue())
+    given = {f"{side}_tokenizer": str(tmp_path / f"{side}.model") for side in ("source", "target")}
+    prepared = prepare(files(tmp_path), TokenizerConfig(**given), tmp_path / "cache")
+    split = prepared.splits["train"]
+    assert (split.source_pad_id, split.target_pad_id, split.bos_id) == (40, 30, 5)
+    (_, target_in, _, _), target_out = split.gather(1, (99, 99), [[0]])
+    assert target_in[0, 0] == 5 and target_in[0, -1] == target_out[0, -1] == 30
+
+
+def test_a_vocabulary_has_no_pieces_of_what_is_copied(tmp_path):
+    data = files(tmp_path, task="code", copy_unknown=True)
+    rows = [f"set it to 'zqzq{n}'\tit = 'zqzq{n}'\n" for n in range(40)]
+    (tmp_path / "pairs.tsv").write_text("".join(rows), encoding="utf-8")
+    config = TokenizerConfig(tokenizer="bpe", vocab_size=320, user_symbols=SYMBOLS)
+    prepared = prepare(data, config, tmp_path / "cache")
+    assert not [piece for piece in prepared.source_tokenizer.vocabulary() if "zq" in piece]
+
+
 def test_kinds_are_as_frequent_as_their_weights():
     pairs = [Pair(f"s{n}", f"t{n}", kind) for n in range(4) for kind in ("a", "b")] + [("x", "y")]
     found = weighted(pairs, {"a": 0.5, "b": 2.25})
@@ -367,7 +436,9 @@ def test_a_tokenizer_that_is_given_must_have_the_symbols(tmp_path, symbols, copy
         if symbols[0] in known:
             prepare(data, config, tmp_path)
         else:
-            with pytest.raises(ConfigError, match=f"{flag} must be in the vocabulary .* Leave out --{flag}"):
+            lacking = re.escape(repr(symbols[0]))
+            wrong = f"{flag} must be in the vocabulary .*Received: {lacking}, .* Leave out --{flag}"
+            with pytest.raises(ConfigError, match=wrong):
                 prepare(data, config, tmp_path)
 
 
@@ -389,6 +460,14 @@ def test_what_is_copied_is_for_the_model_what_it_is_in_its_training_data():
     assert encoded.source_ids.tolist() == generator.source_ids(pair[0])
     known = f"set the {SYMBOLS[0]} zyzzyva of {SYMBOLS[1]}", f"{SYMBOLS[0]} = {SYMBOLS[1]}"
     assert tuple(tokenizer.decode([encoded.source_ids, encoded.target_ids])) == known
+
+
+def test_what_the_source_s_vocabulary_has_is_not_copied():
+    config = TokenizerConfig(tokenizer="bpe", vocab_size=320, normalization="identity", user_symbols=SYMBOLS)
+    source, target = (train_tokenizer([text] * 50, config) for text in ("set the name of it", "x = 1"))
+    data = DataConfig(corpus="reverse", task="code", copy_unknown=True)
+    encoded, _, _ = encode_pairs([("set the zyzzyva", "x = 1")], source, target, data)
+    assert source.decode([encoded.source_ids]) == [f"set the {SYMBOLS[0]} zyzzyva"]
 
 
 @pytest.mark.slow
