@@ -134,12 +134,14 @@ def test_masks_of_keras_pass_through(kind):
 
 
 @pytest.mark.parametrize("kind", ["sinusoidal", "learned", "rotary"])
-def test_a_single_position_is_that_row_of_the_whole(kind):
+def test_positions_that_begin_later_are_those_rows_of_the_whole(kind):
     layer = PositionalEmbedding(kind, max_positions=5)
     x = ops.convert_to_tensor(np.random.default_rng(3).normal(size=(2, 5, 6)).astype("float32"))
     whole = array(layer(x, ops.convert_to_tensor([[0, 1, 2, 3, 4]], "int32")))
     one = array(layer(x[:, 3:4], ops.convert_to_tensor([[3]], "int32")))
     np.testing.assert_allclose(one[:, 0], whole[:, 3], atol=1e-6)
+    two = array(layer(x[:, 3:], ops.convert_to_tensor([[3, 4]], "int32")))
+    np.testing.assert_allclose(two, whole[:, 3:], atol=1e-6)
 
 
 def test_learned_positions_end_where_their_table_ends():
