@@ -102,7 +102,7 @@ def fingerprint(labelled):
     """A hash of what training sees of Labelled, 16 hexadecimal digits: the same texts and labels in the same order."""
     seen = [(*example.key, example.answers if isinstance(example, Question) else example.label)
             for split in ("train", "validation") for example in labelled.splits[split]]  # fmt: skip
-    return hashlib.sha256(repr((labelled.labels, seen)).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return hashlib.sha256(repr((labelled.labels, seen)).encode("utf-8")).hexdigest()[:16]
 
 
 def _check_task(task, config):
