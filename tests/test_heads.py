@@ -114,7 +114,7 @@ def test_the_loss_of_classes_goes_by_all_options():
 @pytest.mark.parametrize("head, targets, count", [
     (ClassificationHead(3), [[0], [2], [-1]], 2.0),
     (ClassificationHead(3, class_weights=(0.5, 1.0, 3.0)), [[0], [2], [-1]], 3.5),
-    (ClassificationHead(3, multilabel=True), [[0, 0, 0], [1, 0, 1], [-1, -1, -1]], 2.0),
+    (ClassificationHead(3, multilabel=True), [[0, 0, 0], [1, 0, 1], [-1, -1, -1], [0, 1, 1]], 3.0),
     (RegressionHead(), [[0.0], [-1.0], [np.nan]], 2.0),
     (SimilarityHead(), [[0.0], [-1.0], [np.nan]], 2.0),
     (SpanHead(), [[0, 0], [3, 4], [-1, -1]], 2.0),

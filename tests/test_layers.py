@@ -352,14 +352,15 @@ def test_a_decoder_layer_step_by_step_equals_numpy(options, grow):
         assert (array(cache[0])[:, :, 4:] == 7.0).all()
 
 
-@pytest.mark.parametrize("grow", [False, True])
-def test_a_cache_keeps_its_precision(grow):
+@pytest.mark.parametrize("options, length", [({}, 3), ({"grow": False}, 3), ({"grow": True}, 4)])
+def test_a_cache_keeps_its_precision_and_grows_if_told(options, length):
     layer = randomize_built(DecoderLayer(CONFIG))
     cache = tuple(ops.zeros((2, 2, 3, 4), "bfloat16") for _ in "kv")
     memory_cache = layer.cross_attention.keys_values(MEMORY)
     place, mask = ops.convert_to_tensor(0), ops.ones((2, 1, 5), "bool")
-    _, cache = layer.step(X[:, :1], place, cache, memory_cache, mask, grow=grow)
+    _, cache = layer.step(X[:, :1], place, cache, memory_cache, mask, **options)
     assert {keras.backend.standardize_dtype(part.dtype) for part in cache} == {"bfloat16"}
+    assert [part.shape[2] for part in cache] == [length, length]
 
 
 def test_masks_of_keras_pass_through():

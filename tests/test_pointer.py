@@ -72,6 +72,7 @@ def test_the_layer_equals_numpy(use_bias):
     layer = randomized(Pointer(dataclasses.replace(CONFIG, use_bias=use_bias)))
     # The switch always has a bias, or it could not prefer one side.
     assert len(layer.weights) == (6 if use_bias else 4)
+    assert layer.switch.kernel.shape == (16, 1) and layer.switch.bias.shape == (1,)
     states, memory = random(2, 3, 8, seed=10), random(2, 4, 8, seed=11)
     source = np.array([[4, 1, 4, 0], [2, 2, 0, 0]], "int32")
     mask = source[:, None, :] != 0
