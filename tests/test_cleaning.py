@@ -144,6 +144,16 @@ def test_duplicates_inside_and_across_splits():
     assert reasons["duplicate"]["count"] == 1 and reasons["source stands in validation or test"]["count"] == 2
 
 
+def test_a_question_that_is_asked_again_is_a_duplicate_unless_it_is_scored_by_other_answers():
+    pair = Pair("question: who? context: Ann and Bo", "Ann", "answerable", ("Bo",))
+    other = pair._replace(others=())
+    kept, reasons = cleaned([pair, pair, other, other._replace(kind="names")])
+    assert kept == [pair, other, other._replace(kind="names")]
+    assert reasons["duplicate"] == {
+        "action": "dropped", "count": 1, "examples": ["2: question: who? context: Ann and Bo ||| Ann"]
+    }  # fmt: skip
+
+
 def test_leaks_are_found_in_repaired_text():
     pairs = [("the house", "das Haus"), ("a  dog", "ein Hund"), ("a cat", "eine Katze")]
     found = {"validation": [("the  house", "das Haus")], "test": [("a dog ", "der Hund"), ("the house", "ein Haus")]}
@@ -241,6 +251,8 @@ def test_without_cleaning_only_empty_pairs_go():
         ("abc", "zh", False), ("abcd", "zh", True), ("今abc", "zh", False), ("今abcd", "zh", True),  # four letters; a quarter
         ("今天abcdef", "zh", False), ("今天abcdefg", "zh", True), ("今abc 2024", "zh", False),
         ("ab где", "de", False), ("a где это", "de", True), ("ab где это", "de", False),
+        # Tangut, whose letters have no names in Unicode's list.
+        ("\U00017000" * 4, "zh", True), ("今" + "\U00017000" * 3, "zh", False),
     ],
 )  # fmt: skip
 def test_scripts(text, language, wrong):
