@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 import sentencepiece
 
+import transformer.config
+import transformer.copying
+import transformer.tokenizer
 from data import prepare as module
 from data.config import DataConfig, DataError
 from data.pairs import Pair
@@ -120,6 +123,12 @@ def test_the_key_depends_on_each_file_of_data_and_of_tokenizers(tmp_path):
     before = cache_key(config, given)
     save_tokenizers(tmp_path / "run", CharacterTokenizer("ab"), CharacterTokenizer("ce"))
     assert cache_key(config, given) != before
+    # Also of one whose name has brackets, which are no pattern.
+    save_tokenizers(tmp_path / "run [1]", CharacterTokenizer("ab"), CharacterTokenizer("cd"))
+    given = TokenizerConfig(source_tokenizer=str(tmp_path / "run [1]"))
+    before = cache_key(config, given)
+    save_tokenizers(tmp_path / "run [1]", CharacterTokenizer("ab"), CharacterTokenizer("ce"))
+    assert cache_key(config, given) != before
     # A large file is read from its beginning to its end, in parts.
     middle = "a" * (3 << 20)
     for text in (f"x{middle}x", f"x{middle}y", f"y{middle}x"):
@@ -128,6 +137,16 @@ def test_the_key_depends_on_each_file_of_data_and_of_tokenizers(tmp_path):
     assert len(seen) == 8
     with pytest.raises(DataError, match="must come from one of --corpus"):
         cache_key(DataConfig(), CHARACTERS)
+
+
+def test_the_key_depends_on_the_file_in_which_a_pair_stands(tmp_path):
+    """A line that moves from the end of the training data to the beginning of the validation data is another preparation."""
+    config, keys = files(tmp_path, examples_validation=("v.tsv",), data_dir=str(tmp_path)), set()
+    for train, validation in (("a\tb\nc\td\n", "e\tf\n"), ("a\tb\n", "c\td\ne\tf\n")):
+        (tmp_path / "pairs.tsv").write_text(train, encoding="utf-8")
+        (tmp_path / "v.tsv").write_text(validation, encoding="utf-8")
+        keys.add(cache_key(config, CHARACTERS))
+    assert len(keys) == 2
 
 
 @pytest.mark.parametrize("package", ["ftfy", "sentencepiece"])
@@ -147,6 +166,37 @@ def test_the_key_depends_on_the_code_that_reads_and_cleans(tmp_path, monkeypatch
     assert len(seen) == 3
 
 
+@pytest.mark.parametrize("used", [transformer.config, transformer.copying, transformer.tokenizer])
+def test_the_key_depends_on_the_code_that_tokenises_and_copies(tmp_path, monkeypatch, used):
+    monkeypatch.setattr(used, "__file__", str(tmp_path / "used.py"))
+    keys = set()
+    for text in ("a = 1", "a = 2"):
+        (tmp_path / "used.py").write_text(text, encoding="utf-8")
+        keys.add(cache_key(DATA, CHARACTERS))
+    assert len(keys) == 2
+
+
+def test_each_split_has_rows_of_its_own(tmp_path):
+    """Only those of the training data are kept on the disk."""
+    texts = {"train": "a\tb\nab\tba\n", "validation": "aba\tb\n", "test": "b\tabab\nb\tabab\na\taba\n"}
+    for name, text in texts.items():
+        (tmp_path / f"{name}.tsv").write_text(text, encoding="utf-8")
+    paths = {f"examples_{name}": (f"{name}.tsv",) for name in texts}
+    config = DataConfig(data_dir=str(tmp_path), source_column="1", target_column="2", clean=False, **paths)
+    splits = prepare(config, CHARACTERS, tmp_path / "cache").splits
+    found = {name: sorted(split.packing.lengths.tolist()) for name, split in splits.items()}
+    # With the end token.
+    assert found == {"train": [[2, 2], [3, 3]], "validation": [[4, 2]], "test": [[2, 4], [2, 5], [2, 5]]}
+
+
+def test_what_is_prepared_cannot_be_written_to(tmp_path):
+    """Else what changes an array would change the data of every later run."""
+    split = prepare(DATA, CHARACTERS, tmp_path).splits["train"]
+    for ids in (split.source_ids, split.target_ids):
+        with pytest.raises(ValueError, match="read-only"):
+            ids[0] = 1
+
+
 def test_the_fingerprint_is_of_ids_and_tokenizers(tmp_path):
     """What is only in the test, or has the same ids and pieces, changes nothing; another text or another piece does."""
     def made(name, train, test="z\tz\n", **options):
@@ -162,6 +212,7 @@ def test_the_fingerprint_is_of_ids_and_tokenizers(tmp_path):
     assert known == made("2", "ab\tba\nbc\tca\n", test="y\ty\nx\tx\n")
     others = [made("3", "ab\tba\nbc\tcb\n"), made("4", "bc\tca\nab\tba\n"), made("5", "xy\tyx\nyz\tzx\n")]
     assert len({known, *others}) == 4 and len(known) == 16
+    assert made("6", "ba\tba\nbc\tca\n") not in {known, *others}  # of the sources alone
 
 
 def test_an_interrupted_preparation_leaves_nothing(tmp_path, monkeypatch):
