@@ -2,6 +2,7 @@
 
 import collections
 import itertools
+import time
 
 import numpy as np
 import pytest
@@ -280,6 +281,10 @@ def test_shapes_are_few_and_in_the_proportion_of_the_sides():
     assert row_shapes(np.array([10] * 99), np.array([20] * 99)) == [(36, 72)]
     assert len(row_shapes(np.array([10] * 999 + [500]), np.array([10] * 999 + [500]))) == 5
     assert row_shapes(np.array([32]), np.array([32])) == [(104, 104)]  # 3.25 times 32 is a multiple of 8 already
+    # 3.25 times 16, which is 52, becomes 56, and 3.25 times 15 becomes 52.5: twice as much is 105,
+    # whatever a float makes of it.
+    shapes = row_shapes(np.array([15] * 99 + [90]), np.array([16] * 99 + [100]))
+    assert shapes == [(53, 56), (105, 112)]
 
 
 @pytest.mark.parametrize("longest, others, shapes", [
@@ -346,6 +351,23 @@ def test_the_dataset_gives_the_plan_s_batches_from_any_step():
     assert [(spec.shape.as_list(), spec.dtype.name) for spec in specs] == [([None, None], "int32")] * 5
     assert dataset.options().experimental_distribute.auto_shard_policy.name == "DATA"
     assert not dataset.options().autotune.enabled  # or the iterator's end may wait for the tuner's next round
+
+
+def test_a_batch_that_takes_longer_than_the_next_still_comes_before_it():
+    class Slow(Split):
+        def gather(self, rows, shape, examples):
+            if examples[0][0] % 2 == 0:
+                time.sleep(0.05)
+            return gather(self, rows, shape, examples)
+
+    lengths = np.array([(2, 2)] * 12)
+    split = Slow(lengths.tolist())
+    split.packing = Packing(lengths[:1], np.zeros(12, int), np.arange(13), lengths)
+    plan = Plan(split, 2, seed=0)
+    expected = [100 + plan.batch(step)[2][0][0] for step in range(12)]
+    batches = training_dataset(split, plan, 0, 12).as_numpy_iterator()
+    assert [source[0, 0] for (source, *_), _ in batches] == expected
+    assert sorted(expected) == list(range(100, 112)) != expected
 
 
 def test_evaluation_batches_hold_every_pair_once():

@@ -2,6 +2,7 @@
 
 import ast
 import configparser
+import hashlib
 import importlib.metadata
 import pathlib
 import sysconfig
@@ -96,6 +97,7 @@ def test_the_kept_example():
         f"{'Say ' * 26}it.\n\n{BODY}",
         f"A Title\n\n{BODY}",
         f"Say what it does.\n\nWe say what it does here. {BODY}",
+        f"Say what it does.\n\nSay what it does, and do it. {BODY}",
         f"Say what it does.\n\n{BODY} Für alle.",
         f"Say what it does.\n\n>>> f()\n{BODY}",
     ],
@@ -161,6 +163,29 @@ def test_files_of_strings_of_either_kind_are_read_quietly(recwarn):
     assert found[1] == "One." and not recwarn.list
 
 
+def test_definitions_below_any_statement_are_found():
+    code = b"""
+try:
+    import x
+except ImportError:
+    def one():
+        '''One.'''
+else:
+    def two():
+        '''Two.'''
+match x:
+    case 1:
+        def three():
+            '''Three.'''
+with x:
+    for y in x:
+        def four():
+            '''Four.'''
+"""
+    found = [docstring for _, docstring in documented(code, (ast.FunctionDef,))]
+    assert found == ["One.", "Two.", "Three.", "Four."]
+
+
 def test_which_files_are_read(monkeypatch, tmp_path):
     """The library's and then the packages': no tests, no copies of others, nothing that is not there."""
     library, packages = tmp_path / "library", tmp_path / "packages"
@@ -206,8 +231,33 @@ def test_near_copies_share_half_of_their_runs_of_four_words():
     assert without_near_copies([("a b c d e", "")], [("a b c d x", "")]) == []
     few = ("a b c d e f g h i j", "")
     assert without_near_copies([few], [("a b c d e f q r s t", "")]) == [few]
+    # Of the shorter text, which has two runs, whichever it is; seventeen are the longer's.
+    short, long = ("a b c d e", ""), ("a b c d f g h i j k l m n o p q r s t u", "")
+    assert without_near_copies([short], [long]) == without_near_copies([long], [short]) == []
     # The target counts too, and capitals do not.
     assert without_near_copies([("a b", "c d e")], [("A B C", "D x")]) == []
+
+
+def test_a_near_copy_stands_in_one_split():
+    """In the test rather than in validation, and in either rather than in training."""
+    def place(name):
+        """Where the hash of a file's name lies in [0, 1)."""
+        return int(hashlib.sha256(name.encode()).hexdigest()[:16], 16) / 16**16
+
+    names = [f"{n}.py" for n in range(1000)]
+    validation = next(name for name in names if place(name) < 0.05)
+    test = next(name for name in names if 0.05 <= place(name) < 0.1)
+    train = next(name for name in names if 0.1 <= place(name))
+    texts = {number: " ".join(f"{word}{number}" for word in "abcdefgh") for number in range(3)}
+    examples = [
+        (train, texts[0], "one"), (validation, f"{texts[0]} x", "two"),
+        (validation, texts[1], "three"), (test, f"{texts[1]} x", "four"),
+        (train, texts[2], "five"), (test, f"{texts[2]} x", "six"),
+        (train, "quite another text", "seven"),
+    ]  # fmt: skip
+    splits = divide(examples, 10, seed=1)
+    found = {split: [target for _, target in pairs] for split, pairs in splits.items()}
+    assert found == {"train": ["seven"], "validation": ["two"], "test": ["four", "six"]}
 
 
 def test_the_held_out_are_a_twentieth_of_the_files_each():

@@ -59,6 +59,14 @@ def test_the_kept_example():
     assert len(list(pairs(function("x = 1; " * (MOST_LINES - 2) + "return x")))) == 1
 
 
+INNER_OF_AN_ERROR = '''
+    try:
+        g = self.g
+    except AttributeError:
+        def g():
+            """Inner."""
+            return 1
+    return g'''
 LINES = "x = 1\n    " * 7 + "if x:\n        x = 2\n    else:\n        x = 3"  # 11 of 10 statements
 WIDE = "return " + "x" * (MOST_CHARACTERS - len("def f(self):\n    return "))
 
@@ -89,6 +97,7 @@ def test_limits_by_hand():
         function('\n    async def g():\n        """Inner."""\n        return 1\n    return g'),
         function('\n    class G:\n        """Inner."""\n    return G'),
         function('\n    def g():\n        """ """\n        return 1\n    return g'),
+        function(INNER_OF_AN_ERROR),
         function("..."),
         function("pass"),
         function("raise NotImplementedError"),

@@ -84,6 +84,32 @@ WRITTEN_BY_HAND = [
     ("purpose", ["they", "pick up", "airport", "guest", ""], "They are going to the airport to pick up the guest.", "Sie gehen zum Flughafen, um den Gast abzuholen.", "他们去机场接那位客人。"),
     ("clock", [12, 45], "It is a quarter to one.", "Es ist Viertel vor eins.", "现在十二点三刻。"),
     ("habit", ["I", "feed", "horse", "always"], "I always feed my horse.", "Ich füttere immer mein Pferd.", "我总是喂我的马。"),
+    # A habit is of things of a kind, which are many unless they are not counted.
+    ("habit", ["he", "eat", "apple", "often"],
+     "He often eats apples.", "Er isst oft Äpfel.", "他经常吃苹果。"),
+    ("habit", ["he", "read", "book", "old", "often"],
+     "He often reads old books.", "Er liest oft alte Bücher.", "他经常看旧书。"),
+    ("habit", ["she", "eat", "bread", "rarely"],
+     "She rarely eats bread.", "Sie isst selten Brot.", "她很少吃面包。"),
+    # "an" goes by the word that follows it.
+    ("past", ["she", "buy", "coat", "a", "old", "yesterday", False],
+     "She bought an old coat yesterday.", "Sie hat gestern einen alten Mantel gekauft.",
+     "她昨天买了一件旧大衣。"),
+    ("has", ["I", "umbrella", "red"],
+     "I have a red umbrella.", "Ich habe einen roten Regenschirm.", "我有一把红色的雨伞。"),
+    ("nearby", ["university", ""],
+     "Is there a university near here?", "Gibt es hier in der Nähe eine Universität?",
+     "这附近有一所大学吗？"),
+    # What a thing is like loses its 的.
+    ("property_of", ["dress", "this", "cheap", "very"],
+     "This dress is very cheap.", "Dieses Kleid ist sehr billig.", "这条连衣裙很便宜。"),
+    # Modal verbs of others than a third person.
+    ("modal_sentence", ["I", "has to", "repair", "car", "my", "", ""],
+     "I have to repair my car.", "Ich muss mein Auto reparieren.", "我得修理我的汽车。"),
+    ("modal_sentence", ["they", "wants to", "read", "book", "the", "", ""],
+     "They want to read the book.", "Sie wollen das Buch lesen.", "他们想看那本书。"),
+    ("modal_sentence", ["he", "wants to", "read", "book", "the", "", ""],
+     "He wants to read the book.", "Er will das Buch lesen.", "他想看那本书。"),
 ]  # fmt: skip
 
 
@@ -190,6 +216,20 @@ def test_one_o_clock():
     assert places.clock_time(Script([2, 5])) == ("five past two", "fünf nach zwei", "两点五分")
 
 
+# Their hashes, the first byte: 158, 9 and 23; the test's are below 18, validation's below 26.
+LEARNT, TESTED, VALIDATED = ("eat", "apple"), ("eat", "carrot"), ("eat", "cookie")
+
+
+@pytest.mark.parametrize("combinations, split", [
+    ([LEARNT], "train"), ([TESTED], "test"), ([VALIDATED], "validation"),
+    ([TESTED, LEARNT], "test"), ([LEARNT, VALIDATED], "validation"),
+    ([TESTED, ("buy", "pizza")], "test"),
+    ([TESTED, VALIDATED], None), ([VALIDATED, TESTED, LEARNT], None),
+])
+def test_a_sentence_of_two_held_out_splits_belongs_to_neither(combinations, split):
+    assert split_of(combinations) == split_of(set(combinations)) == split
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("language", ["german", "chinese"])
 def test_english_determines_the_translation(language):
@@ -231,5 +271,7 @@ def test_the_same_seed_draws_the_same_corpus():
 def test_more_sentences_than_there_are_is_an_error(monkeypatch):
     monkeypatch.setattr("data.phrasebook.PATTERNS", (places.clock, places.way))
     monkeypatch.setattr("data.phrasebook.HELD_OUT", 1)
-    with pytest.raises(DataError, match="corpus_size must be at most"):
+    # Of 12 times 9 times of the day and 30 places 16 are the test's and 1 is validation's.
+    message = "corpus_size must be at most 121 for this corpus. Received: 5000"
+    with pytest.raises(DataError, match=message):
         phrasebook("german")(5000, seed=1)

@@ -162,6 +162,19 @@ def test_every_answer_follows_from_the_text(kind):
     assert min(lengths) <= 3 and max(lengths) == 12 and len(lengths) >= 10
 
 
+def test_where_landmarks_lie_is_told_in_any_order():
+    """Often of two that were not spoken of: a text is read to its end to put all together."""
+    generator, apart = random.Random(5), 0
+    for _ in range(100):
+        context = story(generator, "position", "train").source.partition(" context: ")[2]
+        known = set()
+        for sentence in context.removesuffix(".").split("."):
+            pair = {*re.findall(r"\w+", sentence)} & {*LANDMARKS}
+            apart += bool(known) and known.isdisjoint(pair)
+            known |= pair
+    assert apart >= 50
+
+
 def test_a_world_by_hand():
     world = World(random.Random(1))
     world.place = {"Paula": "park", "Boris": "park"}
