@@ -1,5 +1,7 @@
 """The built-in corpora; the phrasebook's own tests are in test_phrasebook.py."""
 
+import random
+
 import pytest
 
 from data.config import DataConfig, DataError
@@ -18,6 +20,22 @@ def test_reverse():
     assert splits == CORPORA["reverse"](500, seed=1) != CORPORA["reverse"](500, seed=2)
     with pytest.raises(DataError, match="at most 1000000"):
         CORPORA["reverse"](1_000_001, seed=1)
+
+
+@pytest.mark.parametrize("name", ["reverse", "stories"])
+def test_a_million_pairs_are_not_too_many(name, monkeypatch):
+    """They are drawn, which would take long: here it ends as it begins."""
+    class Begun(Exception):
+        pass
+
+    def begin(seed):
+        raise Begun
+
+    monkeypatch.setattr(random, "Random", begin)
+    with pytest.raises(Begun):
+        CORPORA[name](1_000_000, seed=1)
+    with pytest.raises(DataError, match=f"at most 1000000 for '{name}'. Received: 1000001"):
+        CORPORA[name](1_000_001, seed=1)
 
 
 def test_several_languages_are_told_apart_by_a_token():

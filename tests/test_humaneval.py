@@ -75,6 +75,12 @@ def test_an_answer_may_be_the_whole_function(tmp_path):
     )
 
 
+def test_what_an_asynchronous_function_does_is_read_too(tmp_path):
+    row = MADE | {"prompt": PROMPT.replace("def round_up", "async def round_up")}
+    (problem,) = read_humaneval(write(tmp_path / "problems.jsonl", row))
+    assert problem.description == "round_up: Round a number up. Negative ones too."
+
+
 def test_made_problems_are_solved_by_their_solutions(tmp_path):
     """As the real ones below, where these are."""
     (human,) = read_humaneval(write(tmp_path / "problems.jsonl", MADE))

@@ -141,6 +141,44 @@ def test_flags_that_do_not_name_the_data(options, message):
         load_labelled(LabelledDataConfig(**options), "classification")
 
 
+@pytest.mark.parametrize("wrong", ["train_files", "validation_files", "test_files"])
+def test_a_file_of_no_known_form_is_named_by_its_flag(tmp_path, wrong):
+    config = files(tmp_path, "text\tlabel\na\tx\nb\ty\n", **{wrong: ("notes.doc",)})
+    write(tmp_path / "notes.doc", "a\tx\n")
+    message = f"--{wrong} takes .tsv, .csv and .jsonl files.*Received: .*notes.doc"
+    with pytest.raises(DataError, match=message):
+        load_labelled(config, "classification")
+
+
+def test_labels_are_not_compared_with_those_of_training_data_that_is_not_whole(tmp_path):
+    """The label that validation has may stand in the training file that is not there."""
+    names = {"train_files": ("a.tsv", "none.tsv"), "validation_files": ("v.tsv",)}
+    config = files(tmp_path, "text\tlabel\na\tx\nb\ty\n", **names)
+    write(tmp_path / "v.tsv", "text\tlabel\nc\tz\n")
+    with pytest.raises(DataError) as error:
+        load_labelled(config, "classification")
+    (line,) = str(error.value).splitlines()
+    assert line.startswith("--train_files must name files that exist. Received: ")
+
+
+def test_a_training_text_that_is_dropped_is_no_repeat():
+    """An empty text, which is kept in the test alone."""
+    train, test = (["a", " ", "b"], ["x", "y", "y"]), ([" ", "b"], ["x", "y"])
+    loaded = labelled_from("classification", train, test=test)
+    assert repeats(loaded.splits)["test"] == {"train": [1], "validation": []}
+    assert loaded.report["test"]["reasons"] == {
+        "empty text": {"action": "kept", "count": 1, "examples": ["test:1:  "]},
+        "text stands in train too": {"action": "kept", "count": 1, "examples": ["test:2: b"]},
+    }
+
+
+def test_labels_that_are_the_same_though_written_otherwise_are_no_contradiction():
+    config = LabelledDataConfig(labels=("no", "yes"))
+    loaded = labelled_from("classification", (["a", "a", "a"], ["yes", 1, "1"]), config=config)
+    assert [example.label for example in loaded.splits["train"]] == [1, 1, 1]
+    assert loaded.report["train"]["reasons"] == {}
+
+
 def test_wrong_options():
     with pytest.raises(ConfigError, match="labels must differ"):
         LabelledDataConfig(labels=("a", "b", "a"))
@@ -340,7 +378,8 @@ def test_tfds_as_glue_has_it(tmp_path):
     moved = loaded.report["test"]["reasons"]
     assert {reason: found["count"] for reason, found in moved.items()} == {"no labelled test data: the validation data is it": 2}
     assert len(loaded.splits["train"]) + len(loaded.splits["validation"]) == 40
-    assert loaded.report["train"]["reasons"]["label -1, which is none"]["count"] == 1
+    missing = loaded.report["train"]["reasons"]["label -1, which is none"]
+    assert (missing["action"], missing["count"]) == ("dropped", 1)
     turned = load_labelled(dataclasses.replace(config, labels=("positive", "negative")), "classification")
     assert sorted(texts_and_labels(turned, "test")) == sorted(texts_and_labels(loaded, "test"))
     with pytest.raises(DataError, match="must be columns.*Received: 'mood'; TFDS toy has"):

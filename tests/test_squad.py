@@ -117,6 +117,7 @@ def test_starts_are_put_right_and_training_loses_answers_that_stand_nowhere(trai
         "a:won: 'the Broncos', 30 is now 19", "a:e: 'e', 31 is now 21"]}  # fmt: skip
     unfit = log.reasons["answer that is not in its context"]
     assert (unfit["action"], unfit["count"]) == ("dropped" if training else "kept", 2)
+    assert unfit["examples"] == ["a:lost: 'Lions'", "a:e: ''"]
 
 
 def test_an_answer_at_the_very_beginning_stands_in_its_context():
