@@ -145,12 +145,12 @@ def test_duplicates_inside_and_across_splits():
 
 
 def test_a_question_that_is_asked_again_is_a_duplicate_unless_it_is_scored_by_other_answers():
-    pair = Pair("question: who? context: Ann and Bo", "Ann", "answerable", ("Bo",))
+    pair = Pair("question: who? context: Ann, Bo", "Ann", "answerable", ("Bo",))
     other = pair._replace(others=())
     kept, reasons = cleaned([pair, pair, other, other._replace(kind="names")])
     assert kept == [pair, other, other._replace(kind="names")]
     assert reasons["duplicate"] == {
-        "action": "dropped", "count": 1, "examples": ["2: question: who? context: Ann and Bo ||| Ann"]
+        "action": "dropped", "count": 1, "examples": ["2: question: who? context: Ann, Bo ||| Ann"]
     }  # fmt: skip
 
 

@@ -140,7 +140,7 @@ def test_the_key_depends_on_each_file_of_data_and_of_tokenizers(tmp_path):
 
 
 def test_the_key_depends_on_the_file_in_which_a_pair_stands(tmp_path):
-    """A line that moves from the end of the training data to the beginning of the validation data is another preparation."""
+    """A line may move from the end of the training data to the beginning of the validation data."""
     config, keys = files(tmp_path, examples_validation=("v.tsv",), data_dir=str(tmp_path)), set()
     for train, validation in (("a\tb\nc\td\n", "e\tf\n"), ("a\tb\n", "c\td\ne\tf\n")):
         (tmp_path / "pairs.tsv").write_text(train, encoding="utf-8")
@@ -178,15 +178,16 @@ def test_the_key_depends_on_the_code_that_tokenises_and_copies(tmp_path, monkeyp
 
 def test_each_split_has_rows_of_its_own(tmp_path):
     """Only those of the training data are kept on the disk."""
-    texts = {"train": "a\tb\nab\tba\n", "validation": "aba\tb\n", "test": "b\tabab\nb\tabab\na\taba\n"}
+    texts = {"train": "a\tb\nab\tba\n", "validation": "aba\tb\n", "test": "b\tabab\na\taba\n"}
     for name, text in texts.items():
         (tmp_path / f"{name}.tsv").write_text(text, encoding="utf-8")
     paths = {f"examples_{name}": (f"{name}.tsv",) for name in texts}
-    config = DataConfig(data_dir=str(tmp_path), source_column="1", target_column="2", clean=False, **paths)
+    options = {"source_column": "1", "target_column": "2", "clean": False}
+    config = DataConfig(data_dir=str(tmp_path), **options, **paths)
     splits = prepare(config, CHARACTERS, tmp_path / "cache").splits
     found = {name: sorted(split.packing.lengths.tolist()) for name, split in splits.items()}
     # With the end token.
-    assert found == {"train": [[2, 2], [3, 3]], "validation": [[4, 2]], "test": [[2, 4], [2, 5], [2, 5]]}
+    assert found == {"train": [[2, 2], [3, 3]], "validation": [[4, 2]], "test": [[2, 4], [2, 5]]}
 
 
 def test_what_is_prepared_cannot_be_written_to(tmp_path):

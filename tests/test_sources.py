@@ -221,7 +221,7 @@ def test_a_tfds_directory_in_the_home_folder(tmp_path, monkeypatch):
 
 
 def test_of_a_tfds_data_set_for_supervised_learning_its_keys_are_source_and_target(tmp_path):
-    """In their order: billsum, for one, has its features in that of the alphabet, the summary before the text."""
+    """In their order, whatever that of the features, such as the alphabet's."""
     import tensorflow as tf
     import tensorflow_datasets as tfds
 
@@ -230,31 +230,35 @@ def test_of_a_tfds_data_set_for_supervised_learning_its_keys_are_source_and_targ
 
     class Bills(tfds.dataset_builders.TfDataBuilder, skip_registration=True):
         def _info(self):
-            return tfds.core.DatasetInfo(builder=self, features=features, supervised_keys=("text", "summary"))
+            keys = ("text", "summary")
+            return tfds.core.DatasetInfo(builder=self, features=features, supervised_keys=keys)
 
     row = tf.data.Dataset.from_tensors({name: f"the {name}" for name in names})
     Bills(
-        name="toy_bills", version="1.0.0", data_dir=str(tmp_path), description="x", features=features,
-        split_datasets={split: row for split in ("train", "validation", "test")},
+        name="toy_bills", version="1.0.0", data_dir=str(tmp_path), description="x",
+        features=features, split_datasets={split: row for split in ("train", "validation", "test")},
     ).download_and_prepare()  # fmt: skip
     loaded = load_examples(DataConfig(tfds="toy_bills", tfds_data_dir=str(tmp_path)))
     assert loaded["train"] == loaded["test"] == [("the text", "the summary")]
 
 
 def test_the_files_of_a_tfds_data_set_are_read_in_their_order(tmp_path):
-    """Else a second preparation would have other ids, and a training that is resumed another order."""
+    """Else the same data prepared again would be another cache, and its training another."""
     import tensorflow as tf
     import tensorflow_datasets as tfds
 
     features = tfds.features.FeaturesDict({"a": tfds.features.Text(), "b": tfds.features.Text()})
     rows = [(f"a {n}", f"b {n}") for n in range(8)]
-    data = tf.data.Dataset.from_tensor_slices({name: [f"{name} {n}" for n in range(8)] for name in "ab"})
+    columns = {"a": [source for source, _ in rows], "b": [target for _, target in rows]}
+    data = tf.data.Dataset.from_tensor_slices(columns)
     tfds.dataset_builders.TfDataBuilder(
-        name="toy", version="1.0.0", data_dir=str(tmp_path), description="x", features=features, disable_shuffling=True,
+        name="toy", version="1.0.0", data_dir=str(tmp_path), description="x",
+        features=features, disable_shuffling=True,
         split_datasets={split: data for split in ("train", "validation", "test")},
     ).download_and_prepare(download_config=tfds.download.DownloadConfig(num_shards=8))  # fmt: skip
     assert len(list(tmp_path.rglob("*train.tfrecord*"))) == 8
-    config = DataConfig(tfds="toy", tfds_data_dir=str(tmp_path), source_column="a", target_column="b")
+    names = {"source_column": "a", "target_column": "b"}
+    config = DataConfig(tfds="toy", tfds_data_dir=str(tmp_path), **names)
     assert load_examples(config) == {"train": rows, "validation": rows, "test": rows}
 
 
