@@ -4,6 +4,7 @@ import dataclasses
 import importlib.util
 import json
 import pathlib
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -12,6 +13,7 @@ from keras import ops
 
 from tests.numpy_transformer import Reference
 from tests.test_vocabularies import sentencepiece_model
+from transformer import encoders
 from transformer.checkpoints import save_model
 from transformer.config import ConfigError, DecodingConfig, ModelConfig, TaskConfig
 from transformer.encoders import BACKBONES, KerasHubEncoder, TextEncoder, load_encoder
@@ -219,6 +221,27 @@ class TestHuggingFace:
         encoder, _ = load_encoder("hf://owner/name")
         assert isinstance(encoder, TextEncoder) and asked == [("owner/name", "config.json"), "owner/name"]
 
+    def test_of_the_hub_what_is_no_bert_is_keras_hub_s(self, tmp_path, monkeypatch):
+        """Its GELU is exact where the configuration says so."""
+        import huggingface_hub
+
+        asked, config, found = [], {"model_type": "deberta-v2"}, (SimpleNamespace(vocab_size=9),) * 2
+
+        def from_keras_hub(*names, **options):
+            asked.append((names, options))
+            return found
+
+        monkeypatch.setattr(huggingface_hub, "hf_hub_download", lambda *names: str(tmp_path / "config.json"))
+        monkeypatch.setattr(encoders, "_from_keras_hub", from_keras_hub)
+        for activation in ("gelu", "gelu_new"):
+            (tmp_path / "config.json").write_text(json.dumps(config | {"hidden_act": activation}))
+            assert load_encoder("hf://owner/name", dropout=0.2) == found
+        assert asked == [(("hf://owner/name", 0.2), {"exact_gelu": exact}) for exact in (True, False)]
+        (tmp_path / "config.json").write_text("[")
+        with pytest.raises(ConfigError) as error:
+            load_encoder("hf://owner/name")
+        assert "that can be reached" not in str(error.value)  # it was
+
     def test_the_hub_out_of_reach(self, monkeypatch):
         import huggingface_hub
 
@@ -407,3 +430,9 @@ def test_a_fine_tuned_folder_is_pretrained_for_another_task(kind, tmp_path):
     assert len(again.trainable_variables) > len(encoder.trainable_variables) and again.token_types == encoder.token_types
     rates = {layer.rate for layer in again._flatten_layers() if type(layer).__name__ == "Dropout"}
     assert 0.4 in rates and 0.1 not in rates
+
+
+def test_a_model_of_another_kind_is_no_fine_tuned_one(tmp_path):
+    keras.Sequential([keras.layers.Input((2,)), keras.layers.Dense(1)]).save(tmp_path / "model.keras")
+    with pytest.raises(ConfigError, match="must be whole. Received: .*model.keras holds a Sequential"):
+        encoders.load_text_model(tmp_path)

@@ -371,3 +371,11 @@ def test_the_fused_projections_can_be_int8():
 @pytest.mark.parametrize("kind", [ClassificationHead, RegressionHead, SimilarityHead, SpanHead, TextModel])
 def test_saved_models_find_a_class_by_its_name(kind):
     assert keras.saving.get_registered_name(kind) == f"transformer>{kind.__name__}"
+
+
+def test_building_a_text_model_builds_its_parts():
+    sizes = dict(d_model=8, num_heads=2, num_layers=1, ffn_dim=8, vocab_size=20)
+    model = TextModel(TextEncoder(sizes), ClassificationHead(3))
+    assert not model.encoder.built and not model.head.built
+    model.build()
+    assert model.encoder.built and model.head.outer.kernel.shape == (8, 3)

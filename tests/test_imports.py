@@ -116,3 +116,9 @@ def test_nothing_unpickles_or_evaluates_text(path):
     assert not names & {"eval", "exec"}
     assert not any(keyword.arg == "allow_pickle" and getattr(keyword.value, "value", True) for call in calls
                    for keyword in call.keywords)
+
+
+def test_the_package_lists_what_it_offers():
+    import transformer
+
+    assert {"Transformer", "Encoder", "Decoder", "Generator", "__version__"} <= {*dir(transformer)} == {*transformer.__all__}

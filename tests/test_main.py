@@ -91,6 +91,29 @@ def test_two_files_of_lines(run, capsys):
     assert "exact_match                     50.00" in capsys.readouterr().out
 
 
+def test_in_lower_case_are_sources_outputs_and_references(run, capsys, monkeypatch):
+    class Asked(Loud):
+        def __call__(self, texts):
+            assert texts == ["ab", "c"]
+            return ["AB", "D"]
+
+    monkeypatch.setattr(module, "load_generator", lambda *_: Asked())
+    (run / "s").write_text("Ab\nC\n")
+    (run / "t").write_text("aB\nc\n")
+    files = [f"--run={run}", f"--source={run}/s", f"--target={run}/t"]
+    assert command_line(["", "evaluate", *files, "--lowercase", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["exact_match"] == 50
+
+
+@pytest.mark.parametrize("sources, targets, counts", [("a\nb\n", "a\n", (2, 1)), ("a\n", "a\nb\n", (1, 2)), ("", "", (0, 0))])
+def test_files_of_lines_need_as_many_and_one(run, capsys, sources, targets, counts):
+    (run / "s").write_text(sources)
+    (run / "t").write_text(targets)
+    assert command_line(["", "evaluate", f"--run={run}", f"--source={run}/s", f"--target={run}/t"]) == 2
+    wrong = f"Received: {counts[0]} lines in '{run}/s', {counts[1]} in '{run}/t'."
+    assert wrong in capsys.readouterr().err
+
+
 def test_pairs_are_told_apart_by_prefixes_and_scored_in_the_language_of_their_token(run, capsys):
     data = {"task": "translation", "target_language": "", "prefixes": ["title: ", "<2zh>"]}
     (run / "config.json").write_text(json.dumps({"model": {}, "decoding": {}, "data": data}))

@@ -221,9 +221,6 @@ class TextModel(keras.Model):
     def get_build_config(self):
         return {}
 
-    def build_from_config(self, config):
-        self.build()
-
     @property
     def d_model(self):
         """The encoder's width D."""
