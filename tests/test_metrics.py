@@ -47,8 +47,11 @@ def test_edits_by_hand():
 
 def test_bleu_by_hand():
     # 1- to 4-gram precisions 5/6, 4/5, 3/4, 2/3; no brevity penalty: the geometric mean is (1/3)^(1/4).
-    scores = translation_scores(["a b c d e f"], ["a b c d e g"], confidence=False)
-    assert scores["bleu"] == pytest.approx(100 * (1 / 3) ** 0.25)
+    for prediction in ("a b c d e g", "a b c d e F"):  # a capital is another word
+        scores = translation_scores(["a b c d e f"], [prediction], confidence=False)
+        assert scores["bleu"] == pytest.approx(100 * (1 / 3) ** 0.25)
+        assert scores["exact_match"] == 0.0
+    assert translation_scores(["Tea"], ["tea"], confidence=False)["exact_match"] == 0.0
 
 
 def test_chinese_is_split_into_characters():
@@ -113,7 +116,18 @@ def test_interval_surrounds_the_score():
     references = [f"the number is {number} and no other one" for number in range(50)]
     outputs = [text.replace("other", "more") if number % 2 else text for number, text in enumerate(references)]
     scores = translation_scores(references, outputs)
-    assert 0 < scores["bleu_interval"] < 10 and abs(scores["bleu_mean"] - scores["bleu"]) < scores["bleu_interval"]
+    assert abs(scores["bleu_mean"] - scores["bleu"]) < scores["bleu_interval"]
+
+    def bleu(wrong):
+        """Of eight words the last but one is wrong in this share of the texts."""
+        rights = (8 - wrong) / 8, (7 - 2 * wrong) / 7, (6 - 2 * wrong) / 6, (5 - 2 * wrong) / 5
+        return 100 * math.prod(rights) ** 0.25
+
+    # The share of 50 coin flips has a standard error of 0.5 / sqrt(50).
+    error = 1.96 * 0.5 / math.sqrt(50)
+    assert scores["bleu"] == pytest.approx(bleu(0.5))
+    half = (bleu(0.5 - error) - bleu(0.5 + error)) / 2
+    assert scores["bleu_interval"] == pytest.approx(half, rel=0.15)
 
 
 def test_lengths_must_agree():
@@ -550,6 +564,8 @@ def test_the_best_threshold_is_the_best_of_all():
     assert best_threshold([[0, 0]], [[0.3, 0.4]]) == 0.5
     # All thresholds in (0.1, 0.9] are perfect; those met are 0.9 and, if the label is at 0.6, 0.6.
     assert best_threshold([[1, 0]], [[0.9, 0.1]]) == 0.9
+    # At 0.6, which is nearer to a half, one label of a thousand is missed.
+    assert best_threshold([[1]] * 1000, [[0.2]] + [[0.6]] * 999) == 0.2
 
 
 def test_regression_by_hand():
@@ -589,5 +605,10 @@ def test_regression_without_spread():
     ):
         regression_scores([1.0], [1.0], train_labels=[math.nan])
     assert regression_scores([2.0, 2.0], [1.0, 3.0])["pearson"] == 0.0
+    # The mean of three times 0.1 is not quite 0.1, so that a deviation is not quite 0.
+    for labels, predictions in (([0.1] * 3, [1.0, 2.0, 3.0]), ([1.0, 2.0, 3.0], [0.1] * 3)):
+        scores = regression_scores(labels, predictions)
+        assert (scores["pearson"], scores["spearman"]) == (0.0, 0.0)
+    assert regression_scores([0.1] * 3, [1.0, 2.0, 3.0])["r2"] == 0.0
     # Worse than the mean.
     assert regression_scores([1.0, 3.0], [3.0, 1.0])["r2"] == pytest.approx(1 - 8 / 2)

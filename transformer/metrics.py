@@ -243,7 +243,7 @@ def regression_scores(labels, predictions, train_labels=None):
 
     Returns:
         {"mse": in the unit squared; "mae": in the unit; "pearson", "spearman": correlations, 0 where labels or predictions
-        are all the same; "r2": 0 where there is one example; "mean_baseline_mse": of always predicting the mean}, floats.
+        are all the same; "r2": 0 where the labels are; "mean_baseline_mse": of always predicting the mean}, floats.
 
     Raises:
         ValueError: shapes disagree, or a value is not finite.
@@ -257,13 +257,15 @@ def regression_scores(labels, predictions, train_labels=None):
             f"labels and predictions must both have shape (N,), N at least 1. Received: {labels.shape} and {predictions.shape}."
         )
     baseline = labels.mean() if train_labels is None else finite("train_labels", train_labels).mean()
-    vary = np.ptp(labels) > 0 and np.ptp(predictions) > 0
+    # Not the deviation: that of equal numbers is often a little more than 0, for their mean is rounded.
+    labels_vary, predictions_vary = np.ptp(labels) > 0, np.ptp(predictions) > 0
+    vary = labels_vary and predictions_vary
     scores = {
         "mse": mean_squared_error(labels, predictions),
         "mae": mean_absolute_error(labels, predictions),
         "pearson": pearsonr(labels, predictions).statistic if vary else 0.0,
         "spearman": spearmanr(labels, predictions).statistic if vary else 0.0,
-        "r2": r2_score(labels, predictions) if len(labels) > 1 else 0.0,
+        "r2": r2_score(labels, predictions) if labels_vary else 0.0,
         "mean_baseline_mse": ((labels - baseline) ** 2).mean(),
     }
     return python_floats(scores)
