@@ -54,6 +54,8 @@ def test_squad_by_hand(answers, prediction, expected):
     (["Apple Pie"], "apple pie", (1, 1)),
     (["a b"], "ab", (0, 0)),
     (["1,000 人"], "1,000人", (0, 1)),
+    (["1,000人"], "1,000元", (0, 2 * 1 / (2 + 2))),  # a number is one token
+    (["1.5.2版"], "1.5.2号", (0, 2 * 1 / (2 + 2))),
     ([], "", (1, 1)),
     ([], "是", (0, 0)),
     (["。"], "", (1, 1)),
@@ -64,6 +66,14 @@ def test_squad_by_hand(answers, prediction, expected):
 ])  # fmt: skip
 def test_cmrc_by_hand(answers, prediction, expected):
     assert span_matches([answers], [prediction], "zh_CN") == [pytest.approx(expected)]
+
+
+def test_the_signs_that_cmrc_s_script_takes_out():
+    signs = "- : _ * ^ / \\ ~ ` + = ， 。 ： ？ ！ “ ” ； ’ 《 》 · 、 「 」 （ ） － ～ 『 』".split()
+    for sign in signs:
+        assert span_matches([["北京"]], [f"北{sign}京"], "zh") == [(1, 1)], sign
+    for sign in ("…", "‘", "【", ",", ".", "(", "%"):
+        assert span_matches([["北京"]], [f"北{sign}京"], "zh") == [(0, 2 * 1 / 5)], sign
 
 
 def squad_script(answers, prediction):

@@ -14,6 +14,10 @@ def test_scores_by_hand():
     scores = code_scores(["x = f ( 'a b' , a )"], ["x=f('a b',b)"], confidence=False)
     assert scores["bleu"] == pytest.approx(100 * (7 / 8 * 5 / 7 * 4 / 6 * 3 / 5) ** 0.25)
     assert (scores["exact_match"], scores["parses"], scores["reference_parses"]) == (0.0, 100.0, 100.0)
+    # A string of several lines is one token too.
+    lines = '"""a\n\tb\r\nc"""'
+    several = code_scores([f"x = f ( {lines} , a )"], [f"x=f({lines},b)"], confidence=False)
+    assert several["bleu"] == pytest.approx(scores["bleu"])
     assert "tok:none" in scores["bleu_signature"] and "bleu_mean" not in scores
     scores = code_scores(["x = 1"] * 3 + ["x ="], ["x = 1", "= x", "= x", "= x"], confidence=False)
     assert (scores["exact_match"], scores["parses"], scores["reference_parses"]) == (
@@ -33,8 +37,18 @@ def test_interval_surrounds_the_score():
         text.replace("b", "c") if number % 2 else text for number, text in enumerate(references)
     ]
     scores = code_scores(references, answers)
-    assert 0 < scores["bleu_interval"] < 10
     assert abs(scores["bleu_mean"] - scores["bleu"]) < scores["bleu_interval"]
+
+    def bleu(wrong):
+        """Of eight tokens the fifth is wrong in this share of the answers."""
+        rights = (8 - wrong) / 8, (7 - 2 * wrong) / 7, (6 - 3 * wrong) / 6, (5 - 4 * wrong) / 5
+        return 100 * math.prod(rights) ** 0.25
+
+    # The share of 50 coin flips has a standard error of 0.5 / sqrt(50).
+    error = 1.96 * 0.5 / math.sqrt(50)
+    assert scores["bleu"] == pytest.approx(bleu(0.5))
+    half = (bleu(0.5 - error) - bleu(0.5 + error)) / 2
+    assert scores["bleu_interval"] == pytest.approx(half, rel=0.15)
 
 
 def test_white_space_within_a_line_is_no_difference_and_indentation_is():
@@ -177,6 +191,12 @@ def test_a_line_of_a_block_parses(line):
 ])  # fmt: skip
 def test_what_is_no_python_does_not_parse(code):
     assert not parses(code)
+
+
+def test_what_is_too_deep_for_python_does_not_parse():
+    deep = "x" + " + x" * 20_000
+    scores = code_scores(["x = 1"] * 2, [deep, "x = 1"], confidence=False)
+    assert (scores["parses"], scores["exact_match"]) == (50.0, 50.0)
 
 
 def test_indented_code_of_several_lines_parses():

@@ -134,6 +134,7 @@ def test_rouge_is_what_its_definitions_say(pairs):
     ("zh", "我喜欢茶", "我喜欢喝水", 200 * 3 / 9),
     ("zh_CN", "他用GPT-4写。", "GPT 4 写", 200 * 3 / 8),
     ("ja", "コーヒー", "コーラ", 200 * 2 / 7),
+    ("ja", "すしを食べる", "すしを飲む", 200 * 3 / 11),
     ("ko", "학교에", "학교", 200 * 2 / 5),
     ("de", "Über Äpfel", "über äpfeln", 50.0),
     ("ru", "кошка спит", "Кошка спит!", 100.0),
@@ -206,6 +207,7 @@ def test_an_empty_prediction_scores_nothing():
 def test_words_of_any_script():
     assert words("It's 3.5 kg, naïve_café!") == ["it", "s", "3", "5", "kg", "naïve", "café"]
     assert words("东京タワー、서울 2020年") == ["东", "京", "タ", "ワ", "ー", "서", "울", "2020", "年"]
+    assert words("ひらがな") == ["ひ", "ら", "が", "な"]
     assert words("—!") == [] and words("ÄB") == ["äb"]
     assert words("e\u0301té हिन्दी ½ Ⅻ x_y") == ["e\u0301té", "हिन्दी", "½", "ⅻ", "x", "y"]
     assert words("abc漢字def") == ["abc", "漢", "字", "def"]
@@ -228,6 +230,22 @@ def test_beginnings():
         '"So."',
         "No.5 e.g.",
         "this",
+    ]
+    assert sentences("“One.” Two. ‘Three!’ [Four?] Five… Six") == [
+        "“One.”",
+        "Two.",
+        "‘Three!’",
+        "[Four?]",
+        "Five…",
+        "Six",
+    ]
+    assert sentences("（好。）再见。『好！』他说。‘好？’是") == [
+        "（好。）",
+        "再见。",
+        "『好！』",
+        "他说。",
+        "‘好？’",
+        "是",
     ]
     assert sentences(" \n ") == [] and sentences("好。」」好！？再") == ["好。」」", "好！？", "再"]
     assert first_sentences("One. Two. Three.", 9) == "One.\nTwo.\nThree."
