@@ -179,6 +179,9 @@ def test_the_card_of_a_training_of_another_task():
         and ", 0 parameters\n" in text
     )
     assert "- Training: 0 updates, 0.0 minutes, 0 target tokens a second\n" in text
+    model = TRAINING["model"] | {"ffn_dim": 100}
+    text = training_card("m", TRAINING | {"model": model}, {"examples": 3}, "", "")
+    assert "- Model: 3 + 3 layers, width 64, feed-forward 100, 2 heads, 0 parameters\n" in text
     for options, expected in (
         ({"source_language": ""}, "source to de"),
         ({"target_language": ""}, "en to target"),

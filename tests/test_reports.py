@@ -15,6 +15,7 @@ from transformer.reports import (
     classification_report,
     multilabel_report,
     regression_report,
+    report_figures,
     report_markdown,
     report_text,
     scores_markdown,
@@ -108,6 +109,12 @@ def test_the_labels_most_wrong_come_first():
     assert found["scores"]["threshold"] == 0.65 and found["per_class"][1]["precision"] == 1.0
     many = multilabel_report(["t"] * 30, None, [[0, 1]] * 30, [[0.9, 0.1]] * 30, ["x", "y"])
     assert len(many["mistakes"]) == 20
+    # Two wrong labels each: off by 0.75 twice, or by 0.875 and 0.5, which is furthest.
+    found = multilabel_report(
+        ["a", "b"], None, [[0, 0]] * 2, [[0.75, 0.75], [0.875, 0.5]], ["x", "y"]
+    )
+    assert [row["text"] for row in found["mistakes"]] == ["b", "a"]
+    assert "      2  (none)  x, y       b\n" in report_text(found)
 
 
 def test_regression_report():
@@ -156,6 +163,10 @@ def test_span_report():
     )
     assert [row["question"] for row in found["mistakes"]] == [f"q{n}" for n in range(1, 21)]
     assert found["mistakes"][0]["answers"] == ["a b", "x"] and found["examples"] == 30
+    with pytest.raises(ValueError, match="Received: 2 texts, 1 pairs, 2 labels"):
+        span_report(["q", "r"], ["c"], [["a"], ["b"]], ["a", "b"])
+    with pytest.raises(ValueError, match="Received: 1 texts, 2 pairs, 2 labels"):
+        span_report(["q"], ["c", "d"], [["a"], ["b"]], ["a", "b"])
 
 
 def test_text_report():
@@ -298,6 +309,18 @@ def test_up_to_ten_classes_have_the_whole_matrix_and_more_have_the_commonest_con
     assert text[text.index("Commonest") :].splitlines()[5] == ""
 
 
+def test_the_twenty_commonest_confusions_are_shown():
+    # Class n is taken for the next once, and for the one after that twice.
+    names = [f"n{number}" for number in range(11)]
+    labels = [*range(11)] * 3
+    said = [(n + 1) % 11 for n in range(11)] + [(n + 2) % 11 for n in range(11)] * 2
+    found = classification_report(["t"] * 33, None, labels, np.eye(11)[said], names)
+    _, _, table = report_text(found).partition("Commonest confusions\n")
+    rows = [line.split() for line in table.partition("\n\n")[0].splitlines()[1:]]
+    assert rows[:11] == [[f"n{n}", f"n{(n + 2) % 11}", "2"] for n in range(11)]
+    assert rows[11:] == [[f"n{n}", f"n{n + 1}", "1"] for n in range(9)]
+
+
 def test_columns_are_set_by_what_is_in_them():
     scores = {"a_score_with_a_name_of_more_than_forty_eight_characters": 0.5, "b": -0.25}
     row = {"name": "a class", "precision": 1.0, "recall": 1.0, "f1": 1.0, "support": 1234567890123}
@@ -341,6 +364,14 @@ def test_a_long_name_above_numbers_is_cut():
     names = ["fifteen letters", "b"]
     text = report_text(classification_report(["t"], None, [0], [[1.0, 0.0]], names))
     assert "  true / predicted  fifteen let…  b\n  fifteen letters              1  0\n" in text
+    text = report_text(classification_report(["t"], None, [0], [[1.0, 0.0]], ["twelve chars", "b"]))
+    assert "  true / predicted  twelve chars  b\n  twelve chars                 1  0\n" in text
+
+
+def test_a_text_exactly_as_wide_as_a_column_may_be_is_whole():
+    for text, shown in (("x" * 48, "x" * 48), ("x" * 49, "x" * 47 + "…"), ("好" * 24, "好" * 24)):
+        found = classification_report([text], None, [0], [[0.2, 0.8]], NAMES)
+        assert report_text(found).endswith(f"  negative  positive   {shown}")
 
 
 def test_columns_of_chinese_line_up_and_long_texts_are_cut():
@@ -423,6 +454,9 @@ def test_pictures_hold_the_numbers():
     assert {line.get_label(): list(line.get_ydata()) for line in axes[0].lines} == {
         "train": [1.0, 0.5, 0.1], "validation": [0.8, 0.6, 0.9],
     }  # fmt: skip
+    numbers = regression_report(["a", "b"], None, [1.0, 2.0], [3.0, 2.5])
+    scatter = report_figures(numbers)["regression"].axes[0]
+    assert scatter.collections[0].get_offsets().tolist() == [[1.0, 3.0], [2.0, 2.5]]
     scatter = visualization.plot_regression([1.0, 2.0], [2.0, 1.5]).axes[0]
     assert scatter.collections[0].get_offsets().tolist() == [[1.0, 2.0], [2.0, 1.5]]
     with pytest.raises(ValueError, match=r"Received: \(1, 1\) for 2 names"):

@@ -350,14 +350,22 @@ def test_scores_and_reports_of_numbers_by_hand():
     assert np.isnan(numbers.empty) and task("classification").empty == -1
 
 
-@pytest.mark.parametrize("name, first, more", [
-    ("classification", "accuracy", "matthews"), ("multilabel", "f1_micro", "exact_match_ratio"),
-    ("regression", "spearman", "loss"), ("spans", "f1", "exact_match"),
-])  # fmt: skip
-def test_the_metric_that_chooses_the_weights(name, first, more):
+@pytest.mark.parametrize(
+    "name, metrics",
+    [
+        ("classification", ["accuracy", "f1", "f1_micro", "matthews", "loss"]),
+        ("multilabel", ["f1_micro", "f1_macro", "exact_match_ratio", "loss"]),
+        ("regression", ["spearman", "pearson", "r2", "loss"]),
+        ("spans", ["f1", "exact_match", "loss"]),
+    ],
+)
+def test_the_metric_that_chooses_the_weights(name, metrics):
     known = task(name).best_metrics
-    assert FinetuningConfig().judged_by(known, name).keep_best_metric == first
-    assert FinetuningConfig(keep_best_metric=more).judged_by(known, name).keep_best_metric == more
+    assert FinetuningConfig().judged_by(known, name).keep_best_metric == metrics[0]
+    for metric in metrics:
+        config = FinetuningConfig(keep_best_metric=metric)
+        assert config.judged_by(known, name).keep_best_metric == metric
+    assert known == metrics
     with pytest.raises(ConfigError, match=f"keep_best_metric must be one of .*, loss for task='{name}'. Received: 'roc_auc'"):
         FinetuningConfig(keep_best_metric="roc_auc").judged_by(known, name)  # not every data set has it
 
@@ -410,6 +418,21 @@ def test_a_context_without_tokens_holds_no_answer():
         ABC, [Question("1", "q", "  ", ((0, " "),)), Question("2", "q", "", ())]
     )
     assert features.targets.tolist() == [[0, 0], [0, 0]]
+
+
+def test_a_question_whose_context_has_no_tokens_is_answered_and_tuned_by_numbers():
+    spans = task("spans")
+    questions = [Question("1", "q", "  ", ()), Question("2", "q", "ab", ((0, "ab"),))]
+    features = spans.features(ABC, questions)
+    assert features.ids == [[20, 3, 3], [20, 3, 4, 5, 3]]
+    nothing = [[0.5, 0.5], [0.5, 0.5], [0.5, 0.5]]
+    letters = [[0.25, 0.25], [0.1, 0.1], [0.5, 0.1], [0.1, 0.5], [0.05, 0.05]]
+    rows = spans.predictions(questions, features, [np.log(nothing), np.log(letters)])
+    (none,), (found,) = spans.answers(questions, rows, **spans.tuned(questions, rows))
+    # "No answer" has 0.5 at the start and at the end; a difference of 1e9 is a little rounded.
+    assert none == {"score": pytest.approx(0.25, rel=1e-6), "answer": "", "start": 0, "end": 0}
+    assert found["answer"] == "ab" and found["score"] == pytest.approx(0.25)
+    assert np.isfinite(rows[0]["no_answer"]) and np.isfinite(rows[0]["score"])
 
 
 @settings(max_examples=100)
@@ -475,6 +498,26 @@ def test_an_answer_has_at_most_so_many_tokens_and_is_in_order():
     assert task("spans", longest_answer=32)._best_span(window, output) == (0, 32, -2.0)
     assert task("spans", longest_answer=31)._best_span(window, output) == (0, 5, -3.0)
     assert task("spans")._best_span(window._replace(offsets=[None] * count), output) == (0, 0, IMPOSSIBLE)
+
+
+def test_twenty_starts_and_ends_are_tried_with_each_other():
+    """The likeliest ends are the first tokens of the context and the likeliest starts the last."""
+    context = "x" * 60
+    window = Window(0, [0] * 61, [0] * 61, [None, *((n, n + 1) for n in range(60))])
+    features = Features([], [], np.zeros((1, 2)), [61], (window,))
+
+    def answer(starts, ends):
+        output = np.full((61, 2), -99.0)
+        output[60 - np.arange(starts), 0] = -1.0
+        output[1 + np.arange(ends), 1] = -1.0
+        output[25, 0] = output[30, 1] = -2.0
+        spans = task("spans", longest_answer=30)
+        (found,) = spans.predictions([Question("1", "q", context, ())], features, [output])
+        return found["start"], found["end"], found["score"]
+
+    assert answer(19, 19) == (24, 30, -4.0)
+    # Without that start, or that end, no span is in order and short enough.
+    assert answer(20, 19) == answer(19, 20) == (0, 0, IMPOSSIBLE)
 
 
 def test_a_span_of_one_token_and_of_equals_the_first():
