@@ -679,6 +679,7 @@ def test_epochs_are_counted_in_steps():
     )
     assert FinetuningConfig(warmup_share=0.5, eval_every=3).counted(9).eval_every == 3
     assert FinetuningConfig(epochs=1, warmup_share=0.09).counted(30).warmup_steps == 3  # 2.7
+    assert FinetuningConfig(epochs=1, warmup_share=0.0).counted(30).warmup_steps == 0
 
 
 def test_rdrop_needs_dropout():

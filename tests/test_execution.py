@@ -552,6 +552,11 @@ def test_programs_run_beside_each_other():
     )
 
 
+def test_programs_run_one_after_the_other_unless_told():
+    alone = "import glob\nfound = glob.glob('../*')\nassert len(found) == 1, found\n"
+    assert run_programs([alone] * 4, run_code=True, seconds=20.0) == [Outcome("passed")] * 4
+
+
 def test_outcomes_are_in_the_order_of_the_programs():
     delays = [0.6, 0.0, 0.3, 0.0]
     programs = [

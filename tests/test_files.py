@@ -314,6 +314,8 @@ def test_after_an_error_the_old_file_is_as_it_was(tmp_path, error, expected, mes
         raise error
     with pytest.raises(ConfigError, match=r"none/a.txt \(No such file or directory\)"):
         write_text(tmp_path / "none" / "a.txt", "text")
+    with pytest.raises(ConfigError, match=r"a.txt/b.txt \(Not a directory\)"):
+        write_text(tmp_path / "a.txt" / "b.txt", "text")
     assert str(unwritable("a", "full")) == (
         "a folder must have room and be writable. Received: a (full). Make room; a training continues by its command from its "
         "newest checkpoint."
@@ -321,7 +323,7 @@ def test_after_an_error_the_old_file_is_as_it_was(tmp_path, error, expected, mes
 
 
 def test_a_folder_is_there_whole_or_not_at_all(tmp_path, monkeypatch):
-    found, folder = synced(monkeypatch), tmp_path / "runs" / "first"
+    found, folder = synced(monkeypatch), tmp_path / "all" / "runs" / "first"
     with replacing_folder(folder) as temporary:
         assert (
             temporary.parent == folder.parent
@@ -342,9 +344,7 @@ def test_a_folder_is_there_whole_or_not_at_all(tmp_path, monkeypatch):
         raise KeyError
     with pytest.raises(OSError, match="not empty"), replacing_folder(folder) as temporary:
         (temporary / "b").write_text("b")
-    assert [path.name for path in tmp_path.iterdir()] == ["runs"] and os.listdir(folder.parent) == [
-        "first"
-    ]
+    assert os.listdir(tmp_path) == ["all"] and os.listdir(folder.parent) == ["first"]
     assert os.listdir(folder) == ["inner"]
     (tmp_path / "empty").mkdir()
     with replacing_folder(tmp_path / "empty") as temporary:

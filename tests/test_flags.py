@@ -77,6 +77,7 @@ def test_defaults_are_the_dataclass():
         (['--words=a,"b,c", #'], ToyConfig(words=("a", "b,c", "#"))),
         (["--words="], ToyConfig()),
         (["-size=7", "-loud"], ToyConfig(size=7, loud=True)),
+        (["-size", "7", "-name", "a"], ToyConfig(size=7, name="a")),
         (["--name", "--loud"], ToyConfig(name="--loud")),
         (["--name", "", "--size", "-7"], ToyConfig(size=-7)),
         (["--loud=1", "--words", "a, b"], ToyConfig(loud=True, words=("a", "b"))),
@@ -558,15 +559,23 @@ def test_main_reads_the_command_line_unless_told(monkeypatch):
     assert flags.main(lambda config, _: config.size, (ToyConfig,)) == 6
 
 
-def test_a_reader_of_the_output_who_has_gone_is_no_error(tmp_path):
-    """`python toy.py | head -1`: the code is that of a program ended by SIGPIPE, and nothing is said."""
-    program = "import sys\nfrom transformer import flags\nsys.exit(flags.main(lambda _: print('x' * 100_000), (), argv=['t']))\n"
+@pytest.mark.parametrize("count", [1, 100_000])
+def test_a_reader_of_the_output_who_has_gone_is_no_error(count):
+    """`python toy.py | head -1`: the code is that of SIGPIPE, and nothing is said.
+
+    A short text waits in Python until the end, unless that is told to keep nothing back.
+    """
+    program = (
+        "import sys\nfrom transformer import flags\n"
+        f"sys.exit(flags.main(lambda _: print('x' * {count}), (), argv=['t']))\n"
+    )
     reader, writer = os.pipe()
     os.close(reader)
     with open(writer, "wb") as stdout:
         done = subprocess.run(
             [sys.executable, "-c", program],
             cwd=ROOT,
+            env=os.environ | {"PYTHONUNBUFFERED": ""},
             stdout=stdout,
             stderr=subprocess.PIPE,
             timeout=60,

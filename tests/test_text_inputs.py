@@ -520,6 +520,9 @@ class TestRefusals:
             inputs.encode(["a", "b"], ["c"], max_length=8)
         with pytest.raises(ValueError, match="shorter"):
             inputs.encode_apart(["a", "b"], ["c"], max_length=8)
+        for questions, contexts in ((["a", "b"], ["c"]), (["a"], ["b", "c"])):
+            with pytest.raises(ValueError, match="shorter|longer"):
+                inputs.windows(questions, contexts, max_length=8, stride=1)
         with pytest.raises(
             ConfigError, match="must not exceed the encoder's 8 positions. Received: 9"
         ):

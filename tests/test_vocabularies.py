@@ -337,6 +337,8 @@ class TestWordPieceFiles:
         options = {"cls_token": "<c>", "pad_token": {"content": "<p>"}, "mask_token": None}
         inputs = bert(tmp_path, ["<u>", "<s>", "<c>", "<p>", "a", "b"], options, special)
         assert (inputs.pad_id, inputs.encode(["a zz b"])[0].ids) == (8, [7, 9, 5, 10, 6])
+        inputs = bert(tmp_path / "mask", ["a", "<m>"], {"mask_token": "<m>"})
+        assert ids_of(inputs, "a <m>") == [5, 6]
 
     def test_special_tokens_within_a_text(self, tmp_path):
         inputs = bert(tmp_path, ["a", "[", "]", "mask"])
