@@ -118,8 +118,9 @@ def test_a_batch_of_which_nothing_finite_comes_is_kept(tmp_path, precision, wron
         count.on_train_batch_end(0, logs(1.0) | wrong)
         assert progress.step == 5 and not [*tmp_path.iterdir()]
         return
-    with pytest.raises(NotFiniteError) as error:
+    with pytest.raises(ConfigError) as error:  # which a program tells in a sentence
         count.on_train_batch_end(0, logs(1.0) | wrong)
+    assert type(error.value) is NotFiniteError
     path = tmp_path / "bad-batch-5.npz"
     assert (
         f"must be finite. Received: {said} at step 5; its batch is in {path}. Use another --run"
@@ -315,6 +316,7 @@ def test_a_bar_on_a_terminal(tmp_path, capsys, monkeypatch):
     error = re.sub("\x1b\\[[0-9;?]*[a-zA-Z]", "", error)  # colours and cursor movements
     assert out == "" and "20/40" in error and "loss 2.000  400 tokens/s" in error
     assert "validation at step 20: loss 1  bleu 33.33" in error
+    assert re.search(r"tokens/s (\d+:\d\d:\d\d|-:--:--)", error)  # how long it will take
 
 
 def test_a_validation_is_printed_and_its_samples_are_kept(tmp_path, capsys):

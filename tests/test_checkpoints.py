@@ -500,6 +500,7 @@ def test_a_run_folder_holds_one_configuration(tmp_path):
     assert checkpoints.claim_run(run, sections) is True
     free = {**sections, "training": {"seed": 1, "train_steps": 9}, "decoding": {"beam_size": 1}}
     assert checkpoints.claim_run(run, free) is True
+    assert json.loads((run / "config.json").read_text()) == free  # what was asked for last
     assert checkpoints.check_run(run, {"training": {"seed": 1}}) is True
     with pytest.raises(ConfigError, match="d_model: 8 there, 16 now"):
         checkpoints.claim_run(run, {**sections, "model": {"d_model": 16}})

@@ -54,8 +54,11 @@ def test_a_validation_finds_loss_perplexity_accuracy_and_bleu():
     assert "bleu" not in validation_of()[0]()[0]
 
 
-def test_a_validation_keeps_the_budget_of_logits(monkeypatch):
-    validation, _, _ = validation_of()
+@pytest.mark.parametrize("source_length", [6, 2])
+def test_a_validation_keeps_the_budget_of_logits(monkeypatch, source_length):
+    """They are of the target, however long the source is."""
+    validation, _, ids = validation_of()
+    validation.batches = [((ids[:, :source_length], ids), ids)]
     whole, sizes, sums = validation.token_scores(), [], validation._sums_of
     validation._sums = lambda inputs, targets: (sizes.append(len(targets)), sums(inputs, targets))[1]
     for budget, expected in (

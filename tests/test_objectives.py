@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from keras import ops
+from scipy.special import log_softmax
 
 from tests.test_heads import CONFIG, HEADS, IDS, TYPES, text_model
 from transformer.config import FinetuningConfig, ModelConfig, TrainingConfig
@@ -16,8 +17,9 @@ from transformer.objectives import HeadObjective, TokenObjective
 def test_tokens_are_counted_without_padding_and_cost_what_the_plain_loss_says(options, label_smoothing):
     model = Transformer.from_model_config(ModelConfig(d_model=16, num_heads=2, num_layers=1, vocab_size=13, dropout=0.0, **options))
     objective = TokenObjective(model, TrainingConfig(label_smoothing=label_smoothing))
-    inputs, targets = (IDS, np.array([[2, 5, 6], [2, 7, 0]], "int32")), np.array([[5, 6, 3], [7, 3, 0]], "int32")
-    assert float(objective.count(targets)) == float(objective.tokens(inputs, targets)) == 5.0
+    inputs = IDS, np.array([[2, 5, 6], [2, 0, 0]], "int32")
+    targets = np.array([[5, 6, 3], [3, 0, 0]], "int32")  # four tokens; their sources have five
+    assert float(objective.count(targets)) == float(objective.tokens(inputs, targets)) == 4.0
     plain, _ = cross_entropy(targets, model(inputs), label_smoothing)
     found = objective.loss(model, inputs, targets, ops.convert_to_tensor(0.2))
     assert float(found) == pytest.approx(0.2 * float(plain), rel=1e-5)
@@ -46,9 +48,8 @@ def test_a_training_drops_out_and_pads_with_the_id_that_the_model_has():
         d_model=16, num_heads=2, num_layers=1, vocab_size=13, dropout=0.5, pad_id=1
     )
     model = Transformer.from_model_config(config)
-    inputs, targets = (np.array([[5, 0, 7, 1]]), np.array([[2, 5, 0, 3]])), np.array(
-        [[5, 0, 3, 1]], "int32"
-    )
+    inputs = np.array([[5, 0, 7, 8, 1]]), np.array([[2, 5, 0, 3]])
+    targets = np.array([[5, 0, 3, 1]], "int32")
     objective = TokenObjective(model, TrainingConfig(label_smoothing=0.1))
     assert float(objective.count(targets)) == float(objective.tokens(inputs, targets)) == 3.0
     forward = at_the_same_dropout(model, lambda: model(inputs, training=True))
@@ -101,6 +102,21 @@ def test_a_head_counts_its_examples_and_the_tokens_that_are_no_padding():
     )  # eight ids, of which one is 7
 
 
+def test_a_row_of_padding_is_not_compared_with_itself_whatever_id_pads():
+    """In the first row 0 is a token as others are."""
+    config = CONFIG.__class__(**{**vars(CONFIG), "pad_id": 7, "dropout": 0.0})
+    model = text_model(ClassificationHead(3, dropout=0.0), config=config)
+    model.head.divergence = lambda first, second: ops.convert_to_tensor([1.0, 16.0])
+    inputs = np.array([[5, 6, 0, 7], [7, 7, 7, 7]], "int32"), np.zeros((2, 4), "int32")
+    targets = np.array([[2], [-1]], "int32")
+    plain, compared = (
+        HeadObjective(model, FinetuningConfig(rdrop_alpha=alpha)) for alpha in (0.0, 6.0)
+    )
+    one = float(plain.loss(model, inputs, targets, 1.0))
+    two = float(compared.loss(model, inputs, targets, 1.0))
+    assert two == pytest.approx(one + 6.0 / 2.0 * 1.0, rel=1e-5)
+
+
 @pytest.mark.parametrize("name", HEADS)
 def test_the_objective_ignores_rows_that_fill_up(name):
     model = text_model(
@@ -151,3 +167,26 @@ def test_two_passes_of_a_transformer_differ_by_their_dropout_alone():
     losses = sum(float(cross_entropy(targets, logits, 0.1)[0]) for logits in passes)
     apart = float(ops.sum(divergence(*passes) * (targets != 0)))
     assert apart > 0.01 and float(found) == pytest.approx(0.2 * (losses / 2 + 6.0 / 2 * apart), rel=1e-5)
+
+
+def test_two_passes_of_a_pointer_generator_copy_with_their_own_chances():
+    """The mean of the losses of two mixtures; compared is what the vocabulary's part says."""
+    inputs = IDS, np.array([[2, 5, 6], [2, 7, 0]], "int32")
+    targets = np.array([[5, 6, 3], [7, 3, 0]], "int32")
+    sizes = dict(d_model=16, num_heads=2, num_layers=1, vocab_size=13)
+    config = ModelConfig(**sizes, dropout=0.3, pointer_generator=True)
+    model = Transformer.from_model_config(config)
+    objective = TokenObjective(model, TrainingConfig(rdrop_alpha=6.0, label_smoothing=0.0))
+    twice = [np.concatenate([x, x]) for x in inputs]
+    forward = at_the_same_dropout(model, lambda: model.hidden_states(twice, training=True))
+    loss_of = at_the_same_dropout(model, lambda: objective.loss(model, inputs, targets, 0.2))
+    hidden, pointed = forward()
+    logits = ops.matmul(hidden, ops.transpose(ops.convert_to_tensor(model.output_table)))
+    chances = np.asarray(pointed.mix(logits), "float64")
+    first, second = np.split(log_softmax(np.asarray(logits, "float64"), axis=-1), 2)
+    real = np.argwhere(np.concatenate([targets, targets]))
+    loss = -sum(chances[row, place, targets[row % 2, place]] for row, place in real) / 2
+    each = 0.5 * np.sum((np.exp(first) - np.exp(second)) * (first - second), axis=-1)
+    apart = np.sum(each * (targets != 0))
+    assert np.ptp(np.split(np.asarray(pointed.p_gen), 2), axis=0).max() > 0.01 and apart > 0.01
+    assert float(loss_of()) == pytest.approx(0.2 * (loss + 6.0 / 2 * apart), rel=1e-5)

@@ -211,6 +211,19 @@ def test_the_loss_is_scaled_in_float16_alone(name, precision, scaled):
     assert float(optimizer.scale_loss(1.0)) == (2.0**15 if scaled else 1.0)
 
 
+@pytest.mark.parametrize("precision", ["float32", "float16"])
+def test_an_optimizer_has_the_same_names_however_many_were_made_before(precision):
+    """A checkpoint is read by them in another process."""
+    names = []
+    for _ in range(2):
+        optimizer = make_optimizer(TrainingConfig(optimizer="adam", precision=precision), 16)
+        optimizer.build([Variable(np.ones(2, "float32"), name="kernel")])
+        names.append([variable.path for variable in optimizer.variables])
+    assert names[0] == names[1] and "adam/kernel_velocity" in names[0]
+    groups = {path.partition("/")[0] for path in names[0]}
+    assert groups == {"float32": {"adam"}, "float16": {"adam", "loss_scale"}}[precision]
+
+
 @pytest.mark.parametrize("kind", [WarmupSchedule, Adam, AdamW])
 def test_saved_models_find_a_class_by_its_name(kind):
     assert keras.saving.get_registered_name(kind) == f"transformer>{kind.__name__}"
