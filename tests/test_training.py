@@ -3,6 +3,7 @@
 import dataclasses
 import errno
 import pathlib
+import re
 import shutil
 import signal
 import time
@@ -17,7 +18,7 @@ from tensorboard.backend.event_processing.event_file_loader import EventFileLoad
 from data.batches import training_dataset
 from data.pairs import Pair
 from tests.programs import run_apart
-from transformer import checkpoints, training
+from transformer import callbacks, checkpoints, training
 from transformer.callbacks import Count, NotFiniteError
 from transformer.cluster import tf_config
 from transformer.config import ConfigError, FinetuningConfig, ModelConfig, TrainingConfig
@@ -105,14 +106,40 @@ def test_gradients_are_those_of_the_mean_over_tokens():
         np.testing.assert_allclose(ours, tf.convert_to_tensor(theirs), atol=1e-6)
 
 
-@pytest.mark.parametrize("options", [dict(accumulate_steps=2), dict(accumulate_steps=4, clip_norm=0.5)])
-def test_accumulated_micro_batches_equal_one_batch(options):
-    """Also where the micro-batches hold different numbers of real tokens."""
+@pytest.mark.parametrize(
+    "source_length, options",
+    [(8, dict(accumulate_steps=2)), (3, dict(accumulate_steps=4, clip_norm=0.5))],
+)
+def test_accumulated_micro_batches_equal_one_batch(source_length, options):
+    """Also where the micro-batches hold different numbers of real tokens, and sources are longer or
+    shorter than their targets."""
+
+    def with_other_sources(inputs, targets):
+        return (tf.tile(inputs[0], (1, 2))[:, :source_length], inputs[1]), targets
+
     one, _ = trainee_of(**{**options, "accumulate_steps": 1})
     many, _ = trainee_of(**options)
     for trainee in (one, many):
-        trainee.fit(dataset(0, 3), verbose=0)
+        trainee.fit(dataset(0, 3).map(with_other_sources), verbose=0)
     np.testing.assert_allclose(weights(one), weights(many), atol=2e-6)
+
+
+@pytest.mark.parametrize("jit", ["on", "off"])
+def test_a_step_is_compiled_where_the_configuration_says_so(jit):
+    """Python that is called within a step is what XLA does not compile."""
+    trainee, _ = trainee_of(jit=jit)
+    loss_of = trainee.objective.loss
+
+    def loss(*arguments):
+        return loss_of(*arguments) * tf.ensure_shape(tf.py_function(lambda: 1.0, [], "float32"), ())
+
+    trainee.objective.loss = loss
+    if jit == "off":
+        trainee.fit(dataset(0, 1), verbose=0)
+        assert trainee.optimizer.iterations == 1
+        return
+    with pytest.raises(tf.errors.OpError, match="PyFunc"):
+        trainee.fit(dataset(0, 1), verbose=0)
 
 
 def one_step(monkeypatch, precision, clip_norm):
@@ -481,6 +508,91 @@ def test_in_float16_too(tmp_path):
     assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
 
 
+def test_what_a_training_says_and_shows(tmp_path, capsys):
+    """A step before its validation, and nothing else, such as lines of Keras."""
+    start(*trainee_of(jit="off"), tmp_path, padding_share=0.25)
+    lines = capsys.readouterr().out.splitlines()
+    said = [" ".join(re.split("[/:]", line)[0].split()) for line in lines]
+    assert said == ["step 2", "validation at step 3", "step 4", "step 6", "validation at step 6"]
+    assert points(read_curves(tmp_path)["train/padding_share"]) == {2: 0.25, 4: 0.25, 6: 0.25}
+    (path,) = (tmp_path / "tensorboard").iterdir()
+    found = [event.summary.value for event in EventFileLoader(str(path)).Load()]
+    (text,) = (value.tensor for values in found for value in values if value.tag == "config")
+    assert text.string_val[0].decode() == f"```\n{(tmp_path / 'config.json').read_text()}\n```"
+
+
+def begun(folder, trainee, **progress):
+    """Leaves in a run folder the checkpoint of a training that came as far as it is told."""
+    variables = checkpoints.named_variables(trainee.model, trainee.optimizer)
+    path = checkpoints.checkpoint_path(folder, progress["step"])
+    checkpoints.save_checkpoint(path, variables, vars(Progress(**progress)))
+
+
+def test_a_continued_training_knows_how_much_was_learnt_before_and_in_what_time(tmp_path):
+    trainee, config = trainee_of(train_steps=4, eval_every=4)
+    begun(tmp_path, trainee, step=2, tokens=20, seconds=1000.0, jit=False)
+    progress, _ = start(trainee, config, tmp_path)
+    tokens = 20 + sum(np.count_nonzero(batch_at(step)[1]) for step in (2, 3))
+    assert (progress.step, progress.tokens) == (4, tokens) and 1000.0 < progress.seconds < 2000.0
+
+
+def test_a_validation_that_is_made_up_for_may_end_the_training(tmp_path, capsys):
+    """As it would have, had no signal ended it."""
+    trainee, config = trainee_of(early_stopping=2)
+    begun(tmp_path, trainee, step=3, best=90.0, best_step=1, without_gain=1, validated=2)
+    progress, stopped = start(trainee, config, tmp_path, evaluate=lambda: ({"bleu": 80.0}, []))
+    assert (progress.step, progress.validated, progress.without_gain, stopped) == (3, 3, 2, None)
+    assert capsys.readouterr().out.splitlines() == [
+        "continuing from step 3",
+        "validation at step 3: bleu 80",
+        "early stopping: bleu has not improved for 2 validations",
+    ]
+
+
+def test_a_gradient_that_overflows_in_float16_is_skipped_and_the_training_goes_on(tmp_path):
+    """Each time the loss is scaled by half as much."""
+    trainee, config = trainee_of(precision="float16", train_steps=2, jit="off")
+    trainee.optimizer.dynamic_scale.assign(2.0**60)
+    before = weights(trainee)
+    progress, _ = start(trainee, config, tmp_path)
+    assert progress.step == 2 and trainee.optimizer.dynamic_scale == 2.0**58
+    np.testing.assert_array_equal(weights(trainee), before)
+
+
+def test_the_terminal_is_as_it_was_after_an_error(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(callbacks.sys.stderr, "isatty", lambda: True, raising=False)
+    trainee, config = trainee_of(jit="off")
+    first = trainee.model.trainable_variables[0]
+    first.assign(np.full(first.shape, np.nan))
+    with pytest.raises(NotFiniteError):
+        start(trainee, config, tmp_path)
+    hidden, shown = "\x1b[?25l", "\x1b[?25h"  # the cursor
+    error = capsys.readouterr().err
+    assert -1 < error.rfind(hidden) < error.rfind(shown)
+
+
+@pytest.mark.parametrize("num_shapes, said", [(2, "jit off"), (1, "jit on")])
+def test_what_jit_is_chosen_is_said_and_goes_by_the_number_of_shapes(
+    tmp_path, capsys, monkeypatch, num_shapes, said
+):
+    """Six steps of half a second less, each shape after a compilation of 2 s."""
+
+    def timed(trainee, jit, batches):
+        trainee.jit_compile = jit
+        trainee.make_train_function(force=True)
+        return trainee.train_function, 2.0, 0.5 if jit else 1.0
+
+    monkeypatch.setattr(training, "SHORT_TRAINING", 0.0)
+    monkeypatch.setattr(training, "_timed", timed)
+    trainee, config = trainee_of(jit="auto")
+    trainee.fit = lambda *data, **options: None
+    progress, _ = start(trainee, config, tmp_path, num_shapes=num_shapes)
+    assert progress.jit is (said == "jit on")
+    steps = "1.00 s a step without XLA, 0.50 s with it after 2 s of compilation, 6 steps to go"
+    assert capsys.readouterr().out == f"{said}: {steps}\n"
+
+
 def test_checkpoints_best_and_average(tmp_path):
     trainee, config = trainee_of(keep_checkpoints=2, average_checkpoints=2)
     scores = iter([["a b c d"], ["x"], ["x"], ["a b c d"]])  # the first validation is the best
@@ -729,13 +841,37 @@ def test_strategies():
         make_strategy("mirrored", model_devices=2)
 
 
-def test_several_workers_need_to_be_described_and_a_new_process(monkeypatch):
+@pytest.fixture
+def new_strategies(monkeypatch):
+    """Those of a new process: one of this process stays what it was."""
+    monkeypatch.setattr(training, "_joint_strategy", training._joint_strategy.__wrapped__)
+
+
+@pytest.mark.parametrize("gpus", [["GPU:0", "GPU:1"], []])
+def test_mirrored_are_the_gpus_where_there_are_some(monkeypatch, new_strategies, gpus):
+    devices = {"CPU": ["CPU:0"], "GPU": gpus}
+    monkeypatch.setattr(tf.config, "list_logical_devices", devices.__getitem__)
+    monkeypatch.setattr(tf.distribute, "MirroredStrategy", lambda devices: ("mirrored", devices))
+    assert make_strategy("mirrored") == ("mirrored", gpus or ["CPU:0"])
+
+
+def test_a_tpu_is_the_one_that_was_found(monkeypatch, new_strategies):
+    resolver = tf.distribute.cluster_resolver.TPUClusterResolver
+    monkeypatch.setattr(resolver, "connect", lambda: "the resolver")
+    monkeypatch.setattr(tf.distribute, "TPUStrategy", lambda *arguments: arguments)
+    assert make_strategy("tpu") == ("the resolver",)
+
+
+def test_several_workers_need_to_be_described_and_a_new_process(monkeypatch, capsys):
     monkeypatch.delenv("TF_CONFIG", raising=False)
     with pytest.raises(ConfigError, match="needs TF_CONFIG"):
         make_strategy("multi_worker")
     monkeypatch.setenv("TF_CONFIG", tf_config(["a:1", "b:1"], 0))
 
-    def late():
+    assert capsys.readouterr().out == ""
+
+    def late():  # it is said before the others are waited for
+        assert capsys.readouterr().out == "waiting until all workers of TF_CONFIG are there\n"
         raise RuntimeError("too late")
 
     monkeypatch.setattr(tf.distribute, "MultiWorkerMirroredStrategy", late)
@@ -862,6 +998,7 @@ def test_what_is_told_of_a_training():
         "tokens_per_second": 100.0,
         "peak_memory_gib": 1000.0,
     }
+    assert Progress(step=1, tokens=50, seconds=0.5).summary()["tokens_per_second"] == 100.0
     none = Progress().summary()  # and no division by zero
     assert (none["steps"], none["minutes"], none["tokens_per_second"]) == (
         0,
@@ -987,6 +1124,8 @@ def test_a_model_that_cannot_be_divided_is_told_of():
     with pytest.raises(ValueError, match="^16 by 3$") as error:
         make_trainee(fails, TrainingConfig())
     assert not isinstance(error.value, ConfigError)
+    with pytest.raises(ConfigError, match="model_devices is for JAX. Received: 3."):
+        make_trainee(fails, TrainingConfig(model_devices=3))
 
 
 def as_worker(monkeypatch, trainee, config, index, other=None):
@@ -1015,6 +1154,22 @@ def test_of_several_workers_the_chief_alone_validates_and_writes(
         {"config.json", "checkpoints", "tensorboard"} if index == 0 else {"config.json"}
     )
     assert ("step      2/2" in capsys.readouterr().out) == (index == 0)
+
+
+@pytest.mark.parametrize("index, validations", [(0, [2, 4]), (1, [])])
+def test_the_chief_alone_makes_up_for_a_validation(monkeypatch, tmp_path, index, validations):
+    trainee, config = trainee_of(train_steps=4, eval_every=2, jit="off")
+    config = as_worker(monkeypatch, trainee, config, index)
+    trainee.optimizer.iterations.assign(2)
+    begun(tmp_path, trainee, step=2)
+    found = []
+
+    def evaluate():
+        found.append(int(trainee.optimizer.iterations))
+        return {"bleu": 1.0}, []
+
+    progress, _ = start(trainee, config, tmp_path, evaluate=evaluate)
+    assert progress.step == 4 and found == validations
 
 
 def test_workers_that_do_not_begin_at_one_step_do_not_begin(monkeypatch, tmp_path):

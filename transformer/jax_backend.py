@@ -21,9 +21,6 @@ class JaxTrainee(keras.Model):
         self.num_traces = 0
         self.built = True
 
-    def call(self, inputs, training=False):
-        return self.model(inputs, training=training)
-
     def sync(self):
         """Gives the variables their values, which during `fit` are elsewhere."""
         self.jax_state_sync()

@@ -158,9 +158,6 @@ class Trainee(keras.Model):
         self.num_traces = 0
         self.built = True
 
-    def call(self, inputs, training=False):
-        return self.model(inputs, training=training)
-
     def sync(self):
         """Nothing: an update changes the variables in place."""
 
