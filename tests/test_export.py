@@ -12,7 +12,7 @@ from transformer.config import ConfigError, DecodingConfig, ModelConfig
 from transformer.export import compare, export_ctranslate2, sources_of, translate
 from transformer.generation import Generator
 from transformer.model import Transformer
-from transformer.tokenizer import ByteTokenizer, CharacterTokenizer
+from transformer.tokenizer import ByteTokenizer, CharacterTokenizer, load_tokenizers
 
 ctranslate2 = pytest.importorskip("ctranslate2")
 
@@ -50,7 +50,8 @@ def test_two_vocabularies(tmp_path):
     assert export_ctranslate2(generator, tmp_path / "new" / "ct2", "float32", TEXTS) == (40, 40)
     vocabulary = json.loads((tmp_path / "new" / "ct2" / "source_vocabulary.json").read_text(encoding="utf-8"))
     assert len(vocabulary) == 260 and vocabulary[4 + ord("a")] == "61"
-    assert (tmp_path / "new" / "ct2" / "tokenizer" / "target.model").exists()
+    tokenizers = load_tokenizers(tmp_path / "new" / "ct2" / "tokenizer")
+    assert [tokenizer.kind for tokenizer in tokenizers] == ["byte", "character"]
 
 
 @pytest.mark.parametrize("copies", ["copy_unknown", "pointer_generator"])

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from transformer import __main__ as module
+from transformer import export, generation
 from transformer.__main__ import command_line
 from transformer.config import DecodingConfig
 
@@ -64,6 +65,56 @@ def test_a_line_that_is_no_such_object(run, capsys, line):
     assert generate(run, f'{{"source": "good"}}\n{line}\n', "--jsonl")[0] == 2
     assert f'a line must be a JSON object with a text "source". Received: line 2: {line[:80]}' in capsys.readouterr().err
     assert not (run / "out").exists()
+
+
+def test_lines_of_every_group_are_counted_from_the_first_of_the_file(run, capsys, monkeypatch):
+    """For a message, and for sampling, in which each line draws numbers of its own."""
+    asked = []
+
+    class Counting(Loud):
+        def n_best(self, texts, first=0, scored=True):
+            asked.append((first, len(texts)))
+            return super().n_best(texts)
+
+    monkeypatch.setattr(module, "load_generator", lambda *_: Counting())
+    monkeypatch.setattr(module, "GROUP", 2)
+    assert generate(run, "a\nb\nc\nd\ne\n") == (0, "A\nB\nC\nD\nE\n") and asked == [(0, 2), (2, 2), (4, 1)]
+    good = '{"source": "a"}\n'
+    assert generate(run, good * 3 + "wrong\n" + good, "--jsonl")[0] == 2
+    assert "Received: line 4: wrong." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("flags, given", [
+    ([], {}),
+    # That it is the default of a flag does not matter: it was given.
+    (["--n_best=2", "--beam_size=4"], {"n_best": 2, "beam_size": 4}),
+])  # fmt: skip
+def test_flags_of_decoding_that_are_not_given_are_the_run_s_own(tmp_path, monkeypatch, flags, given):
+    asked = []
+    monkeypatch.setattr(generation, "one_core_a_batch", lambda: None)
+    monkeypatch.setattr(generation.Generator, "from_run", lambda run, **options: asked.append((run, options)) or Loud())
+    assert generate(tmp_path, "a\n", *flags) == (0, "A\n") and asked == [(str(tmp_path), given)]
+
+
+@pytest.mark.parametrize("flags, folder, quantization", [
+    ([], "ctranslate2-float32", "float32"),
+    (["--quantization=int8"], "ctranslate2-int8", "int8"),
+    (["--quantization=int8", "--output={run}/mine"], "mine", "int8"),
+])  # fmt: skip
+def test_an_export_has_the_quantization_asked_for_and_is_compared_on_the_test_sources(
+    run, capsys, monkeypatch, flags, folder, quantization
+):
+    asked = []
+
+    def write(generator, folder, quantization="float32", texts=()):
+        asked.append((str(folder), quantization, texts))
+        return len(texts), 1
+
+    monkeypatch.setattr(export, "export_ctranslate2", write)
+    (run / "predictions.jsonl").write_text('{"source": "a b"}\n{"source": "c"}\n')
+    assert command_line(["", "export", f"--run={run}", *(flag.format(run=run) for flag in flags)]) == 0
+    assert asked == [(f"{run}/{folder}", quantization, ["a b", "c"])]
+    assert capsys.readouterr().out == f"{run}/{folder}: 1 of 2 test sources have the same greedy output\n"
 
 
 def test_a_file_of_questions_is_scored_by_all_its_answers_and_by_kind(run, capsys):
