@@ -1,11 +1,13 @@
 """Strings in, strings out: one output for each input, in order, whatever the input."""
 
 import dataclasses
+import io
 import json
 
 import keras
 import numpy as np
 import pytest
+import sentencepiece
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,7 +16,12 @@ from transformer.config import ConfigError, DecodingConfig, ModelConfig
 from transformer.copying import SYMBOLS
 from transformer.generation import Generator, _halves, _join, one_core_a_batch, reading_of, source_batches
 from transformer.model import Transformer
-from transformer.tokenizer import ByteTokenizer, CharacterTokenizer, save_tokenizers
+from transformer.tokenizer import (
+    ByteTokenizer,
+    CharacterTokenizer,
+    SentencePieceTokenizer,
+    save_tokenizers,
+)
 
 NASTY = ["", " ", "\t", "a", "\0", "\u2028", "Ω≈ç√∫", "👩‍👩‍👧‍👦 🇩🇪", "\ufeff", "x" * 300, "word " * 90, "。".join(["我"] * 80), "ہ"]
 
@@ -38,6 +45,107 @@ def generator():
     model = Transformer.from_model_config(config)
     tokenizer = ByteTokenizer()
     return Generator(model, tokenizer, tokenizer, DecodingConfig(beam_size=2, n_best=2, max_length=6), 32)
+
+
+SOURCES = ["a dog runs", "the dog sees a cat", "two cats run home", "a cat"]
+TARGETS = ["ein hund rennt", "der hund sieht eine katze", "zwei katzen rennen heim", "eine katze"]
+
+
+def sentencepiece_of(texts, **special_ids):
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(texts),
+        model_writer=model,
+        vocab_size=40,
+        hard_vocab_limit=False,
+        minloglevel=2,
+        **special_ids,
+    )
+    return SentencePieceTokenizer(model.getvalue())
+
+
+def wild_model(**options):
+    """Its weights are larger than a new model's: outputs depend on the source and on the prefix."""
+    sizes = dict(d_model=16, num_heads=2, num_layers=1, ffn_dim=16)
+    config = ModelConfig(**sizes, tie_embeddings=False, tie_output=False, **options)
+    model, random = Transformer.from_model_config(config), np.random.default_rng(3)
+    for variable in model.trainable_variables:
+        if len(variable.shape) > 1:
+            variable.assign(random.normal(0.0, 0.5, variable.shape))
+    return model
+
+
+@pytest.fixture(scope="module")
+def translator():
+    """With two SentencePiece models whose special ids differ; like T5's, each lacks one."""
+    source = sentencepiece_of(SOURCES, pad_id=0, eos_id=1, unk_id=2, bos_id=-1)
+    target = sentencepiece_of(TARGETS, unk_id=0, bos_id=1, eos_id=2, pad_id=-1)
+    sizes = dict(vocab_size=target.vocab_size, source_vocab_size=source.vocab_size)
+    model = wild_model(**sizes, pad_id=target.vocab_size - 1, source_pad_id=0)
+    return Generator(model, source, target, DecodingConfig(beam_size=1, max_length=9))
+
+
+def log_probabilities(model, source, prefix):
+    """Of the token that follows each token of a prefix, float64 (B, T, V)."""
+    logits = keras.ops.convert_to_numpy(model([np.array(source), np.array(prefix)]))
+    logits = logits.astype("float64")
+    return logits - np.log(np.sum(np.exp(logits), axis=-1, keepdims=True))
+
+
+class TestOutputsAreTheModelsOwn:
+    """What is written, and its score, follow from what the whole model says of whole prefixes."""
+
+    def test_greedy_outputs_are_the_likeliest_tokens(self, translator):
+        source = [translator.source_tokenizer.processor.encode(text) for text in SOURCES]
+        longest = max(map(len, source))
+        source = np.array([[*ids, 1, *[0] * (longest - len(ids))] for ids in source])
+        prefix, scores, penalty = np.full((4, 1), 1), np.zeros(4), np.zeros(4)
+        for position in range(1, 10):
+            found = log_probabilities(translator.model, source, prefix)[:, -1]
+            allowed = found.copy()
+            allowed[:, [1, translator.target_tokenizer.vocab_size - 1]] = -np.inf
+            tokens = np.argmax(allowed, axis=-1) if position < 9 else np.full(4, 2)
+            going = (prefix != 2).all(axis=1)
+            scores += np.where(going, found[range(4), tokens], 0.0)
+            penalty = np.where(going, ((5 + position) / 6) ** 0.6, penalty)
+            prefix = np.concatenate([prefix, tokens[:, None]], axis=1)
+        ids = [row[1 : row.index(2)] for row in prefix.tolist()]
+        expected = translator.target_tokenizer.processor.decode(ids)
+        # All differ, and one ends by itself, or little would be seen.
+        assert len(set(expected)) == 4 and min(map(len, ids)) < 8 == max(map(len, ids))
+        outputs = [output for (output,) in translator.n_best(SOURCES)]
+        assert [text for text, _ in outputs] == expected == translator(SOURCES)
+        assert [score for _, score in outputs] == pytest.approx(scores / penalty, abs=1e-4)
+
+    @pytest.mark.parametrize(
+        "options, alpha",
+        [(dict(beam_size=3, n_best=3, length_penalty=0.8), 0.8), (dict(temperature=1.5), 0.0)],
+    )
+    def test_each_score_is_the_log_probability_of_the_text(self, options, alpha):
+        characters = CharacterTokenizer("abcdef")  # they tell the ids of an output
+        model = wild_model(vocab_size=characters.vocab_size, source_vocab_size=260)
+        config = DecodingConfig(max_length=7, **options)
+        writer = Generator(model, ByteTokenizer(), characters, config)
+        for text, outputs in zip(SOURCES[:3], writer.n_best(SOURCES[:3])):
+            source = [*(byte + 4 for byte in text.encode()), 3]
+            assert len({output for output, _ in outputs}) == config.n_best
+            for output, score in outputs:
+                ids = [*characters.encode([output])[0], 3]
+                found = log_probabilities(model, [source], [[2, *ids[:-1]]])[0]
+                total = found[range(len(ids)), ids].sum()
+                assert score == pytest.approx(total / ((5 + len(ids)) / 6) ** alpha, abs=1e-4)
+
+
+def test_a_source_ends_in_its_own_end_token(translator):
+    processor = translator.source_tokenizer.processor
+    assert translator.source_ids("a  cat ") == [*processor.encode("a cat"), 1]
+
+
+def test_a_text_of_which_normalisation_leaves_nothing_gives_nothing(translator):
+    nothing, space = "\u200b", "\ufeff\u200b \x01"
+    assert translator.source_tokenizer.encode([nothing, space]) == [[], []]
+    outputs = translator.n_best([nothing, "a cat", space])
+    assert outputs[::2] == [[("", 0.0)]] * 2 and outputs[1][0][0] != ""
 
 
 def test_one_output_for_each_input_in_order(generator):
@@ -73,6 +181,28 @@ def test_what_is_sampled_for_a_text_does_not_depend_on_its_company_and_two_equal
     assert sampler(["abcdef"]) == [alone] == sampler(["abcdef"])
 
 
+def test_no_two_of_many_pieces_draw_the_same(generator):
+    """Of the first text's 32 the seventeenth could be taken for the next text's first."""
+    characters = CharacterTokenizer("".join(map(chr, range(97, 97 + 256))))
+    config = DecodingConfig(temperature=1.0, min_length=5, max_length=6)
+    sampler = Generator(generator.model, ByteTokenizer(), characters, config, 8)
+    many, one = sampler(["abcdef " * 32, "abcdef"])
+    written = [*many.split(" "), one]
+    assert len(written) == len(set(written)) == 33
+
+
+def test_an_error_in_one_of_several_batches_is_raised(generator, monkeypatch):
+    class Unreadable(ByteTokenizer):
+        def decode(self, ids):
+            raise OSError("nobody can read this")
+
+    monkeypatch.setattr(generation, "ROWS", 1)
+    config = DecodingConfig(beam_size=1, max_length=2)
+    writer = Generator(generator.model, ByteTokenizer(), Unreadable(), config)
+    with pytest.raises(OSError, match="nobody can read this"):
+        writer(["abc", "de"])
+
+
 def test_scores_of_pieces_add_up():
     n_best = DecodingConfig(beam_size=3, n_best=2)
     outputs = echo(config=n_best, max_source_length=4).n_best(["abc def ghi jkl", "mno", "", "pqr st"])
@@ -106,6 +236,13 @@ def test_a_text_exactly_as_long_as_allowed_is_whole(limit, pieces):
         6: "1 of 2 sources are too long and lose their end: cut to 6 tokens, by 14% on average",  # 1 of 7
         4: "1 of 2 sources are too long and lose their end: cut to 4 tokens, by 43% on average",  # 3 of 7
     }.get(limit, "")
+    # 7, 10 and 3 tokens, of which the first two lose 7 + 10 - 2 * limit of 17.
+    assert cut.report_cuts(["abcdef", "abcdefabc", "ab"]) == {
+        8: "1 of 3 sources are too long and lose their end: cut to 8 tokens, by 20% on average",
+        7: "1 of 3 sources are too long and lose their end: cut to 7 tokens, by 30% on average",
+        6: "2 of 3 sources are too long and lose their end: cut to 6 tokens, by 29% on average",
+        4: "2 of 3 sources are too long and lose their end: cut to 4 tokens, by 53% on average",
+    }[limit]
 
 
 def test_a_text_may_have_128_tokens_unless_told():
@@ -264,7 +401,7 @@ def test_how_a_run_reads_its_sources():
     assert reading_of({**data, **other, "task": "summarization"}) == {**read, **other, "in_pieces": False}
     assert reading_of({**data, "task": "code"}) == {**read, "in_pieces": False, "merge_spaces": False}
     assert reading_of({**data, "clean": False}) == {**read, "merge_spaces": False}
-    assert echo(lowercase=True)(["Ein  HAUS"]) == ["ein haus"]
+    assert echo(lowercase=True)(["Ein  HAUS", "Große Straße"]) == ["ein haus", "große straße"]
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="the threads are TensorFlow's")
@@ -335,6 +472,28 @@ def test_a_run_folder_that_is_not_whole_is_refused(generator, tmp_path):
     save_tokenizers(tmp_path / "tokenizer", ByteTokenizer(), ByteTokenizer())
     (tmp_path / "model.keras").write_bytes((tmp_path / "model.keras").read_bytes()[:-99])
     with pytest.raises(ConfigError, match="must be whole"):
+        Generator.from_run(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "part, change, reason",
+    [
+        ("model", {"ffn_dim": 24}, ""),  # the weights are of another size
+        ("model", {"of_a_later_version": 1}, "unexpected keyword argument 'of_a_later_version'"),
+        ("data", {"max_source_length": None}, "'max_source_length'"),
+    ],
+)
+def test_a_run_whose_config_does_not_fit_is_refused(generator, tmp_path, part, change, reason):
+    data = {"max_source_length": 9, "lowercase": False, "task": "translation", "clean": True}
+    config = {"model": dataclasses.asdict(generator.model.config), "data": data, "decoding": {}}
+    generator.model.save(tmp_path / "model.keras")
+    save_tokenizers(tmp_path / "tokenizer", ByteTokenizer(), ByteTokenizer())
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert Generator.from_run(tmp_path).max_source_length == 9
+    changed = {**config[part], **change}
+    changed = {name: value for name, value in changed.items() if value is not None}
+    (tmp_path / "config.json").write_text(json.dumps({**config, part: changed}))
+    with pytest.raises(ConfigError, match=f"(?s)a run folder must be whole. Received: .*{reason}"):
         Generator.from_run(tmp_path)
 
 
@@ -409,6 +568,11 @@ def test_learned_positions_bound_what_is_written():
     assert len(generator(["a" * 90])) == 1
     longer = Generator(model, tokenizer, tokenizer, DecodingConfig(beam_size=1, max_length=30), 20)
     assert longer.longest_output(4) == 20
+    for positions in ("sinusoidal", "rotary"):
+        sizes = dict(d_model=16, num_heads=2, num_layers=1, vocab_size=260)
+        config = ModelConfig(**sizes, positions=positions)
+        endless = Generator(Transformer(**dataclasses.asdict(config)), tokenizer, tokenizer)
+        assert config.max_positions == 512 and endless.longest_output(300) == 610
 
 
 def test_a_source_that_is_too_long_is_read_in_pieces_or_loses_its_end(monkeypatch):
