@@ -3,7 +3,9 @@
 import functools
 import io
 import json
+import math
 
+import numpy as np
 import pytest
 import sentencepiece
 from hypothesis import given, settings
@@ -63,6 +65,18 @@ def test_special_ids_and_the_way_back(kind):
     assert tokenizer.decode(wrapped) == TEXTS
     assert "".join(tokenizer.pieces("two")).strip("▁") in ("two", "74776f")
     assert tokenizer.decode([]) == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_texts_may_be_a_tuple_and_ids_arrays(kind):
+    tokenizer = learnt(kind)
+    texts = ("We buy two", "", "They eat")
+    ids = tokenizer.encode(texts)
+    assert ids == tokenizer.encode(list(texts)) and tokenizer.decode(ids) == [*texts]
+    arrays = [np.array([2, *row, 3, 5], "int32") for row in ids]
+    assert tokenizer.decode(arrays) == [*texts]
+    if kind in ("unigram", "bpe"):
+        assert tokenizer.sample(texts, seed=1) == tokenizer.sample(list(texts), seed=1)
 
 
 def test_bytes_and_characters_by_hand():
@@ -182,7 +196,7 @@ def test_the_algorithm_is_the_one_that_was_asked_for(kind, number):
 
 
 def test_long_texts_are_learnt_from_too():
-    long = train_tokenizer(["ab", "quartz " * 2000], TokenizerConfig(vocab_size=300))
+    long = train_tokenizer(["ab", "quartz " * 3000], TokenizerConfig(vocab_size=300))
     assert "▁quartz" in long.vocabulary()
 
 
@@ -194,7 +208,7 @@ class TestTexts:
     def test_all_that_an_iterator_gives(self):
         assert train_tokenizer(iter(["cb", "", "ab"]), self.config).characters == "abc"
         # One letter a text: none is left out.
-        letters = [chr(0x4E00 + number) for number in range(20_000)]
+        letters = [chr(0x10000 + number) for number in range(150_000)]
         assert train_tokenizer(letters, self.config).characters == "".join(letters)
 
     def test_of_more_than_the_most_some_at_random(self, monkeypatch):
@@ -229,6 +243,42 @@ class TestSamples:
         best = sum(map(len, tokenizer.encode(TEXTS * 9)))
         drawn = sum(map(len, tokenizer.sample(TEXTS * 9, seed=1)))
         assert 1.02 * best < drawn < 1.6 * best < 0.9 * sum(map(len, TEXTS * 9))
+
+    def test_a_merge_is_left_out_one_time_in_ten(self):
+        config = TokenizerConfig(tokenizer="bpe", vocab_size=300, normalization="identity")
+        tokenizer = train_tokenizer(["ab"] * 9, config)
+        assert tokenizer.pieces("ab") == ["ab"]
+        drawn = tokenizer.sample(["ab"] * 10_000, seed=1)
+        split = sum(len(ids) == 2 for ids in drawn) / 10_000
+        assert split == pytest.approx(0.1, abs=0.01)  # more than three standard deviations
+
+    def test_each_way_to_split_a_text_has_the_tenth_root_of_its_probability(self):
+        tokenizer = learnt("unigram", "nfkc")
+        text = "You eat twelve red apples. They buy three."
+        score = {
+            piece: tokenizer.processor.get_score(number)
+            for number, piece in enumerate(tokenizer.vocabulary())
+            if number >= 4 and not tokenizer.processor.is_byte(number)
+        }
+
+        def ways(rest):
+            if not rest:
+                return [((), 0.0)]
+            heads = [rest[:length] for length in range(1, len(rest) + 1) if rest[:length] in score]
+            return [
+                ((head, *way), score[head] + more)
+                for head in heads
+                for way, more in ways(rest[len(head) :])
+            ]
+
+        marked = "▁" + text.replace(" ", "▁")
+        weights = {way: math.exp(0.1 * total) for way, total in ways(marked)}
+        rows = tokenizer.sample([text] * 4000, seed=1)
+        drawn = [tuple(map(tokenizer.processor.id_to_piece, row)) for row in rows]
+        assert set(drawn) == set(weights) and len(weights) > 10  # not the likeliest few alone
+        for way, weight in weights.items():
+            share = weight / sum(weights.values())
+            assert drawn.count(way) / 4000 == pytest.approx(share, abs=0.03)
 
     @pytest.mark.parametrize("kind", ["byte", "character"])
     def test_there_is_one_way_to_split_bytes_and_characters(self, kind):
