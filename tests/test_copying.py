@@ -16,6 +16,7 @@ A, B, C = SYMBOLS[:3]
     # Names: an underscore, a digit or a capital within, wherever the word has it.
     ("_name, __init__ and class_", f"{A} _name, {B} __init__ and class_", ("_name", "__init__")),
     ("MD5, h2o and 2nd", f"{A} MD5, {B} h2o and 2nd", ("MD5", "h2o")),
+    ("getURL, parseHTTPHeader", f"{A} getURL, {B} parseHTTPHeader", ("getURL", "parseHTTPHeader")),
     ("HttpServer and Server", f"{A} HttpServer and Server", ("HttpServer",)),
     # Strings: empty, with what means something in a pattern, with the other quote, with an escaped
     # quote of their own.

@@ -219,6 +219,19 @@ def test_greedy_is_that_of_plain_python(case):
         check((ids[sentence], scores[sentence]), python_greedy(logits, sentence, config, cap))
 
 
+@pytest.mark.parametrize("width", [1, 2])
+def test_limits_may_be_integers_of_any_size(width):
+    """NumPy's own are of 64 bits; positions are of 32."""
+    step, state = script(table(40 + width))
+    config, caps = DecodingConfig(beam_size=width), np.array([2, 4, 30], "int64")
+    sizes = dict(batch_size=BATCH, max_lengths=caps, length=LENGTH)
+    ids, scores = decode(step, state, config, **sizes, bos_id=BOS, eos_id=EOS, pad_id=PAD)
+    search = python_greedy if width == 1 else python_beam
+    for sentence, cap in enumerate([2, 4, LENGTH]):
+        result = ops.convert_to_numpy(ids)[sentence], ops.convert_to_numpy(scores)[sentence]
+        check(result, search(table(40 + width), sentence, config, cap))
+
+
 @pytest.mark.parametrize("width, compiled", [(1, None), (2, None), (3, "xla"), (4, None)])
 def test_ties_go_to_the_lower_beam_then_to_the_lower_token(width, compiled):
     # At a position every history has as many possible tokens as any other, so sums are equal to the last bit and order

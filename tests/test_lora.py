@@ -73,6 +73,20 @@ def test_all_kinds_of_attention_are_attention():
     assert [layer.name for layer in projections(model, ("feed_forward",))] == ["feed_forward"]
 
 
+def test_keras_hub_s_own_layers_are_found():
+    import keras_hub
+
+    backbone = keras_hub.models.BertBackbone(23, 2, 2, 16, 24, max_sequence_length=8)
+    attention = ["attention_output", "key", "query", "value"]
+    feed_forward = ["feedforward_intermediate_dense", "feedforward_output_dense"]
+    for target, names in (("attention", attention), ("feed_forward", feed_forward)):
+        assert sorted(layer.name for layer in projections(backbone, (target,))) == sorted(names * 2)
+    config = TaskConfig(tuning="lora", lora_rank=2, lora_targets=("feed_forward",))
+    choose_trainable(backbone, config)
+    # Two matrices for each of two projections in each of two layers: rank * (in + out).
+    assert sum(v.numpy().size for v in backbone.trainable_variables) == 2 * 2 * 2 * (16 + 24)
+
+
 def test_full_tuning_learns_every_weight():
     model = text_model(ClassificationHead(3))
     before = [variable.path for variable in model.trainable_variables]

@@ -88,7 +88,7 @@ def test_each_threshold_just_before_and_just_after():
     assert "only from 1.000 to 0.930." in overfitting_remark(curves([1.0, 0.95, 0.93], [0.9, 0.8, 0.8]))
     assert "fell at last, from 0.500 to 0.485." in overfitting_remark(curves(falling, [0.9, 0.5, 0.485]))
     assert overfitting_remark(curves(falling, settled)) == overfitting_remark(curves(falling, [0.9, 0.5, 0.505])) == ""
-    for value, remarked in ((88.0, True), (90.0, False)):
+    for value, remarked in ((88.0, True), (89.0, True), (89.2, False), (90.0, False)):
         metrics = [(1, "validation/f1", 60.0 if remarked else 1.0), (2, "validation/f1", value), (1, "train/f1", 40.0), (2, "train/f1", 99.0)]
         assert ("does better on texts that it knows; f1 is 99.000 on" in overfitting_remark(curves(falling, settled) + metrics)) == remarked
     assert overfitting_remark(curves([1.0], [0.9, 0.5])) == overfitting_remark(curves([1.0, 0.95], [0.9])) == ""
@@ -101,7 +101,7 @@ def test_losses_and_metrics_may_be_negative():
     assert "overfits" in overfitting_remark(curves(below, [-0.9, -1.0, -0.94]))
     assert "not done" in overfitting_remark(curves(below, [-0.9, -1.0, -1.03]))
     settled = curves([1.0, 0.5, 0.3], [0.9, 0.5, 0.495])
-    for value, remarked in ((-1.05, False), (-1.15, True)):
+    for value, remarked in ((-1.05, False), (-1.095, False), (-1.105, True), (-1.15, True)):
         metrics = [(2, "train/r2", -1.0), (2, "validation/r2", value)]
         assert ("texts that it knows; r2" in overfitting_remark(settled + metrics)) == remarked
 
