@@ -151,3 +151,21 @@ def test_what_a_training_is_given_and_what_is_learnt(monkeypatch, tmp_path, caps
     config = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
     assert config["finetuning"]["batch_size"] == 4 and config["task"]["encoder_dropout"] == 0.3 and "labelled" in config
     assert config["data"] == json.loads(json.dumps(dataclasses.asdict(DATA))) and config["decoding"]["beam_size"] == 2
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="begins a training of TensorFlow")
+def test_what_was_learnt_in_bfloat16_writes_in_float32_and_the_language_asked_for_is_kept(monkeypatch, tmp_path):
+    policies = []
+
+    def start(trainee, *arguments, **options):
+        policies.append(trainee.model.dtype_policy.name)
+        return Progress(), None
+
+    monkeypatch.setattr(fine_tuning, "start_training", start)
+    monkeypatch.setattr(fine_tuning, "choose_weights", lambda *arguments: None)
+    pipeline = small().fit(TEXTS, TARGETS, epochs=1, precision="bfloat16", language="de", max_length=8)
+    assert policies == ["mixed_bfloat16"] and pipeline.model.dtype_policy.name == "float32"
+    data = dataclasses.replace(DATA, target_language="de", max_source_length=8, max_target_length=8)
+    assert pipeline.data == data
+    pipeline.save(tmp_path)
+    assert GenerationPipeline.from_run(tmp_path).data.target_language == "de"

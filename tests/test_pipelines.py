@@ -1,5 +1,6 @@
 """pipeline(...): called, taught, evaluated, saved; with shapes as Hugging Face's have them."""
 
+import dataclasses
 import signal
 
 import numpy as np
@@ -13,8 +14,10 @@ from tests.programs import run_apart
 from tests.test_encoders import preset, write_run
 from transformer import fine_tuning
 from transformer.config import ConfigError, ModelConfig, TaskConfig, TokenizerConfig
-from transformer.encoders import KerasHubEncoder, new_encoder
+from transformer.encoders import KerasHubEncoder, TextEncoder, new_encoder
 from transformer.pipelines import GenerationPipeline, TextPipeline, pipeline
+from transformer.text_inputs import Frame, RunInputs
+from transformer.tokenizer import CharacterTokenizer
 from transformer.training import Progress
 
 pytestmark = pytest.mark.slow  # it trains, or starts programs
@@ -223,6 +226,67 @@ def test_a_signal_ends_fit(tmp_path, monkeypatch):
     monkeypatch.setattr(fine_tuning, "start_training", lambda *arguments, **options: (Progress(), signal.SIGINT))
     with pytest.raises(KeyboardInterrupt, match="SIGINT: the training was stopped and is saved in"):
         fresh().fit(WORDS, LABELS, run=tmp_path / "run", **FAST)
+
+
+@pytest.fixture
+def untrained(monkeypatch):
+    """`fit` ends where the training would begin."""
+    monkeypatch.setattr(fine_tuning, "start_training", lambda *arguments, **options: (Progress(), None))
+    monkeypatch.setattr(fine_tuning, "choose_weights", lambda *arguments: None)
+
+
+def test_what_is_not_tuned_is_not_learnt(untrained, capsys):
+    learnt = {}
+    for tuning in ("full", "head", "lora"):
+        model = fresh(tuning=tuning, lora_rank=2, lora_targets=("feed_forward",)).fit(WORDS, LABELS, epochs=1).model
+        learnt[tuning] = [variable.path.split("/", 1)[1] for variable in model.trainable_variables]
+    assert learnt["head"] == [path for path in learnt["full"] if path.startswith("head/")] != []
+    changes = [path for path in learnt["lora"] if path not in learnt["head"]]
+    assert [path.rsplit("/", 1)[1] for path in changes] == ["lora_kernel_a", "lora_kernel_b"] * 2
+    assert len(learnt["lora"]) == len(learnt["head"]) + 4
+    # The head has 16 x 16 and 16 x 2 weights and 18 biases; the changes go from 16 to 2 to 32 and from 32 to 2 to 16.
+    output = capsys.readouterr().out
+    assert " 306 of them learnt" in output and f" {306 + 2 * 96} of them learnt" in output
+
+
+def test_a_model_that_was_taught_keeps_its_options(untrained, tmp_path):
+    fresh(tuning="head").fit(WORDS, LABELS, epochs=1).save(tmp_path)
+    assert pipeline("text-classification", tmp_path).config.tuning == "head"
+    with pytest.raises(ConfigError, match="keeps its options. Received: 'text-classification', {'tuning': 'lora'}"):
+        pipeline("text-classification", tmp_path, tuning="lora")
+
+
+@pytest.mark.parametrize("options, rate", [({"encoder_dropout": 0.35}, 0.35), ({"encoder_dropout": 0.0}, 0.0), ({}, 0.2)])
+def test_dropout_of_a_pretrained_encoder_is_its_own_or_the_rate_asked_for(untrained, tmp_path, options, rate):
+    write_run(tmp_path, dropout=0.2)
+    taught = pipeline("text-classification", str(tmp_path), **options).fit(["a bed", "a cab"] * 5, ["x", "y"] * 5, epochs=1)
+    assert taught.model.encoder.config.dropout == rate
+
+
+def test_as_many_labels_as_asked_for_the_likeliest_first(untrained):
+    taught = fresh().fit(["so good", "so bad", "so dull"] * 4, ["one", "two", "three"] * 4, epochs=1)
+    every = taught("good", top_k=None)
+    assert {row["label"] for row in every} == {"one", "two", "three"}
+    assert every[0]["score"] >= every[1]["score"] >= every[2]["score"]
+    assert taught("good", top_k=2) == every[:2] and taught("good") == every[:1]
+    assert taught(["good"], top_k=2) == [every[:2]] and taught(["good"]) == every[:1]
+
+
+def test_what_fills_up_a_batch_is_the_padding_of_the_encoder(untrained):
+    """Here not 0, as it is not in RoBERTa: a short text among long ones has the scores that it has without padding."""
+    letters = CharacterTokenizer("abc ")
+    size, end = letters.vocab_size + 1, (letters.eos_id,)
+    encoder = TextEncoder(dataclasses.replace(SIZES, vocab_size=size, pad_id=size - 1))
+    encoder.build()
+    inputs = RunInputs(letters, Frame((), end, end, False), size - 1, size)
+    config = TaskConfig(max_length=24)
+    taught = TextPipeline(config, lambda: (encoder, inputs)).fit(["a a", "b c"] * 5, ["x", "y"] * 5, epochs=1)
+    texts = ["ab", "abc abc abc abc", "c"]
+    for row, answer in zip(inputs.encode(texts, None, 24), taught(texts, top_k=None)):
+        found = taught.model((np.array([row.ids]), np.array([row.types])), training=False)
+        expected = np.asarray(taught.model.head.predictions(found))[0]
+        scores = {one["label"]: one["score"] for one in answer}
+        np.testing.assert_allclose([scores["x"], scores["y"]], expected, atol=1e-5)
 
 
 MIRRORED = """

@@ -1,0 +1,55 @@
+"""What every fine-tuned model has in common, with a training that changes nothing in place of the real one."""
+
+import keras
+import numpy as np
+import pytest
+
+from data.config import LabelledDataConfig
+from tests.test_pipelines import LABELS, SIZES, WORDS, fresh
+from transformer import fine_tuning
+from transformer.config import TaskConfig
+from transformer.fine_tuning import FineTunable
+from transformer.training import Progress
+
+
+class Reader(FineTunable):
+    """Gives back the examples that it is evaluated on."""
+
+    config = TaskConfig(task="regression")
+
+    def results(self, examples, train=()):
+        return [(example.text, example.pair, example.label) for example in examples], []
+
+
+def test_an_evaluation_is_of_texts_of_pairs_or_of_rows():
+    reader = Reader()
+    assert reader.evaluate(["a", "b"], [1, 2.5]) == [("a", None, 1.0), ("b", None, 2.5)]
+    assert reader.evaluate(["a", "b"], [1, 2], ["c", "d"]) == [("a", "c", 1.0), ("b", "d", 2.0)]
+    data = LabelledDataConfig(text_column="x", label_column="y", pair_column="z")
+    assert reader.evaluate([{"x": "a", "y": 1, "z": "c"}], data=data) == [("a", "c", 1.0)]
+
+
+@pytest.fixture
+def start(monkeypatch):
+    """(options of `fit`) -> the model at the start of a training."""
+    monkeypatch.setattr(fine_tuning, "start_training", lambda *arguments, **options: (Progress(), None))
+    monkeypatch.setattr(fine_tuning, "choose_weights", lambda *arguments: None)
+    return lambda **options: fresh().fit(WORDS, LABELS, validation_data=(WORDS, LABELS), epochs=1, **options).model
+
+
+def seeds_of(model):
+    seeds = [variable for variable in model.variables if "seed_generator" in variable.path]
+    return [tuple(map(int, keras.ops.convert_to_numpy(variable))) for variable in seeds]
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="begins a training of TensorFlow")
+def test_several_seeds_may_begin_with_one_head_but_no_two_layers_drop_the_same_places(start):
+    models = [start(seed=seed, initial_seed=0) for seed in (1, 2, 1)]
+    heads = [keras.ops.convert_to_numpy(model.head.outer.kernel) for model in models]
+    np.testing.assert_array_equal(heads[0], heads[1])
+    first, second, again = map(seeds_of, models)
+    # One for the embeddings, for each of two blocks, and the head at least.
+    assert first == again and len(first) >= 2 + 2 * SIZES.num_layers
+    assert len({*first, *second}) == len(first) + len(second)
+    other = keras.ops.convert_to_numpy(start(seed=2).head.outer.kernel)  # by default the seed is the head's too
+    assert not np.array_equal(other, heads[0])
