@@ -203,6 +203,14 @@ def test_an_error_in_one_of_several_batches_is_raised(generator, monkeypatch):
         writer(["abc", "de"])
 
 
+def test_a_beam_wider_than_a_batch_is_a_batch(generator, monkeypatch):
+    texts, expected = ["ab", "c"], generator.n_best(["ab", "c"])
+    monkeypatch.setattr(generation, "ROWS", 1)
+    for outputs, others in zip(generator.n_best(texts), expected):
+        for (text, score), (other, known) in zip(outputs, others, strict=True):
+            assert text == other and score == pytest.approx(known, abs=1e-4)
+
+
 def test_scores_of_pieces_add_up():
     n_best = DecodingConfig(beam_size=3, n_best=2)
     outputs = echo(config=n_best, max_source_length=4).n_best(["abc def ghi jkl", "mno", "", "pqr st"])

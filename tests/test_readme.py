@@ -44,6 +44,7 @@ def folder(tmp_path_factory):
     return folder
 
 
+@pytest.mark.timeout(3600)  # a dozen programs, one after the other: beside four busy processes they take ten minutes
 def test_the_commands_run_in_their_order(folder):
     ran = []
     for command in commands():

@@ -312,6 +312,10 @@ class TestGivenFiles:
         assert t5.decode([[count, *ids, 1, *ids, 0]]) == ["We buy"]
         # A model may have more embeddings than there are ids (T5's has): none of them is text.
         assert t5.decode([[*ids, count + 5]]) == ["We buy"]
+        # Nor where the file has all special ids.
+        whole = SentencePieceTokenizer(foreign(pad_id=0, eos_id=1, unk_id=2, bos_id=3))
+        (own,) = whole.encode(["We buy"])
+        assert whole.decode([[*own, whole.num_pieces]]) == ["We buy"]
         # The last piece is read, what was added behind it is not.
         last = count - 1
         assert t5.decode([[count, last, count]]) == [

@@ -222,7 +222,7 @@ class Generator:
         tokenizer = self.target_tokenizer
         return dict(bos_id=tokenizer.bos_id, eos_id=tokenizer.eos_id, pad_id=tokenizer.pad_id)
 
-    def search(self, scored=True):
+    def search(self, scored):
         """The transformer.decoding.Search of this generator."""
         return make_search(self.config, **self._special_ids(), scored=scored)
 
