@@ -1,4 +1,4 @@
-"""What every fine-tuned model has in common, with a training that changes nothing in place of the real one."""
+"""What all fine-tuning has in common, with a training that changes nothing in its place."""
 
 import keras
 import numpy as np
@@ -32,9 +32,11 @@ def test_an_evaluation_is_of_texts_of_pairs_or_of_rows():
 @pytest.fixture
 def start(monkeypatch):
     """(options of `fit`) -> the model at the start of a training."""
-    monkeypatch.setattr(fine_tuning, "start_training", lambda *arguments, **options: (Progress(), None))
+    ended = Progress(), None
+    monkeypatch.setattr(fine_tuning, "start_training", lambda *arguments, **options: ended)
     monkeypatch.setattr(fine_tuning, "choose_weights", lambda *arguments: None)
-    return lambda **options: fresh().fit(WORDS, LABELS, validation_data=(WORDS, LABELS), epochs=1, **options).model
+    data = dict(texts=WORDS, labels=LABELS, validation_data=(WORDS, LABELS))
+    return lambda **options: fresh().fit(**data, epochs=1, **options).model
 
 
 def seeds_of(model):
@@ -42,7 +44,7 @@ def seeds_of(model):
     return [tuple(map(int, keras.ops.convert_to_numpy(variable))) for variable in seeds]
 
 
-@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="begins a training of TensorFlow")
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="begins its training")
 def test_several_seeds_may_begin_with_one_head_but_no_two_layers_drop_the_same_places(start):
     models = [start(seed=seed, initial_seed=0) for seed in (1, 2, 1)]
     heads = [keras.ops.convert_to_numpy(model.head.outer.kernel) for model in models]
@@ -51,5 +53,6 @@ def test_several_seeds_may_begin_with_one_head_but_no_two_layers_drop_the_same_p
     # One for the embeddings, for each of two blocks, and the head at least.
     assert first == again and len(first) >= 2 + 2 * SIZES.num_layers
     assert len({*first, *second}) == len(first) + len(second)
-    other = keras.ops.convert_to_numpy(start(seed=2).head.outer.kernel)  # by default the seed is the head's too
+    # By default the seed is the head's too.
+    other = keras.ops.convert_to_numpy(start(seed=2).head.outer.kernel)
     assert not np.array_equal(other, heads[0])

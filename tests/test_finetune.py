@@ -15,8 +15,10 @@ from tensorboard.util import tensor_util
 from data.corpora import CORPORA
 from data.report import format_lengths
 from tests.programs import ROOT, run, run_apart
+from transformer import fine_tuning
 from transformer.checkpoints import list_checkpoints, read_checkpoint
 from transformer.encoders import load_text_model
+from transformer.training import Progress
 from transformer.visualization import read_curves
 
 pytestmark = pytest.mark.slow  # it trains, or starts programs
@@ -203,3 +205,25 @@ def test_a_pretrained_model_that_is_not_there(folder):
     data = f"--train_files={folder / 'train.tsv'}", "--text_column=1", "--label_column=2"
     done = run_apart("finetune.py", *data, "--pretrained=nowhere/model", f"--run={folder / 'wrong'}", check=False)
     assert done.returncode == 2 and done.stderr.startswith("error: a pretrained model must be a folder or a preset's name. Received: ")
+
+
+def test_a_model_from_nothing_is_stopped_by_a_signal_and_keeps_its_sizes(tmp_path, monkeypatch):
+    """With a training that a signal stops at its third step in place of the real one."""
+
+    def start(trainee, config, folder, **options):
+        (folder / "checkpoints").mkdir()
+        (folder / "checkpoints" / "step-00000003.safetensors").touch()
+        return Progress(step=3), signal.SIGTERM
+
+    monkeypatch.setattr(fine_tuning, "start_training", start)
+    (tmp_path / "a.tsv").write_text("".join(f"text {n}\t{n % 2}\n" for n in range(20)))
+    data = [f"--train_files={tmp_path}/a.tsv", "--text_column=1", "--label_column=2"]
+    sizes = ["--tokenizer=character", "--num_heads=2", "--num_layers=1", "--ffn_dim=16"]
+    command = ["finetune.py", *data, "--test_share=0.2", *sizes, f"--run={tmp_path}/run"]
+    done = run(*command, "--d_model=16", check=False)
+    assert done.returncode == 143
+    assert f"SIGTERM: saved at step 3 in {tmp_path}/run. The same command" in done.stdout
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["model"]["d_model"] == 16 and config["tokenizer"]["tokenizer"] == "character"
+    other = run(*command, "--d_model=32", check=False)
+    assert other.returncode == 2 and "d_model: 16 there, 32 now" in other.stderr

@@ -153,8 +153,10 @@ def test_what_a_training_is_given_and_what_is_learnt(monkeypatch, tmp_path, caps
     assert config["data"] == json.loads(json.dumps(dataclasses.asdict(DATA))) and config["decoding"]["beam_size"] == 2
 
 
-@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="begins a training of TensorFlow")
-def test_what_was_learnt_in_bfloat16_writes_in_float32_and_the_language_asked_for_is_kept(monkeypatch, tmp_path):
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="begins its training")
+def test_what_was_learnt_in_bfloat16_writes_in_float32_and_keeps_the_language_asked_for(
+    monkeypatch, tmp_path
+):
     policies = []
 
     def start(trainee, *arguments, **options):
@@ -163,7 +165,8 @@ def test_what_was_learnt_in_bfloat16_writes_in_float32_and_the_language_asked_fo
 
     monkeypatch.setattr(fine_tuning, "start_training", start)
     monkeypatch.setattr(fine_tuning, "choose_weights", lambda *arguments: None)
-    pipeline = small().fit(TEXTS, TARGETS, epochs=1, precision="bfloat16", language="de", max_length=8)
+    options = dict(epochs=1, precision="bfloat16", language="de", max_length=8)
+    pipeline = small().fit(TEXTS, TARGETS, **options)
     assert policies == ["mixed_bfloat16"] and pipeline.model.dtype_policy.name == "float32"
     data = dataclasses.replace(DATA, target_language="de", max_source_length=8, max_target_length=8)
     assert pipeline.data == data

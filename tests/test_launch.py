@@ -215,13 +215,44 @@ sys.exit(1)
     assert (tmp_path / "stopped").read_text() == "x" and capfd.readouterr().err == ""
 
 
+def test_after_a_signal_worker_0_may_save_whatever_the_others_end_with(tmp_path):
+    text = """
+def stop(number, frame):
+    if index: sys.exit(1)
+    time.sleep(1.5)
+    (here / "saved").touch()
+    sys.exit(143)
+signal.signal(signal.SIGTERM, stop)
+(here / f"ready-{index}").touch()
+time.sleep(100)
+"""
+
+    def send():
+        for index in (0, 1):
+            wait_for(tmp_path / f"ready-{index}")
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=send).start()
+    assert job(tmp_path, text) == 1 and (tmp_path / "saved").exists()
+
+
 def test_workers_stop_when_the_launcher_is_gone(tmp_path):
-    text = "import json, os, sys, time\nopen(sys.argv[1] + json.loads(os.environ['TF_CONFIG'])['task']['type'], 'w').write(str(os.getpid()))\ntime.sleep(1000)"
+    """By SIGTERM, which lets them save."""
+    text = """
+import os, pathlib, signal, sys, time
+here = pathlib.Path(sys.argv[1])
+def stop(number, frame):
+    (here / "saved").touch()
+    sys.exit(143)
+signal.signal(signal.SIGTERM, stop)
+(here / "started").write_text(str(os.getpid()))
+(here / "started").rename(here / "worker")
+time.sleep(1000)
+"""
     (tmp_path / "program.py").write_text(text)
     command = [sys.executable, "-m", "transformer", "launch", "--workers=1", "--", str(tmp_path / "program.py"), f"{tmp_path}/"]
     process = subprocess.Popen(command, cwd=ROOT)
     wait_for(tmp_path / "worker")
-    time.sleep(0.2)
     worker = int((tmp_path / "worker").read_text())
     process.kill()
     process.wait()
@@ -229,6 +260,7 @@ def test_workers_stop_when_the_launcher_is_gone(tmp_path):
     while pathlib.Path(f"/proc/{worker}/cmdline").exists() and pathlib.Path(f"/proc/{worker}/cmdline").read_bytes():
         assert time.monotonic() < end
         time.sleep(0.05)
+    assert (tmp_path / "saved").exists()
 
 
 @pytest.mark.parametrize("arguments, message", [

@@ -78,7 +78,8 @@ def test_lines_of_every_group_are_counted_from_the_first_of_the_file(run, capsys
 
     monkeypatch.setattr(module, "load_generator", lambda *_: Counting())
     monkeypatch.setattr(module, "GROUP", 2)
-    assert generate(run, "a\nb\nc\nd\ne\n") == (0, "A\nB\nC\nD\nE\n") and asked == [(0, 2), (2, 2), (4, 1)]
+    assert generate(run, "a\nb\nc\nd\ne\n") == (0, "A\nB\nC\nD\nE\n")
+    assert asked == [(0, 2), (2, 2), (4, 1)]
     good = '{"source": "a"}\n'
     assert generate(run, good * 3 + "wrong\n" + good, "--jsonl")[0] == 2
     assert "Received: line 4: wrong." in capsys.readouterr().err
@@ -89,10 +90,15 @@ def test_lines_of_every_group_are_counted_from_the_first_of_the_file(run, capsys
     # That it is the default of a flag does not matter: it was given.
     (["--n_best=2", "--beam_size=4"], {"n_best": 2, "beam_size": 4}),
 ])  # fmt: skip
-def test_flags_of_decoding_that_are_not_given_are_the_run_s_own(tmp_path, monkeypatch, flags, given):
+def test_decoding_flags_that_are_not_given_are_the_run_s_own(tmp_path, monkeypatch, flags, given):
     asked = []
+
+    def from_run(run, **options):
+        asked.append((run, options))
+        return Loud()
+
     monkeypatch.setattr(generation, "one_core_a_batch", lambda: None)
-    monkeypatch.setattr(generation.Generator, "from_run", lambda run, **options: asked.append((run, options)) or Loud())
+    monkeypatch.setattr(generation.Generator, "from_run", from_run)
     assert generate(tmp_path, "a\n", *flags) == (0, "A\n") and asked == [(str(tmp_path), given)]
 
 
@@ -112,9 +118,11 @@ def test_an_export_has_the_quantization_asked_for_and_is_compared_on_the_test_so
 
     monkeypatch.setattr(export, "export_ctranslate2", write)
     (run / "predictions.jsonl").write_text('{"source": "a b"}\n{"source": "c"}\n')
-    assert command_line(["", "export", f"--run={run}", *(flag.format(run=run) for flag in flags)]) == 0
+    flags = [flag.format(run=run) for flag in flags]
+    assert command_line(["", "export", f"--run={run}", *flags]) == 0
     assert asked == [(f"{run}/{folder}", quantization, ["a b", "c"])]
-    assert capsys.readouterr().out == f"{run}/{folder}: 1 of 2 test sources have the same greedy output\n"
+    told = f"{run}/{folder}: 1 of 2 test sources have the same greedy output\n"
+    assert capsys.readouterr().out == told
 
 
 def test_a_file_of_questions_is_scored_by_all_its_answers_and_by_kind(run, capsys):

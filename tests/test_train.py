@@ -4,16 +4,29 @@ import json
 import signal
 import subprocess
 import sys
+from types import SimpleNamespace
 
+import keras
+import numpy as np
 import pytest
 
 import train
-from data.config import DataError
+from data.batches import evaluation_batches
+from data.config import DataConfig, DataError
+from data.prepare import prepare
 from tests.programs import ROOT, run, run_apart
-from transformer.config import DecodingConfig, TrainingConfig
+from tests.test_encoders import write_run
+from transformer.config import DecodingConfig, ModelConfig, TokenizerConfig, TrainingConfig
 from transformer.copying import SYMBOLS
+from transformer.evaluation import Validation
 from transformer.flags import write_flagfile
-from transformer.tokenizer import CharacterTokenizer, save_tokenizers
+from transformer.model import Transformer
+from transformer.tokenizer import (
+    ByteTokenizer,
+    CharacterTokenizer,
+    load_tokenizers,
+    save_tokenizers,
+)
 
 pytestmark = pytest.mark.slow  # it trains, or starts programs
 
@@ -166,6 +179,86 @@ def test_the_last_choice_of_weights_is_judged_on_more_than_a_validation_shows(sh
     configs = None, None, TrainingConfig(eval_decode=shown), DecodingConfig(beam_size=3), None
     with pytest.raises(StopIteration, match=f"^{judged}$"):
         train.finish(None, configs, None, None, None, validation)
+
+
+SMALL = ModelConfig(d_model=16, num_heads=2, num_layers=1, ffn_dim=16, dropout=0.0)
+REVERSE = DataConfig(corpus="reverse", corpus_size=300)
+
+
+@pytest.mark.parametrize("rate", ["dropout", "attention_dropout", "activation_dropout"])
+def test_a_run_that_goes_on_may_have_another_rate_of_dropout(tmp_path, monkeypatch, rate):
+    def prepare(*arguments):
+        raise DataError("seen")
+
+    monkeypatch.setattr("data.prepare.prepare", prepare)
+    write_run(tmp_path / "first", dropout=0.0)
+    command = ["train.py", "--corpus=reverse", "--rdrop_alpha=1", f"--run={tmp_path}/run"]
+    command += [f"--initial_run={tmp_path}/first"]
+    assert "rdrop_alpha needs dropout" in run(*command, check=False).stderr
+    assert run(*command, f"--{rate}=0.2", check=False).stderr == "error: seen\n"
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    tokenizer = TokenizerConfig(tokenizer="character")
+    return prepare(REVERSE, tokenizer, tmp_path_factory.mktemp("prepared"))
+
+
+def test_a_validation_is_of_the_validation_set(prepared):
+    configs = SMALL, None, TrainingConfig(max_tokens=512), DecodingConfig(), REVERSE
+    model = Transformer.from_model_config(train.sized(SMALL, prepared))
+    validation = train.validation_of(configs, prepared, model)
+    results, rows = validation(DecodingConfig(beam_size=1, max_length=3), 4)()
+    split = prepared.splits["validation"]
+    expected = [(pair.source, pair.target) for pair in split.pairs(4)]
+    assert [(source, target) for source, target, _ in rows] == expected
+    assert rows[0][0] not in [pair.source for pair in prepared.splits["test"].pairs()]
+    # In batches of another size.
+    scores = Validation(model, evaluation_batches(split, 4096)).token_scores()
+    assert {name: results[name] for name in scores} == pytest.approx(scores)
+
+
+def test_a_model_computes_in_the_precision_asked_for(prepared):
+    training = TrainingConfig(max_tokens=512, precision="bfloat16", jit="off")
+    configs, before = (train.sized(SMALL, prepared), None, training), keras.config.dtype_policy()
+    try:
+        trainee, _ = train.build((*configs, None, None), prepared)
+    finally:
+        keras.config.set_dtype_policy(before)
+    assert trainee.model.dtype_policy.name == "mixed_bfloat16"
+
+
+def test_a_run_has_a_tokenizer_for_each_side(tmp_path):
+    two = dict(source_tokenizer=ByteTokenizer(), target_tokenizer=CharacterTokenizer("ab"))
+    prepared = SimpleNamespace(**two, report={}, fingerprint="")
+    configs = SMALL, TokenizerConfig(), TrainingConfig(), DecodingConfig(), REVERSE
+    train.write_run(tmp_path, configs, prepared)
+    tokenizers = load_tokenizers(tmp_path / "tokenizer")
+    assert [tokenizer.kind for tokenizer in tokenizers] == ["byte", "character"]
+
+
+def test_the_weights_that_are_chosen_are_saved_and_scored(tmp_path, monkeypatch):
+    model = Transformer.from_model_config(SMALL)
+
+    def choose(trainee, *arguments):
+        weights = trainee.model.get_weights()
+        trainee.model.set_weights([np.full_like(array, 0.5) for array in weights])
+        return "chosen"
+
+    def score(write, *arguments):
+        raise StopIteration(write)
+
+    monkeypatch.setattr("transformer.training.choose_weights", choose)
+    monkeypatch.setattr("transformer.evaluation.evaluate_generator", score)
+    splits = dict.fromkeys(("train", "test"), SimpleNamespace(pairs=lambda: []))
+    prepared, trainee = SimpleNamespace(splits=splits), SimpleNamespace(model=model)
+    configs = SMALL, None, TrainingConfig(), DecodingConfig(), REVERSE
+    validation = lambda decoding, count: SimpleNamespace(write="writer")  # noqa: E731
+    with pytest.raises(StopIteration, match="writer"):
+        train.finish(tmp_path, configs, prepared, trainee, None, validation)
+    saved = Transformer.from_model_config(SMALL)
+    saved.load_weights(tmp_path / "model.keras")
+    assert all((array == 0.5).all() for array in saved.get_weights())
 
 
 def test_flags_cfg_replays_a_run_that_copies_values(tmp_path, monkeypatch):
