@@ -162,7 +162,7 @@ class Generator:
         """Ids, a list a source, each ending in the end token -> a list of (text, score) a source; `names`: see `_draws`."""
         answers = [None] * len(sources)
         # Long batches first, so that the threads end at about the same time.
-        batches = source_batches([len(ids) for ids in sources], ROWS // self.config.beam_size or 1, TOKENS)[::-1]
+        batches = source_batches([len(ids) for ids in sources], ROWS // self.config.beam_size, TOKENS)[::-1]
 
         def write(indices):
             outputs = self._write([sources[index] for index in indices], [names[index] for index in indices], scored)
@@ -311,8 +311,8 @@ def source_batches(lengths, max_rows, max_tokens):
     """Groups sources for decoding: sorted by length, so that little is padding.
 
     Args:
-        lengths: list of int. max_rows: sources in a batch, at least 1. max_tokens: padded positions in a batch; one source
-            may exceed it alone.
+        lengths: list of int. max_rows: most sources in a batch. max_tokens: most padded positions in a batch. One source
+            alone may exceed either.
 
     Returns:
         A list of lists of indices.
