@@ -95,6 +95,7 @@ def test_weights_in_several_files(tmp_path):
     compare(model, converted(tmp_path))
 
 
+@pytest.mark.slow
 def test_weights_in_bfloat16(tmp_path):
     import torch
 

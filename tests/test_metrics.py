@@ -554,6 +554,7 @@ def test_multilabel_by_hand():
             function([[1, 0]], [[0.9, -0.5]])
 
 
+@pytest.mark.slow
 def test_the_best_threshold_is_the_best_of_all():
     rng = np.random.default_rng(0)
     probabilities = rng.random((60, 4)).astype("float32")

@@ -110,6 +110,7 @@ def test_gradients_are_those_of_the_mean_over_tokens():
     "source_length, options",
     [(8, dict(accumulate_steps=2)), (3, dict(accumulate_steps=4, clip_norm=0.5))],
 )
+@pytest.mark.slow
 def test_accumulated_micro_batches_equal_one_batch(source_length, options):
     """Also where the micro-batches hold different numbers of real tokens, and sources are longer or
     shorter than their targets."""
@@ -215,6 +216,7 @@ def test_the_loss_of_a_classifier_is_the_mean_over_its_examples():
     )
 
 
+@pytest.mark.slow
 def test_gradients_are_summed_in_one_order():
     """Three summands and more TensorFlow adds in the order in which they come, so that trainings of one seed would differ by rounding."""
     trainee, _ = trainee_of()
@@ -593,6 +595,7 @@ def test_what_jit_is_chosen_is_said_and_goes_by_the_number_of_shapes(
     assert capsys.readouterr().out == f"{said}: {steps}\n"
 
 
+@pytest.mark.slow
 def test_checkpoints_best_and_average(tmp_path):
     trainee, config = trainee_of(keep_checkpoints=2, average_checkpoints=2)
     scores = iter([["a b c d"], ["x"], ["x"], ["a b c d"]])  # the first validation is the best
