@@ -77,7 +77,10 @@ def run(config):
     }
     for unchanged, fails in try_all([_unchanged(module) for module in modules]):
         if fails:
-            raise ConfigError(f"tests must pass before a bug is put in. Received: {tests_of(unchanged.module)}, which fails or does not end.")
+            raise ConfigError(
+                "tests must pass before a bug is put in. "
+                f"Received: {tests_of(unchanged.module)}, which fails or does not end. Mend it first."
+            )
     verdicts, tried = {}, [mutant for mutant in mutants if mutant.key not in reasons]
     for number, (mutant, killed) in enumerate(try_all(tried), 1):
         if number % 50 == 0:

@@ -1,16 +1,15 @@
 """Strings in, strings out: one output for each input, in order, whatever the input."""
 
 import dataclasses
-import io
 import json
 
 import keras
 import numpy as np
 import pytest
-import sentencepiece
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.test_tokenizer import foreign
 from transformer import generation
 from transformer.config import ConfigError, DecodingConfig, ModelConfig
 from transformer.copying import SYMBOLS
@@ -51,19 +50,6 @@ SOURCES = ["a dog runs", "the dog sees a cat", "two cats run home", "a cat"]
 TARGETS = ["ein hund rennt", "der hund sieht eine katze", "zwei katzen rennen heim", "eine katze"]
 
 
-def sentencepiece_of(texts, **special_ids):
-    model = io.BytesIO()
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(texts),
-        model_writer=model,
-        vocab_size=40,
-        hard_vocab_limit=False,
-        minloglevel=2,
-        **special_ids,
-    )
-    return SentencePieceTokenizer(model.getvalue())
-
-
 def wild_model(**options):
     """Its weights are larger than a new model's: outputs depend on the source and on the prefix."""
     sizes = dict(d_model=16, num_heads=2, num_layers=1, ffn_dim=16)
@@ -78,8 +64,9 @@ def wild_model(**options):
 @pytest.fixture(scope="module")
 def translator():
     """With two SentencePiece models whose special ids differ; like T5's, each lacks one."""
-    source = sentencepiece_of(SOURCES, pad_id=0, eos_id=1, unk_id=2, bos_id=-1)
-    target = sentencepiece_of(TARGETS, unk_id=0, bos_id=1, eos_id=2, pad_id=-1)
+    source = foreign(SOURCES, 40, pad_id=0, eos_id=1, unk_id=2, bos_id=-1)
+    target = foreign(TARGETS, 40, unk_id=0, bos_id=1, eos_id=2, pad_id=-1)
+    source, target = SentencePieceTokenizer(source), SentencePieceTokenizer(target)
     sizes = dict(vocab_size=target.vocab_size, source_vocab_size=source.vocab_size)
     model = wild_model(**sizes, pad_id=target.vocab_size - 1, source_pad_id=0)
     return Generator(model, source, target, DecodingConfig(beam_size=1, max_length=9))

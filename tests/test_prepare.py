@@ -1,13 +1,11 @@
 """The cache of prepared data: the same inputs are found again, other ones are not, and nothing half-written is left."""
 
 import dataclasses
-import io
 import json
 import re
 
 import numpy as np
 import pytest
-import sentencepiece
 
 import transformer.config
 import transformer.copying
@@ -16,6 +14,7 @@ from data import prepare as module
 from data.config import DataConfig, DataError
 from data.pairs import Pair
 from data.prepare import Split, cache_key, changed_texts, encode_pairs, make_tokenizers, prepare, weighted
+from tests.test_tokenizer import foreign
 from transformer.config import ConfigError, TokenizerConfig
 from transformer.copying import SYMBOLS
 from transformer.generation import Generator, reading_of
@@ -446,15 +445,10 @@ def test_joint_separate_and_given_vocabularies(tmp_path):
 
 def test_each_tokenizer_that_is_given_has_its_own_padding_and_beginning(tmp_path):
     """SentencePiece's default is <unk> <s> </s> and no padding, which gets the id behind the others."""
+    lines = [f"{letter} source target x" for letter in "abcdefghijklmn"] * 3
     for name, vocabulary, begin in (("source", 40, 1), ("target", 30, 5)):
-        model = io.BytesIO()
-        special = dict(unk_id=0, bos_id=begin, eos_id=2)
-        lines = [f"{letter} source target x" for letter in "abcdefghijklmn"] * 3
-        sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=iter(lines), model_writer=model, vocab_size=vocabulary, hard_vocab_limit=False,
-            model_type="bpe", minloglevel=2, **special,
-        )  # fmt: skip
-        (tmp_path / f"{name}.model").write_bytes(model.getvalue())
+        special = dict(unk_id=0, bos_id=begin, eos_id=2, model_type="bpe")
+        (tmp_path / f"{name}.model").write_bytes(foreign(lines, vocabulary, **special))
     given = {f"{side}_tokenizer": str(tmp_path / f"{side}.model") for side in ("source", "target")}
     prepared = prepare(files(tmp_path), TokenizerConfig(**given), tmp_path / "cache")
     split = prepared.splits["train"]

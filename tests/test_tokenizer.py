@@ -36,13 +36,13 @@ def learnt(kind, normalization="identity"):
     return learn(kind, normalization=normalization)
 
 
-def foreign(**options):
+def foreign(texts=TEXTS, vocab_size=60, **options):
     """The bytes of a SentencePiece model with special ids of its own."""
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(TEXTS),
+        sentence_iterator=iter(texts),
         model_writer=model,
-        vocab_size=60,
+        vocab_size=vocab_size,
         hard_vocab_limit=False,
         minloglevel=2,
         **options,
