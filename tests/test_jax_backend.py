@@ -15,6 +15,8 @@ from transformer.model import Transformer
 if keras.backend.backend() != "jax":
     pytest.skip("needs KERAS_BACKEND=jax", allow_module_level=True)
 
+import jax  # noqa: E402
+
 from transformer.jax_backend import JaxStrategy  # noqa: E402
 
 MODEL = ModelConfig(d_model=32, num_heads=8, num_layers=1, ffn_dim=64, vocab_size=61, dropout=0.0, pointer_generator=True)
@@ -58,6 +60,45 @@ def trained(folder, dropout=0.0, **options):
     training.start_training(trainee, config, folder, dataset, batch, lambda: ({"loss": 1.0}, []), 0.0)
     # A bias of keys has no gradient but for rounding, which Adam makes as large as any.
     return losses, [np.asarray(v) for v in trainee.model.trainable_variables if "key" not in v.path or "kernel" in v.path], trainee
+
+
+def one_step(dropout=0.0, **options):
+    """The trainee after a step on a batch, what it logged, and the values of its variables that are not learnt, before and after."""
+    keras.utils.set_random_seed(1)
+    make = lambda: Transformer.from_model_config(dataclasses.replace(MODEL, dropout=dropout))  # noqa: E731
+    trainee, _ = training.make_trainee(make, dataclasses.replace(CONFIG, **options))
+    variables = trainee.trainable_variables, trainee.non_trainable_variables, trainee.optimizer.variables
+    trainable, fixed, optimizer = ([variable.value for variable in kind] for kind in variables)
+    logs, (_, fixed_after, *_) = jax.jit(trainee.train_step)((trainable, fixed, optimizer, []), batch(0))
+    return trainee, logs, fixed, fixed_after
+
+
+def test_the_logs_of_a_step_are_those_of_the_mean_over_tokens():
+    trainee, logs, fixed, _ = one_step(accumulate_steps=4)
+    inputs, targets = batch(0)
+    tokens = np.count_nonzero(targets)
+
+    def mean_loss(trainable):
+        variables = [*zip(trainee.trainable_variables, trainable), *zip(trainee.non_trainable_variables, fixed)]
+        with keras.StatelessScope(variables):
+            return trainee.objective.loss(trainee.model, inputs, targets, 1 / tokens)
+
+    trainable = [variable.value for variable in trainee.trainable_variables]
+    loss, gradients = jax.jit(jax.value_and_grad(mean_loss))(trainable)
+    norm = np.sqrt(sum(np.square(np.asarray(gradient, "float64")).sum() for gradient in gradients))
+    assert logs["tokens"] == tokens
+    np.testing.assert_allclose([logs["loss"], logs["gradient_norm"]], [loss, norm], rtol=1e-5)
+
+
+def test_each_micro_batch_drops_places_of_its_own():
+    """A dropout's number of calls is part of what it hashes: four micro-batches are four calls."""
+    drawn = {}
+    for steps in (1, 4):
+        *_, before, after = one_step(dropout=0.2, accumulate_steps=steps)
+        drawn[steps] = [np.asarray(new) - np.asarray(old) for old, new in zip(before, after)]
+    assert len(drawn[1]) > 5 and all(change.max() == 1 for change in drawn[1])
+    for one, four in zip(drawn[1], drawn[4]):
+        np.testing.assert_array_equal(four, 4 * one)
 
 
 @pytest.fixture(scope="module")
