@@ -1,6 +1,7 @@
 # make train: German from English in minutes on a CPU. make test: the whole suite. make test-fast: its part that takes two minutes.
-# make mutants MODULES=transformer/attention.py: which small bugs the tests do not see. All install into .venv at first.
+# make mutants MODULES=transformer/attention.py MUTANTS=50: which small bugs the tests do not see. All install into .venv at first.
 PYTHON ?= python3
+MUTANTS ?= 0
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
@@ -19,7 +20,7 @@ test-fast: $(VENV)/.installed-test
 	$(PYTEST) --dist=worksteal -m "not slow"
 
 mutants: $(VENV)/.installed-dev
-	$(VENV)/bin/python -m benchmarks mutants --modules=$(MODULES)
+	$(VENV)/bin/python -m benchmarks mutants --modules=$(MODULES) --mutants=$(MUTANTS)
 
 # A stamp that is newer than what it was made from says that nothing needs installing.
 $(VENV)/.installed: setup.cfg constraints.txt | $(VENV)/bin/python

@@ -1,9 +1,10 @@
-"""How many small bugs the tests see: mutants made by Cosmic Ray's operators, one at a time, each tried by its module's test files.
+"""How many small bugs the tests see: mutants made by Cosmic Ray's operators, one at a time.
 
-A mutant is killed where a test fails, or does not end within `SECONDS`. Cosmic Ray itself would start Python and import
-TensorFlow for each; here a process that has imported the libraries forks, so that a mutant takes seconds.
-What survives the quick tests is tried by the slow ones too. The mutants that no test could see are listed in
-equivalent_mutants.json, each with its reason.
+Each is tried by the test file of its module's name, tests/test_NAME.py: first by its quick tests, then by the slow ones,
+without the real data sets of ../shared/data. A mutant is killed where a test fails, or where the tests do not end within
+`SECONDS`. Cosmic Ray itself would start Python and import TensorFlow for each; here a process that has imported the
+libraries forks, so that a mutant takes seconds. The mutants that no test could see are listed in equivalent_mutants.json,
+each with its reason.
 """
 
 import ast
@@ -41,8 +42,8 @@ REPLACEMENTS = {
 }  # fmt: skip
 # What takes long to import, so that each fork has it. None of it computes anything before.
 LIBRARIES = ("hypothesis", "keras", "pytest", "sacrebleu", "scipy.stats", "sklearn.metrics", "tensorflow", "tensorflow_text", "torch")
-# Seconds after which the tests of a mutant are ended: it counts as killed. So long because a busy machine may need them for tests that
-# pass; a test that hangs is ended by pytest-timeout long before.
+# Seconds after which the tests of a mutant are ended, and it counts as killed: a busy machine may need them for tests that pass.
+# One test that hangs is ended by pytest-timeout long before.
 SECONDS = 3600
 
 
@@ -127,7 +128,7 @@ def mutants_of(module, count=0):
         except (AttributeError, SyntaxError):  # not every operator of Cosmic Ray 8.7 fits all that it finds
             continue
         if mutant:
-            mutants[mutant.key] = mutant
+            mutants[mutant.line, mutant.before, mutant.after] = mutant
         if len(mutants) == count:
             break
     return sorted(mutants.values(), key=lambda mutant: (mutant.line, mutant.after))
@@ -159,19 +160,23 @@ def try_all(mutants):
     with tempfile.TemporaryDirectory(prefix="mutants_") as folder:
         free = [(core, _copied(pathlib.Path(folder) / str(core))) for core in os.sched_getaffinity(0)]
         waiting, running = list(reversed(mutants)), {}
-        while waiting or running:
-            while waiting and free:
-                mutant, (core, copy) = waiting.pop(), free.pop()
-                (copy / mutant.module).write_text(mutant.text, encoding="utf-8")
-                process = _begun(copy, tests_of(mutant.module), core)
-                running[process] = mutant, core, copy, time.monotonic()
-            process, code = _ended({process: begun for process, (*_, begun) in running.items()})
-            mutant, core, copy, _ = running.pop(process)
-            shutil.copy(ROOT / mutant.module, copy / mutant.module)
-            free.append((core, copy))
-            if code not in (0, 1, 2) and code >= 0:
-                raise RuntimeError(f"pytest could not run {tests_of(mutant.module)}. Received: its exit code {code}.")
-            yield mutant, code != 0
+        try:
+            while waiting or running:
+                while waiting and free:
+                    mutant, (core, copy) = waiting.pop(), free.pop()
+                    (copy / mutant.module).write_text(mutant.text, encoding="utf-8")
+                    process = _begun(copy, tests_of(mutant.module), core)
+                    running[process] = mutant, core, copy, time.monotonic()
+                process, code = _ended({process: begun for process, (*_, begun) in running.items()})
+                mutant, core, copy, _ = running.pop(process)
+                shutil.copy(ROOT / mutant.module, copy / mutant.module)
+                free.append((core, copy))
+                if code == 4:
+                    raise RuntimeError(f"pytest could not run {tests_of(mutant.module)}. Received: its exit code 4, a usage error.")
+                yield mutant, code != 0
+        finally:
+            for process in running:
+                os.killpg(process, signal.SIGKILL)
 
 
 def _copied(folder):

@@ -65,13 +65,20 @@ def clean(splits, config: DataConfig):
 
 def _repaired(pair, number, action, log, task):
     """The pair with its source and target repaired, each kind of repair counted."""
-    texts, repairs = [], {reason: repair for reason, repair in REPAIRS.items() if task != "code" or reason != "spaces"}
+    repairs = {reason: repair for reason, repair in REPAIRS.items() if task != "code" or reason != "spaces"}
+    texts = []
     for text in pair[:2]:
-        for reason, repair in repairs.items():
-            better = repair(text)
-            if better != text:
-                log.count(reason, action, number, text)
-                text = better
+        found, before = {}, None
+        # Again, until nothing changes: what one repair leaves, another may be able to read.
+        while text != before:
+            before = text
+            for reason, repair in repairs.items():
+                better = repair(text)
+                if better != text:
+                    found.setdefault(reason, text)
+                    text = better
+        for reason, flawed in found.items():
+            log.count(reason, action, number, flawed)
         texts.append(text)
     return pair._replace(source=texts[0], target=texts[1]) if isinstance(pair, Pair) else tuple(texts)
 

@@ -108,7 +108,7 @@ WORDS = strategies.lists(
 ).map(" ".join)
 
 
-@hypothesis.settings(deadline=None, max_examples=200)
+@hypothesis.settings(max_examples=200)
 @hypothesis.given(
     questions=strategies.lists(
         strategies.tuples(strategies.lists(WORDS, max_size=3), WORDS), min_size=1, max_size=3
@@ -187,7 +187,7 @@ def test_the_threshold_of_no_answer_is_by_f1_and_of_the_language():
         best_no_answer_threshold([["a"], []], ["a", ""], [0.1, math.nan])
 
 
-@hypothesis.settings(deadline=None, max_examples=60)
+@hypothesis.settings(max_examples=60)
 @hypothesis.given(
     rows=strategies.lists(
         strategies.tuples(

@@ -100,7 +100,7 @@ def test_the_row_of_the_module_s_docstring():
 LENGTHS = st.lists(st.tuples(st.integers(2, 30), st.integers(2, 30)), min_size=1, max_size=40)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(lengths=LENGTHS, copies=st.sampled_from([1, 1, 60]))
 @example(lengths=[(5, 6)] * 60 + [(6, 90), (80, 5)], copies=1)  # long on one side alone
 def test_packed_rows_hold_each_pair_once_and_fit(lengths, copies):
@@ -116,7 +116,7 @@ def test_packed_rows_hold_each_pair_once_and_fit(lengths, copies):
         assert kind == fitting.argmax()  # a pair stands in the shortest row that holds it
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(lengths=LENGTHS, seed=st.integers(0, 99), accumulate=st.integers(1, 3), replicas=st.integers(1, 3))
 def test_whatever_the_options_a_batch_holds_whole_pairs_and_an_epoch_each_of_them(lengths, seed, accumulate, replicas):
     split = Split(lengths)

@@ -521,6 +521,14 @@ def test_what_is_no_run_of_finetune_is_not_raced(tmp_path, capfd):
     assert "BERT is raced with a finished run of finetune.py. Received:" in capfd.readouterr().err
 
 
+def test_the_lines_of_equivalent_mutants_are_still_there():
+    from benchmarks.mutants import EQUIVALENT
+
+    for row in json.loads(EQUIVALENT.read_text(encoding="utf-8")):
+        text = (rounds.ROOT / row["module"]).read_text(encoding="utf-8")
+        assert row["before"] in " ".join(text.split()) and row["after"] != row["before"] and row["reason"], row
+
+
 # Of its four mutants one changes nothing: where x is the limit, both ways give the limit.
 TOY = "def limited(x, most=3):\n    return x if x < most else most\n"
 TOY_TEST = "from transformer.toy import limited\n\ndef test_it():\n    assert limited(2) == 2 and limited(9) == 3\n"

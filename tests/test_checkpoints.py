@@ -108,7 +108,7 @@ def damaged(whole, kind, place, other, size):
     )
 
 
-@hypothesis.settings(deadline=None, max_examples=250)
+@hypothesis.settings(max_examples=250)
 @hypothesis.given(
     kind=strategies.sampled_from(["bit", "cut", "hole", "swap"]),
     place=strategies.integers(0, 10**6),

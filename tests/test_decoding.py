@@ -84,7 +84,7 @@ def run(method, logits, config, caps=None, compiled=None, bos=BOS, pad=PAD, seed
     return [ops.convert_to_numpy(result) for result in function(caps)]
 
 
-# The same in plain Python: one sentence at a time, lists of tokens, no early stop.
+# The same in plain Python: one sentence at a time, lists of tokens, the rule of stopping written out.
 
 
 def log_probabilities(logits, sentence, tokens, config, cap, bos=BOS, pad=PAD):

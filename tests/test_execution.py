@@ -156,7 +156,7 @@ with tempfile.NamedTemporaryFile("w") as file:  # in its own folder it may write
     file.write("größer")
 os.mkdir("a"); os.rename("a", "b"); os.rmdir("b")
 import asyncio.events, collections, dataclasses, decimal, fractions, hashlib, heapq, itertools, json, random, statistics, typing
-"""], run_code=True)
+"""], run_code=True, seconds=60.0)
     assert outcome == Outcome("passed")
 
 
@@ -440,6 +440,7 @@ assert open("a").read() == "th" and os.stat("a").st_mtime == 2
 os.rename("a", "sub/a"); os.remove("b"); os.remove("./sub/../sub/a"); os.rmdir("sub")
 assert os.listdir() == ["program.py"] and open("/proc/self/status").read()"""],
         run_code=True,
+        seconds=60.0,
     )
     assert outcome == Outcome("passed")
 
@@ -462,6 +463,7 @@ assert __name__ == "program" and vars(sys.modules["program"]) is globals()
 print("unheard"); os.write(1, b"unheard"); os.write(2, b"unheard"); os.write(0, b"unheard")
 """],
         run_code=True,
+        seconds=60.0,
     )
     assert outcome == Outcome("passed")
 
@@ -491,6 +493,7 @@ assert os.getpid() == 1, os.getpid()
 devices = [line.split(":")[0].strip() for line in open("/proc/self/net/dev") if ":" in line]
 assert devices in ([], ["lo"]), devices"""],
         run_code=True,
+        seconds=60.0,
     )
     assert outcome == Outcome("passed")
 
@@ -517,6 +520,7 @@ for number in range(3, 30):
     except OSError: pass
 os._exit(3)"""],
         run_code=True,
+        seconds=60.0,
     )
     assert outcome == Outcome("error", "it ended before its tests did (exit code 3)")
 
@@ -580,7 +584,7 @@ def test_pass_at_k_is_the_share_of_draws_with_a_pass():
     assert pass_at_k(10**5, 10**4, 100) == pytest.approx(1 - 0.9**100, abs=1e-6)
 
 
-@hypothesis.settings(deadline=None, max_examples=200)
+@hypothesis.settings(max_examples=200)
 @hypothesis.given(data=strategies.data())
 def test_pass_at_k_is_the_product_of_the_paper_s_program(data):
     samples = data.draw(strategies.integers(1, 300))

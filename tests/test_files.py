@@ -75,7 +75,7 @@ def test_gz_files_that_are_damaged(tmp_path):
 CELLS = st.text(alphabet=st.sampled_from('ab",\t;é\'\\ \n\u2028\x85\ufeff#'), max_size=6)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(rows=st.lists(st.tuples(CELLS, CELLS, CELLS), min_size=1, max_size=6), end=st.sampled_from(["\n", "\r\n"]),
        quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]))  # fmt: skip
 def test_what_python_s_csv_module_writes_is_read_back(tmp_path_factory, rows, end, quoting):
@@ -88,7 +88,7 @@ def test_what_python_s_csv_module_writes_is_read_back(tmp_path_factory, rows, en
     assert found == [[c, a, b] for a, b, c in rows if (a + b + c).strip()]  # a row of white space is a blank line
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(st.lists(st.text(alphabet='ab",;é \u2028\x85\x0b\\', min_size=1, max_size=5), min_size=2, max_size=3), max_size=6))
 def test_cells_of_tsv_are_what_stands_between_tabs(tmp_path_factory, rows):
     path = tmp_path_factory.mktemp("tsv") / "a.tsv"

@@ -414,7 +414,7 @@ def fits_a_line(value):
 @pytest.mark.parametrize(
     "kind", [ToyConfig, *ALL, FinetuningConfig, TaskConfig, DataConfig, LabelledDataConfig]
 )
-@hypothesis.settings(deadline=None, max_examples=40)
+@hypothesis.settings(max_examples=40)
 @hypothesis.given(data=strategies.data())
 def test_whatever_an_option_may_be_comes_back_from_a_flagfile_or_is_refused(
     kind, data, tmp_path_factory

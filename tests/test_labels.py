@@ -43,7 +43,7 @@ def test_where_a_name_is_a_number_no_other_number_stands_for_a_name(names, label
     assert wrong.value.args == ("unknown label", str(label))
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(st.one_of(st.integers(-99, 99), st.sampled_from(["a", "B", "b", "é", "10x", "x,y"])), min_size=1))
 def test_names_are_each_label_once_in_order(labels):
     """By value where all are numbers, else as Python sorts text."""

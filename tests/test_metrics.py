@@ -273,7 +273,7 @@ def calibration_error(labels, probabilities):
     return error / len(labels)
 
 
-@hypothesis.settings(deadline=None, max_examples=60)
+@hypothesis.settings(max_examples=60)
 @hypothesis.given(
     seed=strategies.integers(0, 2**32 - 1),
     count=strategies.integers(1, 12),
@@ -331,7 +331,7 @@ def test_classification_is_what_its_definitions_say(seed, count, classes):
 EIGHTHS = strategies.integers(0, 8).map(lambda number: number / 8)
 
 
-@hypothesis.settings(deadline=None, max_examples=60)
+@hypothesis.settings(max_examples=60)
 @hypothesis.given(
     data=strategies.data(), count=strategies.integers(1, 6), width=strategies.integers(1, 3)
 )
@@ -394,7 +394,7 @@ def test_a_single_label_is_a_label_and_not_two_classes():
     ]
 
 
-@hypothesis.settings(deadline=None, max_examples=100)
+@hypothesis.settings(max_examples=100)
 @hypothesis.given(
     rows=strategies.lists(
         strategies.tuples(strategies.integers(0, 1), EIGHTHS), min_size=1, max_size=10
@@ -418,7 +418,7 @@ def test_no_threshold_is_better_and_none_as_good_is_nearer_to_a_half(rows):
     )
 
 
-@hypothesis.settings(deadline=None, max_examples=60)
+@hypothesis.settings(max_examples=60)
 @hypothesis.given(
     pairs=strategies.lists(strategies.tuples(EIGHTHS, EIGHTHS), min_size=1, max_size=8),
     trained=EIGHTHS,

@@ -79,7 +79,7 @@ def place(text):
     return int(hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16], 16) / 16**16
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(pairs=st.lists(st.tuples(st.text(max_size=2), st.integers(0, 9)), max_size=30),
        validation=st.sampled_from([0.0, 0.1, 0.5]), test=st.sampled_from([0.0, 0.3, 0.5]))  # fmt: skip
 def test_each_pair_stands_in_the_split_of_its_source(pairs, validation, test):

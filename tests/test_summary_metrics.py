@@ -97,7 +97,7 @@ GERMAN = strategies.lists(
 )
 
 
-@hypothesis.settings(deadline=None, max_examples=60)
+@hypothesis.settings(max_examples=60)
 @hypothesis.given(
     pairs=strategies.lists(
         strategies.tuples(strategies.lists(GERMAN, min_size=1, max_size=2), GERMAN),

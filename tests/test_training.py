@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+import os
 import pathlib
 import re
 import shutil
@@ -686,8 +687,8 @@ def test_killed_at_random_moments_nothing_is_lost(tmp_path):
     )
     assert (expected.best, expected.best_step) == (-min(losses), 4 * losses.index(min(losses)) + 4)
     assert len(losses) - 4 == losses.index(min(losses)) + 1
-    seed = time.time_ns()
-    print(f"killed at the moments of seed {seed}")
+    seed = int(os.environ.get("KILL_SEED", time.time_ns()))
+    print(f"killed at the moments of KILL_SEED={seed}")
     run_apart("-c", KILLED, tmp_path / "cut", seed)
     for folder in tmp_path.glob("cut*"):
         checkpoints.claim_run(folder, {})
