@@ -311,7 +311,7 @@ def test_two_workers_of_which_one_is_killed_learn_what_one_device_does(tmp_path,
         return started[-1]
 
     def kill():
-        wait_for(folder / "checkpoints" / "step-00000005.safetensors", 900)
+        wait_for(folder / "checkpoints" / "step-00000005.safetensors", 500)
         started[0][0][1].kill()
 
     monkeypatch.chdir(ROOT)

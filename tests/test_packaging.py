@@ -99,3 +99,18 @@ def test_the_sdist_and_the_wheel_have_what_they_must(tmp_path):
     command = "import transformer, data.corpora; print(transformer.__file__)"
     found = subprocess.run([sys.executable, "-c", command], cwd=tmp_path / "site", capture_output=True, text=True).stdout
     assert found.startswith(str(tmp_path / "site"))
+
+
+@pytest.mark.slow
+def test_a_test_that_hangs_within_a_library_is_ended(tmp_path):
+    """A mutex that is locked twice: no signal's handler in Python is ever called."""
+    (tmp_path / "test_hang.py").write_text("""
+import ctypes
+def test_hang():
+    library, lock = ctypes.CDLL(None), ctypes.create_string_buffer(64)
+    library.pthread_mutex_lock(lock)
+    library.pthread_mutex_lock(lock)
+""")
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-c", ROOT / "setup.cfg", "--timeout=1", tmp_path]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1 and "test_hang.py" in done.stdout and "Timeout" in done.stdout

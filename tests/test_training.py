@@ -25,7 +25,8 @@ from transformer.cluster import tf_config
 from transformer.config import ConfigError, FinetuningConfig, ModelConfig, TrainingConfig
 from transformer.evaluation import Validation
 from transformer.files import replacing
-from transformer.heads import ClassificationHead
+from transformer.encoders import TextEncoder
+from transformer.heads import ClassificationHead, TextModel
 from transformer.losses import cross_entropy
 from transformer.model import Transformer
 from transformer.objectives import HeadObjective
@@ -77,7 +78,11 @@ def trainee_of(dropout=0.0, **options):
 
 
 def weights(trainee):
-    return np.concatenate([variable.numpy().ravel() for variable in trainee.model.trainable_variables])
+    return weights_of(trainee.model)
+
+
+def weights_of(model):
+    return np.concatenate([variable.numpy().ravel() for variable in model.trainable_variables])
 
 
 def validation_of(trainee, batches=None, write=lambda texts: texts):
@@ -304,30 +309,29 @@ def test_validation_is_the_mean_over_all_tokens():
     assert validation_of(trainee, batches).token_scores() == {"loss": pytest.approx(loss / count, abs=1e-5), "accuracy": right / count}
 
 
-def in_formulas(config, steps):
+def token_loss(model, inputs, targets, smoothing):
+    """The loss as a smoothed target has it (Szegedy et al. 2016, section 7), over the tokens that are not padding."""
+    shares = (1.0 - smoothing) * tf.one_hot(targets, 13) + smoothing / 13
+    costs = -tf.reduce_sum(shares * tf.nn.log_softmax(model(inputs)), -1)
+    real = tf.cast(targets != 0, "float32")
+    return tf.reduce_sum(costs * real) / tf.reduce_sum(real)
+
+
+def in_formulas(model, config, steps, loss_of=token_loss, batch_at=batch_at):
     """Each update of a training without dropout, independent of the program but for the model's
-    forward pass: the loss as a smoothed target has it (Szegedy et al. 2016, section 7), its
-    gradient clipped, and Adam (Kingma & Ba 2015) in NumPy.
+    forward pass: `loss_of`, its gradient clipped, and Adam (Kingma & Ba 2015) in NumPy.
 
     Returns:
         For each step a dict: weights, one vector; loss and norm of the gradient of the step; rate;
-        valid, the loss on validation_of's batch after it.
+        valid, the loss on batch 1000, which is validation_of's, after it.
     """
-    trainee, _ = trainee_of(**{**dataclasses.asdict(config), "precision": "float32", "jit": "off"})
-    model, found = trainee.model, []
-
-    def loss_of(inputs, targets, smoothing):
-        shares = (1.0 - smoothing) * tf.one_hot(targets, 13) + smoothing / 13
-        costs = -tf.reduce_sum(shares * tf.nn.log_softmax(model(inputs)), -1)
-        real = tf.cast(targets != 0, "float32")
-        return tf.reduce_sum(costs * real) / tf.reduce_sum(real)
-
+    found = []
     learnt = model.trainable_variables
     first, second = (np.zeros(sum(variable.numpy().size for variable in learnt)) for _ in range(2))
     for n in range(1, steps + 1):
         inputs, targets = batch_at(n - 1)
         with tf.GradientTape() as tape:
-            loss = loss_of(inputs, targets, config.label_smoothing)
+            loss = loss_of(model, inputs, targets, config.label_smoothing)
         gradients = tape.gradient(loss, [variable.value for variable in learnt])
         gradient = np.concatenate([np.ravel(tf.convert_to_tensor(g)) for g in gradients]).astype(
             "float64"
@@ -341,16 +345,16 @@ def in_formulas(config, steps):
         first = config.adam_beta_1 * first + (1.0 - config.adam_beta_1) * gradient
         second = config.adam_beta_2 * second + (1.0 - config.adam_beta_2) * gradient**2
         size = rate * (1.0 - config.adam_beta_2**n) ** 0.5 / (1.0 - config.adam_beta_1**n)
-        vector = weights(trainee) - size * first / (second**0.5 + config.adam_epsilon)
+        vector = weights_of(model) - size * first / (second**0.5 + config.adam_epsilon)
         start = 0
         for variable in learnt:
             count = variable.numpy().size
             variable.assign(vector[start : start + count].reshape(variable.shape))
             start += count
-        valid = float(loss_of(*batch_at(1000), 0.0))
+        valid = float(loss_of(model, *batch_at(1000), 0.0))
         found.append(
             {
-                "weights": weights(trainee),
+                "weights": weights_of(model),
                 "loss": float(loss),
                 "norm": norm,
                 "rate": rate,
@@ -394,7 +398,8 @@ def test_a_training_ends_in_the_weights_that_the_formulas_give(tmp_path, cut_at,
     trainee, config = trainee_of(**options)
     begin = weights(trainee)
     progress, _ = start(trainee, config, tmp_path)
-    expected = in_formulas(config, 6)
+    other = {**dataclasses.asdict(config), "precision": "float32", "jit": "off"}
+    expected = in_formulas(trainee_of(**other)[0].model, config, 7)
     half = config.precision == "float16"
 
     def check(found, expected):
@@ -415,7 +420,7 @@ def test_a_training_ends_in_the_weights_that_the_formulas_give(tmp_path, cut_at,
         {step: expected[step - 1]["norm"] for step in logged}, **near
     )
     # The rate that is logged after a step is that of the next.
-    rates = [update["rate"] for update in in_formulas(config, 7)]
+    rates = [update["rate"] for update in expected]
     assert points(curves["train/learning_rate"]) == pytest.approx(
         {step: rates[step] for step in logged}, rel=1e-5
     )
@@ -441,6 +446,57 @@ def test_a_training_ends_in_the_weights_that_the_formulas_give(tmp_path, cut_at,
     )
     mean = np.mean([expected[step - 1]["weights"] for step in (2, 4, 6)], axis=0)
     check(weights(trainee), mean)
+
+
+def class_loss(model, inputs, targets, smoothing):
+    chances = tf.nn.log_softmax(model(inputs, training=False))
+    chosen = tf.gather(chances, targets[:, 0], batch_dims=1)
+    return -tf.reduce_mean(chosen)
+
+
+def labelled_batch(step):
+    """Three texts with a class of three, and no row that fills up."""
+    rng = np.random.default_rng(step)
+    ids = rng.integers(3, 20, (3, 5)).astype("int32")
+    ids[0, 2:] = ids[1, 4:] = 0
+    return (ids, np.zeros_like(ids)), rng.integers(0, 3, (3, 1)).astype("int32")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cut_at", [None, 4])
+def test_a_fine_tuning_ends_in_the_weights_that_the_formulas_give(tmp_path, cut_at):
+    config = FinetuningConfig(
+        learning_rate=0.01, schedule="constant", weight_decay=0.0, clip_norm=0.3, adam_epsilon=1e-4, epochs=2, checkpoint_every=2,
+        keep_best_metric="accuracy", jit="off",
+    ).counted(3)
+
+    def make_model():
+        keras.utils.set_random_seed(1)
+        encoder = TextEncoder(dataclasses.replace(MODEL, vocab_size=20), token_types=1, name="text_encoder")
+        encoder.build()
+        model = TextModel(encoder, ClassificationHead(3, dropout=0.0, name="head"), name="text_model")
+        model.build()
+        return model
+
+    def tuned(stop):
+        """The trainee after the update of that number, begun anew or continued."""
+        def batches(step):
+            split = types.SimpleNamespace(gather=labelled_batch)
+            plan = types.SimpleNamespace(batch=lambda step: (step,))
+            return training_dataset(split, plan, step, stop - step)
+
+        trainee, _ = make_trainee(make_model, config, HeadObjective)
+        found = lambda: ({"accuracy": 1.0}, [])  # noqa: E731
+        start(trainee, config, tmp_path, make_dataset=batches, batch_at=labelled_batch, evaluate=found)
+        return trainee
+
+    if cut_at:
+        tuned(cut_at)
+    begin = weights_of(make_model())
+    expected = in_formulas(make_model(), config, 6, class_loss, labelled_batch)
+    assert max(update["norm"] for update in expected) > config.clip_norm
+    change = weights(tuned(6)) - expected[5]["weights"]
+    assert np.linalg.norm(change) < 1e-3 * np.linalg.norm(expected[5]["weights"] - begin)
 
 
 def contents(folder):

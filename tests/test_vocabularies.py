@@ -40,18 +40,24 @@ def sentencepiece_model(family):
 
 
 class TestBert:
-    """The real vocabularies, and the strings that break programs."""
+    """A vocabulary of a few words, and where they are there the real ones, with the strings that break programs."""
 
-    @pytest.fixture(scope="class", params=["bert-base-uncased-vocab.txt", "bert_chinese_vocab.txt"])
-    def folder(self, request, shared, tmp_path_factory):
+    @pytest.fixture(scope="class", params=["few words", "bert-base-uncased-vocab.txt", "bert_chinese_vocab.txt"])
+    def folder(self, request, tmp_path_factory):
         folder = tmp_path_factory.mktemp("bert")
-        (folder / "vocab.txt").write_bytes((shared / "vocabs" / request.param).read_bytes())
-        lower = "uncased" in request.param
+        vocabulary = "\n".join(WORDS).encode()
+        if request.param != "few words":
+            vocabulary = (request.getfixturevalue("shared") / "vocabs" / request.param).read_bytes()
+        (folder / "vocab.txt").write_bytes(vocabulary)
+        lower = "chinese" not in request.param
         (folder / "tokenizer_config.json").write_text(json.dumps({"do_lower_case": lower, "tokenizer_class": "BertTokenizer"}))
         return folder
 
     @pytest.fixture(scope="class")
-    def texts(self, shared):
+    def texts(self, request, folder):
+        if (folder / "vocab.txt").read_text(encoding="utf-8").split() == WORDS:
+            return [*TEXTS, "", "the cats sat", "THE Cäts  sat.", "猫坐a the猫", "a" * 200, "the\u200bcat\x07 \ufffd", "b c [SEP] d [MASK]"]
+        shared = request.getfixturevalue("shared")
         naughty = json.loads((shared / "naughty_strings" / "blns.json").read_text(encoding="utf-8"))
         tnews = (shared / "tnews" / "dev.tsv").read_text(encoding="utf-8").splitlines()[:300]
         english = (shared / "multi30k" / "val.en").read_text(encoding="utf-8").splitlines()[:300]
@@ -104,7 +110,9 @@ class TestBert:
         inputs.save(tmp_path)
         loaded = load_text_inputs(tmp_path)
         assert (loaded.frame, loaded.pad_id, loaded.max_length) == (inputs.frame, 0, 512)
-        assert loaded.windows(texts[:40], texts[40:80]) == inputs.windows(texts[:40], texts[40:80])
+        half = min(len(texts) // 2, 40)
+        questions, contexts = texts[:half], texts[half : 2 * half]
+        assert loaded.windows(questions, contexts) == inputs.windows(questions, contexts)
 
 
 class TestBytePairs:
