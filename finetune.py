@@ -1,8 +1,9 @@
-"""Fine-tunes a pretrained model on labelled texts: flags -> data -> model, with a task's head -> fit -> report.
+"""Fine-tunes a pretrained model on labelled texts: flags -> data -> model, with a task's head ->
+fit -> report.
 
     python finetune.py --flagfile=configs/sst2.cfg --data_dir=DIR --pretrained=FOLDER
-    python finetune.py --train_files=train.tsv --pretrained=bert_base_en --tuning=lora --run=runs/mine
-    python finetune.py --task=text2text --train_files=pairs.tsv --text_column=source --label_column=target --pretrained=RUN
+    python finetune.py --train_files=train.tsv --pretrained=bert_base_en --tuning=lora
+    python finetune.py --task=text2text --train_files=pairs.tsv --pretrained=RUN
 
 Rerunning a command continues where it stopped.
 """
@@ -14,7 +15,14 @@ import sys
 
 from data.config import DataError, LabelledDataConfig
 from train import default_run, sections
-from transformer.config import ConfigError, FinetuningConfig, ModelConfig, TaskConfig, TokenizerConfig, from_json
+from transformer.config import (
+    ConfigError,
+    FinetuningConfig,
+    ModelConfig,
+    TaskConfig,
+    TokenizerConfig,
+    from_json,
+)
 from transformer.flags import given, import_keras, main, write_flagfile
 
 CONFIGS = (TaskConfig, FinetuningConfig, LabelledDataConfig, ModelConfig, TokenizerConfig)
@@ -23,11 +31,21 @@ CONFIGS = (TaskConfig, FinetuningConfig, LabelledDataConfig, ModelConfig, Tokeni
 def define_flags(flag_values):
     from absl import flags
 
-    flags.DEFINE_string("run", "", "folder of the run; empty: runs/NAME_OF_THE_FLAGFILE", flag_values=flag_values)
-    flags.DEFINE_list(
-        "seeds", [], "several seeds, comma-separated: a run each, and their mean and deviation", flag_values=flag_values
+    flags.DEFINE_string(
+        "run", "", "folder of the run; empty: runs/NAME_OF_THE_FLAGFILE", flag_values=flag_values
     )
-    flags.DEFINE_bool("soup", False, "with --seeds: also the model of their mean weights, in RUN/soup", flag_values=flag_values)
+    flags.DEFINE_list(
+        "seeds",
+        [],
+        "several seeds, comma-separated: a run each, and their mean and deviation",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_bool(
+        "soup",
+        False,
+        "with --seeds: also the model of their mean weights, in RUN/soup",
+        flag_values=flag_values,
+    )
 
 
 def run(task, training, data, model, tokenizer, flag_values):
@@ -35,23 +53,29 @@ def run(task, training, data, model, tokenizer, flag_values):
     folder = pathlib.Path(flag_values["run"].value or default_run())
     if task.pretrained != "none" and (wrong := given((ModelConfig, TokenizerConfig), flag_values)):
         raise ConfigError(
-            f"the flags of model and tokenizer belong to --pretrained=none. Received: --{wrong[0]} with "
+            f"the flags of model and tokenizer belong to --pretrained=none. Received: "
+            f"--{wrong[0]} "
+            f"with "
             f"--pretrained={task.pretrained}. Leave it out; a dropout rate is --encoder_dropout."
         )
     seeds, soup = flag_values["seeds"].value, flag_values["soup"].value
     runs = seeded(training, seeds, soup)
     if soup and (len(runs) < 2 or task.pretrained == "none"):
         raise ConfigError(
-            "a soup is of several seeds of one pretrained model: models from nothing lie too far apart to be averaged. Received: "
-            f"--seeds={','.join(seeds)}, --pretrained={task.pretrained}. Use --seeds=1,2,3 and --pretrained, or leave --soup out."
+            "a soup is of several seeds of one pretrained model: models from nothing lie too far "
+            "apart to be averaged. Received: "
+            f"--seeds={','.join(seeds)}, --pretrained={task.pretrained}. Use --seeds=1,2,3 and "
+            f"--pretrained, or leave --soup out."
         )
     if seeds and (folder / "config.json").exists():
         raise ConfigError(
-            f"several seeds need a folder of their own. Received: {folder}, which holds one run. Use another --run."
+            f"several seeds need a folder of their own. Received: {folder}, which holds one run. "
+            f"Use another --run."
         )
     if (data.labels or data.labels_file) and task.task not in ("classification", "multilabel"):
         raise ConfigError(
-            f"labels have names in classification and multilabel alone. Received: task={task.task!r}. Leave them out."
+            f"labels have names in classification and multilabel alone. Received: "
+            f"task={task.task!r}. Leave them out."
         )
     from data.labelled import load_labelled
     from data.report import format_report
@@ -67,7 +91,9 @@ def run(task, training, data, model, tokenizer, flag_values):
     if training.distribution == "multi_worker":
         from transformer.training import make_strategy
 
-        make_strategy(training.distribution)  # workers are joined before TensorFlow loads a pretrained model
+        make_strategy(
+            training.distribution
+        )  # workers are joined before TensorFlow loads a pretrained model
     found, places = [], {seed: folder / f"seed-{seed}" if seeds else folder for seed in runs}
     for seed, config in runs.items():
         scores = finetune(places[seed], (task, config, data, model, tokenizer), labelled)
@@ -75,28 +101,37 @@ def run(task, training, data, model, tokenizer, flag_values):
             return scores
         found.append(scores)
     if seeds and chief:
-        summarise(folder, found, mix(folder / "soup", places, found, task, labelled) if soup else None)
+        summarise(
+            folder, found, mix(folder / "soup", places, found, task, labelled) if soup else None
+        )
 
 
 def seeded(training, seeds, soup=False):
-    """{seed: FinetuningConfig with it}, for each of --seeds, or for the one that the configuration has; for a soup with one start."""
+    """{seed: FinetuningConfig with it}, for each of --seeds, or for the one that the
+    configuration has; for a soup with one start."""
     try:
         if soup and seeds and training.initial_seed < 0:
             training = dataclasses.replace(training, initial_seed=int(seeds[0]))
-        runs = {int(seed): dataclasses.replace(training, seed=int(seed)) for seed in seeds or [training.seed]}
+        runs = {
+            int(seed): dataclasses.replace(training, seed=int(seed))
+            for seed in seeds or [training.seed]
+        }
     except ValueError as error:
-        raise ConfigError(f"seeds must be whole numbers. Received: {','.join(seeds)} ({error}).") from None
+        raise ConfigError(
+            f"seeds must be whole numbers. Received: {','.join(seeds)} ({error})."
+        ) from None
     if len(runs) < len(seeds):
         raise ConfigError(f"seeds must differ. Received: {','.join(seeds)}. Name each once.")
     return runs
 
 
 def finetune(folder, configs, labelled):
-    """One run: trains and reports; returns its scores, or the exit code where a signal stopped it. Of several workers the chief
-    alone reports, and has scores."""
-    from transformer.files import write_json
+    """One run: trains and reports; returns its scores, or the exit code where a signal stopped it.
+    Of several workers the chief alone reports, and has scores.
+    """
     from transformer.cluster import is_chief
     from transformer.encoders import new_encoder
+    from transformer.files import write_json
     from transformer.pipelines import GenerationPipeline, TextPipeline
 
     task, training, data, model, tokenizer = configs
@@ -107,9 +142,13 @@ def finetune(folder, configs, labelled):
 
     def claimed(lengths):
         write_flagfile(
-            configs, folder / "flags.cfg", "Replays this run: python finetune.py --flagfile=THIS_FILE --run=NEW_FOLDER"
+            configs,
+            folder / "flags.cfg",
+            "Replays this run: python finetune.py --flagfile=THIS_FILE --run=NEW_FOLDER",
         )
-        report = {split: entry | {"lengths": lengths[split]} for split, entry in labelled.report.items()}
+        report = {
+            split: entry | {"lengths": lengths[split]} for split, entry in labelled.report.items()
+        }
         write_json(folder / "data_report.json", report)
 
     new = task.pretrained == "none"
@@ -124,11 +163,16 @@ def finetune(folder, configs, labelled):
             if not is_chief(training.distribution):
                 return {}
             trained.save(folder)
-            return write_results(folder, trained, labelled, progress.summary(), curve_points(folder))
+            return write_results(
+                folder, trained, labelled, progress.summary(), curve_points(folder)
+            )
     except (KeyboardInterrupt, SystemExit):
         print(f"stopped; what was saved is in {folder}. The same command continues from there.")
         raise
-    print(f"{stopped.name}: saved at step {progress.step} in {folder}. The same command continues from there.")
+    print(
+        f"{stopped.name}: saved at step {progress.step} in {folder}. The same command continues "
+        f"from there."
+    )
     return 128 + stopped
 
 
@@ -136,32 +180,55 @@ def curve_points(folder):
     """(step, name, value) of all curves of a run."""
     from transformer.visualization import read_curves
 
-    return [(step, name, value) for name, curve in read_curves(folder).items() for step, value in zip(*curve)]
+    return [
+        (step, name, value)
+        for name, curve in read_curves(folder).items()
+        for step, value in zip(*curve)
+    ]
 
 
 def mix(folder, places, found, task, labelled):
-    """Writes the soup of the runs in `places` ({seed: folder}), which scored `found`, into a folder, as a run is written; returns
-    its scores."""
+    """Writes the soup of the runs in `places` ({seed: folder}), which scored `found`, into a
+    folder, as a run is written; returns its scores.
+    """
     from transformer.files import write_json
     from transformer.fine_tuning import soup
     from transformer.pipelines import GenerationPipeline, TextPipeline
 
     load = GenerationPipeline.from_run if task.task == "text2text" else TextPipeline.load
     first = next(iter(places.values()))
-    config, report = (json.loads((first / name).read_text(encoding="utf-8")) for name in ("config.json", "data_report.json"))
+    config, report = (
+        json.loads((first / name).read_text(encoding="utf-8"))
+        for name in ("config.json", "data_report.json")
+    )
     learnt = from_json(FinetuningConfig, config["finetuning"])
-    mixed, results = soup(map(load, places.values()), labelled.splits["validation"] or labelled.splits["train"], learnt)
-    print(f"soup of {len(places)} models: " + "  ".join(f"{key} {value:.4g}" for key, value in results.items()), flush=True)
+    mixed, results = soup(
+        map(load, places.values()),
+        labelled.splits["validation"] or labelled.splits["train"],
+        learnt,
+    )
+    print(
+        f"soup of {len(places)} models: "
+        + "  ".join(f"{key} {value:.4g}" for key, value in results.items()),
+        flush=True,
+    )
     mixed.save(folder)
     write_json(folder / "config.json", config | {"soup": [*places]})
     write_json(folder / "data_report.json", report)
     took = {name: sum(run[name] for run in found) for name in ("steps", "minutes")}
-    return write_results(folder, mixed, labelled, took | {"peak_memory_gib": max(run["peak_memory_gib"] for run in found)})
+    return write_results(
+        folder,
+        mixed,
+        labelled,
+        took | {"peak_memory_gib": max(run["peak_memory_gib"] for run in found)},
+    )
 
 
 def write_results(folder, trained, labelled, summary, points=()):
-    """Scores the test set and writes the report with its pictures, predictions.jsonl, scores.json and the model card; returns
-    the scores. `summary`: what scores.json tells of the training. `points`: of its curves."""
+    """Scores the test set and writes the report with its pictures, predictions.jsonl, scores.json
+    and the model card; returns the scores. `summary`: what scores.json tells of the training.
+    `points`: of its curves.
+    """
     from transformer.files import write_json, write_json_lines, write_text
     from transformer.model_cards import finetuning_card
     from transformer.remarks import overfitting_remark
@@ -170,13 +237,21 @@ def write_results(folder, trained, labelled, summary, points=()):
     report, rows = trained.results(labelled.splits["test"], labelled.splits["train"])
     write_json_lines(folder / "predictions.jsonl", rows)
     write_report(folder, report, points)
-    show_in_tensorboard(folder, scores_markdown(report), tensorboard_images(report), summary["steps"])
+    show_in_tensorboard(
+        folder, scores_markdown(report), tensorboard_images(report), summary["steps"]
+    )
     scores = report["scores"] | {"parameters": trained.model.count_params(), **summary}
     write_json(folder / "scores.json", scores)
-    config, data = (json.loads((folder / name).read_text(encoding="utf-8")) for name in ("config.json", "data_report.json"))
+    config, data = (
+        json.loads((folder / name).read_text(encoding="utf-8"))
+        for name in ("config.json", "data_report.json")
+    )
     card = finetuning_card(folder.name, config, data, report, scores_markdown(report), scores)
     write_text(folder / "model_card.md", card)
-    print(f"\n{report_text(report)}\n{overfitting_remark(points)}\nreport in {folder}/report.md", flush=True)
+    print(
+        f"\n{report_text(report)}\n{overfitting_remark(points)}\nreport in {folder}/report.md",
+        flush=True,
+    )
     return scores
 
 
@@ -186,14 +261,18 @@ def show_in_tensorboard(folder, scores, images, step):
 
     from transformer.callbacks import told
 
-    with told(folder), tf.summary.create_file_writer(str(folder / "tensorboard")).as_default(step=step):
+    with (
+        told(folder),
+        tf.summary.create_file_writer(str(folder / "tensorboard")).as_default(step=step),
+    ):
         tf.summary.text("report/scores", scores)
         for name, image in images.items():
             tf.summary.image(name, image)
 
 
 def summarise(folder, found, soup):
-    """Writes and prints the mean and the deviation of the scores of several seeds, and the scores of their soup or None."""
+    """Writes and prints the mean and the deviation of the scores of several seeds, and the
+    scores of their soup or None."""
     from transformer.files import write_json
     from transformer.reports import seeds_summary, seeds_text
 

@@ -11,19 +11,27 @@ import pathlib
 import sys
 
 from data.config import DataConfig, DataError
-from transformer.config import ConfigError, DecodingConfig, ModelConfig, TokenizerConfig, TrainingConfig
+from transformer.config import (
+    ConfigError,
+    DecodingConfig,
+    ModelConfig,
+    TokenizerConfig,
+    TrainingConfig,
+)
 from transformer.flags import flagfiles, given, import_keras, main, write_flagfile
 
 CONFIGS = (ModelConfig, TokenizerConfig, TrainingConfig, DecodingConfig, DataConfig)
-# So many validation examples, if there are, judge the last choice of weights: on the few of --eval_decode the best of many validations
-# was best by luck too.
+# So many validation examples, if there are, judge the last choice of weights: on the few of
+# --eval_decode the best of many validations was best by luck too.
 CHOICE = 2000
 
 
 def define_flags(flag_values):
     from absl import flags
 
-    flags.DEFINE_string("run", "", "folder of the run; empty: runs/NAME_OF_THE_FLAGFILE", flag_values=flag_values)
+    flags.DEFINE_string(
+        "run", "", "folder of the run; empty: runs/NAME_OF_THE_FLAGFILE", flag_values=flag_values
+    )
 
 
 def default_run():
@@ -46,9 +54,13 @@ def run(model, tokenizer, training, decoding, data, flag_values):
     chief = is_chief(training.distribution)
     if data.copy_unknown:
         if tokenizer.tokenizer in ("byte", "character"):
-            raise ConfigError(f"copy_unknown needs --tokenizer=unigram or bpe. Received: {tokenizer.tokenizer!r}.")
+            raise ConfigError(
+                f"copy_unknown needs --tokenizer=unigram or bpe. Received: {tokenizer.tokenizer!r}."
+            )
         # A run's flags.cfg has them already.
-        tokenizer = dataclasses.replace(tokenizer, user_symbols=tuple(dict.fromkeys((*tokenizer.user_symbols, *SYMBOLS))))
+        tokenizer = dataclasses.replace(
+            tokenizer, user_symbols=tuple(dict.fromkeys((*tokenizer.user_symbols, *SYMBOLS)))
+        )
     if model.pointer_generator:
         check_one_vocabulary(tokenizer)
     if training.initial_run:
@@ -70,45 +82,66 @@ def run(model, tokenizer, training, decoding, data, flag_values):
         write_run(folder, configs, prepared)
     progress, stopped = train(folder, configs, prepared, trainee, plan, validation)
     if stopped:
-        print(f"{stopped.name}: saved at step {progress.step} in {folder}. The same command continues from there.")
+        print(
+            f"{stopped.name}: saved at step {progress.step} in {folder}. The same command "
+            f"continues from there."
+        )
         return 128 + stopped
     if not chief:
         return 0
     try:
         finish(folder, configs, prepared, trainee, progress, validation)
     except (KeyboardInterrupt, SystemExit):
-        print(f"stopped before the scores; the training is saved in {folder}. The same command continues from there.")
+        print(
+            f"stopped before the scores; the training is saved in {folder}. The same command "
+            f"continues from there."
+        )
         raise
 
 
 def check_one_vocabulary(tokenizer):
     """Raises ConfigError for a TokenizerConfig of two vocabularies, for a pointer-generator."""
-    two = {"target_tokenizer": tokenizer.target_tokenizer, "nojoint_vocabulary": not tokenizer.joint_vocabulary,
-           "source_tokenizer": (pathlib.Path(tokenizer.source_tokenizer) / "target.model").exists()}  # fmt: skip
+    two = {
+        "target_tokenizer": tokenizer.target_tokenizer,
+        "nojoint_vocabulary": not tokenizer.joint_vocabulary,
+        "source_tokenizer": (pathlib.Path(tokenizer.source_tokenizer) / "target.model").exists(),
+    }
     for flag, is_so in two.items():
         if is_so:
-            raise ConfigError(f"pointer_generator needs one vocabulary for source and target. Received: --{flag}. Leave out one of them.")
+            raise ConfigError(
+                f"pointer_generator needs one vocabulary for source and target. Received: "
+                f"--{flag}. Leave out one of them."
+            )
 
 
 def continued(initial_run, model, flag_values):
-    """The ModelConfig and the TokenizerConfig of a run that this one goes on from; dropout and subword_samples may be others.
+    """The ModelConfig and the TokenizerConfig of a run that this one goes on from; dropout and
+    subword_samples may be others.
 
     Raises:
         ConfigError: it is no finished run, or flags of model or tokenizer say something else.
     """
     from transformer.checkpoints import read_config
 
-    names, rates = given((ModelConfig, TokenizerConfig), flag_values), ("dropout", "attention_dropout", "activation_dropout")
+    names, rates = (
+        given((ModelConfig, TokenizerConfig), flag_values),
+        ("dropout", "attention_dropout", "activation_dropout"),
+    )
     own = {name: getattr(model, name) for name in names if name in rates}
     saved = read_config(initial_run)
     model = ModelConfig(**{**saved["model"], **own})
     tokenizer = TokenizerConfig(
-        source_tokenizer=str(pathlib.Path(initial_run) / "tokenizer"), subword_samples=flag_values["subword_samples"].value
+        source_tokenizer=str(pathlib.Path(initial_run) / "tokenizer"),
+        subword_samples=flag_values["subword_samples"].value,
     )
     for name in names:
         # The flags of its own recipe are right too.
         value = flag_values[name].value
-        if value not in (getattr(model, name, None), getattr(tokenizer, name, None), saved.get("tokenizer", {}).get(name)):
+        if value not in (
+            getattr(model, name, None),
+            getattr(tokenizer, name, None),
+            saved.get("tokenizer", {}).get(name),
+        ):
             raise ConfigError(
                 "a run that goes on from another has its sizes and its tokenizers. Received: "
                 f"--{name}={value} with --initial_run={initial_run}. Leave it out."
@@ -152,10 +185,17 @@ def build(configs, prepared):
     if training.initial_run:
         trainee.model.load_weights(pathlib.Path(training.initial_run) / "model.keras")
     replicas = trainee.distribute_strategy.num_replicas_in_sync
-    plan = Plan(prepared.splits["train"], training.max_tokens, training.seed, training.accumulate_steps, replicas)
+    plan = Plan(
+        prepared.splits["train"],
+        training.max_tokens,
+        training.seed,
+        training.accumulate_steps,
+        replicas,
+    )
     model.check_lengths(*(length for _, *lengths in plan.shapes for length in lengths))
     print(
-        f"{trainee.model.count_params():,} parameters; {len(prepared.splits['train']):,} pairs in {plan.steps_per_epoch:,} "
+        f"{trainee.model.count_params():,} parameters; {len(prepared.splits['train']):,} pairs in "
+        f"{plan.steps_per_epoch:,} "
         f"batches; shapes {plan.shapes}; padding {plan.padding_share:.1%}; {jit}",
         flush=True,
     )
@@ -163,34 +203,52 @@ def build(configs, prepared):
 
 
 def write_run(folder, configs, prepared):
-    """Claims the run folder and writes what a later stage needs: config.json, flags.cfg, tokenizer/, data_report.json."""
+    """Claims the run folder and writes what a later stage needs: config.json, flags.cfg,
+    tokenizer/, data_report.json."""
     from transformer.checkpoints import claim_run
     from transformer.files import write_json
     from transformer.tokenizer import save_tokenizers
 
-    if claim_run(folder, sections(*configs) | {"prepared": {"training data": prepared.fingerprint}}):
+    if claim_run(
+        folder, sections(*configs) | {"prepared": {"training data": prepared.fingerprint}}
+    ):
         print(f"continuing the run in {folder}", flush=True)
-    write_flagfile(configs, folder / "flags.cfg", "Replays this run: python train.py --flagfile=THIS_FILE --run=NEW_FOLDER")
+    write_flagfile(
+        configs,
+        folder / "flags.cfg",
+        "Replays this run: python train.py --flagfile=THIS_FILE --run=NEW_FOLDER",
+    )
     write_json(folder / "data_report.json", prepared.report)
     save_tokenizers(folder / "tokenizer", prepared.source_tokenizer, prepared.target_tokenizer)
 
 
 def validation_of(configs, prepared, transformer):
-    """(DecodingConfig, count) -> the Validation of a Transformer on the validation set, of which `count` examples are decoded."""
+    """(DecodingConfig, count) -> the Validation of a Transformer on the validation set, of which
+    `count` examples are decoded."""
     from data.batches import evaluation_batches
     from transformer.evaluation import Validation
     from transformer.generation import Generator, reading_of
     from transformer.tasks import find_task
 
     model, _, training, _, data = configs
-    split, tokenizers = prepared.splits["validation"], (prepared.source_tokenizer, prepared.target_tokenizer)
+    split, tokenizers = (
+        prepared.splits["validation"],
+        (prepared.source_tokenizer, prepared.target_tokenizer),
+    )
     model.check_lengths(*split.packing.shapes.ravel().tolist())
     batches, task = evaluation_batches(split, training.max_tokens), find_task(data.task)
-    for some in filter(None, (split.pairs(training.eval_decode), prepared.splits["test"].pairs(100))):
-        task.shown(some, [pair.target for pair in some], data.target_language)  # what cannot be scored is said now
+    for some in filter(
+        None, (split.pairs(training.eval_decode), prepared.splits["test"].pairs(100))
+    ):
+        task.shown(
+            some, [pair.target for pair in some], data.target_language
+        )  # what cannot be scored is said now
 
     def validation(decoding, count):
-        pairs, generator = split.pairs(count), Generator(transformer, *tokenizers, decoding, **reading_of(dataclasses.asdict(data)))
+        pairs, generator = (
+            split.pairs(count),
+            Generator(transformer, *tokenizers, decoding, **reading_of(dataclasses.asdict(data))),
+        )
         return Validation(transformer, batches, generator, pairs, task, data.target_language)
 
     return validation
@@ -233,7 +291,10 @@ def finish(folder, configs, prepared, trainee, progress, validation):
     scores, outputs = evaluate_generator(validation.write, test, task, data.target_language, known)
     scores |= {"weights": chosen, "parameters": trainee.model.count_params(), **progress.summary()}
     write_results(folder, scores, test, outputs)
-    print(f"\n{samples_text(test, outputs)}\n\ntest scores ({folder}/scores.json)\n{scores_table(scores)}")
+    print(
+        f"\n{samples_text(test, outputs)}\n\ntest scores ({folder}/scores.json)\n"
+        f"{scores_table(scores)}"
+    )
 
 
 if __name__ == "__main__":

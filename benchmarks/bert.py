@@ -1,5 +1,6 @@
-"""What Hugging Face's BERT classifier learns from what a run of finetune.py learnt from: the same pretrained weights, texts, epochs,
-size of batches, rates, weight decay and clipping, on PyTorch; its own head, on BERT's pooled first token, and the weights of the end.
+"""What Hugging Face's BERT classifier learns from what a run of finetune.py learnt from: the same
+pretrained weights, texts, epochs, size of batches, rates, weight decay and clipping, on PyTorch;
+its own head, on BERT's pooled first token, and the weights of the end.
 """
 
 import json
@@ -15,54 +16,109 @@ from transformer.files import write_json
 from transformer.metrics import classification_scores
 
 ALIKE = {
-    "task": {"task": ("classification",), "tuning": ("full",), "class_weights": ("none",), "encoder_dropout": (-1.0,)},
-    "finetuning": {"precision": ("float32", "bfloat16"), "schedule": ("linear",), "optimizer": ("adamw",), "label_smoothing": (0.0,),
-                   "rdrop_alpha": (0.0,), "accumulate_steps": (1,)},
+    "task": {
+        "task": ("classification",),
+        "tuning": ("full",),
+        "class_weights": ("none",),
+        "encoder_dropout": (-1.0,),
+    },
+    "finetuning": {
+        "precision": ("float32", "bfloat16"),
+        "schedule": ("linear",),
+        "optimizer": ("adamw",),
+        "label_smoothing": (0.0,),
+        "rdrop_alpha": (0.0,),
+        "accumulate_steps": (1,),
+    },
     "labelleddata": {"pair_column": ("",)},
 }
 
 
 def run(config):
-    """Rows of the run and of BERT: {"name", "precision", "parameters", "minutes", "accuracy", "f1", "matthews"}, on the test set. BERT's
-    files are in RUN/bert.
+    """Rows of the run and of BERT: {"name", "precision", "parameters", "minutes", "accuracy", "f1",
+    "matthews"}, on the test set. BERT's files are in RUN/bert.
 
     Args:
         config: BenchmarkConfig: run, a run of finetune.py on texts alone; peers_python, precision.
 
     Raises:
-        ConfigError: the run is not finished, or has what BERT cannot have; its texts have changed; BERT's training fails.
+        ConfigError: the run is not finished, or has what BERT cannot have; its texts have changed;
+            BERT's training fails.
     """
     folder = pathlib.Path(config.run)
     try:
         saved = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        kinds = {"task": TaskConfig, "finetuning": FinetuningConfig, "labelleddata": LabelledDataConfig}
+        kinds = {
+            "task": TaskConfig,
+            "finetuning": FinetuningConfig,
+            "labelleddata": LabelledDataConfig,
+        }
         task, learning, data = (from_json(kind, saved[name]) for name, kind in kinds.items())
     except (OSError, KeyError) as error:
-        raise ConfigError(f"BERT is raced with a finished run of finetune.py. Received: {config.run!r} ({error}). Name one.") from None
+        raise ConfigError(
+            f"BERT is raced with a finished run of finetune.py. Received: {config.run!r} "
+            f"({error}). Name one."
+        ) from None
     check_alike("BERT is raced with a run of finetune.py", saved, ALIKE)
     try:
-        kind = json.loads((pathlib.Path(task.pretrained) / "config.json").read_text(encoding="utf-8")).get("model_type")
+        kind = json.loads(
+            (pathlib.Path(task.pretrained) / "config.json").read_text(encoding="utf-8")
+        ).get("model_type")
     except OSError:
         kind = None
     if kind != "bert":
-        raise ConfigError(f"BERT learns from a folder of BERT's weights. Received: a run with --pretrained={task.pretrained}. Name another run.")
+        raise ConfigError(
+            f"BERT learns from a folder of BERT's weights. Received: a run with "
+            f"--pretrained={task.pretrained}. Name another run."
+        )
     precision = config.precision or learning.precision
-    ours, labelled = scores_of(folder) | {"precision": learning.precision}, load_labelled(data, task.task)
-    check_unchanged("BERT", folder, fingerprint(labelled), saved["labelled"]["training and validation texts"])
-    splits = {name: {"texts": [e.text for e in labelled.splits[name]], "labels": [e.label for e in labelled.splits[name]]}
-              for name in ("train", "test")}  # fmt: skip
+    ours, labelled = (
+        scores_of(folder) | {"precision": learning.precision},
+        load_labelled(data, task.task),
+    )
+    check_unchanged(
+        "BERT", folder, fingerprint(labelled), saved["labelled"]["training and validation texts"]
+    )
+    splits = {
+        name: {
+            "texts": [e.text for e in labelled.splits[name]],
+            "labels": [e.label for e in labelled.splits[name]],
+        }
+        for name in ("train", "test")
+    }
     place = folder / "bert"
     place.mkdir(exist_ok=True)
     write_json(place / "texts.json", splits)
-    write_json(place / "task.json", {
-        "pretrained": str(pathlib.Path(task.pretrained).absolute()), "num_labels": len(labelled.labels),
-        "max_length": task.input_length, "epochs": learning.epochs, "batch_size": learning.batch_size,
-        "learning_rate": learning.learning_rate, "warmup_share": learning.warmup_share, "weight_decay": learning.weight_decay,
-        "clip_norm": learning.clip_norm, "betas": [learning.adam_beta_1, learning.adam_beta_2], "epsilon": learning.adam_epsilon,
-        "precision": precision, "seed": learning.seed,
-    })  # fmt: skip
+    write_json(
+        place / "task.json",
+        {
+            "pretrained": str(pathlib.Path(task.pretrained).absolute()),
+            "num_labels": len(labelled.labels),
+            "max_length": task.input_length,
+            "epochs": learning.epochs,
+            "batch_size": learning.batch_size,
+            "learning_rate": learning.learning_rate,
+            "warmup_share": learning.warmup_share,
+            "weight_decay": learning.weight_decay,
+            "clip_norm": learning.clip_norm,
+            "betas": [learning.adam_beta_1, learning.adam_beta_2],
+            "epsilon": learning.adam_epsilon,
+            "precision": precision,
+            "seed": learning.seed,
+        },
+    )
     peer = outputs_of("learn_bert", place, config.peers_python)
-    scores = classification_scores(np.array(splits["test"]["labels"]), np.array(peer["probabilities"]))
-    scores |= {"precision": precision, "minutes": peer["seconds"] / 60, **{name: peer[name] for name in ("parameters", "version")}}
+    scores = classification_scores(
+        np.array(splits["test"]["labels"]), np.array(peer["probabilities"])
+    )
+    scores |= {
+        "precision": precision,
+        "minutes": peer["seconds"] / 60,
+        **{name: peer[name] for name in ("parameters", "version")},
+    }
     write_json(place / "scores.json", scores)
-    return side_by_side(("version", "precision", "parameters", "minutes", "accuracy", "f1", "matthews"), ours=ours, bert=scores)
+    return side_by_side(
+        ("version", "precision", "parameters", "minutes", "accuracy", "f1", "matthews"),
+        ours=ours,
+        bert=scores,
+    )

@@ -13,23 +13,36 @@ PLACES = {"peers_python", "run", "source", "data_dir", "pretrained", "json"}
 class BenchmarkConfig:
     """What is measured, against whom, and how often."""
 
-    sizes: tuple = option(("small", "base"), "of train and memory: tiny, small, base, big (benchmarks/work.py)")
+    sizes: tuple = option(
+        ("small", "base"), "of train and memory: tiny, small, base, big (benchmarks/work.py)"
+    )
     peers: tuple = option((), "who else runs; none: only ours; all: every peer of the benchmark")
-    peers_python: str = option("", "interpreter that has the peers (pip install '.[peers]'); empty: this one")
+    peers_python: str = option(
+        "", "interpreter that has the peers (pip install '.[peers]'); empty: this one"
+    )
     rounds: int = option(10, "interleaved rounds", minimum=1)
     run: str = option("", "finished run, to decode with or to race marian, opennmt or bert with")
     source: str = option("", "file of source texts for decode, one a line")
-    data_dir: str = option("", "folder of multi30k's files for data, learn and ablation, of the recipe's for scores")
+    data_dir: str = option(
+        "", "folder of multi30k's files for data, learn and ablation, of the recipe's for scores"
+    )
     recipe: str = option("", "of scores: NAME of configs/NAME.cfg")
     pretrained: str = option("", "of scores, for recipes of finetune.py: as there")
     precision: str = option(
-        "", "of the trainings of scores (empty: the committed figures', or the recipe's) and ablation (empty: float32), and of the "
-        "peer of marian, opennmt and bert (empty: the run's)", choices=("", "float32", "bfloat16"),
-    )  # fmt: skip
+        "",
+        "of the trainings of scores (empty: the committed figures', or the recipe's) and ablation "
+        "(empty: float32), and of the "
+        "peer of marian, opennmt and bert (empty: the run's)",
+        choices=("", "float32", "bfloat16"),
+    )
     steps: int = option(1000, "updates of each training of learn and ablation", minimum=1)
     seeds: int = option(3, "of learn and scores", minimum=1)
-    modules: tuple = option((), "of mutants: files such as transformer/attention.py; none: all that compute")
-    mutants: int = option(0, "of mutants: how many of each module, drawn at random; 0: all", minimum=0)
+    modules: tuple = option(
+        (), "of mutants: files such as transformer/attention.py; none: all that compute"
+    )
+    mutants: int = option(
+        0, "of mutants: how many of each module, drawn at random; 0: all", minimum=0
+    )
     json: str = option("", "file for the result, beside the table on stdout")
 
     def __post_init__(self):
@@ -39,9 +52,19 @@ class BenchmarkConfig:
         """Raises ConfigError for the first of these options that names no file or folder."""
         for name in names:
             if not pathlib.Path(getattr(self, name) or "?").exists():
-                raise ConfigError(f"{command} needs --{name}, a place that there is. Received: {getattr(self, name)!r}.")
+                raise ConfigError(
+                    f"{command} needs --{name}, a place that there is. Received: "
+                    f"{getattr(self, name)!r}."
+                )
 
     def given(self):
         """The options that are not as by default, but for places: a dict."""
-        values = {field.name: (getattr(self, field.name), field.default) for field in dataclasses.fields(self)}
-        return {name: value for name, (value, default) in values.items() if name not in PLACES and value != default}
+        values = {
+            field.name: (getattr(self, field.name), field.default)
+            for field in dataclasses.fields(self)
+        }
+        return {
+            name: value
+            for name, (value, default) in values.items()
+            if name not in PLACES and value != default
+        }

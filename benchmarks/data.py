@@ -1,5 +1,6 @@
-"""The input pipeline: its preparation, its padding, the host time of a batch beside that of a step, and what train.py as a whole
-adds to its steps."""
+"""The input pipeline: its preparation, its padding, the host time of a batch beside that of a step,
+and what train.py as a whole adds to its steps.
+"""
 
 import pathlib
 import statistics
@@ -28,7 +29,9 @@ def run(config):
 
     with tempfile.TemporaryDirectory() as folder:
         begun = time.perf_counter()
-        prepared = prepare(DataConfig(data_dir=config.data_dir, **work.MULTI30K), TokenizerConfig(), folder)
+        prepared = prepare(
+            DataConfig(data_dir=config.data_dir, **work.MULTI30K), TokenizerConfig(), folder
+        )
         preparation = time.perf_counter() - begun
         split = prepared.splits["train"]
         plan = Plan(split, MAX_TOKENS, seed=1)
@@ -40,34 +43,73 @@ def run(config):
         rows, source, target = plan.shapes[0]
         shape = {"rows": rows, "length": target, "source_length": source}
         step = bare_step("tiny", shape)
-        before, whole, after = bare_step("small", shape), train_step("small", config, folder), bare_step("small", shape)
+        before, whole, after = (
+            bare_step("small", shape),
+            train_step("small", config, folder),
+            bare_step("small", shape),
+        )
     batch = statistics.median(seconds)
     return [
-        {"name": "preparation of 29,000 pairs, tokenizer included", "value": preparation, "unit": "s"},
+        {
+            "name": "preparation of 29,000 pairs, tokenizer included",
+            "value": preparation,
+            "unit": "s",
+        },
         {"name": "padding", "value": 100 * plan.padding_share, "unit": "%"},
-        {"name": f"a batch of {MAX_TOKENS:,} positions on the host, median", "value": 1000 * batch, "unit": "ms"},
+        {
+            "name": f"a batch of {MAX_TOKENS:,} positions on the host, median",
+            "value": 1000 * batch,
+            "unit": "ms",
+        },
         {"name": "the step of the tiny model on it", "value": 1000 * step, "unit": "ms"},
         {"name": "host time of the step", "value": 100 * batch / step, "unit": "%"},
-        {"name": "a bare step of the small model, before and after", "value": 500 * (before + after), "unit": "ms"},
-        {"name": "a step of train.py, logging and a checkpoint every 50 steps included", "value": 1000 * whole, "unit": "ms"},
-        {"name": "speed of train.py, of the bare step's", "value": 50 * (before + after) / whole, "unit": "%"},
+        {
+            "name": "a bare step of the small model, before and after",
+            "value": 500 * (before + after),
+            "unit": "ms",
+        },
+        {
+            "name": "a step of train.py, logging and a checkpoint every 50 steps included",
+            "value": 1000 * whole,
+            "unit": "ms",
+        },
+        {
+            "name": "speed of train.py, of the bare step's",
+            "value": 50 * (before + after) / whole,
+            "unit": "%",
+        },
     ]
 
 
 def bare_step(size, shape):
     """Seconds of our bfloat16 step, median of ten."""
     task = {"size": size, "shape": shape, "precision": "bfloat16", "jit": "off"}
-    return compete([Contestant("ours", "train_ours", task)], rounds=10, warm_up=3, seconds_a_round=0.0)[0]["seconds"]
+    return compete(
+        [Contestant("ours", "train_ours", task)], rounds=10, warm_up=3, seconds_a_round=0.0
+    )[0]["seconds"]
 
 
 def train_step(size, config, folder):
-    """Seconds that a step of train.py takes on multi30k, by the clock: from line to line of its log, over 100 steps."""
-    sizes = {name: value for name, value in work.SIZES[size].items() if name not in ("rows", "length")}
+    """Seconds that a step of train.py takes on multi30k, by the clock: from line to line of its
+    log, over 100 steps."""
+    sizes = {
+        name: value for name, value in work.SIZES[size].items() if name not in ("rows", "length")
+    }
     flags = {
-        **sizes, **{name: value[0] for name, value in work.MULTI30K.items()}, "data_dir": pathlib.Path(config.data_dir).resolve(),
-        "max_tokens": MAX_TOKENS, "train_steps": 120, "log_every": 20, "checkpoint_every": 50, "eval_every": 120, "eval_decode": 1,
-        "average_checkpoints": 1, "precision": "bfloat16", "jit": "off", "run": f"{folder}/run",
-    }  # fmt: skip
+        **sizes,
+        **{name: value[0] for name, value in work.MULTI30K.items()},
+        "data_dir": pathlib.Path(config.data_dir).resolve(),
+        "max_tokens": MAX_TOKENS,
+        "train_steps": 120,
+        "log_every": 20,
+        "checkpoint_every": 50,
+        "eval_every": 120,
+        "eval_decode": 1,
+        "average_checkpoints": 1,
+        "precision": "bfloat16",
+        "jit": "off",
+        "run": f"{folder}/run",
+    }
     command = [sys.executable, "train.py", *(f"--{name}={value}" for name, value in flags.items())]
     process, seen = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True), {}
     for line in process.stdout:
@@ -77,5 +119,8 @@ def train_step(size, config, folder):
             process.terminate()
     process.wait()
     if 120 not in seen:
-        raise ConfigError(f"train.py must run to its last step. Received: exit code {process.returncode}, see its message above.")
+        raise ConfigError(
+            f"train.py must run to its last step. Received: exit code {process.returncode}, see "
+            f"its message above."
+        )
     return (seen[120] - seen[20]) / 100

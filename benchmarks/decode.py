@@ -1,6 +1,8 @@
-"""Sentences a second of a trained run on a file, greedy and with a beam: ours and CTranslate2's with the same weights.
+"""Sentences a second of a trained run on a file, greedy and with a beam: ours and CTranslate2's
+with the same weights.
 
-No length penalty: there the two have the same score, elsewhere (GNMT's formula, a power of the length) not.
+No length penalty: there the two have the same score, elsewhere (GNMT's formula, a power of the
+length) not.
 """
 
 import pathlib
@@ -19,41 +21,64 @@ BEAMS = (1, 4)
 
 
 def run(config):
-    """Rows for each beam size: see rounds.compete; with sentences a second, and the share of outputs that are those of the
-    first.
+    """Rows for each beam size: see rounds.compete; with sentences a second, and the share of
+    outputs that are those of the first.
 
     Raises:
         ConfigError: --run or --source is not there.
     """
     config.require("decode", "run", "source")
-    names, rows, source = chosen_peers(config, PEERS), [], str(pathlib.Path(config.source).resolve())
+    names, rows, source = (
+        chosen_peers(config, PEERS),
+        [],
+        str(pathlib.Path(config.source).resolve()),
+    )
     folder = pathlib.Path(tempfile.mkdtemp())
     try:
         kinds = sorted({PEERS[name]["compute_type"] for name in names})
         longest = export(config.run, source, folder, kinds) if names else 0
         for beam_size in BEAMS:
-            task = {"beam_size": beam_size, "source": source, "longest": longest, "length_penalty": 0.0}
+            task = {
+                "beam_size": beam_size,
+                "source": source,
+                "longest": longest,
+                "length_penalty": 0.0,
+            }
             contestants = [
                 Contestant(
-                    name, "decode_ctranslate2", {**task, **PEERS[name], "model": str(folder / PEERS[name]["compute_type"])},
+                    name,
+                    "decode_ctranslate2",
+                    {**task, **PEERS[name], "model": str(folder / PEERS[name]["compute_type"])},
                     config.peers_python,
                 )
                 for name in names
-            ]  # fmt: skip
-            contestants.append(Contestant("ours", "decode_ours", {**task, "run": str(pathlib.Path(config.run).resolve())}))
+            ]
+            contestants.append(
+                Contestant(
+                    "ours", "decode_ours", {**task, "run": str(pathlib.Path(config.run).resolve())}
+                )
+            )
             found = compete(contestants, config.rounds, warm_up=2)
             first = found[0]["outputs"]
             for row in found:
                 outputs = row.pop("outputs")
                 same = sum(a == b for a, b in zip(first, outputs)) / len(first)
-                rows.append({"beam_size": beam_size, **row, "sentences_per_second": len(first) / row["seconds"], "same": same})
+                rows.append(
+                    {
+                        "beam_size": beam_size,
+                        **row,
+                        "sentences_per_second": len(first) / row["seconds"],
+                        "same": same,
+                    }
+                )
     finally:
         shutil.rmtree(folder)
     return rows
 
 
 def export(run, source, folder, kinds):
-    """Exports a run to a folder for each compute type; returns the most tokens that ours would write for a line of `source`."""
+    """Exports a run to a folder for each compute type; returns the most tokens that ours would
+    write for a line of `source`."""
     from transformer.flags import import_keras
 
     import_keras()

@@ -1,5 +1,6 @@
-"""Nothing is lost: trainings are killed and stopped, their files cut, their disk filled; what they end in is compared, bit by
-bit, with a training that nothing happened to."""
+"""Nothing is lost: trainings are killed and stopped, their files cut, their disk filled; what they
+end in is compared, bit by bit, with a training that nothing happened to.
+"""
 
 import hashlib
 import json
@@ -15,23 +16,45 @@ import time
 from benchmarks.rounds import ROOT
 from transformer.config import ConfigError
 
-# Two micro-batches in an update, dropout, validations, the best and an average: all that must go on as it was.
+# Two micro-batches in an update, dropout, validations, the best and an average: all that must go on
+# as it was.
 OPTIONS = dict(
-    corpus="reverse", corpus_size=2000, tokenizer="character", d_model=32, num_heads=2, num_layers=1, ffn_dim=64, dropout=0.2,
-    max_tokens=512, accumulate_steps=2, train_steps=400, eval_every=40, eval_decode=10, early_stopping=5, checkpoint_every=5,
-    keep_checkpoints=3, average_checkpoints=3, keep_best_metric="loss", log_every=10, learning_rate=3e-3, warmup_steps=20,
-    beam_size=1, max_length=32, jit="off",
-)  # fmt: skip
+    corpus="reverse",
+    corpus_size=2000,
+    tokenizer="character",
+    d_model=32,
+    num_heads=2,
+    num_layers=1,
+    ffn_dim=64,
+    dropout=0.2,
+    max_tokens=512,
+    accumulate_steps=2,
+    train_steps=400,
+    eval_every=40,
+    eval_decode=10,
+    early_stopping=5,
+    checkpoint_every=5,
+    keep_checkpoints=3,
+    average_checkpoints=3,
+    keep_best_metric="loss",
+    log_every=10,
+    learning_rate=3e-3,
+    warmup_steps=20,
+    beam_size=1,
+    max_length=32,
+    jit="off",
+)
 HITS = 5  # of one training, before it is left to come to its end
 
 
 def run(config):
-    """Rows {"fault", "injected", "times", "seconds_to_stop" (at most), "lost", "sha256"}: "lost" is "nothing" where all that the
-    trainings ended in has the hash of the first row, whose training was not disturbed.
+    """Rows {"fault", "injected", "times", "seconds_to_stop" (at most), "lost", "sha256"}: "lost" is
+    "nothing" where all that the trainings ended in has the hash of the first row, whose training
+    was not disturbed.
 
     Args:
-        config: BenchmarkConfig: rounds is how often a training is killed at a random moment; each other fault comes a
-            quarter as often.
+        config: BenchmarkConfig: rounds is how often a training is killed at a random moment; each
+            other fault comes a quarter as often.
     """
     seed = time.time_ns()
     print(f"moments are those of seed {seed}", flush=True)
@@ -41,27 +64,54 @@ def run(config):
         _end(begun[0])
         faults = Faults(random.Random(seed), time.monotonic() - begun[1])
         whole = fingerprint(place / "whole")
-        rows = [{"fault": "none", "injected": "", "times": 1, "seconds_to_stop": None, "lost": "nothing", "sha256": whole[:16]}]
-        for inject in (faults.kill, faults.kill_writing, faults.terminate, faults.cut, faults.flip, faults.fill):
+        rows = [
+            {
+                "fault": "none",
+                "injected": "",
+                "times": 1,
+                "seconds_to_stop": None,
+                "lost": "nothing",
+                "sha256": whole[:16],
+            }
+        ]
+        for inject in (
+            faults.kill,
+            faults.kill_writing,
+            faults.terminate,
+            faults.cut,
+            faults.flip,
+            faults.fill,
+        ):
             times = config.rounds if inject == faults.kill else max(config.rounds // 4, 1)
             seconds, hashes = _hit(place / inject.__name__, inject, times)
             fault, _, injected = inject.__doc__.partition(": ")
-            rows.append({"fault": fault, "injected": injected, "times": times, "seconds_to_stop": max(seconds),
-                         "lost": "nothing" if hashes == {whole} else "SOMETHING", "sha256": ", ".join(h[:16] for h in hashes)})  # fmt: skip
+            rows.append(
+                {
+                    "fault": fault,
+                    "injected": injected,
+                    "times": times,
+                    "seconds_to_stop": max(seconds),
+                    "lost": "nothing" if hashes == {whole} else "SOMETHING",
+                    "sha256": ", ".join(h[:16] for h in hashes),
+                }
+            )
             print(rows[-1], flush=True)
     return rows
 
 
 class Faults:
-    """Each method begins or continues the training in a folder and disturbs it; it returns the seconds until the training has
-    stopped, or None where it came to its end before."""
+    """Each method begins or continues the training in a folder and disturbs it; it returns the
+    seconds until the training has stopped, or None where it came to its end before.
+    """
 
     def __init__(self, rng, duration):
         self.rng, self.duration = rng, duration
 
     def kill(self, folder):
         """killed: SIGKILL at a random moment"""
-        return _stop(_begin(folder), signal.SIGKILL, after=self.rng.uniform(0.0, self.duration / HITS))
+        return _stop(
+            _begin(folder), signal.SIGKILL, after=self.rng.uniform(0.0, self.duration / HITS)
+        )
 
     def kill_writing(self, folder):
         """killed: SIGKILL while a checkpoint has its temporary name"""
@@ -73,7 +123,9 @@ class Faults:
 
     def terminate(self, folder):
         """stopped: SIGTERM at a random moment"""
-        return _stop(_begin(folder), signal.SIGTERM, after=self.rng.uniform(0.0, self.duration / HITS))
+        return _stop(
+            _begin(folder), signal.SIGTERM, after=self.rng.uniform(0.0, self.duration / HITS)
+        )
 
     def cut(self, folder):
         """newest checkpoint damaged: cut at a random place"""
@@ -81,11 +133,16 @@ class Faults:
 
     def flip(self, folder):
         """newest checkpoint damaged: one random bit flipped"""
-        return self._damage(folder, lambda content, at: content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
+        return self._damage(
+            folder, lambda content, at: content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
+        )
 
     def _damage(self, folder, change):
         process = _begin(folder)
-        while process.poll() is None and len([*folder.glob("checkpoints/step-????????.safetensors")]) < 2:
+        while (
+            process.poll() is None
+            and len([*folder.glob("checkpoints/step-????????.safetensors")]) < 2
+        ):
             time.sleep(0.01)
         seconds = _stop(process, signal.SIGKILL, after=self.rng.uniform(0.0, self.duration / HITS))
         newest = max(folder.glob("checkpoints/step-????????.safetensors"))
@@ -102,7 +159,8 @@ class Faults:
 
 
 def _hit(place, inject, times):
-    """Injects a fault so often; returns the seconds until each training had stopped, and the hashes of what all ended in."""
+    """Injects a fault so often; returns the seconds until each training had stopped, and the
+    hashes of what all ended in."""
     seconds, hashes = [], set()
     while len(seconds) < times:
         folder = place.with_name(f"{place.name}-{len(seconds)}")
@@ -117,9 +175,16 @@ def _hit(place, inject, times):
 
 def _begin(folder, prepare=None):
     """The process of a training that has come to its first step, or to its end."""
-    command = [sys.executable, "train.py", *(f"--{name}={value}" for name, value in OPTIONS.items()), f"--run={folder}"]
+    command = [
+        sys.executable,
+        "train.py",
+        *(f"--{name}={value}" for name, value in OPTIONS.items()),
+        f"--run={folder}",
+    ]
     with open(f"{folder}.log", "a") as log:
-        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=log, text=True, preexec_fn=prepare)
+        process = subprocess.Popen(
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=log, text=True, preexec_fn=prepare
+        )
     for line in process.stdout:
         if "; padding " in line:
             break
@@ -127,7 +192,8 @@ def _begin(folder, prepare=None):
 
 
 def _stop(process, number, after=0.0):
-    """Sends a signal; returns the seconds that the process took to end, None where it had ended before."""
+    """Sends a signal; returns the seconds that the process took to end, None where it had ended
+    before."""
     time.sleep(after)
     begun = time.monotonic()
     process.send_signal(number)
@@ -139,13 +205,16 @@ def _end(process, expected=(0,)):
     """Waits; returns the exit code."""
     process.stdout.read()
     if process.wait() not in expected:
-        raise ConfigError(f"a training must end with one of the codes {expected}. Received: {process.returncode}.")
+        raise ConfigError(
+            f"a training must end with one of the codes {expected}. Received: {process.returncode}."
+        )
     return process.returncode
 
 
 def fingerprint(folder):
-    """SHA-256 of all that a run ended in, time aside: every bit of its checkpoints, each point of its curves, its scores and its
-    predictions."""
+    """SHA-256 of all that a run ended in, time aside: every bit of its checkpoints, each point of
+    its curves, its scores and its predictions.
+    """
     from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
     from transformer.checkpoints import read_checkpoint
@@ -153,14 +222,34 @@ def fingerprint(folder):
     digest, timed = hashlib.sha256(), ("seconds", "minutes", "_per_second", "peak_memory_gib")
     for path in sorted((folder / "checkpoints").iterdir()):
         arrays, progress = read_checkpoint(path)
-        digest.update(json.dumps([path.name, {name: value for name, value in progress.items() if not name.endswith(timed)}]).encode())
+        digest.update(
+            json.dumps(
+                [
+                    path.name,
+                    {name: value for name, value in progress.items() if not name.endswith(timed)},
+                ]
+            ).encode()
+        )
         for name in sorted(arrays):
             digest.update(name.encode() + arrays[name].tobytes())
-    events = [event for path in (folder / "tensorboard").iterdir() for event in EventFileLoader(str(path)).Load()]
+    events = [
+        event
+        for path in (folder / "tensorboard").iterdir()
+        for event in EventFileLoader(str(path)).Load()
+    ]
     curves = sorted(
         [value.tag, event.step, "" if value.tag.endswith(timed) else str(value.tensor)]
-        for event in events for value in event.summary.value if value.tag != "config"
-    )  # fmt: skip
-    scores = {name: value for name, value in json.loads((folder / "scores.json").read_text()).items() if not name.endswith(timed)}
-    digest.update(json.dumps([curves, scores], sort_keys=True).encode() + (folder / "predictions.jsonl").read_bytes())
+        for event in events
+        for value in event.summary.value
+        if value.tag != "config"
+    )
+    scores = {
+        name: value
+        for name, value in json.loads((folder / "scores.json").read_text()).items()
+        if not name.endswith(timed)
+    }
+    digest.update(
+        json.dumps([curves, scores], sort_keys=True).encode()
+        + (folder / "predictions.jsonl").read_bytes()
+    )
     return digest.hexdigest()

@@ -1,6 +1,7 @@
 """Tokens a second and model FLOP utilisation of training on an accelerator: base and big, bfloat16.
 
-KERAS_BACKEND=jax or tensorflow. Utilisation is the arithmetic of work.training_flops over the peak that the vendor states.
+KERAS_BACKEND=jax or tensorflow. Utilisation is the arithmetic of work.training_flops over the peak
+that the vendor states.
 """
 
 import time
@@ -9,7 +10,15 @@ from benchmarks import work
 from transformer.config import ConfigError
 
 # Dense bfloat16, from the vendors' data sheets, FLOP/s.
-PEAKS = {"H200": 989e12, "H100 80GB HBM3": 989e12, "H100 SXM": 989e12, "H100 PCIe": 756e12, "A100": 312e12, "L40S": 362e12, "L4": 121e12}
+PEAKS = {
+    "H200": 989e12,
+    "H100 80GB HBM3": 989e12,
+    "H100 SXM": 989e12,
+    "H100 PCIe": 756e12,
+    "A100": 312e12,
+    "L40S": 362e12,
+    "L4": 121e12,
+}
 LENGTHS = (32, 128, 512)
 TOKENS = 16384
 
@@ -27,7 +36,9 @@ def run(config):
 
     device = device_name(keras.backend.backend())
     if not device:
-        raise ConfigError(f"gpu needs an accelerator. Received: none for KERAS_BACKEND={keras.backend.backend()}.")
+        raise ConfigError(
+            f"gpu needs an accelerator. Received: none for KERAS_BACKEND={keras.backend.backend()}."
+        )
     keras.config.set_dtype_policy("mixed_bfloat16")
     rows = []
     for name in ("base", "big"):
@@ -36,10 +47,17 @@ def run(config):
             seconds = step_seconds(size)
             flops = work.training_flops(size) / seconds
             peak = next((peak for known, peak in PEAKS.items() if known in device), None)
-            rows.append({
-                "name": device, "size": name, "length": length, "seconds": seconds, "tokens_per_second": TOKENS / seconds,
-                "flops": flops, "utilisation": flops / peak if peak else None,
-            })  # fmt: skip
+            rows.append(
+                {
+                    "name": device,
+                    "size": name,
+                    "length": length,
+                    "seconds": seconds,
+                    "tokens_per_second": TOKENS / seconds,
+                    "flops": flops,
+                    "utilisation": flops / peak if peak else None,
+                }
+            )
     return rows
 
 
@@ -52,12 +70,17 @@ def device_name(backend):
     import tensorflow as tf
 
     devices = tf.config.list_physical_devices("GPU")
-    return tf.config.experimental.get_device_details(devices[0]).get("device_name", "GPU") if devices else ""
+    return (
+        tf.config.experimental.get_device_details(devices[0]).get("device_name", "GPU")
+        if devices
+        else ""
+    )
 
 
 def step_seconds(size, steps=20):
-    """Mean seconds of `steps` updates by Keras's own fit, compiled, after five others: with the loss and the optimizer of
-    train.py, whose loop is TensorFlow's."""
+    """Mean seconds of `steps` updates by Keras's own fit, compiled, after five others: with the
+    loss and the optimizer of train.py, whose loop is TensorFlow's.
+    """
     import keras
     import numpy as np
     from keras import ops
@@ -79,7 +102,9 @@ def step_seconds(size, steps=20):
 
         def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
             table = ops.cast(self.transformer.output_table, "float32")
-            return output_cross_entropy(y, y_pred, table, work.LABEL_SMOOTHING, weight=1.0 / (size["rows"] * size["length"]))
+            return output_cross_entropy(
+                y, y_pred, table, work.LABEL_SMOOTHING, weight=1.0 / (size["rows"] * size["length"])
+            )
 
     model = Step()
     model.compile(Adam(work.LEARNING_RATE), jit_compile=True)

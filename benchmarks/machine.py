@@ -13,15 +13,22 @@ def describe():
     with open("/proc/meminfo", encoding="utf-8") as file:
         memory = int(re.search(r"MemTotal:\s+(\d+)", file.read())[1]) / 2**20
     model = re.search(r"model name\s*:\s*(.*)", cpuinfo)
-    units = sorted({"avx2", "avx512f", "avx512_bf16", "amx_bf16", "amx_int8"} & set(cpuinfo.split()))
+    units = sorted(
+        {"avx2", "avx512f", "avx512_bf16", "amx_bf16", "amx_int8"} & set(cpuinfo.split())
+    )
     return {
-        "processor": model[1] if model else platform.machine(), "units": units, "cores": os.cpu_count(),
-        "memory_gib": round(memory, 1), "python": platform.python_version(), "system": platform.platform(terse=True),
-    }  # fmt: skip
+        "processor": model[1] if model else platform.machine(),
+        "units": units,
+        "cores": os.cpu_count(),
+        "memory_gib": round(memory, 1),
+        "python": platform.python_version(),
+        "system": platform.platform(terse=True),
+    }
 
 
 def matmul_peak(size=2048, repeats=10):
-    """FLOP/s of the fastest of some products of two square matrices by TensorFlow, {"float32": ..., "bfloat16": ...}."""
+    """FLOP/s of the fastest of some products of two square matrices by TensorFlow, {"float32":
+    ..., "bfloat16": ...}."""
     from transformer.flags import import_keras
 
     import_keras()

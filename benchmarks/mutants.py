@@ -1,10 +1,11 @@
 """How many small bugs the tests see: mutants made by Cosmic Ray's operators, one at a time.
 
-Each is tried by the test file of its module's name, tests/test_NAME.py: first by its quick tests, then by the slow ones,
-without the real data sets of ../shared/data. A mutant is killed where a test fails, or where the tests do not end within
-`SECONDS`. Cosmic Ray itself would start Python and import TensorFlow for each; here a process that has imported the
-libraries forks, so that a mutant takes seconds. The mutants that no test could see are listed in equivalent_mutants.json,
-each with its reason.
+Each is tried by the test file of its module's name, tests/test_NAME.py: first by its quick tests,
+then by the slow ones, without the real data sets of ../shared/data. A mutant is killed where a test
+fails, or where the tests do not end within `SECONDS`. Cosmic Ray itself would start Python and
+import TensorFlow for each; here a process that has imported the libraries forks, so that a mutant
+takes seconds. The mutants that no test could see are listed in equivalent_mutants.json, each with
+its reason.
 """
 
 import ast
@@ -27,23 +28,75 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 EQUIVALENT = pathlib.Path(__file__).parent / "equivalent_mutants.json"
 # What computes: the modules whose score docs/reliability.md tells.
 MODULES = (
-    *(f"transformer/{name}.py" for name in (
-        "attention", "positions", "dropout", "layers", "pointer", "model", "losses", "heads", "objectives", "optimization",
-        "training", "callbacks", "checkpoints", "decoding", "generation", "tokenizer", "metrics", "answer_metrics",
-        "summary_metrics", "code_metrics",
-    )),
-    "data/batches.py", "data/cleaning.py",
-)  # fmt: skip
-# Of the many operators that Cosmic Ray would put in the place of one, the nearest: more of them would only be more easily seen.
+    *(
+        f"transformer/{name}.py"
+        for name in (
+            "attention",
+            "positions",
+            "dropout",
+            "layers",
+            "pointer",
+            "model",
+            "losses",
+            "heads",
+            "objectives",
+            "optimization",
+            "training",
+            "callbacks",
+            "checkpoints",
+            "decoding",
+            "generation",
+            "tokenizer",
+            "metrics",
+            "answer_metrics",
+            "summary_metrics",
+            "code_metrics",
+        )
+    ),
+    "data/batches.py",
+    "data/cleaning.py",
+)
+# Of the many operators that Cosmic Ray would put in the place of one, the nearest: more of them
+# would only be more easily seen.
 REPLACEMENTS = {
-    "Add_Sub", "Sub_Add", "Mul_Div", "Div_Mul", "FloorDiv_Div", "Mod_Mul", "Pow_Mul", "BitOr_BitAnd", "BitAnd_BitOr",
-    "BitXor_BitAnd", "LShift_RShift", "RShift_LShift", "Lt_LtE", "LtE_Lt", "Gt_GtE", "GtE_Gt", "Eq_NotEq", "NotEq_Eq",
-    "Is_IsNot", "IsNot_Is", "Delete_USub", "Delete_Not", "Delete_Invert",
-}  # fmt: skip
+    "Add_Sub",
+    "Sub_Add",
+    "Mul_Div",
+    "Div_Mul",
+    "FloorDiv_Div",
+    "Mod_Mul",
+    "Pow_Mul",
+    "BitOr_BitAnd",
+    "BitAnd_BitOr",
+    "BitXor_BitAnd",
+    "LShift_RShift",
+    "RShift_LShift",
+    "Lt_LtE",
+    "LtE_Lt",
+    "Gt_GtE",
+    "GtE_Gt",
+    "Eq_NotEq",
+    "NotEq_Eq",
+    "Is_IsNot",
+    "IsNot_Is",
+    "Delete_USub",
+    "Delete_Not",
+    "Delete_Invert",
+}
 # What takes long to import, so that each fork has it. None of it computes anything before.
-LIBRARIES = ("hypothesis", "keras", "pytest", "sacrebleu", "scipy.stats", "sklearn.metrics", "tensorflow", "tensorflow_text", "torch")
-# Seconds after which the tests of a mutant are ended, and it counts as killed: a busy machine may need them for tests that pass.
-# One test that hangs is ended by pytest-timeout long before.
+LIBRARIES = (
+    "hypothesis",
+    "keras",
+    "pytest",
+    "sacrebleu",
+    "scipy.stats",
+    "sklearn.metrics",
+    "tensorflow",
+    "tensorflow_text",
+    "torch",
+)
+# Seconds after which the tests of a mutant are ended, and it counts as killed: a busy machine may
+# need them for tests that pass. One test that hangs is ended by pytest-timeout long before.
 SECONDS = 3600
 
 
@@ -63,7 +116,8 @@ class Mutant:
 
 
 def run(config):
-    """Rows {"module", "mutants", "killed", "survived", "equivalent", "score"}, a row a module and their sum."""
+    """Rows {"module", "mutants", "killed", "survived", "equivalent", "score"}, a row a module
+    and their sum."""
     modules = config.modules or MODULES
     for module in modules:
         if not (ROOT / module).is_file() or not (ROOT / tests_of(module)).is_file():
@@ -80,7 +134,8 @@ def run(config):
         if fails:
             raise ConfigError(
                 "tests must pass before a bug is put in. "
-                f"Received: {tests_of(unchanged.module)}, which fails or does not end. Mend it first."
+                f"Received: {tests_of(unchanged.module)}, which fails or does not end. Mend it "
+                f"first."
             )
     verdicts, tried = {}, [mutant for mutant in mutants if mutant.key not in reasons]
     for number, (mutant, killed) in enumerate(try_all(tried), 1):
@@ -88,9 +143,15 @@ def run(config):
             print(f"{number} of {len(tried)} tried", file=sys.stderr, flush=True)
         verdicts[mutant] = "killed" if killed else "survived"
         if not killed:
-            print(f"survived: {mutant.module}:{mutant.line}\n  - {mutant.before}\n  + {mutant.after}", flush=True)
+            print(
+                f"survived: {mutant.module}:{mutant.line}\n  - {mutant.before}\n  + {mutant.after}",
+                flush=True,
+            )
     verdicts |= {mutant: "equivalent" for mutant in mutants if mutant.key in reasons}
-    rows = [_row(module, [verdicts[mutant] for mutant in mutants if mutant.module == module]) for module in modules]
+    rows = [
+        _row(module, [verdicts[mutant] for mutant in mutants if mutant.module == module])
+        for module in modules
+    ]
     return [*rows, _row("all", list(verdicts.values()))]
 
 
@@ -101,12 +162,14 @@ def _row(name, verdicts):
 
 
 def tests_of(module):
-    """The test file in which a maintainer would look for a module's tests, from the root of the project."""
+    """The test file in which a maintainer would look for a module's tests, from the root of the
+    project."""
     return f"tests/test_{pathlib.Path(module).stem}.py"
 
 
 def mutants_of(module, count=0):
-    """`count` mutants of a module, drawn at random but the same each time, or all of them (0), in the order of their lines."""
+    """`count` mutants of a module, drawn at random but the same each time, or all of them (0),
+    in the order of their lines."""
     from cosmic_ray.ast import ast_nodes, get_ast
     from cosmic_ray.mutating import mutate_code
     from cosmic_ray.plugins import get_operator, operator_names
@@ -125,7 +188,10 @@ def mutants_of(module, count=0):
     for operator, place in places:
         try:
             mutant = _mutant(module, text, mutate_code(text, operator, place))
-        except (AttributeError, SyntaxError):  # not every operator of Cosmic Ray 8.7 fits all that it finds
+        except (
+            AttributeError,
+            SyntaxError,
+        ):  # not every operator of Cosmic Ray 8.7 fits all that it finds
             continue
         if mutant:
             mutants[mutant.line, mutant.before, mutant.after] = mutant
@@ -144,8 +210,12 @@ def _mutant(module, text, mutated):
         return None
     old, new = text.splitlines(), mutated.splitlines()
     matcher = difflib.SequenceMatcher(a=old, b=new, autojunk=False)
-    _, start, end, new_start, new_end = next(change for change in matcher.get_opcodes() if change[0] != "equal")
-    before, after = (" ".join(" ".join(lines).split()) for lines in (old[start:end], new[new_start:new_end]))
+    _, start, end, new_start, new_end = next(
+        change for change in matcher.get_opcodes() if change[0] != "equal"
+    )
+    before, after = (
+        " ".join(" ".join(lines).split()) for lines in (old[start:end], new[new_start:new_end])
+    )
     return Mutant(module, start + 1, before, after, mutated)
 
 
@@ -158,7 +228,9 @@ def try_all(mutants):
     for library in LIBRARIES:
         importlib.import_module(library)
     with tempfile.TemporaryDirectory(prefix="mutants_") as folder:
-        free = [(core, _copied(pathlib.Path(folder) / str(core))) for core in os.sched_getaffinity(0)]
+        free = [
+            (core, _copied(pathlib.Path(folder) / str(core))) for core in os.sched_getaffinity(0)
+        ]
         waiting, running = list(reversed(mutants)), {}
         try:
             while waiting or running:
@@ -172,7 +244,10 @@ def try_all(mutants):
                 shutil.copy(ROOT / mutant.module, copy / mutant.module)
                 free.append((core, copy))
                 if code == 4:
-                    raise RuntimeError(f"pytest could not run {tests_of(mutant.module)}. Received: its exit code 4, a usage error.")
+                    raise RuntimeError(
+                        f"pytest could not run {tests_of(mutant.module)}. Received: its exit code "
+                        f"4, a usage error."
+                    )
                 yield mutant, code != 0
         finally:
             for process in running:
@@ -180,7 +255,9 @@ def try_all(mutants):
 
 
 def _copied(folder):
-    ignore = shutil.ignore_patterns(".git", ".venv", "runs", "build", "dist", "*.egg-info", "__pycache__")
+    ignore = shutil.ignore_patterns(
+        ".git", ".venv", "runs", "build", "dist", "*.egg-info", "__pycache__"
+    )
     return pathlib.Path(shutil.copytree(ROOT, folder, ignore=ignore))
 
 
@@ -196,7 +273,11 @@ def _begun(folder, tests, core):
         os.dup2(nowhere, number)
     os.chdir(folder)
     # What this program had imported of the project was not changed.
-    for name in [name for name in sys.modules if name.split(".")[0] in ("benchmarks", "data", "tests", "transformer")]:
+    for name in [
+        name
+        for name in sys.modules
+        if name.split(".")[0] in ("benchmarks", "data", "tests", "transformer")
+    ]:
         del sys.modules[name]
     sys.path[:] = [str(folder), *(path for path in sys.path if path not in ("", str(ROOT)))]
     sys.dont_write_bytecode = True
@@ -211,7 +292,8 @@ def _begun(folder, tests, core):
 
 
 def _ended(begun):
-    """Waits for one of the processes {number: when it began}: its number and exit code; one that takes too long is killed."""
+    """Waits for one of the processes {number: when it began}: its number and exit code; one that
+    takes too long is killed."""
     while True:
         process, status = os.waitpid(-1, os.WNOHANG)
         if process in begun:

@@ -1,4 +1,5 @@
-"""In which order a training sees its examples on 1, 2 and 4 devices: the same, each once an epoch."""
+"""In which order a training sees its examples on 1, 2 and 4 devices: the same, each once an
+epoch."""
 
 import hashlib
 import tempfile
@@ -9,8 +10,10 @@ EPOCHS = 2
 
 
 def run(config):
-    """Rows {"devices", "batches" of an epoch, "rows_in_a_batch", "examples" of an epoch, "seen" (how often each), "sha256" of the
-    numbers of all examples in their order over EPOCHS epochs}, of the built-in phrasebook."""
+    """Rows {"devices", "batches" of an epoch, "rows_in_a_batch", "examples" of an epoch, "seen"
+    (how often each), "sha256" of the numbers of all examples in their order over EPOCHS epochs}, of
+    the built-in phrasebook.
+    """
     from data.batches import Plan
     from data.config import DataConfig
     from data.prepare import prepare
@@ -18,15 +21,25 @@ def run(config):
 
     rows = []
     with tempfile.TemporaryDirectory() as place:
-        split = prepare(DataConfig(corpus="phrasebook_en_de", corpus_size=20000), TokenizerConfig(vocab_size=1000), place).splits["train"]
+        split = prepare(
+            DataConfig(corpus="phrasebook_en_de", corpus_size=20000),
+            TokenizerConfig(vocab_size=1000),
+            place,
+        ).splits["train"]
         for devices in (1, 2, 4):
             plan = Plan(split, 4096, seed=1, replicas=devices)
             batches = [plan.batch(step) for step in range(EPOCHS * plan.steps_per_epoch)]
             order = np.concatenate([numbers for _, _, examples in batches for numbers in examples])
             epochs = np.sort(order.reshape(EPOCHS, -1), axis=1)
             once = (epochs == np.arange(len(split))).all()
-            rows.append({
-                "devices": devices, "batches": plan.steps_per_epoch, "rows_in_a_batch": batches[0][0], "examples": len(split),
-                "seen": "once an epoch" if once else "WRONG", "sha256": hashlib.sha256(order.astype("<i8").tobytes()).hexdigest()[:16],
-            })  # fmt: skip
+            rows.append(
+                {
+                    "devices": devices,
+                    "batches": plan.steps_per_epoch,
+                    "rows_in_a_batch": batches[0][0],
+                    "examples": len(split),
+                    "seen": "once an epoch" if once else "WRONG",
+                    "sha256": hashlib.sha256(order.astype("<i8").tobytes()).hexdigest()[:16],
+                }
+            )
     return rows

@@ -1,4 +1,5 @@
-"""What a second device or a second worker is worth: train.py on one core, and on two as two devices and as two workers."""
+"""What a second device or a second worker is worth: train.py on one core, and on two as two
+devices and as two workers."""
 
 import os
 import pathlib
@@ -13,29 +14,44 @@ from transformer.config import ConfigError
 
 # Batches of one shape, the same in all; no validation or checkpoint while it is timed.
 FLAGS = (
-    "--corpus=phrasebook_en_de", "--corpus_size=20000", "--preset=small", "--max_tokens=4096", "--jit=off", "--dropout=0.1", "--log_every=1",
-    "--eval_every=999999999", "--checkpoint_every=999999999", "--eval_decode=0",
-)  # fmt: skip
+    "--corpus=phrasebook_en_de",
+    "--corpus_size=20000",
+    "--preset=small",
+    "--max_tokens=4096",
+    "--jit=off",
+    "--dropout=0.1",
+    "--log_every=1",
+    "--eval_every=999999999",
+    "--checkpoint_every=999999999",
+    "--eval_decode=0",
+)
 WARM_UP, STEPS = 5, 20  # steps before it counts, and that count
 
 
 def run(config):
-    """Rows {"name", "tokens_per_second" (median over the rounds), "ratio" to one device in the same round, "efficiency": the
-    share of twice its speed}. Each is a process of its own that is ended after its steps."""
+    """Rows {"name", "tokens_per_second" (median over the rounds), "ratio" to one device in the same
+    round, "efficiency": the share of twice its speed}. Each is a process of its own that is ended
+    after its steps.
+    """
     if len(os.sched_getaffinity(0)) < 2:
         raise ConfigError("scaling needs two cores. Received: one. Use another machine.")
     cores = sorted(os.sched_getaffinity(0))[:2]
     launch = (sys.executable, "-m", "transformer", "launch", "--workers=2", "--", "train.py")
     contestants = {
         "one device, one core": ((sys.executable, "train.py"), cores[:1]),
-        "two devices, two cores: mirrored": ((sys.executable, "-c", TWO_DEVICES, "--distribution=mirrored"), cores),
+        "two devices, two cores: mirrored": (
+            (sys.executable, "-c", TWO_DEVICES, "--distribution=mirrored"),
+            cores,
+        ),
         "two workers, two cores: multi_worker": (launch, cores),
     }
     speeds = {name: [] for name in contestants}
     with tempfile.TemporaryDirectory() as place:
         for number in range(config.rounds):
             for name, (command, own) in contestants.items():
-                speeds[name].append(_speed(command, own, pathlib.Path(place) / f"{len(name)}-{number}"))
+                speeds[name].append(
+                    _speed(command, own, pathlib.Path(place) / f"{len(name)}-{number}")
+                )
     one = speeds["one device, one core"]
     rows = []
     for name, own in speeds.items():
@@ -59,9 +75,14 @@ runpy.run_path("train.py", run_name="__main__")
 def _speed(command, cores, folder):
     """Tokens a second of train.py: the median over the steps that count."""
     process = subprocess.Popen(
-        [*command, *FLAGS, f"--run={folder}"], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        preexec_fn=lambda: os.sched_setaffinity(0, cores), env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
-    )  # fmt: skip
+        [*command, *FLAGS, f"--run={folder}"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: os.sched_setaffinity(0, cores),
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+    )
     found = []
     with process:
         for line in process.stdout:

@@ -19,13 +19,32 @@ def run(config):
     if config.run:
         config.require("startup", "run")
         run_folder = str(pathlib.Path(config.run).resolve())
-        commands["generate, first answer"] = ["-m", "transformer", "generate", f"--run={run_folder}"]
+        commands["generate, first answer"] = [
+            "-m",
+            "transformer",
+            "generate",
+            f"--run={run_folder}",
+        ]
     rows = []
     for name, arguments in commands.items():
         seconds = []
         for _ in range(config.rounds):
             begun = time.perf_counter()
-            subprocess.run([sys.executable, *arguments], cwd=ROOT, input="A dog runs.\n", capture_output=True, text=True, check=True)
+            subprocess.run(
+                [sys.executable, *arguments],
+                cwd=ROOT,
+                input="A dog runs.\n",
+                capture_output=True,
+                text=True,
+                check=True,
+            )
             seconds.append(time.perf_counter() - begun)
-        rows.append({"name": name, "seconds": statistics.median(seconds), "seconds_low": min(seconds), "seconds_high": max(seconds)})
+        rows.append(
+            {
+                "name": name,
+                "seconds": statistics.median(seconds),
+                "seconds_low": min(seconds),
+                "seconds_high": max(seconds),
+            }
+        )
     return rows

@@ -1,4 +1,5 @@
-"""What the contestants of a benchmark are given: the same sizes, the same batches, and the arithmetic it takes.
+"""What the contestants of a benchmark are given: the same sizes, the same batches, and the
+arithmetic it takes.
 
 Imports NumPy alone, so that it runs in every peer's environment.
 """
@@ -7,10 +8,18 @@ import numpy as np
 
 # D, H, N (of encoder and decoder each), F, V, and the batch: rows and length of source and target.
 SIZES = {
-    "tiny": dict(d_model=128, num_heads=4, num_layers=4, ffn_dim=256, vocab_size=10000, rows=64, length=64),
-    "small": dict(d_model=256, num_heads=8, num_layers=4, ffn_dim=1024, vocab_size=8000, rows=64, length=32),
-    "base": dict(d_model=512, num_heads=8, num_layers=6, ffn_dim=2048, vocab_size=32000, rows=32, length=32),
-    "big": dict(d_model=1024, num_heads=16, num_layers=6, ffn_dim=4096, vocab_size=32000, rows=32, length=32),
+    "tiny": dict(
+        d_model=128, num_heads=4, num_layers=4, ffn_dim=256, vocab_size=10000, rows=64, length=64
+    ),
+    "small": dict(
+        d_model=256, num_heads=8, num_layers=4, ffn_dim=1024, vocab_size=8000, rows=64, length=32
+    ),
+    "base": dict(
+        d_model=512, num_heads=8, num_layers=6, ffn_dim=2048, vocab_size=32000, rows=32, length=32
+    ),
+    "big": dict(
+        d_model=1024, num_heads=16, num_layers=6, ffn_dim=4096, vocab_size=32000, rows=32, length=32
+    ),
 }
 DROPOUT, LABEL_SMOOTHING, LEARNING_RATE, BETAS, EPSILON = 0.1, 0.1, 3e-4, (0.9, 0.98), 1e-9
 PAD = 0
@@ -24,34 +33,53 @@ MULTI30K = {
 
 def model_options(size):
     """What of a size is the model's: fields of ModelConfig, dropout included."""
-    return {name: value for name, value in size.items() if name not in ("rows", "length", "source_length")} | {"dropout": DROPOUT}
+    return {
+        name: value
+        for name, value in size.items()
+        if name not in ("rows", "length", "source_length")
+    } | {"dropout": DROPOUT}
 
 
 def batch(size, seed=0):
-    """Token ids without padding: source, target_in, target_out, each int32 (rows, length); of the source `source_length` if
-    the size has one."""
+    """Token ids without padding: source, target_in, target_out, each int32 (rows, length); of the
+    source `source_length` if the size has one.
+    """
     generator = np.random.default_rng(seed)
     rows, length = size["rows"], size["length"]
-    source = generator.integers(4, size["vocab_size"], (rows, size.get("source_length", length)), dtype=np.int32)
+    source = generator.integers(
+        4, size["vocab_size"], (rows, size.get("source_length", length)), dtype=np.int32
+    )
     target = generator.integers(4, size["vocab_size"], (rows, length + 1), dtype=np.int32)
     return source, target[:, :-1], target[:, 1:]
 
 
 def parameters(size):
-    """Weights of a post-norm model with biases, one table for source, target and output, and sinusoidal positions."""
+    """Weights of a post-norm model with biases, one table for source, target and output, and
+    sinusoidal positions."""
     width, inner = size["d_model"], size["ffn_dim"]
-    attention, feed_forward, norm = 4 * (width + 1) * width, 2 * width * inner + inner + width, 2 * width
-    layers = size["num_layers"] * ((attention + feed_forward + 2 * norm) + (2 * attention + feed_forward + 3 * norm))
+    attention, feed_forward, norm = (
+        4 * (width + 1) * width,
+        2 * width * inner + inner + width,
+        2 * width,
+    )
+    layers = size["num_layers"] * (
+        (attention + feed_forward + 2 * norm) + (2 * attention + feed_forward + 3 * norm)
+    )
     return size["vocab_size"] * width + layers
 
 
 def training_flops(size):
-    """Multiplications and additions of one update: three times those of the matrix products of the forward pass.
+    """Multiplications and additions of one update: three times those of the matrix products of the
+    forward pass.
 
-    3 B T (2 N (4 D^2 + 2 D F) + 2 N (8 D^2 + 2 D F) + 12 S D N + 2 D V): encoder and decoder projections, the products
-    of queries, keys and values, and the logits.
+    3 B T (2 N (4 D^2 + 2 D F) + 2 N (8 D^2 + 2 D F) + 12 S D N + 2 D V): encoder and decoder
+    projections, the products of queries, keys and values, and the logits.
     """
-    width, inner, layers, length = (size[name] for name in ("d_model", "ffn_dim", "num_layers", "length"))
-    projections = 2 * layers * (4 * width**2 + 2 * width * inner) + 2 * layers * (8 * width**2 + 2 * width * inner)
+    width, inner, layers, length = (
+        size[name] for name in ("d_model", "ffn_dim", "num_layers", "length")
+    )
+    projections = 2 * layers * (4 * width**2 + 2 * width * inner) + 2 * layers * (
+        8 * width**2 + 2 * width * inner
+    )
     a_token = projections + 12 * length * width * layers + 2 * width * size["vocab_size"]
     return 3 * size["rows"] * length * a_token

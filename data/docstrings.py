@@ -1,4 +1,5 @@
-"""Summarisation: docstrings of the standard library and of installed packages, the body -> its first line (PEP 257)."""
+"""Summarisation: docstrings of the standard library and of installed packages, the body -> its
+first line (PEP 257)."""
 
 import ast
 import re
@@ -7,7 +8,18 @@ from data.installed import corpus, documented
 
 _KINDS = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 # Sections of code, of titles, and of what the summary does not speak of.
-_UNREAD = {"example", "examples", "usage", "raises", "warns", "references", "reference", "see also", "attributes", "methods"}
+_UNREAD = {
+    "example",
+    "examples",
+    "usage",
+    "raises",
+    "warns",
+    "references",
+    "reference",
+    "see also",
+    "attributes",
+    "methods",
+}
 _FENCED = re.compile(r"^ *(```|~~~).*?(^ *\1|\Z)", re.DOTALL | re.MULTILINE)
 _UNDERLINED = re.compile(r"^(\w.*)\n[-=~^]{3,} *$", re.MULTILINE)
 _HEADER = re.compile(r"([A-Z][\w ]{1,30}):{1,2} *$", re.MULTILINE)
@@ -18,7 +30,8 @@ MOST_WORDS = 100
 
 
 def docstrings(size, seed):
-    """Docstrings without their first line, and that line: ("x: Input tensor. axis: ...", "Compute the mean of a tensor.").
+    """Docstrings without their first line, and that line: ("x: Input tensor. axis: ...", "Compute
+    the mean of a tensor.").
 
     Arguments and result: of data.installed.corpus.
     """
@@ -31,24 +44,31 @@ def pairs(source):
     >>> list(pairs(b'''def f():
     ...     \"\"\"Return the sum of all numbers.
     ...
-    ...     An empty iterable has the sum of 0. Numbers are added from left to right, and the first error that an addition
-    ...     raises ends it.
+    ...     An empty iterable has the sum of 0. Numbers are added from left to right, and the first
+    ...     error that an addition raises ends it.
     ...     \"\"\"'''))  # doctest: +NORMALIZE_WHITESPACE
-    [('An empty iterable has the sum of 0. Numbers are added from left to right, and the first error that an addition
+    [('An empty iterable has the sum of 0. Numbers are added from left to right, and the first error
+    that an addition
        raises ends it.', 'Return the sum of all numbers.')]
 
     Args:
         source: bytes.
 
     Yields:
-        (source, target): at least 20 words and at most 100, of which a longer body is cut; a sentence of 4 to 25 words that
-        does not stand in the body. All is ASCII: what is not is mathematics or another language than English.
+        (source, target): at least 20 words and at most 100, of which a longer body is cut; a
+        sentence of 4 to 25 words that does not stand in the body. All is ASCII: what is not is
+        mathematics or another language than English.
     """
     for _, docstring in documented(source, _KINDS):
         first, _, rest = docstring.partition("\n")
         blank, _, body = rest.partition("\n")
         summary = without_markup(first)
-        if blank.strip() or not docstring.isascii() or not is_sentence(summary) or not 4 <= len(summary.split()) <= 25:
+        if (
+            blank.strip()
+            or not docstring.isascii()
+            or not is_sentence(summary)
+            or not 4 <= len(summary.split()) <= 25
+        ):
             continue
         words = prose(body).split()
         text = " ".join(words[:MOST_WORDS])
@@ -66,10 +86,11 @@ def is_sentence(text):
 
 
 def prose(text):
-    """The text of a docstring without code: its paragraphs and the descriptions of its parameters, in one line.
+    """The text of a docstring without code: its paragraphs and the descriptions of its parameters,
+    in one line.
 
-    >>> prose("Sorts :class:`list` objects::\\n\\n    sort(x)\\n\\nParameters\\n----------\\nx : list\\n\\n>>> sort(x)")
-    'Sorts list objects: Parameters: x : list'
+    >>> prose("Sorts :class:`list`::\\n\\n    sort(x)\\n\\nParameters\\n----------\\nx : list")
+    'Sorts list: Parameters: x : list'
 
     Args:
         text: without indentation, as inspect.cleandoc leaves it.
@@ -94,5 +115,6 @@ def prose(text):
 
 
 def without_markup(text):
-    """The words of reStructuredText or Markdown without roles and backticks, single spaces between them."""
+    """The words of reStructuredText or Markdown without roles and backticks, single spaces
+    between them."""
     return " ".join(_ROLE.sub(r"\1", text).replace("`", "").replace("::", ":").split())

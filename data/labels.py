@@ -1,4 +1,5 @@
-"""Labels: what stands in a file or a column -> an index among the names, several of them, a number, or a text."""
+"""Labels: what stands in a file or a column -> an index among the names, several of them, a
+number, or a text."""
 
 import collections
 import math
@@ -11,7 +12,8 @@ class WrongLabel(ValueError):
 
 
 def found_names(labels, task):
-    """The names that occur among labels as they were read, sorted, by value if all are numbers: a tuple.
+    """The names that occur among labels as they were read, sorted, by value if all are numbers: a
+    tuple.
 
     >>> found_names(["10", 9, "9 "], "classification"), found_names(["joy,fear", ""], "multilabel")
     (('9', '10'), ('fear', 'joy'))
@@ -52,13 +54,18 @@ def _parts(label):
 
 
 def converter(task, names):
-    """A function from a label as it was read to an index, a tuple of indices, a float or a str; it raises WrongLabel.
+    """A function from a label as it was read to an index, a tuple of indices, a float or a str; it
+    raises WrongLabel.
 
-    >>> converter("classification", ("bad", "good"))("1"), converter("multilabel", ("a", "b", "c"))("c, a")
-    (1, (0, 2))
+    >>> converter("classification", ("bad", "good"))("1")
+    1
+    >>> converter("multilabel", ("a", "b", "c"))("c, a")
+    (0, 2)
     """
     # Numbers stand for the names in their order, unless the names are numbers themselves.
-    numbers = {} if any(map(_is_number, names)) else {str(index): index for index in range(len(names))}
+    numbers = (
+        {} if any(map(_is_number, names)) else {str(index): index for index in range(len(names))}
+    )
     index = numbers | {name: index for index, name in enumerate(names)}
 
     def one(label):
@@ -71,7 +78,11 @@ def converter(task, names):
         return tuple(sorted({one(part) for part in _parts(label)}))
 
     def number(label):
-        if isinstance(label, bool) or not isinstance(label, (str, int, float)) or not _is_number(label):
+        if (
+            isinstance(label, bool)
+            or not isinstance(label, (str, int, float))
+            or not _is_number(label)
+        ):
             raise WrongLabel("no number", repr(label))
         return float(label)
 
@@ -82,16 +93,23 @@ def converter(task, names):
             raise WrongLabel("no label", repr(label))
         return label
 
-    return {"classification": one, "multilabel": several, "regression": number, "text2text": text}[task]
+    return {"classification": one, "multilabel": several, "regression": number, "text2text": text}[
+        task
+    ]
 
 
 def count_labels(labels, task, names):
-    """{name: how many labels have it}; for a regression {"lowest", "mean", "highest"}; for spans, whose
-    labels are the answers, how many questions have any; for texts nothing."""
+    """{name: how many labels have it}; for a regression {"lowest", "mean", "highest"}; for spans,
+    whose labels are the answers, how many questions have any; for texts nothing.
+    """
     if task == "text2text":
         return {}
     if task == "regression":
-        return {"lowest": min(labels), "mean": sum(labels) / len(labels), "highest": max(labels)} if labels else {}
+        return (
+            {"lowest": min(labels), "mean": sum(labels) / len(labels), "highest": max(labels)}
+            if labels
+            else {}
+        )
     if task == "spans":
         answered = sum(map(bool, labels))
         return {"with answer": answered, "without": len(labels) - answered}

@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 
 class Pair(NamedTuple):
-    """Source and target, the kind of the pair by which predictions are scored, and further accepted targets.
+    """Source and target, the kind of the pair by which predictions are scored, and further accepted
+    targets.
 
     Where there is nothing but source and target, data/ has plain tuples of the two.
     """
@@ -22,7 +23,8 @@ class Pair(NamedTuple):
 
 
 def with_kind(pair, prefixes):
-    """A pair whose source begins with one of the prefixes, or with a token that names a language, has it for its kind.
+    """A pair whose source begins with one of the prefixes, or with a token that names a language,
+    has it for its kind.
 
     >>> with_kind(Pair("<2de> Hello.", "Hallo."), ["subject:"]).kind
     '<2de>'

@@ -1,7 +1,8 @@
 """From raw pairs to memory-mapped ids, once: loaded, cleaned, tokenised, and kept in a cache.
 
-The cache's key is a hash of all that the result depends on: options, the bytes of the input files, and the code that
-reads, cleans, tokenises and packs. It is written into a folder of a temporary name and renamed when it is whole.
+The cache's key is a hash of all that the result depends on: options, the bytes of the input files,
+and the code that reads, cleans, tokenises and packs. It is written into a folder of a temporary
+name and renamed when it is whole.
 """
 
 import collections
@@ -39,7 +40,8 @@ GROUP = 10_000
 class Split(Pairs):
     """Tokenised pairs in files.
 
-    Pairs that are too long have no ids. Their texts are there in validation and test, where no text may be missing.
+    Pairs that are too long have no ids. Their texts are there in validation and test, where no text
+    may be missing.
     """
 
     folder: pathlib.Path
@@ -78,7 +80,8 @@ class Split(Pairs):
             return Packing(**arrays)
 
     def texts(self, count=None):
-        """The texts in their original order: a list of sources and a list of targets; `count` pairs spread evenly."""
+        """The texts in their original order: a list of sources and a list of targets; `count`
+        pairs spread evenly."""
         pairs = self.pairs(count)
         return [pair.source for pair in pairs], [pair.target for pair in pairs]
 
@@ -123,7 +126,8 @@ def prepare(data: DataConfig, tokenizer: TokenizerConfig, cache_dir):
     """Prepares the data, or finds it prepared.
 
     Args:
-        data, tokenizer: the options. cache_dir: folder that holds one folder for each preparation.
+        data, tokenizer: the options.
+        cache_dir: folder that holds one folder for each preparation.
 
     Returns:
         Prepared.
@@ -136,7 +140,9 @@ def prepare(data: DataConfig, tokenizer: TokenizerConfig, cache_dir):
     if not cached:
         _build(folder, data, tokenizer)
     source, target = load_tokenizers(folder / "tokenizer")
-    splits = {name: Split(folder, name, source.pad_id, target.pad_id, target.bos_id) for name in SPLITS}
+    splits = {
+        name: Split(folder, name, source.pad_id, target.pad_id, target.bos_id) for name in SPLITS
+    }
     report = json.loads((folder / "data_report.json").read_text(encoding="utf-8"))
     fingerprint = (folder / "fingerprint").read_text(encoding="utf-8")
     return Prepared(folder, source, target, splits, report, fingerprint, cached)
@@ -148,9 +154,16 @@ def cache_key(data, tokenizer):
     options = dataclasses.asdict(data) | {"data_dir": ""} | dataclasses.asdict(tokenizer)
     options["versions"] = [importlib.metadata.version(name) for name in ("ftfy", "sentencepiece")]
     modules = transformer.tokenizer, transformer.config, transformer.copying
-    code = [*sorted(pathlib.Path(__file__).parent.glob("**/*.py")), *(module.__file__ for module in modules)]
+    code = [
+        *sorted(pathlib.Path(__file__).parent.glob("**/*.py")),
+        *(module.__file__ for module in modules),
+    ]
     models = [path for path in (tokenizer.source_tokenizer, tokenizer.target_tokenizer) if path]
-    models += sorted(glob.glob(os.path.join(glob.escape(tokenizer.source_tokenizer), "*"))) if tokenizer.source_tokenizer else []
+    models += (
+        sorted(glob.glob(os.path.join(glob.escape(tokenizer.source_tokenizer), "*")))
+        if tokenizer.source_tokenizer
+        else []
+    )
     # A tokenizer file that is missing is reported when it is loaded.
     files = [path for path in [*code, *input_files(data), *models] if os.path.isfile(path)]
     return _hash(json.dumps(options, sort_keys=True).encode(), files)
@@ -174,8 +187,13 @@ def _build(folder, data, tokenizer):
         with replacing_folder(folder) as temporary:
             splits, report = clean(load_examples(data), data)
             if not splits["train"]:
-                raise DataError("cleaning must leave training pairs. Received: none. See --clean and --max_length_ratio.")
-            splits["train"] = weighted(splits["train"], dict(zip(map(str.strip, data.prefixes), map(float, data.weights))))
+                raise DataError(
+                    "cleaning must leave training pairs. Received: none. See --clean and "
+                    "--max_length_ratio."
+                )
+            splits["train"] = weighted(
+                splits["train"], dict(zip(map(str.strip, data.prefixes), map(float, data.weights)))
+            )
             source, target = make_tokenizers(_as_learnt(splits["train"], data), tokenizer)
             if tokenizer.source_tokenizer:
                 _check_symbols((source, target), tokenizer.user_symbols, data.copy_unknown)
@@ -190,11 +208,15 @@ def _build(folder, data, tokenizer):
             write_json(temporary / "data_report.json", report)
     except OSError as error:
         if not folder.exists():  # else another process was first, with the same result
-            raise DataError(f"prepared data must have room on the disk. Received: {folder.parent} ({error}). Make room.") from None
+            raise DataError(
+                f"prepared data must have room on the disk. Received: {folder.parent} ({error}). "
+                f"Make room."
+            ) from None
 
 
 def weighted(pairs, weights):
-    """The training pairs as often as the weights of their kinds say: whole copies, and a share of them chosen evenly."""
+    """The training pairs as often as the weights of their kinds say: whole copies, and a share
+    of them chosen evenly."""
     result, sums = [], collections.Counter()
     for pair in pairs:
         kind = pair.kind if isinstance(pair, Pair) else ""
@@ -204,13 +226,16 @@ def weighted(pairs, weights):
 
 
 def make_tokenizers(pairs, config):
-    """The (source, target) tokenizers: given files, a run's folder of them, or learnt from the training pairs; one object if
-    joint."""
+    """The (source, target) tokenizers: given files, a run's folder of them, or learnt from the
+    training pairs; one object if joint.
+    """
     if os.path.isdir(config.source_tokenizer):
         return load_tokenizers(config.source_tokenizer)
     if config.source_tokenizer:
         source = load_tokenizer(config.source_tokenizer)
-        return source, load_tokenizer(config.target_tokenizer) if config.target_tokenizer else source
+        return source, load_tokenizer(
+            config.target_tokenizer
+        ) if config.target_tokenizer else source
     if config.joint_vocabulary:
         joint = train_tokenizer((text for pair in pairs for text in pair[:2]), config)
         return joint, joint
@@ -220,28 +245,50 @@ def make_tokenizers(pairs, config):
 def _check_symbols(tokenizers, symbols, copy_unknown):
     """Raises ConfigError for a symbol that a tokenizer which was given would split."""
     known = set.intersection(*(set(tokenizer.vocabulary()) for tokenizer in tokenizers))
-    for flag, wanted in (("copy_unknown", transformer.copying.SYMBOLS if copy_unknown else ()), ("user_symbols", symbols)):
+    for flag, wanted in (
+        ("copy_unknown", transformer.copying.SYMBOLS if copy_unknown else ()),
+        ("user_symbols", symbols),
+    ):
         if lacking := [symbol for symbol in wanted if symbol not in known]:
             raise ConfigError(
-                f"{flag} must be in the vocabulary of a tokenizer that is given. Received: {lacking[0]!r}, which it lacks. "
+                f"{flag} must be in the vocabulary of a tokenizer that is given. Received: "
+                f"{lacking[0]!r}, which it lacks. "
                 f"Leave out --{flag}, or learn a tokenizer from the data."
             )
 
 
 def _write_split(folder, name, pairs, source, target, data, report, samples=1):
-    """Tokenises pairs and writes texts, and ids `samples` times. Pairs that are too long are cut or left out and reported, but for the
-    texts of validation and test."""
+    """Tokenises pairs and writes texts, and ids `samples` times. Pairs that are too long are cut or
+    left out and reported, but for the texts of validation and test.
+    """
     encoded, fits, lengths = encode_pairs(pairs, source, target, data)
-    for side, limit, counts in zip(("source", "target"), (data.max_source_length, data.max_target_length), lengths.T):
+    for side, limit, counts in zip(
+        ("source", "target"), (data.max_source_length, data.max_target_length), lengths.T
+    ):
         long = counts > limit
         if long.any():
-            examples = [f"{n + 1}: {' ||| '.join(pairs[n][:2])[:160]}" for n in np.nonzero(long)[0][:5]]
-            action, reason = {"train": "dropped", "validation": "no loss", "test": "kept"}[name], f"{side} too long (tokens)"
+            examples = [
+                f"{n + 1}: {' ||| '.join(pairs[n][:2])[:160]}" for n in np.nonzero(long)[0][:5]
+            ]
+            action, reason = (
+                {"train": "dropped", "validation": "no loss", "test": "kept"}[name],
+                f"{side} too long (tokens)",
+            )
             if side == "source" and data.cuts_sources:
-                action, reason = "cut", f"{reason}, by {1 - limit / counts[long].mean():.0%} on average"
-            report["reasons"][reason] = {"action": action, "count": int(long.sum()), "examples": examples}
+                action, reason = (
+                    "cut",
+                    f"{reason}, by {1 - limit / counts[long].mean():.0%} on average",
+                )
+            report["reasons"][reason] = {
+                "action": action,
+                "count": int(long.sum()),
+                "examples": examples,
+            }
     if name != "test" and not fits.any():
-        raise DataError(f"every split needs pairs. Received: none for {name} after cleaning. Use a larger --max_source_length.")
+        raise DataError(
+            f"every split needs pairs. Received: none for {name} after cleaning. Use a larger "
+            f"--max_source_length."
+        )
     if name == "train":
         pairs = list(itertools.compress(pairs, fits))
         report["pairs_out"] = len(pairs)
@@ -249,10 +296,16 @@ def _write_split(folder, name, pairs, source, target, data, report, samples=1):
         _report_changed(pairs, target, data, report)
     with open(folder / f"{name}.jsonl", "w", encoding="utf-8") as file:
         file.writelines(json.dumps(pair, ensure_ascii=False) + "\n" for pair in pairs)
-    parts = [encoded, *(encode_pairs(pairs, source, target, data, seed)[0] for seed in range(1, samples))]
+    parts = [
+        encoded,
+        *(encode_pairs(pairs, source, target, data, seed)[0] for seed in range(1, samples)),
+    ]
     for side in ("source", "target"):
         lengths = np.concatenate([getattr(part, f"{side}_lengths") for part in parts])
-        np.save(folder / f"{name}.{side}_ids.npy", np.concatenate([getattr(part, f"{side}_ids") for part in parts]))
+        np.save(
+            folder / f"{name}.{side}_ids.npy",
+            np.concatenate([getattr(part, f"{side}_ids") for part in parts]),
+        )
         np.save(folder / f"{name}.{side}_offsets.npy", np.concatenate([[0], np.cumsum(lengths)]))
 
 
@@ -260,22 +313,33 @@ def encode_pairs(pairs, source, target, data, seed=None):
     """Pairs of texts as ids, without those that are too long.
 
     Args:
-        pairs: list of (source, target) texts. source, target: tokenizers. data: a DataConfig: the longest source and target
-            in tokens, the end token included, and whether a longer source is cut. seed: of pieces drawn at random; None: the
-            best pieces.
+        pairs: list of (source, target) texts.
+        source, target: tokenizers.
+        data: a DataConfig: the longest source and target in tokens, the end token included, and
+            whether a longer source is cut.
+        seed: of pieces drawn at random; None: the best pieces.
 
     Returns:
-        EncodedPairs of those that fit; which do, bool (n,); and the lengths of all as they were, int64 (n, 2), source and target.
+        EncodedPairs of those that fit; which do, bool (n,); and the lengths of all as they were,
+        int64 (n, 2), source and target.
     """
     learnt = _as_learnt(pairs, data, source)
-    ids = [_encode(tokenizer, [pair[side] for pair in learnt], seed) for side, tokenizer in enumerate((source, target))]
+    ids = [
+        _encode(tokenizer, [pair[side] for pair in learnt], seed)
+        for side, tokenizer in enumerate((source, target))
+    ]
     lengths = np.stack([np.diff(offsets) for _, offsets in ids], axis=1)
     limits = np.array([data.max_source_length, data.max_target_length])
-    kept = np.minimum(lengths, (limits[0], np.inf)).astype(np.int64) if data.cuts_sources else lengths
+    kept = (
+        np.minimum(lengths, (limits[0], np.inf)).astype(np.int64) if data.cuts_sources else lengths
+    )
     fits = (kept <= limits).all(axis=1)
     arrays = []
     for (flat, offsets), counts, most in zip(ids, lengths.T, kept.T):
-        place, number = np.arange(len(flat)) - np.repeat(offsets[:-1], counts), np.repeat(np.arange(len(pairs)), counts)
+        place, number = (
+            np.arange(len(flat)) - np.repeat(offsets[:-1], counts),
+            np.repeat(np.arange(len(pairs)), counts),
+        )
         # The first tokens, and the last, which is the end token.
         chosen = fits[number] & ((place < most[number] - 1) | (place == counts[number] - 1))
         arrays += [flat[chosen], np.concatenate([[0], np.cumsum(most[fits])])]
@@ -283,8 +347,10 @@ def encode_pairs(pairs, source, target, data, seed=None):
 
 
 def _as_learnt(pairs, data, tokenizer=None):
-    """Sources and targets as the model knows them: those of validation and test are not cleaned, and may have line breaks that no
-    training text has. What the source's tokenizer lacks is copied; without one, which is yet to be learnt, all words stay."""
+    """Sources and targets as the model knows them: those of validation and test are not cleaned,
+    and may have line breaks that no training text has. What the source's tokenizer lacks is copied;
+    without one, which is yet to be learnt, all words stay.
+    """
     if data.merges_spaces:
         pairs = [tuple(" ".join(text.split()) for text in pair[:2]) for pair in pairs]
     if not data.copy_unknown:
@@ -294,12 +360,15 @@ def _as_learnt(pairs, data, tokenizer=None):
 
 
 def changed_texts(texts, tokenizer, data):
-    """Texts that a tokenizer cannot write, NUMBER: TEXT -> WHAT IT WRITES: NFKC, for one, makes the full-width marks of Chinese
-    ASCII. White space counts in code alone."""
+    """Texts that a tokenizer cannot write, NUMBER: TEXT -> WHAT IT WRITES: NFKC, for one, makes the
+    full-width marks of Chinese ASCII. White space counts in code alone.
+    """
     same = operator.eq if data.task == "code" else lambda text, back: text.split() == back.split()
     return [
         f"{number}: {text[:80]} -> {back[:80]}"
-        for number, (text, back) in enumerate(zip(texts, tokenizer.decode(tokenizer.encode(texts))), 1)
+        for number, (text, back) in enumerate(
+            zip(texts, tokenizer.decode(tokenizer.encode(texts))), 1
+        )
         if not same(text, back)
     ]
 
@@ -307,15 +376,25 @@ def changed_texts(texts, tokenizer, data):
 def _report_changed(pairs, tokenizer, data, report):
     if changed := changed_texts([pair[1] for pair in pairs], tokenizer, data):
         reason = "target that the tokenizer cannot write (see --normalization)"
-        report["reasons"][reason] = {"action": "kept", "count": len(changed), "examples": changed[:5]}
+        report["reasons"][reason] = {
+            "action": "kept",
+            "count": len(changed),
+            "examples": changed[:5],
+        }
 
 
 def _encode(tokenizer, texts, seed=None):
-    """All ids one behind the other, int32, each text's ending in eos, and the offsets, int64 (n + 1,)."""
+    """All ids one behind the other, int32, each text's ending in eos, and the offsets, int64 (n
+    + 1,)."""
     parts, lengths = [], []
     for start in range(0, len(texts), GROUP):
         group = texts[start : start + GROUP]
-        rows = [[*ids, tokenizer.eos_id] for ids in (tokenizer.encode(group) if seed is None else tokenizer.sample(group, seed))]
+        rows = [
+            [*ids, tokenizer.eos_id]
+            for ids in (tokenizer.encode(group) if seed is None else tokenizer.sample(group, seed))
+        ]
         parts.append(np.fromiter(itertools.chain.from_iterable(rows), dtype=np.int32))
         lengths += map(len, rows)
-    return np.concatenate(parts or [np.zeros(0, np.int32)]), np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+    return np.concatenate(parts or [np.zeros(0, np.int32)]), np.concatenate(
+        [[0], np.cumsum(lengths, dtype=np.int64)]
+    )

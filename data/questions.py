@@ -1,4 +1,5 @@
-"""Questions about a text whose answers are written, not pointed at: pairs of text with what their scores need besides."""
+"""Questions about a text whose answers are written, not pointed at: pairs of text with what
+their scores need besides."""
 
 import os
 import re
@@ -26,7 +27,8 @@ def context_of(source):
 
 
 def holds_questions(path):
-    """Whether a file is one that `read_questions` reads; a .json file may also be one of rows, an object a line."""
+    """Whether a file is one that `read_questions` reads; a .json file may also be one of rows,
+    an object a line."""
     name = _stem(path)
     return name.endswith(".txt") or name.endswith(".json") and not is_jsonl(path)
 
@@ -40,13 +42,16 @@ def read_questions(path):
     Raises:
         DataError: the file cannot be read or has another form.
     """
-    return list(map(pair_of, read_squad(path))) if _stem(path).endswith(".json") else read_babi(path)
+    return (
+        list(map(pair_of, read_squad(path))) if _stem(path).endswith(".json") else read_babi(path)
+    )
 
 
 def pair_of(question):
     """The Pair of a data.squad.Question; the target is its first answer.
 
-    Its kind is "answerable" or "unanswerable", which is also the target of a question without answer.
+    Its kind is "answerable" or "unanswerable", which is also the target of a question without
+    answer.
     """
     answers = tuple(dict.fromkeys(text for _, text in question.answers if text.strip()))
     target, *others = answers or (UNANSWERABLE,)
@@ -57,8 +62,9 @@ def pair_of(question):
 def read_babi(path):
     """The questions of a file in bAbI's form (Weston et al. 2015), .gz or not.
 
-    A line is a number and a sentence, or a number, a question, TAB, its answer, TAB, the numbers of the facts that support it.
-    A story ends where the number is 1 again. A question's context is all sentences of its story before it.
+    A line is a number and a sentence, or a number, a question, TAB, its answer, TAB, the numbers of
+    the facts that support it. A story ends where the number is 1 again. A question's context is all
+    sentences of its story before it.
 
     Returns:
         list of Pair; their kind is the file's name without "_train", "_valid" or "_test".
@@ -73,9 +79,14 @@ def read_babi(path):
             continue
         number, _, text = line.partition(" ")
         text, *answer = text.split("\t")
-        if not re.fullmatch("[1-9][0-9]{0,8}", number) or int(number) not in (1, last + 1) or not text.strip():
+        if (
+            not re.fullmatch("[1-9][0-9]{0,8}", number)
+            or int(number) not in (1, last + 1)
+            or not text.strip()
+        ):
             raise DataError(
-                "a .txt file of examples must have bAbI's form, lines that are numbered within each story. "
+                "a .txt file of examples must have bAbI's form, lines that are numbered within "
+                "each story. "
                 f"Received: {path}, line {place}: {line[:80]!r}. If it has columns, name it .tsv."
             )
         last = int(number)

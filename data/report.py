@@ -1,4 +1,5 @@
-"""What was found in the data, counted with examples, and how it is told: a dict for a JSON file, lines for the console."""
+"""What was found in the data, counted with examples, and how it is told: a dict for a JSON file,
+lines for the console."""
 
 import numpy as np
 
@@ -7,7 +8,8 @@ LABELS = 12
 
 
 class Log:
-    """Counts reasons, with the first few examples of each: {reason: {"action", "count", "examples"}}."""
+    """Counts reasons, with the first few examples of each: {reason: {"action", "count",
+    "examples"}}."""
 
     def __init__(self):
         self.reasons = {}
@@ -25,7 +27,8 @@ class Log:
 
 
 def format_report(report):
-    """A report on the splits of pairs (data/cleaning.py) or of examples (data/labelled.py) as a table for the console."""
+    """A report on the splits of pairs (data/cleaning.py) or of examples (data/labelled.py) as a
+    table for the console."""
     what = "pairs" if "pairs_in" in report["train"] else "examples"
     lines = [f"{'split':<12}{what:>10}{'kept':>10}"]
     for split, entry in report.items():
@@ -47,10 +50,12 @@ def length_report(lengths, max_length):
     """How long the examples are and how many of them are cut.
 
     >>> length_report([2, 4, 4, 30], max_length=16)
-    {'count': 4, 'mean': 10.0, 'median': 4.0, 'percentile_95': 26.1, 'longest': 30, 'max_length': 16, 'truncated': 0.25}
+    {'count': 4, 'mean': 10.0, 'median': 4.0, 'percentile_95': 26.1, 'longest': 30, 'max_length':
+    16, 'truncated': 0.25}
 
     Args:
-        lengths: of the examples, in tokens. max_length: the longest that is not cut.
+        lengths: of the examples, in tokens.
+        max_length: the longest that is not cut.
 
     Returns:
         A dict for JSON; `truncated` is a share of the examples.
@@ -58,19 +63,26 @@ def length_report(lengths, max_length):
     count = len(lengths)
     lengths = np.asarray(lengths if count else [0])
     return {
-        "count": count, "mean": round(float(lengths.mean()), 2), "median": float(np.median(lengths)),
-        "percentile_95": round(float(np.percentile(lengths, 95)), 2), "longest": int(lengths.max()), "max_length": max_length,
+        "count": count,
+        "mean": round(float(lengths.mean()), 2),
+        "median": float(np.median(lengths)),
+        "percentile_95": round(float(np.percentile(lengths, 95)), 2),
+        "longest": int(lengths.max()),
+        "max_length": max_length,
         "truncated": round(float((lengths > max_length).mean()), 4),
-    }  # fmt: skip
+    }
 
 
 def format_lengths(report, beyond="cut at"):
-    """A length report in a line; `beyond`: what is so of those that exceed the longest, before its length.
+    """A length report in a line; `beyond`: what is so of those that exceed the longest, before its
+    length.
 
     >>> format_lengths(length_report([2, 4, 4, 30], max_length=16))
     'tokens: mean 10, median 4, 95 % up to 26.1, longest 30; 25 % of 4 are cut at 16'
     """
     return (
-        f"tokens: mean {report['mean']:g}, median {report['median']:g}, 95 % up to {report['percentile_95']:g}, longest "
-        f"{report['longest']:,}; {100 * report['truncated']:.3g} % of {report['count']:,} are {beyond} {report['max_length']}"
+        f"tokens: mean {report['mean']:g}, median {report['median']:g}, 95 % up to "
+        f"{report['percentile_95']:g}, longest "
+        f"{report['longest']:,}; {100 * report['truncated']:.3g} % of {report['count']:,} are "
+        f"{beyond} {report['max_length']}"
     )

@@ -1,8 +1,8 @@
 """Makes the notebooks from their sources: python notebooks/build.py
 
-A source is Markdown: fenced ```python blocks are code cells, and what stands between them is a text cell, in English up
-to the line `<!-- zh -->` and in Chinese behind it. The code is run once; NAME.ipynb and NAME_zh.ipynb share its cells and
-its outputs.
+A source is Markdown: fenced ```python blocks are code cells, and what stands between them is a text
+cell, in English up to the line `<!-- zh -->` and in Chinese behind it. The code is run once;
+NAME.ipynb and NAME_zh.ipynb share its cells and its outputs.
 """
 
 import copy

@@ -1,4 +1,5 @@
-"""The Transformer in NumPy, double precision, one sentence at a time, written from the papers' formulas.
+"""The Transformer in NumPy, double precision, one sentence at a time, written from the papers'
+formulas.
 
 It shares no code with the package: it reads a model's weights by their paths and nothing else.
 """
@@ -28,25 +29,34 @@ class Reference:
     """Logits of one (source, target) pair without padding.
 
     Args:
-        weights: {path: array}. config: the model's ModelConfig.
+        weights: {path: array}.
+        config: the model's ModelConfig.
     """
 
     def __init__(self, weights, config):
-        self.w = {path.split("/", 1)[1]: np.asarray(value, "float64") for path, value in weights.items()}
+        self.w = {
+            path.split("/", 1)[1]: np.asarray(value, "float64") for path, value in weights.items()
+        }
         self.c = config
 
     def dense(self, name, x, part=0, parts=1):
-        """x times the kernel called `name`, or the `part`-th of the `parts` that stand in it side by side."""
+        """x times the kernel called `name`, or the `part`-th of the `parts` that stand in it
+        side by side."""
         width = self.w[f"{name}/kernel"].shape[1] // parts
         columns = slice(part * width, (part + 1) * width)
-        return x @ self.w[f"{name}/kernel"][:, columns] + self.w.get(f"{name}/bias", np.zeros(parts * width))[columns]
+        return (
+            x @ self.w[f"{name}/kernel"][:, columns]
+            + self.w.get(f"{name}/bias", np.zeros(parts * width))[columns]
+        )
 
     def norm(self, name, x):
         if self.c.norm_type == "rms":
             scale = np.sqrt((x**2).mean(-1, keepdims=True) + self.c.norm_epsilon)
             return x / scale * self.w[f"{name}/scale"]
         mean, variance = x.mean(-1, keepdims=True), x.var(-1, keepdims=True)
-        return (x - mean) / np.sqrt(variance + self.c.norm_epsilon) * self.w[f"{name}/gamma"] + self.w[f"{name}/beta"]
+        return (x - mean) / np.sqrt(variance + self.c.norm_epsilon) * self.w[
+            f"{name}/gamma"
+        ] + self.w[f"{name}/beta"]
 
     def residual(self, name, x, sublayer):
         if self.c.norm == "pre":
@@ -56,7 +66,9 @@ class Reference:
     def attention(self, name, x, source, causal=False, rotary=False):
         """Returns the output (T, D) and the weights (H, T, S)."""
         if f"{name}/query_key_value/kernel" in self.w:
-            query, key, value = (self.dense(f"{name}/query_key_value", x, part, 3) for part in range(3))
+            query, key, value = (
+                self.dense(f"{name}/query_key_value", x, part, 3) for part in range(3)
+            )
         else:
             query = self.dense(f"{name}/query", x)
             key, value = (self.dense(f"{name}/key_value", source, part, 2) for part in range(2))
@@ -110,27 +122,53 @@ class Reference:
         return self.norm(f"{stack}/embedding_norm", x) if self.c.embedding_norm else x
 
     def logits(self, source, target):
-        """float64 (T, V); self.weights keeps {"encoder", "decoder", "cross"}: a list, one (H, queries, keys) a layer."""
+        """float64 (T, V); self.weights keeps {"encoder", "decoder", "cross"}: a list, one (H,
+        queries, keys) a layer."""
         self.weights = {"encoder": [], "decoder": [], "cross": []}
         shared, rotary = self.c.tie_embeddings, self.c.positions == "rotary"
-        x = self.embed("embedding/embeddings" if shared else "source_embedding/embeddings", source, "encoder")
+        x = self.embed(
+            "embedding/embeddings" if shared else "source_embedding/embeddings", source, "encoder"
+        )
         for n in range(self.c.num_layers):
             name = f"encoder/layer_{n}"
-            x = self.residual(f"{name}/self_residual", x,
-                              lambda y: self.kept("encoder", f"{name}/self_attention", y, y, rotary=rotary))
-            x = self.residual(f"{name}/feed_forward_residual", x, lambda y: self.feed_forward(f"{name}/feed_forward", y))
+            x = self.residual(
+                f"{name}/self_residual",
+                x,
+                lambda y: self.kept("encoder", f"{name}/self_attention", y, y, rotary=rotary),
+            )
+            x = self.residual(
+                f"{name}/feed_forward_residual",
+                x,
+                lambda y: self.feed_forward(f"{name}/feed_forward", y),
+            )
         memory = self.norm("encoder/norm", x) if self.c.norm == "pre" else x
         table = "embedding/embeddings" if shared else "target_embedding/embeddings"
         x = self.embed(table, target, "decoder")
         for n in range(self.c.num_layers):
             name = f"decoder/layer_{n}"
-            x = self.residual(f"{name}/self_residual", x,
-                              lambda y: self.kept("decoder", f"{name}/self_attention", y, y, causal=True, rotary=rotary))
-            x = self.residual(f"{name}/cross_residual", x,
-                              lambda y: self.kept("cross", f"{name}/cross_attention", y, memory))
-            x = self.residual(f"{name}/feed_forward_residual", x, lambda y: self.feed_forward(f"{name}/feed_forward", y))
+            x = self.residual(
+                f"{name}/self_residual",
+                x,
+                lambda y: self.kept(
+                    "decoder", f"{name}/self_attention", y, y, causal=True, rotary=rotary
+                ),
+            )
+            x = self.residual(
+                f"{name}/cross_residual",
+                x,
+                lambda y: self.kept("cross", f"{name}/cross_attention", y, memory),
+            )
+            x = self.residual(
+                f"{name}/feed_forward_residual",
+                x,
+                lambda y: self.feed_forward(f"{name}/feed_forward", y),
+            )
         x = self.norm("decoder/norm", x) if self.c.norm == "pre" else x
-        logits = x @ (self.w[table].T if self.c.tie_output else self.w[table.replace("embeddings", "reverse_embeddings")])
+        logits = x @ (
+            self.w[table].T
+            if self.c.tie_output
+            else self.w[table.replace("embeddings", "reverse_embeddings")]
+        )
         return self.mixed(logits, x, memory, source) if self.c.pointer_generator else logits
 
     def mixed(self, logits, x, memory, source):
@@ -138,7 +176,9 @@ class Reference:
         keys = self.dense("pointer/key", memory)
         exponentials = np.exp(self.dense("pointer/query", x) @ keys.T / math.sqrt(self.c.d_model))
         weights = exponentials / exponentials.sum(-1, keepdims=True)
-        p_gen = 1.0 / (1.0 + np.exp(-self.dense("pointer/switch", np.concatenate([x, weights @ keys], -1))))
+        p_gen = 1.0 / (
+            1.0 + np.exp(-self.dense("pointer/switch", np.concatenate([x, weights @ keys], -1)))
+        )
         mixed = p_gen * np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
         for place, token in enumerate(source):
             mixed[:, token] += (1.0 - p_gen[:, 0]) * weights[:, place]

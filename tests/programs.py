@@ -1,4 +1,5 @@
-"""The programs as a user runs them: in this process, which has imported TensorFlow already, or in one of their own."""
+"""The programs as a user runs them: in this process, which has imported TensorFlow already, or
+in one of their own."""
 
 import contextlib
 import io
@@ -15,15 +16,21 @@ ROOT = pathlib.Path(__file__).parents[1]
 
 
 def run(*arguments, check=True):
-    """What `python ARGUMENTS`, begun in the root of the project, does: its exit code and what it prints.
+    """What `python ARGUMENTS`, begun in the root of the project, does: its exit code and what it
+    prints.
 
     Args:
-        arguments: "train.py" or "finetune.py", or "-m" and "transformer", and what follows. `generate` reads and writes files
-            here, not stdin and stdout.
+        arguments: "train.py" or "finetune.py", or "-m" and "transformer", and what follows.
+            `generate` reads and writes files here, not stdin and stdout.
         check: an exit code other than 0 fails the test.
     """
     arguments, out, err, code = [*map(str, arguments)], io.StringIO(), io.StringIO(), 0
-    folder, handler, policy, argv = os.getcwd(), signal.getsignal(signal.SIGTERM), keras.config.dtype_policy(), sys.argv
+    folder, handler, policy, argv = (
+        os.getcwd(),
+        signal.getsignal(signal.SIGTERM),
+        keras.config.dtype_policy(),
+        sys.argv,
+    )
     os.chdir(ROOT)
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
@@ -40,18 +47,29 @@ def run(*arguments, check=True):
         signal.signal(signal.SIGTERM, handler)
         keras.config.set_dtype_policy(policy)
         sys.argv = argv
-    return finished(subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue()), check)
+    return finished(
+        subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue()), check
+    )
 
 
 def run_apart(*arguments, text=None, environment=None, every_core=False, check=True):
-    """The same in a process of its own, of whatever Python runs, with `text` as its stdin; on one core, as conftest has it, or on those
-    of the process that began this one: several replicas on one core wait for each other, for minutes at times."""
+    """The same in a process of its own, of whatever Python runs, with `text` as its stdin; on one
+    core, as conftest has it, or on those of the process that began this one: several replicas on
+    one core wait for each other, for minutes at times.
+    """
     cores = os.sched_getaffinity(0)
     if every_core:
         os.sched_setaffinity(0, os.sched_getaffinity(os.getppid()))
     try:
-        done = subprocess.run([sys.executable, *map(str, arguments)], cwd=ROOT, input=text, env=environment, capture_output=True,
-                              text=True, encoding="utf-8")  # fmt: skip
+        done = subprocess.run(
+            [sys.executable, *map(str, arguments)],
+            cwd=ROOT,
+            input=text,
+            env=environment,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+        )
     finally:
         os.sched_setaffinity(0, cores)
     return finished(done, check)

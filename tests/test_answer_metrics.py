@@ -17,59 +17,79 @@ from transformer.answer_metrics import (
 )
 
 
-@pytest.mark.parametrize(("answers", "prediction", "expected"), [
-    (["Denver Broncos"], "the Denver Broncos!", (1, 1)),
-    (["Santa Clara, California", "Levi's Stadium"], "Levis stadium in Santa Clara", (0, 2 * 2 / (2 + 5))),
-    (["Carolina Panthers"], "Panthers of Carolina, the Panthers", (0, 2 * 2 / (2 + 4))),
-    (["to to to"], "to be or not to be", (0, 2 * 2 / (3 + 6))),
-    (["Theatre"], "a theatre", (1, 1)),
-    (["1977"], "1978", (0, 0)),
-    ([], "", (1, 1)),
-    ([], "Normandy", (0, 0)),
-    (["Normandy"], "", (0, 0)),
-    ([], "The.", (1, 1)),
-    (["the", "France"], "", (0, 0)),
-    (["a cat", "the black dog"], "black dog", (1, 1)),
-    (["theatre and an anthem"], "theatre  and\tanthem", (1, 1)),
-    (["U.S."], "us", (1, 1)),
-    (["well—the—end"], "well— —end", (1, 1)),  # where an article was is a space
-    (["well-known"], "well known", (0, 0)),  # a hyphen joins
-    (["“quoted”"], "quoted", (0, 0)),  # signs of ASCII alone
-    (["北京大学"], "北京 大学", (0, 0)),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("answers", "prediction", "expected"),
+    [
+        (["Denver Broncos"], "the Denver Broncos!", (1, 1)),
+        (
+            ["Santa Clara, California", "Levi's Stadium"],
+            "Levis stadium in Santa Clara",
+            (0, 2 * 2 / (2 + 5)),
+        ),
+        (["Carolina Panthers"], "Panthers of Carolina, the Panthers", (0, 2 * 2 / (2 + 4))),
+        (["to to to"], "to be or not to be", (0, 2 * 2 / (3 + 6))),
+        (["Theatre"], "a theatre", (1, 1)),
+        (["1977"], "1978", (0, 0)),
+        ([], "", (1, 1)),
+        ([], "Normandy", (0, 0)),
+        (["Normandy"], "", (0, 0)),
+        ([], "The.", (1, 1)),
+        (["the", "France"], "", (0, 0)),
+        (["a cat", "the black dog"], "black dog", (1, 1)),
+        (["theatre and an anthem"], "theatre  and\tanthem", (1, 1)),
+        (["U.S."], "us", (1, 1)),
+        (["well—the—end"], "well— —end", (1, 1)),  # where an article was is a space
+        (["well-known"], "well known", (0, 0)),  # a hyphen joins
+        (["“quoted”"], "quoted", (0, 0)),  # signs of ASCII alone
+        (["北京大学"], "北京 大学", (0, 0)),
+    ],
+)
 def test_squad_by_hand(answers, prediction, expected):
     assert span_matches([answers], [prediction]) == [pytest.approx(expected)]
 
 
-@pytest.mark.parametrize(("answers", "prediction", "expected"), [
-    (["北京大学"], "北京大学。", (1, 1)),
-    (["北京大学"], "大学", (0, 2 * 2 / (4 + 2))),
-    # The longest run they share is two characters, though they share four: 大 学 and not 北 京.
-    (["北京的大学"], "大学在北京", (0, 2 * 2 / (5 + 5))),
-    (["2018年", "二零一八年"], "2018 年", (0, 1)),
-    (["Google公司"], "谷歌google公司", (0, 2 * 3 / (3 + 5))),
-    (["3.5万"], "3.5万元", (0, 2 * 2 / (2 + 3))),
-    (["《红楼梦》"], "红楼梦", (1, 1)),
-    (["是"], "否", (0, 0)),
-    (["Apple Pie"], "apple pie", (1, 1)),
-    (["a b"], "ab", (0, 0)),
-    (["1,000 人"], "1,000人", (0, 1)),
-    (["1,000人"], "1,000元", (0, 2 * 1 / (2 + 2))),  # a number is one token
-    (["1.5.2版"], "1.5.2号", (0, 2 * 1 / (2 + 2))),
-    ([], "", (1, 1)),
-    ([], "是", (0, 0)),
-    (["。"], "", (1, 1)),
-    (["你好！"], "你好!", (0, 2 * 2 / (2 + 3))),  # of full width alone: the official list has no "!"
-    (["３"], "３年", (0, 2 * 1 / 3)),
-    (["是" + "好" * 249], "好" * 250, (0, 2 * 249 / 500)),  # a character that a long answer has often counts too
-    (["龥龦"], "龥", (0, 2 * 1 / 3)),  # U+9FA5 is the last character of the official script's
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("answers", "prediction", "expected"),
+    [
+        (["北京大学"], "北京大学。", (1, 1)),
+        (["北京大学"], "大学", (0, 2 * 2 / (4 + 2))),
+        # The longest run they share is two characters, though they share four: 大 学 and not 北 京.
+        (["北京的大学"], "大学在北京", (0, 2 * 2 / (5 + 5))),
+        (["2018年", "二零一八年"], "2018 年", (0, 1)),
+        (["Google公司"], "谷歌google公司", (0, 2 * 3 / (3 + 5))),
+        (["3.5万"], "3.5万元", (0, 2 * 2 / (2 + 3))),
+        (["《红楼梦》"], "红楼梦", (1, 1)),
+        (["是"], "否", (0, 0)),
+        (["Apple Pie"], "apple pie", (1, 1)),
+        (["a b"], "ab", (0, 0)),
+        (["1,000 人"], "1,000人", (0, 1)),
+        (["1,000人"], "1,000元", (0, 2 * 1 / (2 + 2))),  # a number is one token
+        (["1.5.2版"], "1.5.2号", (0, 2 * 1 / (2 + 2))),
+        ([], "", (1, 1)),
+        ([], "是", (0, 0)),
+        (["。"], "", (1, 1)),
+        (
+            ["你好！"],
+            "你好!",
+            (0, 2 * 2 / (2 + 3)),
+        ),  # of full width alone: the official list has no "!"
+        (["３"], "３年", (0, 2 * 1 / 3)),
+        (
+            ["是" + "好" * 249],
+            "好" * 250,
+            (0, 2 * 249 / 500),
+        ),  # a character that a long answer has often counts too
+        (["龥龦"], "龥", (0, 2 * 1 / 3)),  # U+9FA5 is the last character of the official script's
+    ],
+)
 def test_cmrc_by_hand(answers, prediction, expected):
     assert span_matches([answers], [prediction], "zh_CN") == [pytest.approx(expected)]
 
 
 def test_the_signs_that_cmrc_s_script_takes_out():
-    signs = "- : _ * ^ / \\ ~ ` + = ， 。 ： ？ ！ “ ” ； ’ 《 》 · 、 「 」 （ ） － ～ 『 』".split()
+    signs = (
+        "- : _ * ^ / \\ ~ ` + = ， 。 ： ？ ！ “ ” ； ’ 《 》 · 、 「 」 （ ） － ～ 『 』".split()
+    )
     for sign in signs:
         assert span_matches([["北京"]], [f"北{sign}京"], "zh") == [(1, 1)], sign
     for sign in ("…", "‘", "【", ",", ".", "(", "%"):
@@ -94,9 +114,10 @@ def squad_script(answers, prediction):
         precision, recall = shared / len(said), shared / len(answer)
         return 2 * precision * recall / (precision + recall) if shared else 0.0
 
-    said, accepted = normal(prediction), [
-        normal(answer) for answer in answers if normal(answer)
-    ] or [[]]
+    said, accepted = (
+        normal(prediction),
+        [normal(answer) for answer in answers if normal(answer)] or [[]],
+    )
     return max(float(answer == said) for answer in accepted), max(
         f1(answer, said) for answer in accepted
     )
@@ -128,10 +149,15 @@ def test_squad_is_what_its_rules_say(questions):
 def test_span_scores_are_percent_and_by_kind():
     scores = span_scores([["a cat"], ["dogs bark"]], ["cat", "dogs"])
     assert scores == pytest.approx({"exact_match": 50.0, "f1": 100 * (1 + 2 / 3) / 2})
-    assert span_scores([["cat"], [], []], ["cat", "", "dog"]) == pytest.approx({
-        "exact_match": 200 / 3, "f1": 200 / 3,
-        "answerable_exact_match": 100, "answerable_f1": 100, "unanswerable_exact_match": 50,
-    })  # fmt: skip
+    assert span_scores([["cat"], [], []], ["cat", "", "dog"]) == pytest.approx(
+        {
+            "exact_match": 200 / 3,
+            "f1": 200 / 3,
+            "answerable_exact_match": 100,
+            "answerable_f1": 100,
+            "unanswerable_exact_match": 50,
+        }
+    )
     assert span_scores([["black cat"], [""]], ["cat", ""]) == pytest.approx(
         {  # an answer of nothing is none
             "exact_match": 50,
@@ -153,13 +179,23 @@ def test_span_scores_are_percent_and_by_kind():
 
 
 def test_the_threshold_of_no_answer():
-    references, predictions, scores = [["cat"], ["dog"], [], []], ["cat", "dog", "fox", "owl"], [-3.0, 1.0, 0.5, 4.0]
-    # Blanking above 1.0 loses nothing but leaves "fox": 3 of 4, as many as blanking above -3.0; the lower one is taken.
+    references, predictions, scores = (
+        [["cat"], ["dog"], [], []],
+        ["cat", "dog", "fox", "owl"],
+        [-3.0, 1.0, 0.5, 4.0],
+    )
+    # Blanking above 1.0 loses nothing but leaves "fox": 3 of 4, as many as blanking above -3.0; the
+    # lower one is taken.
     assert best_no_answer_threshold(references, predictions, scores) == -3.0
     assert apply_no_answer_threshold(predictions, scores, 1.0) == ["cat", "dog", "fox", ""]
-    assert best_no_answer_threshold([["cat"], ["dog"], []], predictions[:3], [-3.0, 1.0, 2.0]) == 1.0
+    assert (
+        best_no_answer_threshold([["cat"], ["dog"], []], predictions[:3], [-3.0, 1.0, 2.0]) == 1.0
+    )
     lowest = best_no_answer_threshold([[], []], ["fox", "owl"], [-2.0, -1.0])
-    assert lowest < -2.0 and apply_no_answer_threshold(["fox", "owl"], [-2.0, -1.0], lowest) == ["", ""]
+    assert lowest < -2.0 and apply_no_answer_threshold(["fox", "owl"], [-2.0, -1.0], lowest) == [
+        "",
+        "",
+    ]
 
 
 def test_the_threshold_of_no_answer_is_by_f1_and_of_the_language():
@@ -216,7 +252,10 @@ def test_no_threshold_of_no_answer_is_better(rows):
 
 
 def test_the_commonest_answer_of_a_kind():
-    answers, kinds = ["park", "yes", "no", "no", "school", "park", "no"], ["where", "is", "is", "is", "where", "where", "is"]
+    answers, kinds = (
+        ["park", "yes", "no", "no", "school", "park", "no"],
+        ["where", "is", "is", "is", "where", "where", "is"],
+    )
     assert commonest_answers(answers, kinds, ["is", "where", "why"]) == ["no", "park", "no"]
     assert commonest_answers(["b", "a"], ["", ""], [""] * 2) == ["b", "b"]
     # The commonest of all is not that of the first kind, nor of the last.

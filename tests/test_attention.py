@@ -1,4 +1,5 @@
-"""Attention: masks and weights by hand, the layer against NumPy, and what masks and permutations must leave alone."""
+"""Attention: masks and weights by hand, the layer against NumPy, and what masks and permutations
+must leave alone."""
 
 import keras
 import numpy as np
@@ -39,7 +40,10 @@ def test_causal_mask_by_hand():
 
 def test_weights_by_hand():
     """q.k = 4, 0 and 36 over sqrt(K) = 2; the last key is masked."""
-    query, key = ops.ones((1, 1, 1, 4)), ops.convert_to_tensor([[[[1.0] * 4, [0.0] * 4, [9.0] * 4]]])
+    query, key = (
+        ops.ones((1, 1, 1, 4)),
+        ops.convert_to_tensor([[[[1.0] * 4, [0.0] * 4, [9.0] * 4]]]),
+    )
     weights = attention_weights(query, key, ops.convert_to_tensor([[[True, True, False]]]))
     np.testing.assert_allclose(array(weights)[0, 0, 0], [0.88079708, 0.11920292, 0.0], atol=1e-7)
     assert array(weights)[0, 0, 0, 2] == 0.0
@@ -48,13 +52,17 @@ def test_weights_by_hand():
 
 def test_a_query_that_sees_nothing_gets_uniform_weights():
     query, key = (ops.convert_to_tensor(random(1, 1, 2, 4, seed=seed)) for seed in (0, 1))
-    weights = attention_weights(query, key, ops.convert_to_tensor([[[False, False], [True, False]]]))
+    weights = attention_weights(
+        query, key, ops.convert_to_tensor([[[False, False], [True, False]]])
+    )
     np.testing.assert_allclose(array(weights)[0, 0], [[0.5, 0.5], [1.0, 0.0]], atol=1e-6)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
 def test_weights_are_float32_and_finite_whatever_the_precision(dtype):
-    query = ops.cast(random(2, 2, 3, 4) * 60, dtype)  # scores up to about 10^4: exp of them would overflow
+    query = ops.cast(
+        random(2, 2, 3, 4) * 60, dtype
+    )  # scores up to about 10^4: exp of them would overflow
     weights = attention_weights(query, query, ops.zeros((2, 3, 3), "bool"))
     assert keras.backend.standardize_dtype(weights.dtype) == "float32"
     np.testing.assert_allclose(array(weights), 1 / 3, atol=1e-6)
@@ -65,7 +73,10 @@ def test_weights_are_float32_and_finite_whatever_the_precision(dtype):
 @pytest.mark.parametrize("rotary", [True, False])
 def test_self_attention_equals_numpy(use_bias, rotary):
     layer, reference = attention_of(use_bias=use_bias, rotary=rotary)
-    x, arguments = random(2, 5, 8, seed=20), (None, causal_mask(5), ops.convert_to_tensor([[0, 1, 2, 3, 4]], "int32"))
+    x, arguments = (
+        random(2, 5, 8, seed=20),
+        (None, causal_mask(5), ops.convert_to_tensor([[0, 1, 2, 3, 4]], "int32")),
+    )
     output, weights = layer(x, *arguments), layer.attention_weights(x, *arguments)
     for row in range(2):
         expected = reference.attention("attention", x[row], x[row], causal=True, rotary=rotary)
@@ -81,7 +92,9 @@ def test_cross_attention_equals_numpy(use_bias):
     for row in range(2):
         expected = reference.attention("attention", x[row], source[row])
         np.testing.assert_allclose(array(layer(x, source))[row], expected[0], atol=1e-5)
-        np.testing.assert_allclose(array(layer.attention_weights(x, source))[row], expected[1], atol=1e-5)
+        np.testing.assert_allclose(
+            array(layer.attention_weights(x, source))[row], expected[1], atol=1e-5
+        )
     assert len(layer.weights) == (6 if use_bias else 3)
 
 
@@ -92,11 +105,23 @@ def test_a_layer_has_a_matrix_and_a_bias_for_each_projection_and_drops_nothing(c
     shapes = {variable.path.partition("/")[2]: variable.shape for variable in layer.weights}
     output = {"output/kernel": (8, 8), "output/bias": (8,)}
     if cross:
-        inputs = {"query/kernel": (8, 8), "query/bias": (8,), "key_value/kernel": (8, 16), "key_value/bias": (16,)}
+        inputs = {
+            "query/kernel": (8, 8),
+            "query/bias": (8,),
+            "key_value/kernel": (8, 16),
+            "key_value/bias": (16,),
+        }
     else:
         inputs = {"query_key_value/kernel": (8, 24), "query_key_value/bias": (24,)}
     assert shapes == inputs | output
-    options = {"d_model": 8, "num_heads": 2, "cross": cross, "use_bias": True, "dropout": 0.0, "rotary": False}
+    options = {
+        "d_model": 8,
+        "num_heads": 2,
+        "cross": cross,
+        "use_bias": True,
+        "dropout": 0.0,
+        "rotary": False,
+    }
     assert options.items() <= layer.get_config().items()
 
 
@@ -141,8 +166,11 @@ def test_each_row_has_its_own_mask():
     both = array(layer(x, source, ops.convert_to_tensor(mask)))
     for row in range(2):
         rows = slice(row, row + 1)
-        np.testing.assert_allclose(both[rows], array(layer(x[rows], source[rows], ops.convert_to_tensor(mask[rows]))),
-                                   atol=1e-6)
+        np.testing.assert_allclose(
+            both[rows],
+            array(layer(x[rows], source[rows], ops.convert_to_tensor(mask[rows]))),
+            atol=1e-6,
+        )
 
 
 def test_the_memory_has_no_order_and_the_queries_keep_theirs():
@@ -155,7 +183,9 @@ def test_the_memory_has_no_order_and_the_queries_keep_theirs():
     moved = array(layer(x[:, [1, 0, 3, 2]], source, ops.convert_to_tensor(mask)))
     np.testing.assert_allclose(moved, before[:, [1, 0, 3, 2]], atol=1e-6)
     # the mask has to follow its keys
-    assert np.abs(before - array(layer(x, source[:, order], ops.convert_to_tensor(mask)))).max() > 1e-2
+    assert (
+        np.abs(before - array(layer(x, source[:, order], ops.convert_to_tensor(mask)))).max() > 1e-2
+    )
 
 
 def test_rotary_attention_knows_the_order():
@@ -174,11 +204,14 @@ def test_kept_keys_and_values_give_the_same():
     x, source = random(2, 3, 8, seed=20), random(2, 5, 8, seed=21)
     kept = layer.keys_values(source)
     assert [tuple(part.shape) for part in kept] == [(2, 2, 5, 4)] * 2
-    np.testing.assert_allclose(array(layer.attend(layer.queries(x), *kept)), array(layer(x, source)), atol=1e-6)
+    np.testing.assert_allclose(
+        array(layer.attend(layer.queries(x), *kept)), array(layer(x, source)), atol=1e-6
+    )
 
 
 def test_dropout_is_on_the_weights_and_in_training_only():
-    """Two like keys have weights 1/2, each dropped or doubled (rate 0.5): a head gives 0, 1 or 2 times the value."""
+    """Two like keys have weights 1/2, each dropped or doubled (rate 0.5): a head gives 0, 1 or 2
+    times the value."""
     keras.utils.set_random_seed(0)
     layer = MultiHeadAttention(8, 2, cross=True, dropout=0.5, use_bias=False)
     layer.build()
@@ -221,10 +254,13 @@ def test_the_softmax_of_half_precision_is_computed_in_float32():
     np.testing.assert_allclose(weights, [0.5 - 2.0**-12, 0.5 + 2.0**-12], atol=1e-6)
 
 
-@pytest.mark.parametrize("cross, message", [
-    (True, "cross=True, source missing"),
-    (False, "cross=False, source given"),
-])
+@pytest.mark.parametrize(
+    "cross, message",
+    [
+        (True, "cross=True, source missing"),
+        (False, "cross=False, source given"),
+    ],
+)
 def test_a_source_is_given_where_one_is_attended_to(cross, message):
     layer, _ = attention_of(cross=cross)
     x = random(1, 2, 8)
@@ -233,11 +269,14 @@ def test_a_source_is_given_where_one_is_attended_to(cross, message):
             method(x, None if cross else x)
 
 
-@pytest.mark.parametrize("options", [
-    dict(cross=False, use_bias=True, dropout=0.0, rotary=False),
-    dict(cross=True, use_bias=False, dropout=0.25, rotary=False),
-    dict(cross=False, use_bias=True, dropout=0.5, rotary=True),
-])
+@pytest.mark.parametrize(
+    "options",
+    [
+        dict(cross=False, use_bias=True, dropout=0.0, rotary=False),
+        dict(cross=True, use_bias=False, dropout=0.25, rotary=False),
+        dict(cross=False, use_bias=True, dropout=0.5, rotary=True),
+    ],
+)
 def test_a_saved_layer_has_all_its_arguments(options):
     config = MultiHeadAttention(12, 3, **options).get_config()
     assert config == {**config, "d_model": 12, "num_heads": 3, **options}
@@ -267,7 +306,9 @@ def test_attending_drops_nothing_unless_told():
     """As decoding calls it, which says nothing of training."""
     layer, _ = attention_of(dropout=0.5)
     query, key, value = layer.queries_keys_values(random(2, 3, 8))
-    np.testing.assert_array_equal(array(layer.attend(query, key, value)), array(layer.attend(query, key, value)))
+    np.testing.assert_array_equal(
+        array(layer.attend(query, key, value)), array(layer.attend(query, key, value))
+    )
 
 
 @pytest.mark.parametrize("kind", [MultiHeadAttention])

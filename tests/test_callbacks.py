@@ -1,4 +1,5 @@
-"""What a training shows and keeps on its way. Stopping, resuming and keeping the best are in test_training.py."""
+"""What a training shows and keeps on its way. Stopping, resuming and keeping the best are in
+test_training.py."""
 
 import re
 import resource
@@ -37,7 +38,13 @@ def logs(loss):
 
 def log_of(tmp_path, step=10, **options):
     config = TrainingConfig(train_steps=40, log_every=10, **options)
-    log = Log(config, Progress(step=step, tokens=1000, seconds=2.0), tmp_path, padding_share=0.02, description="the config")
+    log = Log(
+        config,
+        Progress(step=step, tokens=1000, seconds=2.0),
+        tmp_path,
+        padding_share=0.02,
+        description="the config",
+    )
     log.set_model(Trainee())
     return log
 
@@ -108,10 +115,10 @@ def test_steps_tokens_and_seconds_are_added_to_what_was_learnt_before(tmp_path, 
 def test_a_batch_of_which_nothing_finite_comes_is_kept(tmp_path, precision, wrong, said):
     """In float16 a gradient may overflow; None: the precision that counts where none is told."""
     progress = Progress(step=4, tokens=100)
-    batch_at = lambda step: (
-        (np.array([step, 1]), np.array([[2, step]])),
-        np.array([3, step]),
-    )  # noqa: E731
+
+    def batch_at(step):
+        return (np.array([step, 1]), np.array([[2, step]])), np.array([3, step])
+
     count = Count(progress, tmp_path, batch_at, *([precision] if precision else []))
     count.on_train_batch_begin(0)
     if not said:
@@ -156,11 +163,17 @@ def test_a_line_every_so_many_steps_where_there_is_no_terminal(tmp_path, capsys)
     advance(log, 20, 3000, 7.0, 2.0)
     log.close()
     # 2,000 tokens in 5 seconds; 10 steps took 5 seconds, 20 are left.
-    assert capsys.readouterr().out == "step     20/40  loss 2.0000  lr 2.50e-01  400 tokens/s  0:00:10 left\n"
+    assert (
+        capsys.readouterr().out
+        == "step     20/40  loss 2.0000  lr 2.50e-01  400 tokens/s  0:00:10 left\n"
+    )
     assert {name: values for name, (_, values) in read_curves(tmp_path).items()} == {
-        "train/loss": [2.0], "train/learning_rate": [0.25], "train/gradient_norm": [1.5],
-        "train/tokens_per_second": [pytest.approx(400)], "train/padding_share": [pytest.approx(0.02)],
-    }  # fmt: skip
+        "train/loss": [2.0],
+        "train/learning_rate": [0.25],
+        "train/gradient_norm": [1.5],
+        "train/tokens_per_second": [pytest.approx(400)],
+        "train/padding_share": [pytest.approx(0.02)],
+    }
 
 
 def test_each_line_is_of_the_steps_since_the_line_before_and_the_last_step_has_one(
@@ -219,12 +232,13 @@ def test_a_line_is_in_the_file_at_once(tmp_path):
 
 
 def test_a_continued_training_forgets_what_will_be_written_again(tmp_path, capsys):
-    """As if it had never been killed: each step once, though the file of the killed one is cut within its last record."""
+    """As if it had never been killed: each step once, though the file of the killed one is cut
+    within its last record."""
     log = log_of(tmp_path)
     log.on_train_begin()
     for step in (20, 30):
         advance(log, step, 100 * step, step, loss=step)
-    path, = (tmp_path / "tensorboard").iterdir()  # not closed: all is in the file already
+    (path,) = (tmp_path / "tensorboard").iterdir()  # not closed: all is in the file already
     path.write_bytes(path.read_bytes()[:-3])
     log = log_of(tmp_path, step=20)
     log.on_train_begin()
@@ -233,7 +247,11 @@ def test_a_continued_training_forgets_what_will_be_written_again(tmp_path, capsy
     losses, configs = [], 0
     for path in sorted((tmp_path / "tensorboard").iterdir()):
         for event in EventFileLoader(str(path)).Load():
-            losses += [(event.step, float(make_ndarray(value.tensor))) for value in event.summary.value if value.tag == "train/loss"]
+            losses += [
+                (event.step, float(make_ndarray(value.tensor)))
+                for value in event.summary.value
+                if value.tag == "train/loss"
+            ]
             configs += sum(value.tag == "config" for value in event.summary.value)
     # The files of one second are numbered, 9 before 10: their names are in no order of time.
     assert (sorted(losses), configs) == ([(20, 20.0), (30, 31.0)], 1)
@@ -249,7 +267,9 @@ def test_a_validation_that_the_checkpoint_does_not_know_comes_again(tmp_path, va
     Log(TrainingConfig(), Progress(step=20, validated=validated), tmp_path, 0.0, "").close()
     curves = read_curves(tmp_path)
     assert len(curves["train/loss"][0]) == 1
-    assert [len(curves.get(name, [[]])[0]) for name in ("validation/loss", "train/accuracy")] == [points] * 2
+    assert [len(curves.get(name, [[]])[0]) for name in ("validation/loss", "train/accuracy")] == [
+        points
+    ] * 2
 
 
 def test_what_is_of_an_earlier_step_stays(tmp_path):
@@ -281,12 +301,22 @@ def test_a_place_where_tensorboard_cannot_write_is_told_at_the_start(tmp_path):
 
 
 def test_a_disk_that_is_full_is_not_taken_for_the_end_of_the_data(tmp_path, monkeypatch):
-    """A writer that meets a limit of the file system raises OutOfRangeError, by which `fit` ends as if all were well."""
+    """A writer that meets a limit of the file system raises OutOfRangeError, by which `fit` ends
+    as if all were well."""
     log = log_of(tmp_path)
     log.on_train_begin()
     error = tf.errors.OutOfRangeError(None, None, "events.v2; File too large\nand more")
-    monkeypatch.setattr(log, "writer", types.SimpleNamespace(as_default=log.writer.as_default, flush=lambda: (_ for _ in ()).throw(error)))
-    with pytest.raises(ConfigError, match=r"must have room and be writable. Received: .*\(events.v2; File too large\)"):
+    monkeypatch.setattr(
+        log,
+        "writer",
+        types.SimpleNamespace(
+            as_default=log.writer.as_default, flush=lambda: (_ for _ in ()).throw(error)
+        ),
+    )
+    with pytest.raises(
+        ConfigError,
+        match=r"must have room and be writable. Received: .*\(events.v2; File too large\)",
+    ):
         advance(log, 20, 3000, 7.0, 2.0)
     monkeypatch.setattr(
         log, "writer", types.SimpleNamespace(close=lambda: (_ for _ in ()).throw(error))
@@ -345,8 +375,12 @@ def test_the_best_is_kept_and_patience_ends(capsys):
     kept, trainee, progress = [], Trainee(), Progress()
     losses = iter([3.0, 2.0, 2.5, 2.5])
     config = TrainingConfig(train_steps=9, eval_every=2, keep_best_metric="loss", early_stopping=2)
-    checkpoint = types.SimpleNamespace(unless_stopped=lambda function: function(), save_best=lambda: kept.append(progress.step))
-    validate = Validate(config, progress, lambda: ({"loss": next(losses)}, []), lambda *results: None, checkpoint)
+    checkpoint = types.SimpleNamespace(
+        unless_stopped=lambda function: function(), save_best=lambda: kept.append(progress.step)
+    )
+    validate = Validate(
+        config, progress, lambda: ({"loss": next(losses)}, []), lambda *results: None, checkpoint
+    )
     validate.set_model(trainee)
     for step in range(1, 9):
         progress.step = step
@@ -365,13 +399,14 @@ def validate_of(values, kept=None, report=None, stopped=False, **options):
     )
     checkpoint = types.SimpleNamespace(
         unless_stopped=lambda function: None if stopped else function(),
-        save_best=lambda: kept is None
-        or kept.append((progress.best, progress.best_step, progress.without_gain)),
+        save_best=lambda: (
+            kept is None or kept.append((progress.best, progress.best_step, progress.without_gain))
+        ),
     )
-    evaluate = lambda: (
-        {config.keep_best_metric: next(values), "other": 7.0},
-        [("a", "b", "c")],
-    )  # noqa: E731
+
+    def evaluate():
+        return {config.keep_best_metric: next(values), "other": 7.0}, [("a", "b", "c")]
+
     validate = Validate(config, progress, evaluate, report or (lambda *results: None), checkpoint)
     validate.set_model(Trainee())
     validate.model.stop_training = False
@@ -461,8 +496,9 @@ class Learner(Trainee):
     """A stand-in with a weight, a seed and a moment; they are as on the device only after sync."""
 
     def __init__(self):
-        self.weight, self.moment = keras.Variable([0.0], name="weight"), keras.Variable(
-            [0.0], name="moment"
+        self.weight, self.moment = (
+            keras.Variable([0.0], name="weight"),
+            keras.Variable([0.0], name="moment"),
         )
         self.seed = keras.Variable(
             np.array([7], "uint32"), dtype="uint32", trainable=False, name="seed"
@@ -655,11 +691,15 @@ def worker_checkpoint(tmp_path, monkeypatch, index, gather):
         ([2, 1], signal.SIGINT, True),
     ],
 )
-def test_workers_stop_together_and_the_chief_saves(tmp_path, monkeypatch, index, other, stopped_by, stops):
+def test_workers_stop_together_and_the_chief_saves(
+    tmp_path, monkeypatch, index, other, stopped_by, stops
+):
     """What another worker knows: nothing, an early stopping, a signal."""
     saved = []
     monkeypatch.setattr(Checkpoint, "save", lambda self: saved.append(self.progress.step))
-    checkpoint = worker_checkpoint(tmp_path, monkeypatch, index, lambda mine: np.array([mine, other]))
+    checkpoint = worker_checkpoint(
+        tmp_path, monkeypatch, index, lambda mine: np.array([mine, other])
+    )
     checkpoint.on_train_batch_end(0)
     assert (checkpoint.stopped_by, checkpoint.model.stop_training) == (stopped_by, stops)
     assert saved == [7] * (stops and index == 0)
@@ -681,11 +721,17 @@ def test_a_chief_that_stops_early_tells_the_others(tmp_path, monkeypatch):
 
 def test_a_signal_to_one_worker_is_told_to_the_others(tmp_path, monkeypatch, capsys):
     told = []
-    checkpoint = worker_checkpoint(tmp_path, monkeypatch, 1, lambda mine: told.append(mine) or np.array([[0, 0], mine]))
+    checkpoint = worker_checkpoint(
+        tmp_path, monkeypatch, 1, lambda mine: told.append(mine) or np.array([[0, 0], mine])
+    )
     checkpoint._stop(signal.SIGINT, None)
     assert "SIGINT: saving after this step" in capsys.readouterr().err
     checkpoint.on_train_batch_end(0)
-    assert told == [[signal.SIGINT, 0]] and checkpoint.stopped_by == signal.SIGINT and checkpoint.model.stop_training
+    assert (
+        told == [[signal.SIGINT, 0]]
+        and checkpoint.stopped_by == signal.SIGINT
+        and checkpoint.model.stop_training
+    )
 
 
 @pytest.mark.parametrize(

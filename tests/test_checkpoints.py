@@ -26,17 +26,23 @@ from transformer.config import (
     TrainingConfig,
 )
 
+
 def variables(values):
     return {name: keras.Variable(np.asarray(value, "float32")) for name, value in values.items()}
 
 
 def test_a_checkpoint_comes_back_bit_by_bit(tmp_path):
     saved = variables({"a": [[1.5, -2.25]], "b": 3.1})
-    saved["seed"] = keras.Variable(np.array([7, 2**32 - 1], "uint32"), dtype="uint32", trainable=False)
+    saved["seed"] = keras.Variable(
+        np.array([7, 2**32 - 1], "uint32"), dtype="uint32", trainable=False
+    )
     checkpoints.save_checkpoint(tmp_path / "x.safetensors", saved, {"step": 12, "best": None})
     arrays, progress = checkpoints.read_checkpoint(tmp_path / "x.safetensors")
     assert progress == {"step": 12, "best": None}
-    other = {name: keras.Variable(np.zeros_like(value.numpy()), dtype=value.dtype) for name, value in saved.items()}
+    other = {
+        name: keras.Variable(np.zeros_like(value.numpy()), dtype=value.dtype)
+        for name, value in saved.items()
+    }
     checkpoints.restore(other, arrays)
     for name in saved:
         assert other[name].numpy().tobytes() == saved[name].numpy().tobytes()
@@ -45,12 +51,16 @@ def test_a_checkpoint_comes_back_bit_by_bit(tmp_path):
 
 def test_wherever_it_is_cut_or_a_bit_is_flipped_it_is_named(tmp_path):
     path = tmp_path / "x.safetensors"
-    checkpoints.save_checkpoint(path, variables({"a": np.linspace(0, 1, 100), "b": 3.0}), {"step": 12})
+    checkpoints.save_checkpoint(
+        path, variables({"a": np.linspace(0, 1, 100), "b": 3.0}), {"step": 12}
+    )
     whole, rng = path.read_bytes(), np.random.default_rng(0)
     arrays = {name: array.tobytes() for name, array in checkpoints.read_checkpoint(path)[0].items()}
     for cut in (0, 5, 50, len(whole) - 10, len(whole) - 1):
         path.write_bytes(whole[:cut])
-        with pytest.raises(checkpoints.BrokenCheckpointError, match="whole safetensors file.*x.safetensors"):
+        with pytest.raises(
+            checkpoints.BrokenCheckpointError, match="whole safetensors file.*x.safetensors"
+        ):
             checkpoints.read_checkpoint(path)
     harmless = 0
     for place in range(len(whole)):
@@ -63,7 +73,10 @@ def test_wherever_it_is_cut_or_a_bit_is_flipped_it_is_named(tmp_path):
             assert "x.safetensors" in str(error)
         else:
             harmless += 1  # the order of keys, a space
-            assert progress == {"step": 12} and {name: array.tobytes() for name, array in found.items()} == arrays
+            assert (
+                progress == {"step": 12}
+                and {name: array.tobytes() for name, array in found.items()} == arrays
+            )
     assert harmless < 20
 
 
@@ -220,10 +233,16 @@ def test_the_newest_whole_one_is_read_and_the_broken_ones_are_named(tmp_path, ca
     said = capsys.readouterr().err
     assert said.count("warning: ") == 1 and "step-00000015.safetensors" in said
     weights, count = checkpoints.average_weights(paths, ["a"])
-    assert (weights["a"], count) == ([7.5], 2) and "step-00000015.safetensors" in capsys.readouterr().err
+    assert (weights["a"], count) == (
+        [7.5],
+        2,
+    ) and "step-00000015.safetensors" in capsys.readouterr().err
     for path in paths[:2]:
         path.write_bytes(b"")
-    with pytest.raises(ConfigError, match="one must be whole. Received: .*step-00000005.*step-00000015.*Put back a copy of one"):
+    with pytest.raises(
+        ConfigError,
+        match="one must be whole. Received: .*step-00000005.*step-00000015.*Put back a copy of one",
+    ):
         checkpoints.read_newest(tmp_path)
     with pytest.raises(ConfigError, match="one must be whole"):
         checkpoints.average_weights(paths, ["a"])
@@ -260,7 +279,9 @@ def test_a_checkpoint_of_another_version_is_an_error_though_an_older_one_is_whol
 def test_values_are_those_of_the_moment_of_saving(tmp_path, monkeypatch):
     saved, progress, go_on = variables({"a": [1.0]}), {"step": 1}, threading.Event()
     write = checkpoints._write
-    monkeypatch.setattr(checkpoints, "_write", lambda *arguments: (go_on.wait(10), write(*arguments)))
+    monkeypatch.setattr(
+        checkpoints, "_write", lambda *arguments: (go_on.wait(10), write(*arguments))
+    )
     writer = checkpoints.BackgroundWriter()
     writer.save(tmp_path / "x.safetensors", saved, progress, lambda: (tmp_path / "then").touch())
     saved["a"].assign([2.0])
@@ -277,14 +298,24 @@ def test_what_went_wrong_in_the_thread_is_raised_by_the_next_call(tmp_path, monk
     checkpoints.save_checkpoint(path, variables({"a": [1.0]}), {})
     before, replace = path.read_bytes(), os.replace
     for call in (writer.check, writer.wait, lambda: writer.save(path, {}, {})):
-        monkeypatch.setattr(os, "replace", lambda *names: (_ for _ in ()).throw(OSError(errno.EROFS, "Read-only file system")))
+        monkeypatch.setattr(
+            os,
+            "replace",
+            lambda *names: (_ for _ in ()).throw(OSError(errno.EROFS, "Read-only file system")),
+        )
         writer.save(path, variables({"a": [2.0]}), {})
         writer.pending.exception()
-        with pytest.raises(ConfigError, match=r"must have room and be writable. Received: .*x.safetensors \(Read-only file system\)"):
+        with pytest.raises(
+            ConfigError,
+            match=r"must have room and be writable. Received: .*x.safetensors \(Read-only file "
+            r"system\)",
+        ):
             call()
         monkeypatch.setattr(os, "replace", replace)
         writer.wait()  # said once
-    assert path.read_bytes() == before and [path.name for path in tmp_path.iterdir()] == ["x.safetensors"]
+    assert path.read_bytes() == before and [path.name for path in tmp_path.iterdir()] == [
+        "x.safetensors"
+    ]
 
 
 def test_one_is_written_after_the_other_and_a_check_waits_for_neither(tmp_path, monkeypatch):
@@ -348,7 +379,11 @@ except ConfigError as error:
 """
     done = run_apart("-c", code)
     first, second = done.stdout.splitlines()
-    assert "x.safetensors" in first and "File too large" in first and "x.txt (File too large)" in second, done.stderr
+    assert (
+        "x.safetensors" in first
+        and "File too large" in first
+        and "x.txt (File too large)" in second
+    ), done.stderr
     assert checkpoints.read_checkpoint(tmp_path / "x.safetensors")[1] == {"step": 10}
     assert (tmp_path / "x.txt").read_text() == 10 * "a" and len([*tmp_path.iterdir()]) == 2
 
@@ -428,7 +463,9 @@ def test_the_newest_are_kept_and_averaged(tmp_path):
     (tmp_path / "checkpoints" / "best.safetensors").write_bytes(b"")
     checkpoints.remove_old_checkpoints(tmp_path, 100, every=5, keep=3)
     paths = checkpoints.list_checkpoints(tmp_path)
-    assert [path.name for path in paths] == [f"step-{step:08d}.safetensors" for step in (10, 20, 100)]
+    assert [path.name for path in paths] == [
+        f"step-{step:08d}.safetensors" for step in (10, 20, 100)
+    ]
     weights, count = checkpoints.average_weights(paths, ["a"])
     assert (weights["a"].tolist(), count) == ([4.0, 0.5], 3) and weights["a"].dtype == "float32"
 
@@ -473,29 +510,51 @@ def test_step_checkpoints_are_found_in_their_order(tmp_path):
     }
 
 
-@pytest.mark.parametrize("there, step, keep, left", [
-    ((5, 10, 13), 13, 3, [5, 10, 13]),  # stopped by a signal
-    ((5, 10, 13, 15), 15, 3, [5, 10, 15]),  # as if it had never stopped
-    ((5, 10, 15, 25), 15, 3, [5, 10, 15]),  # 25 is broken, and the training began again behind it
-    ((10, 15), 15, 1, [15]), ((13,), 13, 1, [13]),
-    ((5, 10, 15), 15, 2, [10, 15]), ((5, 10, 12), 12, 1, [12]),
-    ((5, 10, 12, 13), 13, 2, [10, 13]), ((5, 10), 10, 5, [5, 10]), ((5, 6, 7, 8), 8, 5, [5, 8]),
-    ((5, 10, 15), 15, 5, [5, 10, 15]),  # fewer than are kept all stay
-])  # fmt: skip
-def test_where_a_training_was_stopped_does_not_show_in_what_is_kept(tmp_path, there, step, keep, left):
+@pytest.mark.parametrize(
+    "there, step, keep, left",
+    [
+        ((5, 10, 13), 13, 3, [5, 10, 13]),  # stopped by a signal
+        ((5, 10, 13, 15), 15, 3, [5, 10, 15]),  # as if it had never stopped
+        (
+            (5, 10, 15, 25),
+            15,
+            3,
+            [5, 10, 15],
+        ),  # 25 is broken, and the training began again behind it
+        ((10, 15), 15, 1, [15]),
+        ((13,), 13, 1, [13]),
+        ((5, 10, 15), 15, 2, [10, 15]),
+        ((5, 10, 12), 12, 1, [12]),
+        ((5, 10, 12, 13), 13, 2, [10, 13]),
+        ((5, 10), 10, 5, [5, 10]),
+        ((5, 6, 7, 8), 8, 5, [5, 8]),
+        ((5, 10, 15), 15, 5, [5, 10, 15]),  # fewer than are kept all stay
+    ],
+)
+def test_where_a_training_was_stopped_does_not_show_in_what_is_kept(
+    tmp_path, there, step, keep, left
+):
     for number in there:
         path = checkpoints.checkpoint_path(tmp_path, number)
         path.parent.mkdir(exist_ok=True)
         path.touch()
     checkpoints.remove_old_checkpoints(tmp_path, step, every=5, keep=keep)
-    assert checkpoints.list_checkpoints(tmp_path) == [checkpoints.checkpoint_path(tmp_path, number) for number in left]
+    assert checkpoints.list_checkpoints(tmp_path) == [
+        checkpoints.checkpoint_path(tmp_path, number) for number in left
+    ]
 
 
 def test_a_run_folder_holds_one_configuration(tmp_path):
     run = tmp_path / "run"
-    sections = {"model": {"d_model": 8}, "training": {"seed": 1, "train_steps": 5}, "decoding": {"beam_size": 4}}
+    sections = {
+        "model": {"d_model": 8},
+        "training": {"seed": 1, "train_steps": 5},
+        "decoding": {"beam_size": 4},
+    }
     assert checkpoints.claim_run(run, {"model": {"d_model": 4}}) is False
-    assert checkpoints.claim_run(run, sections) is False  # nothing was learnt yet: another configuration may have it
+    assert (
+        checkpoints.claim_run(run, sections) is False
+    )  # nothing was learnt yet: another configuration may have it
     checkpoints.save_checkpoint(checkpoints.checkpoint_path(run, 5), variables({"a": 1.0}), {})
     assert checkpoints.claim_run(run, sections) is True
     free = {**sections, "training": {"seed": 1, "train_steps": 9}, "decoding": {"beam_size": 1}}
@@ -693,20 +752,38 @@ def test_a_run_that_was_killed_before_it_wrote_anything_can_begin(tmp_path):
 def test_what_a_killed_run_began_to_write_is_removed(tmp_path):
     checkpoints.claim_run(tmp_path, {})
     (tmp_path / "checkpoints").mkdir()
-    for name in ("checkpoints/step-5.tmp.safetensors", "checkpoints/.tmp0ksEK1", "scores.tmp.json"):  # the second by safetensors
+    for name in (
+        "checkpoints/step-5.tmp.safetensors",
+        "checkpoints/.tmp0ksEK1",
+        "scores.tmp.json",
+    ):  # the second by safetensors
         (tmp_path / name).touch()
     (tmp_path / "checkpoints" / "step-4.safetensors").touch()
     assert checkpoints.claim_run(tmp_path, {}) is True
-    assert {path.name for path in tmp_path.rglob("*")} == {"config.json", "checkpoints", "step-4.safetensors"}
+    assert {path.name for path in tmp_path.rglob("*")} == {
+        "config.json",
+        "checkpoints",
+        "step-4.safetensors",
+    }
 
 
 def test_a_checkpoint_of_another_format_says_what_changed(tmp_path):
     from safetensors.numpy import save_file
 
-    for number, said in (("1", "format 1, in which queries, keys and values of self-attention were three matrices. Continue with"),
-                         ("99", "format 99: it is damaged, or of a version to come")):  # fmt: skip
-        save_file({"a": np.zeros(1)}, tmp_path / "x.safetensors", {"format": number, "progress": "{}"})
-        with pytest.raises(ConfigError, match=f"must have format 3, or 2. Received: .*x.safetensors, {said}"):
+    for number, said in (
+        (
+            "1",
+            "format 1, in which queries, keys and values of self-attention were three matrices. "
+            "Continue with",
+        ),
+        ("99", "format 99: it is damaged, or of a version to come"),
+    ):
+        save_file(
+            {"a": np.zeros(1)}, tmp_path / "x.safetensors", {"format": number, "progress": "{}"}
+        )
+        with pytest.raises(
+            ConfigError, match=f"must have format 3, or 2. Received: .*x.safetensors, {said}"
+        ):
             checkpoints.read_checkpoint(tmp_path / "x.safetensors")
 
 

@@ -1,4 +1,5 @@
-"""ModelConfig: the wrong value is refused with the rule, what was received and the cure; presets are the paper's."""
+"""ModelConfig: the wrong value is refused with the rule, what was received and the cure; presets
+are the paper's."""
 
 import dataclasses
 import json
@@ -20,8 +21,9 @@ from transformer.config import (
     from_json,
 )
 
-# What each option is by default; and the least and the most that it may be, or all that it may be. Who changes one of these
-# changes what a command means that leaves the option out, or a file of flags that has it.
+# What each option is by default; and the least and the most that it may be, or all that it may be.
+# Who changes one of these changes what a command means that leaves the option out, or a file of
+# flags that has it.
 OPTIONS = {
     ModelConfig: {
         "d_model": (256, 1, None),
@@ -261,12 +263,16 @@ MESSAGES = [
     (
         ModelConfig,
         dict(d_model=500, num_heads=8),
-        "num_heads must divide d_model. Received: d_model=500, num_heads=8. Use one of 1, 2, 4, 5, 10, 20, 25.",
+        "num_heads must divide d_model. Received: d_model=500, num_heads=8. Use one of 1, 2, 4, "
+        "5, "
+        "10, 20, 25.",
     ),
     (
         ModelConfig,
         dict(d_model=12, num_heads=4, positions="rotary"),
-        "positions='rotary' needs an even width per head. Received: d_model=12, num_heads=4, width 3. "
+        "positions='rotary' needs an even width per head. Received: d_model=12, num_heads=4, "
+        "width "
+        "3. "
         "Use another num_heads, or positions='sinusoidal'.",
     ),
     (
@@ -277,13 +283,15 @@ MESSAGES = [
     (
         ModelConfig,
         dict(vocab_size=100, source_vocab_size=90),
-        "tie_embeddings needs one vocabulary for source and target. Received: source_vocab_size=90, vocab_size=100. "
+        "tie_embeddings needs one vocabulary for source and target. Received: "
+        "source_vocab_size=90, vocab_size=100. "
         "Use tie_embeddings=False.",
     ),
     (
         ModelConfig,
         dict(pointer_generator=True, tie_embeddings=False),
-        "pointer_generator needs one vocabulary, and one table, for source and target. Received: tie_embeddings=False. "
+        "pointer_generator needs one vocabulary, and one table, for source and target. Received: "
+        "tie_embeddings=False. "
         "Leave out one of them.",
     ),
     (ModelConfig, dict(norm="middle"), "norm must be one of 'pre', 'post'. Received: 'middle'."),
@@ -315,7 +323,8 @@ MESSAGES = [
     (
         TrainingConfig,
         dict(average_checkpoints=9, keep_checkpoints=5),
-        "average_checkpoints must not exceed keep_checkpoints. Received: average_checkpoints=9, keep_checkpoints=5. "
+        "average_checkpoints must not exceed keep_checkpoints. Received: average_checkpoints=9, "
+        "keep_checkpoints=5. "
         "Use --keep_checkpoints=9.",
     ),
     (
@@ -328,7 +337,8 @@ MESSAGES = [
     (
         TokenizerConfig,
         dict(tokenizer="byte", subword_samples=2),
-        "subword_samples needs --tokenizer=unigram or bpe. Received: 'byte', which has one way to split a text. Leave it out.",
+        "subword_samples needs --tokenizer=unigram or bpe. Received: 'byte', which has one way to "
+        "split a text. Leave it out.",
     ),
     (
         DecodingConfig,
@@ -338,12 +348,14 @@ MESSAGES = [
     (
         ModelConfig,
         dict(d_model=66, num_heads=4),
-        "num_heads must divide d_model. Received: d_model=66, num_heads=4. Use one of 1, 2, 3, 6, 11, 22.",
+        "num_heads must divide d_model. Received: d_model=66, num_heads=4. Use one of 1, 2, 3, 6, "
+        "11, 22.",
     ),
     (
         ModelConfig,
         dict(d_model=32, num_heads=5),
-        "num_heads must divide d_model. Received: d_model=32, num_heads=5. Use one of 1, 2, 4, 8, 16, 32.",
+        "num_heads must divide d_model. Received: d_model=32, num_heads=5. Use one of 1, 2, 4, 8, "
+        "16, 32.",
     ),
     (
         ModelConfig,
@@ -353,18 +365,21 @@ MESSAGES = [
     (
         TokenizerConfig,
         dict(target_tokenizer="de.model"),
-        "target_tokenizer needs source_tokenizer. Received: target_tokenizer='de.model' alone. Give both files.",
+        "target_tokenizer needs source_tokenizer. Received: target_tokenizer='de.model' alone. "
+        "Give both files.",
     ),
     (
         TokenizerConfig,
         dict(tokenizer="character", subword_samples=2),
-        "subword_samples needs --tokenizer=unigram or bpe. Received: 'character', which has one way to split a text. Leave it out.",
+        "subword_samples needs --tokenizer=unigram or bpe. Received: 'character', which has one "
+        "way to split a text. Leave it out.",
     ),
     *(
         (
             TokenizerConfig,
             dict(user_symbols=symbols),
-            "user_symbols must differ from each other and from <pad>, <unk>, <s> and </s>. Received: "
+            "user_symbols must differ from each other and from <pad>, <unk>, <s> and </s>. "
+            "Received: "
             f"{', '.join(map(repr, symbols))}. Leave out the extra ones.",
         )
         for symbols in (
@@ -379,7 +394,8 @@ MESSAGES = [
     (
         FinetuningConfig,
         dict(average_checkpoints=2),
-        "average_checkpoints must not exceed keep_checkpoints. Received: average_checkpoints=2, keep_checkpoints=1. "
+        "average_checkpoints must not exceed keep_checkpoints. Received: average_checkpoints=2, "
+        "keep_checkpoints=1. "
         "Use --keep_checkpoints=2.",
     ),
     (
@@ -405,17 +421,20 @@ MESSAGES = [
     (
         TaskConfig,
         dict(task="spans", stride=120),
-        "stride must leave room for new text in a window. Received: stride=120, max_length=128. Use a smaller --stride.",
+        "stride must leave room for new text in a window. Received: stride=120, max_length=128. "
+        "Use a smaller --stride.",
     ),
     (
         TaskConfig,
         dict(task="spans", max_length=72),
-        "stride must leave room for new text in a window. Received: stride=64, max_length=72. Use a smaller --stride.",
+        "stride must leave room for new text in a window. Received: stride=64, max_length=72. Use "
+        "a smaller --stride.",
     ),
     (
         TaskConfig,
         dict(task="spans", pair_encoding="bi"),
-        "pair_encoding='bi' does not go with task='spans', where question meets context. Use 'cross'.",
+        "pair_encoding='bi' does not go with task='spans', where question meets context. Use "
+        "'cross'.",
     ),
     (
         TaskConfig,
@@ -425,7 +444,8 @@ MESSAGES = [
     (
         TaskConfig,
         dict(pretrained=""),
-        "pretrained must name a model, or be none for one from nothing. Received: ''. Use --pretrained=none.",
+        "pretrained must name a model, or be none for one from nothing. Received: ''. Use "
+        "--pretrained=none.",
     ),
     *(
         (
@@ -439,7 +459,8 @@ MESSAGES = [
         (
             TaskConfig,
             {"task": "text2text", **options},
-            f"text2text has no windows and no head. Received: {', '.join(f'{name}={value}' for name, value in options.items())}. "
+            f"text2text has no windows and no head. Received: "
+            f"{', '.join(f'{name}={value}' for name, value in options.items())}. "
             "Leave it out.",
         )
         for options in (
@@ -465,13 +486,15 @@ MESSAGES = [
     (
         DecodingConfig,
         dict(min_length=5, max_length=5),
-        "min_length must be less than max_length. Received: min_length=5, max_length=5. Use a smaller --min_length.",
+        "min_length must be less than max_length. Received: min_length=5, max_length=5. Use a "
+        "smaller --min_length.",
     ),
     *(
         (
             DataConfig,
             dict(corpus=corpus),
-            f"corpus {corpus!r} is no translation. Received: --task=translation, which is the default. Add --task={task}.",
+            f"corpus {corpus!r} is no translation. Received: --task=translation, which is the "
+            f"default. Add --task={task}.",
         )
         for corpus, task in (
             ("stories", "question_answering"),
@@ -482,12 +505,15 @@ MESSAGES = [
     (
         DataConfig,
         dict(examples_train=("a.tsv", "b.tsv"), prefixes=("<a>",)),
-        "prefixes must be as many as the files of examples_train. Received: 1 for 2. Write one for each, separated by commas.",
+        "prefixes must be as many as the files of examples_train. Received: 1 for 2. Write one "
+        "for "
+        "each, separated by commas.",
     ),
     (
         DataConfig,
         dict(weights=("1",)),
-        "weights must be as many as the files of examples_train. Received: 1 for 0. Write one for each, separated by commas.",
+        "weights must be as many as the files of examples_train. Received: 1 for 0. Write one for "
+        "each, separated by commas.",
     ),
     *(
         (
@@ -562,7 +588,9 @@ def test_each_choice_is_allowed_and_no_other(kind, name, choices):
         )
 
 
-@pytest.mark.parametrize("config, options, message", MESSAGES, ids=[message[:40] for _, _, message in MESSAGES])
+@pytest.mark.parametrize(
+    "config, options, message", MESSAGES, ids=[message[:40] for _, _, message in MESSAGES]
+)
 def test_a_wrong_value_is_refused_with_rule_value_and_cure(config, options, message):
     with pytest.raises(ConfigError) as error:
         config(**options)
@@ -577,14 +605,19 @@ def test_options_come_back_from_json():
     assert from_json(TokenizerConfig, {"vocab_size": 99}) == TokenizerConfig(
         vocab_size=99
     )  # of an older version
-    with pytest.raises(ConfigError, match="must be of this version. Received: merges, old. Make it again"):
+    with pytest.raises(
+        ConfigError, match="must be of this version. Received: merges, old. Make it again"
+    ):
         from_json(TokenizerConfig, saved | {"old": 1, "merges": 2})
 
 
 def test_the_model_and_its_stacks_refuse_before_any_layer_is_made():
     from transformer.model import Decoder, Encoder, Transformer
 
-    message = r"num_heads must divide d_model\. Received: d_model=10, num_heads=4\. Use one of 1, 2, 5, 10\."
+    message = (
+        r"num_heads must divide d_model\. Received: d_model=10, num_heads=4\. "
+        r"Use one of 1, 2, 5, 10\."
+    )
     for make in (Encoder, Decoder):
         with pytest.raises(ConfigError, match=message):
             make(10, 4, 1)
@@ -690,7 +723,8 @@ def test_rdrop_needs_dropout():
     with pytest.raises(ConfigError) as error:
         config.check_dropout(0.0, 0.0)
     assert str(error.value) == (
-        "rdrop_alpha needs dropout. Received: 5, with no dropout. Use it above 0, or leave rdrop_alpha out."
+        "rdrop_alpha needs dropout. Received: 5, with no dropout. Use it above 0, or leave "
+        "rdrop_alpha out."
     )
 
 
@@ -739,8 +773,17 @@ def test_a_config_cannot_be_changed_and_is_checked_again_when_replaced():
 
 def test_the_defaults_are_the_model_of_vaswani_et_al():
     config = ModelConfig()
-    assert (config.norm, config.norm_type, config.activation, config.gated) == ("post", "layer", "relu", False)
-    assert (config.positions, config.tie_embeddings, config.tie_output) == ("sinusoidal", True, True)
+    assert (config.norm, config.norm_type, config.activation, config.gated) == (
+        "post",
+        "layer",
+        "relu",
+        False,
+    )
+    assert (config.positions, config.tie_embeddings, config.tie_output) == (
+        "sinusoidal",
+        True,
+        True,
+    )
     assert (config.scale_embeddings, config.dropout, config.pad_id) == (True, 0.1, 0)
 
 
@@ -766,18 +809,38 @@ def test_presets():
         "tiny",
         "small",
     ]
-    sizes = {name: [ModelConfig(**preset).d_model, ModelConfig(**preset).inner_dim, preset["num_heads"],
-                    preset["num_layers"]] for name, preset in PRESETS.items()}
-    assert sizes == {"tiny": [128, 256, 4, 2], "small": [256, 1024, 4, 3],
-                     "base": [512, 2048, 8, 6], "big": [1024, 4096, 16, 6]}
+    sizes = {
+        name: [
+            ModelConfig(**preset).d_model,
+            ModelConfig(**preset).inner_dim,
+            preset["num_heads"],
+            preset["num_layers"],
+        ]
+        for name, preset in PRESETS.items()
+    }
+    assert sizes == {
+        "tiny": [128, 256, 4, 2],
+        "small": [256, 1024, 4, 3],
+        "base": [512, 2048, 8, 6],
+        "big": [1024, 4096, 16, 6],
+    }
     assert [ModelConfig(**PRESETS[name]).dropout for name in ("base", "big")] == [0.1, 0.3]
 
 
 def test_the_best_weights_are_judged_by_a_metric_of_the_task():
-    assert TrainingConfig().judged_by(["rougeL", "loss"], "summarization").keep_best_metric == "rougeL"
+    assert (
+        TrainingConfig().judged_by(["rougeL", "loss"], "summarization").keep_best_metric == "rougeL"
+    )
     assert TrainingConfig(seed=4).judged_by(["loss"], "x") == TrainingConfig(
         seed=4, keep_best_metric="loss"
     )
-    assert TrainingConfig(keep_best_metric="loss").judged_by(["rougeL", "loss"], "summarization").keep_best_metric == "loss"
-    with pytest.raises(ConfigError, match="must be one of rougeL, loss for task='summarization'. Received: 'bleu'"):
+    assert (
+        TrainingConfig(keep_best_metric="loss")
+        .judged_by(["rougeL", "loss"], "summarization")
+        .keep_best_metric
+        == "loss"
+    )
+    with pytest.raises(
+        ConfigError, match="must be one of rougeL, loss for task='summarization'. Received: 'bleu'"
+    ):
         TrainingConfig(keep_best_metric="bleu").judged_by(["rougeL", "loss"], "summarization")

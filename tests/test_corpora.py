@@ -12,9 +12,15 @@ from transformer.config import ConfigError
 
 def test_reverse():
     splits = CORPORA["reverse"](500, seed=1)
-    assert {split: len(pairs) for split, pairs in splits.items()} == {"train": 500, "validation": 1000, "test": 1000}
+    assert {split: len(pairs) for split, pairs in splits.items()} == {
+        "train": 500,
+        "validation": 1000,
+        "test": 1000,
+    }
     sources = [source for pairs in splits.values() for source, _ in pairs]
-    assert len(set(sources)) == len(sources) and {len(source.split()) for source in sources} == set(range(3, 11))
+    assert len(set(sources)) == len(sources) and {len(source.split()) for source in sources} == set(
+        range(3, 11)
+    )
     assert set("".join(sources)) == set("abcdefghijklmnopqrst ")
     assert all(target == source[::-1] for pairs in splits.values() for source, target in pairs)
     assert splits == CORPORA["reverse"](500, seed=1) != CORPORA["reverse"](500, seed=2)
@@ -25,6 +31,7 @@ def test_reverse():
 @pytest.mark.parametrize("name", ["reverse", "stories"])
 def test_a_million_pairs_are_not_too_many(name, monkeypatch):
     """They are drawn, which would take long: here it ends as it begins."""
+
     class Begun(Exception):
         pass
 
@@ -42,25 +49,35 @@ def test_several_languages_are_told_apart_by_a_token():
     def corpus(language):
         def draw(size, seed):
             made = {"train": size, "validation": 1, "test": 2}
-            return {split: [(f"{split} {n}", f"{language} {seed}") for n in range(count)]
-                    for split, count in made.items()}
+            return {
+                split: [(f"{split} {n}", f"{language} {seed}") for n in range(count)]
+                for split, count in made.items()
+            }
 
         return draw
 
     found = several_languages({"de": corpus("german"), "zh": corpus("chinese")})(3, 7)
     assert [tuple(pair[:2]) for pair in found["train"]] == [
-        ("<2de> train 0", "german 7"), ("<2de> train 1", "german 7"),
-        ("<2zh> train 0", "chinese 7"), ("<2zh> train 1", "chinese 7"),
+        ("<2de> train 0", "german 7"),
+        ("<2de> train 1", "german 7"),
+        ("<2zh> train 0", "chinese 7"),
+        ("<2zh> train 1", "chinese 7"),
     ]
     assert [pair[0] for pair in found["validation"]] == ["<2de> validation 0", "<2zh> validation 0"]
     assert [pair[0] for pair in found["test"]][1:3] == ["<2de> test 1", "<2zh> test 0"]
 
 
-@pytest.mark.parametrize("name, pairs", [
-    ("phrasebook_en_de", {"No problem.": "Kein Problem."}),
-    ("phrasebook_en_zh", {"No problem.": "没问题。"}),
-    ("phrasebook_en_de_zh", {"<2de> No problem.": "Kein Problem.", "<2zh> No problem.": "没问题。"}),
-])
+@pytest.mark.parametrize(
+    "name, pairs",
+    [
+        ("phrasebook_en_de", {"No problem.": "Kein Problem."}),
+        ("phrasebook_en_zh", {"No problem.": "没问题。"}),
+        (
+            "phrasebook_en_de_zh",
+            {"<2de> No problem.": "Kein Problem.", "<2zh> No problem.": "没问题。"},
+        ),
+    ],
+)
 def test_the_languages_of_the_phrasebook(name, pairs, monkeypatch):
     """Of set phrases, which are 24, all in training."""
     monkeypatch.setattr("data.phrasebook.PATTERNS", (things.pleasantry,))

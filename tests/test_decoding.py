@@ -19,16 +19,24 @@ from transformer.decoding import NEVER, BeamSearch, Greedy, decode, make_search,
 
 PAD, UNK, BOS, EOS = 0, 1, 2, 3
 BATCH, VOCAB, LENGTH = 3, 9, 7
-BUCKETS = 11  # a history is hashed into one of these, so that the scripted logits depend on all of it
+BUCKETS = (
+    11  # a history is hashed into one of these, so that the scripted logits depend on all of it
+)
 
 
 def table(seed, vocab=VOCAB, scale=2.0, batch=BATCH, length=LENGTH):
-    """Logits float32 (batch, length, BUCKETS, vocab): what follows a history, by sentence, position and hash."""
-    return np.random.default_rng(seed).normal(0.0, scale, (batch, length, BUCKETS, vocab)).astype("float32")
+    """Logits float32 (batch, length, BUCKETS, vocab): what follows a history, by sentence,
+    position and hash."""
+    return (
+        np.random.default_rng(seed)
+        .normal(0.0, scale, (batch, length, BUCKETS, vocab))
+        .astype("float32")
+    )
 
 
 def script(logits):
-    """A `step` over a table, and the state it starts with: the hash and, to test reordering, the whole history."""
+    """A `step` over a table, and the state it starts with: the hash and, to test reordering, the
+    whole history."""
     batch, length = logits.shape[:2]
     flat = ops.convert_to_tensor(logits.reshape(-1, logits.shape[-1]))
 
@@ -40,7 +48,10 @@ def script(logits):
         return ops.take(flat, row, axis=0), {"own": (hashed, sentence), "history": history}
 
     zeros = np.zeros(batch, "int32")
-    state = {"own": (zeros, np.arange(batch, dtype="int32")), "history": np.full((batch, length), -1, "int32")}
+    state = {
+        "own": (zeros, np.arange(batch, dtype="int32")),
+        "history": np.full((batch, length), -1, "int32"),
+    }
     return step, keras.tree.map_structure(ops.convert_to_tensor, state)
 
 
@@ -54,7 +65,9 @@ def by(kind):
 
     def method(step, state, config, *, batch_size, max_lengths, length, bos_id, eos_id, pad_id):
         search = kind(config, bos_id, eos_id, pad_id)
-        return search.results(search.advance(step, search.begin(state, batch_size, max_lengths, length), length))
+        return search.results(
+            search.advance(step, search.begin(state, batch_size, max_lengths, length), length)
+        )
 
     return method
 
@@ -63,16 +76,29 @@ beam_search, greedy = by(BeamSearch), by(Greedy)
 
 
 def run(method, logits, config, caps=None, compiled=None, bos=BOS, pad=PAD, seed=1):
-    """ids (B, n, length) and scores (B, n) of a decoding method as NumPy arrays; `compiled`: None, "graph" or "xla"."""
+    """ids (B, n, length) and scores (B, n) of a decoding method as NumPy arrays; `compiled`:
+    None, "graph" or "xla"."""
     step, state = script(logits)
     batch, length = logits.shape[:2]
     caps = np.full(batch, length, "int32") if caps is None else np.asarray(caps, "int32")
 
-    chance = {"draws": ops.convert_to_tensor(draws(batch, seed, length))} if method is decode else {}
+    chance = (
+        {"draws": ops.convert_to_tensor(draws(batch, seed, length))} if method is decode else {}
+    )
 
     def function(caps):
-        return method(step, state, config, batch_size=batch, max_lengths=caps, length=length, bos_id=bos, eos_id=EOS,
-                      pad_id=pad, **chance)
+        return method(
+            step,
+            state,
+            config,
+            batch_size=batch,
+            max_lengths=caps,
+            length=length,
+            bos_id=bos,
+            eos_id=EOS,
+            pad_id=pad,
+            **chance,
+        )
 
     caps = ops.convert_to_tensor(caps)
     if compiled and keras.backend.backend() == "jax":
@@ -84,7 +110,8 @@ def run(method, logits, config, caps=None, compiled=None, bos=BOS, pad=PAD, seed
     return [ops.convert_to_numpy(result) for result in function(caps)]
 
 
-# The same in plain Python: one sentence at a time, lists of tokens, the rule of stopping written out.
+# The same in plain Python: one sentence at a time, lists of tokens, the rule of stopping written
+# out.
 
 
 def log_probabilities(logits, sentence, tokens, config, cap, bos=BOS, pad=PAD):
@@ -98,11 +125,12 @@ def log_probabilities(logits, sentence, tokens, config, cap, bos=BOS, pad=PAD):
     n = config.no_repeat_ngram
     written = {tuple(tokens[i : i + n]) for i in range(len(tokens) - n + 1)} if n else set()
     allowed = {
-        token: x for token, x in found.items()
+        token: x
+        for token, x in found.items()
         if token not in {pad, bos} - {EOS}
         and not (token == EOS and len(tokens) < config.min_length)
         and not (n and tuple([*tokens, token][-n:]) in written and len(tokens) >= n)
-    }  # fmt: skip
+    }
     return allowed if allowed and len(tokens) + 1 < cap else {EOS: found[EOS]}
 
 
@@ -132,8 +160,14 @@ def python_beam(logits, sentence, config, cap, **ids):
         for score, tokens in living:
             found = log_probabilities(logits, sentence, tokens, config, cap, **ids)
             extended += [(score + x, [*tokens, token]) for token, x in sorted(found.items())]
-        extended = sorted(extended, key=lambda pair: -pair[0])[: 2 * width]  # sorted() is stable: ties keep their order
-        finished += [(score / penalty(len(tokens), config), tokens) for score, tokens in extended if tokens[-1] == EOS]
+        extended = sorted(extended, key=lambda pair: -pair[0])[
+            : 2 * width
+        ]  # sorted() is stable: ties keep their order
+        finished += [
+            (score / penalty(len(tokens), config), tokens)
+            for score, tokens in extended
+            if tokens[-1] == EOS
+        ]
         finished = sorted(finished, key=lambda pair: -pair[0])[:width]
         ended += sum(tokens[-1] == EOS for _, tokens in extended[:width])
         living = [pair for pair in extended if pair[1][-1] != EOS][:width]
@@ -141,7 +175,8 @@ def python_beam(logits, sentence, config, cap, **ids):
 
 
 def check(result, expected, pad=PAD):
-    """The decoder's (ids, scores) of one sentence are the expected [(score, tokens), ...], then only pad."""
+    """The decoder's (ids, scores) of one sentence are the expected [(score, tokens), ...], then
+    only pad."""
     ids, scores = result
     assert len(ids) == len(scores) >= len(expected)
     for row, score, (expected_score, tokens) in zip(ids, scores, expected):
@@ -168,20 +203,37 @@ def test_beam_search_is_that_of_plain_python(width, case):
     config = DecodingConfig(**options)
     rng, batch = np.random.default_rng(10 * case + width), 16
     caps, scales = rng.integers(1, LENGTH + 1, batch), rng.choice([0.3, 1.0, 2.0, 4.0], batch)
-    logits = table(100 * case + width, batch=batch, scale=1.0) * scales[:, None, None, None].astype("float32")
+    logits = table(100 * case + width, batch=batch, scale=1.0) * scales[:, None, None, None].astype(
+        "float32"
+    )
     ids, scores = run(beam_search, logits, config, caps)
     for sentence in range(batch):
-        check((ids[sentence], scores[sentence]), python_beam(logits, sentence, config, caps[sentence]))
+        check(
+            (ids[sentence], scores[sentence]), python_beam(logits, sentence, config, caps[sentence])
+        )
 
 
-@settings(max_examples=10, phases=[Phase.generate])  # a search takes too long to look for the least that fails
+@settings(
+    max_examples=10, phases=[Phase.generate]
+)  # a search takes too long to look for the least that fails
 @given(
-    width=st.integers(2, 5), n_best=st.integers(1, 5), alpha=st.floats(0, 2), ngram=st.integers(0, 3),
-    min_length=st.integers(0, 5), vocab=st.integers(5, 14), seed=st.integers(0, 10**6),
-)  # fmt: skip
-def test_whatever_the_options_a_beam_is_that_of_plain_python(width, n_best, alpha, ngram, min_length, vocab, seed):
+    width=st.integers(2, 5),
+    n_best=st.integers(1, 5),
+    alpha=st.floats(0, 2),
+    ngram=st.integers(0, 3),
+    min_length=st.integers(0, 5),
+    vocab=st.integers(5, 14),
+    seed=st.integers(0, 10**6),
+)
+def test_whatever_the_options_a_beam_is_that_of_plain_python(
+    width, n_best, alpha, ngram, min_length, vocab, seed
+):
     config = DecodingConfig(
-        beam_size=width, n_best=min(n_best, width), length_penalty=alpha, no_repeat_ngram=ngram, min_length=min_length
+        beam_size=width,
+        n_best=min(n_best, width),
+        length_penalty=alpha,
+        no_repeat_ngram=ngram,
+        min_length=min_length,
     )
     rng, batch = np.random.default_rng(seed), 12
     caps, scales = rng.integers(1, LENGTH + 3, batch), rng.choice([0.3, 1.0, 3.0], (batch, 1, 1, 1))
@@ -193,9 +245,12 @@ def test_whatever_the_options_a_beam_is_that_of_plain_python(width, n_best, alph
         check((ids[sentence], scores[sentence]), expected)
 
 
-@pytest.mark.parametrize("width, alpha", [(2, 1.0), (2, 2.0), (3, 0.0), (3, 0.6), (4, 1.5), (5, 1.0), (6, 2.0)])
+@pytest.mark.parametrize(
+    "width, alpha", [(2, 1.0), (2, 2.0), (3, 0.0), (3, 0.6), (4, 1.5), (5, 1.0), (6, 2.0)]
+)
 def test_the_best_of_several_beams_is_not_lost_by_stopping_early(width, alpha):
-    """Ends are likely early, while what lives on is sure: whether it comes to more depends on its length."""
+    """Ends are likely early, while what lives on is sure: whether it comes to more depends on
+    its length."""
     length, batch = 12, 60
     rng = np.random.default_rng(10 * width + int(10 * alpha))
     logits = table(50 + width, batch=batch, length=length, scale=1.0)
@@ -207,14 +262,18 @@ def test_the_best_of_several_beams_is_not_lost_by_stopping_early(width, alpha):
     config = DecodingConfig(beam_size=width, length_penalty=alpha)
     ids, scores = run(beam_search, logits, config, caps)
     for sentence in range(batch):
-        check((ids[sentence], scores[sentence]), python_beam(logits, sentence, config, caps[sentence]))
+        check(
+            (ids[sentence], scores[sentence]), python_beam(logits, sentence, config, caps[sentence])
+        )
 
 
 @pytest.mark.parametrize("case", range(len(CASES)))
 def test_greedy_is_that_of_plain_python(case):
     config = DecodingConfig(**{**CASES[case], "beam_size": 1, "n_best": 1})
     caps, logits = np.arange(1, LENGTH + 1), table(1000 + case, batch=LENGTH, scale=1.0)
-    ids, scores = run(decode, logits, config, np.where(caps == LENGTH, LENGTH + 9, caps))  # the whole is a limit too
+    ids, scores = run(
+        decode, logits, config, np.where(caps == LENGTH, LENGTH + 9, caps)
+    )  # the whole is a limit too
     for sentence, cap in enumerate(caps):
         check((ids[sentence], scores[sentence]), python_greedy(logits, sentence, config, cap))
 
@@ -234,8 +293,8 @@ def test_limits_may_be_integers_of_any_size(width):
 
 @pytest.mark.parametrize("width, compiled", [(1, None), (2, None), (3, "xla"), (4, None)])
 def test_ties_go_to_the_lower_beam_then_to_the_lower_token(width, compiled):
-    # At a position every history has as many possible tokens as any other, so sums are equal to the last bit and order
-    # alone decides: what is possible differs by history.
+    # At a position every history has as many possible tokens as any other, so sums are equal to the
+    # last bit and order alone decides: what is possible differs by history.
     rng, caps = np.random.default_rng(width), [LENGTH, LENGTH, 5, 5, 3]
     logits = np.full((len(caps), LENGTH, BUCKETS, VOCAB), -64.0, "float32")
     for sentence, position in np.ndindex(len(caps), LENGTH):
@@ -251,13 +310,17 @@ def test_ties_go_to_the_lower_beam_then_to_the_lower_token(width, compiled):
 def test_all_tokens_equal():
     config = DecodingConfig(beam_size=3, n_best=3, length_penalty=0.0)
     ids, scores = run(beam_search, np.zeros((1, LENGTH, BUCKETS, 8), "float32"), config)
-    # Of 8 equal tokens pad and bos are forbidden: unk, eos, 4 ... come first; unk, 4, 5 live on. Shorter is likelier.
-    np.testing.assert_array_equal(ids[0, :, :4], [[EOS, 0, 0, 0], [UNK, EOS, 0, 0], [UNK, UNK, EOS, 0]])
+    # Of 8 equal tokens pad and bos are forbidden: unk, eos, 4 ... come first; unk, 4, 5 live on.
+    # Shorter is likelier.
+    np.testing.assert_array_equal(
+        ids[0, :, :4], [[EOS, 0, 0, 0], [UNK, EOS, 0, 0], [UNK, UNK, EOS, 0]]
+    )
     np.testing.assert_allclose(scores[0], np.log(1 / 8) * np.array([1, 2, 3]), rtol=1e-6)
 
 
 def test_a_hand_worked_beam():
-    # a = 4, b = 5. After bos: a 0.6, b 0.4. After a: eos 0.5, b 0.5. After b: eos 0.9, a 0.1. Then eos.
+    # a = 4, b = 5. After bos: a 0.6, b 0.4. After a: eos 0.5, b 0.5. After b: eos 0.9, a 0.1. Then
+    # eos.
     chances = {(): {4: 0.6, 5: 0.4}, (4,): {EOS: 0.5, 5: 0.5}, (5,): {EOS: 0.9, 4: 0.1}}
     logits = np.full((1, LENGTH, BUCKETS, 6), -50.0, "float32")
     logits[:, 2:, :, EOS] = 0.0
@@ -269,7 +332,9 @@ def test_a_hand_worked_beam():
     np.testing.assert_array_equal(ids[0, :, :3], [[5, EOS, 0], [4, EOS, 0]])
     np.testing.assert_allclose(scores[0], np.log([0.36, 0.3]), rtol=1e-5)
     ids, scores = run(decode, logits, DecodingConfig(beam_size=1, length_penalty=0.0))
-    np.testing.assert_array_equal(ids[0, 0, :3], [4, EOS, 0])  # greedy: of eos and b, equal, the lower
+    np.testing.assert_array_equal(
+        ids[0, 0, :3], [4, EOS, 0]
+    )  # greedy: of eos and b, equal, the lower
     ids, scores = run(decode, logits, DecodingConfig(beam_size=2, n_best=2, length_penalty=10.0))
     # Two have ended among the best two, but what lives is long enough to score higher.
     np.testing.assert_array_equal(ids[0, :, :3], [[4, 5, EOS], [5, 4, EOS]])
@@ -286,7 +351,8 @@ def test_unlikely_ends_do_not_cut_off_what_leads():
 
 
 def certain(rows, length=LENGTH, vocab=8):
-    """Logits (1, length, BUCKETS, vocab) of a dict position -> {token: chance}, whatever was written before."""
+    """Logits (1, length, BUCKETS, vocab) of a dict position -> {token: chance}, whatever was
+    written before."""
     logits = np.full((1, length, BUCKETS, vocab), -50.0, "float32")
     for position, chances in rows.items():
         for token, chance in chances.items():
@@ -295,9 +361,15 @@ def certain(rows, length=LENGTH, vocab=8):
 
 
 def test_two_beams_go_on_while_the_longest_output_may_be_worth_more():
-    # 4 end and 5 end have log 0.2 / (7 / 6) = -1.38; what lives at three tokens has log 0.075 = -2.59, which would be
-    # -1.94 or -1.73 if it ended there, at three or at four tokens. But at seven the same is -2.59 / (12 / 6) = -1.295.
-    rows = {0: {4: 0.5, 5: 0.5}, 1: {4: 0.6, EOS: 0.4}, 2: {4: 0.25, 5: 0.25, 6: 0.25, 7: 0.25}, 6: {EOS: 1.0}}
+    # 4 end and 5 end have log 0.2 / (7 / 6) = -1.38; what lives at three tokens has log 0.075 =
+    # -2.59, which would be -1.94 or -1.73 if it ended there, at three or at four tokens. But at
+    # seven the same is -2.59 / (12 / 6) = -1.295.
+    rows = {
+        0: {4: 0.5, 5: 0.5},
+        1: {4: 0.6, EOS: 0.4},
+        2: {4: 0.25, 5: 0.25, 6: 0.25, 7: 0.25},
+        6: {EOS: 1.0},
+    }
     logits = certain(rows | {position: {4: 1.0} for position in (3, 4, 5)})
     config = DecodingConfig(beam_size=2, length_penalty=1.0)
     assert python_beam(logits, 0, config, LENGTH)[0][1] == [4] * 6 + [EOS]
@@ -328,7 +400,8 @@ def test_a_search_stops_where_nothing_lives_though_fewer_outputs_than_asked_exis
 
 
 def test_a_sentence_at_its_end_does_not_begin_again_beside_a_longer_one():
-    # What lives of the first scores below what ended, log 0.4 / (7 / 6) < log 0.6, but at six tokens it would be above.
+    # What lives of the first scores below what ended, log 0.4 / (7 / 6) < log 0.6, but at six
+    # tokens it would be above.
     logits = np.full((2, LENGTH, BUCKETS, 6), -50.0, "float32")
     logits[:, :, :, 4], logits[0, 5:, :, EOS] = 0.0, 50.0
     logits[0, 0, :, EOS], logits[0, 0, :, 4] = math.log(0.6), math.log(0.4)
@@ -356,8 +429,17 @@ def test_the_state_follows_its_hypothesis():
 
     config = DecodingConfig(beam_size=4, n_best=4)
     caps = ops.convert_to_tensor(np.full(BATCH, LENGTH, "int32"))
-    ids, scores = beam_search(exact, state, config, batch_size=BATCH, max_lengths=caps, length=LENGTH, bos_id=BOS,
-                              eos_id=EOS, pad_id=PAD)  # fmt: skip
+    ids, scores = beam_search(
+        exact,
+        state,
+        config,
+        batch_size=BATCH,
+        max_lengths=caps,
+        length=LENGTH,
+        bos_id=BOS,
+        eos_id=EOS,
+        pad_id=PAD,
+    )
     for sentence in range(BATCH):
         result = ops.convert_to_numpy(ids[sentence]), ops.convert_to_numpy(scores[sentence])
         check(result, python_beam(logits, sentence, config, LENGTH))
@@ -373,10 +455,15 @@ def test_one_beam_is_greedy_where_the_model_is_sure():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("options", [
-    dict(beam_size=1), dict(beam_size=4, n_best=3, no_repeat_ngram=2), dict(temperature=1.0, top_k=4, top_p=0.9),
-    dict(temperature=0.7),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "options",
+    [
+        dict(beam_size=1),
+        dict(beam_size=4, n_best=3, no_repeat_ngram=2),
+        dict(temperature=1.0, top_k=4, top_p=0.9),
+        dict(temperature=0.7),
+    ],
+)
 def test_eager_graph_and_xla_agree(options):
     logits, config, caps = table(11, scale=1.0), DecodingConfig(**options), [LENGTH, 4, 1]
     ids, scores = run(decode, logits, config, caps)
@@ -386,8 +473,12 @@ def test_eager_graph_and_xla_agree(options):
         np.testing.assert_allclose(scores, other_scores, atol=1e-5)
 
 
-@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="a batch of unknown size is TensorFlow's")
-@pytest.mark.parametrize("options", [dict(beam_size=1), dict(beam_size=3, no_repeat_ngram=2), dict(temperature=1.0)])
+@pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="a batch of unknown size is TensorFlow's"
+)
+@pytest.mark.parametrize(
+    "options", [dict(beam_size=1), dict(beam_size=3, no_repeat_ngram=2), dict(temperature=1.0)]
+)
 def test_the_batch_may_be_of_any_size(options):
     import tensorflow as tf
 
@@ -398,8 +489,18 @@ def test_the_batch_may_be_of_any_size(options):
     def function(caps, history):
         batch, sentence = tf.shape(caps)[0], tf.range(tf.shape(caps)[0])
         state = {"own": (tf.zeros_like(caps), sentence), "history": history}
-        return decode(step, state, config, batch_size=batch, max_lengths=caps, length=LENGTH, bos_id=BOS, eos_id=EOS,
-                      pad_id=PAD, draws=tf.constant(draws(BATCH))[:batch])
+        return decode(
+            step,
+            state,
+            config,
+            batch_size=batch,
+            max_lengths=caps,
+            length=LENGTH,
+            bos_id=BOS,
+            eos_id=EOS,
+            pad_id=PAD,
+            draws=tf.constant(draws(BATCH))[:batch],
+        )
 
     for batch in (1, BATCH):
         ids, scores = function(np.full(batch, 5, "int32"), np.full((batch, LENGTH), -1, "int32"))
@@ -409,12 +510,19 @@ def test_the_batch_may_be_of_any_size(options):
         np.testing.assert_allclose(scores, expected_scores, atol=1e-5)
 
 
-@pytest.mark.parametrize("options", [dict(beam_size=3), dict(beam_size=1), dict(beam_size=1, no_repeat_ngram=1)])
-@pytest.mark.parametrize("bos, pad", [(EOS, 1), (0, 0), (VOCAB - 1, VOCAB - 1), (VOCAB - 2, VOCAB - 1)],
-                         ids=["BART", "T5", "Marian", "neither"])  # fmt: skip
+@pytest.mark.parametrize(
+    "options", [dict(beam_size=3), dict(beam_size=1), dict(beam_size=1, no_repeat_ngram=1)]
+)
+@pytest.mark.parametrize(
+    "bos, pad",
+    [(EOS, 1), (0, 0), (VOCAB - 1, VOCAB - 1), (VOCAB - 2, VOCAB - 1)],
+    ids=["BART", "T5", "Marian", "neither"],
+)
 def test_bos_may_be_eos_or_pad(bos, pad, options):
     logits, config = table(13, batch=6, scale=1.0), DecodingConfig(**options)
-    logits[..., [0, bos, pad]] += 1.0  # likely, so that it matters that they are forbidden, or are not
+    logits[..., [0, bos, pad]] += (
+        1.0  # likely, so that it matters that they are forbidden, or are not
+    )
     ids, scores = run(decode, logits, config, bos=bos, pad=pad)
     plain = python_beam if config.beam_size > 1 else python_greedy
     for sentence in range(6):
@@ -424,7 +532,8 @@ def test_bos_may_be_eos_or_pad(bos, pad, options):
 
 @pytest.mark.parametrize("width", [1, 2, 4])
 def test_however_likely_what_is_forbidden_there_are_candidates_enough(width):
-    """Pad, bos and, before `min_length`, eos come first, of 20 tokens; then those that may be written."""
+    """Pad, bos and, before `min_length`, eos come first, of 20 tokens; then those that may be
+    written."""
     logits = table(23, vocab=20, scale=1.0)
     logits[..., [PAD, BOS, EOS]] += 20.0
     config = DecodingConfig(beam_size=width, n_best=width, min_length=3, length_penalty=0.0)
@@ -444,7 +553,9 @@ REPEATED = [
 ]
 
 
-@pytest.mark.parametrize("options", [dict(beam_size=1), dict(temperature=1e-3)], ids=["greedy", "sampled"])
+@pytest.mark.parametrize(
+    "options", [dict(beam_size=1), dict(temperature=1e-3)], ids=["greedy", "sampled"]
+)
 @pytest.mark.parametrize("size, expected", REPEATED)
 def test_no_n_gram_is_written_twice(size, expected, options):
     follows = np.full((7, 7), -50.0, "float32")
@@ -452,9 +563,18 @@ def test_no_n_gram_is_written_twice(size, expected, options):
     follows[4, 6] = follows[5, 6] = follows[6, 5] = 2.0
     follows[4:, EOS] = 0.0
     follows = ops.convert_to_tensor(follows)
-    ids, _ = decode(lambda ids, position, state: (ops.take(follows, ids, axis=0), state), ops.zeros((1, 1)),
-                    DecodingConfig(no_repeat_ngram=size, **options), batch_size=1, max_lengths=ops.convert_to_tensor([10]),
-                    length=10, bos_id=BOS, eos_id=EOS, pad_id=PAD, draws=ops.full((1, 10), 0.5))  # fmt: skip
+    ids, _ = decode(
+        lambda ids, position, state: (ops.take(follows, ids, axis=0), state),
+        ops.zeros((1, 1)),
+        DecodingConfig(no_repeat_ngram=size, **options),
+        batch_size=1,
+        max_lengths=ops.convert_to_tensor([10]),
+        length=10,
+        bos_id=BOS,
+        eos_id=EOS,
+        pad_id=PAD,
+        draws=ops.full((1, 10), 0.5),
+    )
     assert ops.convert_to_numpy(ids)[0, 0].tolist() == expected + [PAD] * (10 - len(expected))
 
 
@@ -477,17 +597,33 @@ def test_low_precision_logits_and_a_masked_vocabulary():
         return ops.cast(scores, "bfloat16"), state
 
     rounded = ops.convert_to_numpy(ops.cast(ops.cast(logits, "bfloat16"), "float32"))
-    for config in (DecodingConfig(beam_size=3, n_best=3), DecodingConfig(beam_size=1), DecodingConfig(temperature=1.0)):
+    for config in (
+        DecodingConfig(beam_size=3, n_best=3),
+        DecodingConfig(beam_size=1),
+        DecodingConfig(temperature=1.0),
+    ):
         caps = ops.convert_to_tensor(np.full(BATCH, LENGTH, "int32"))
-        ids, scores = decode(half, state, config, batch_size=BATCH, max_lengths=caps, length=LENGTH, bos_id=BOS,
-                             eos_id=EOS, pad_id=PAD, draws=ops.convert_to_tensor(draws(BATCH)))  # fmt: skip
+        ids, scores = decode(
+            half,
+            state,
+            config,
+            batch_size=BATCH,
+            max_lengths=caps,
+            length=LENGTH,
+            bos_id=BOS,
+            eos_id=EOS,
+            pad_id=PAD,
+            draws=ops.convert_to_tensor(draws(BATCH)),
+        )
         expected_ids, expected_scores = run(decode, rounded, config)
         np.testing.assert_array_equal(ops.convert_to_numpy(ids), expected_ids)
         np.testing.assert_allclose(ops.convert_to_numpy(scores), expected_scores, atol=1e-6)
         assert expected_ids.max() < 6 and np.isfinite(expected_scores).all()
 
 
-@pytest.mark.skipif(keras.backend.backend() == "jax", reason="counts calls of an eager loop, which JAX traces once")
+@pytest.mark.skipif(
+    keras.backend.backend() == "jax", reason="counts calls of an eager loop, which JAX traces once"
+)
 def test_the_search_stops_when_nothing_better_can_come():
     logits = np.full((2, LENGTH, BUCKETS, VOCAB), -20.0, "float32")
     logits[0, 1, :, EOS] = logits[1, 2, :, EOS] = 20.0
@@ -501,8 +637,17 @@ def test_the_search_stops_when_nothing_better_can_come():
             return step(ids, position, state)
 
         caps = ops.convert_to_tensor([LENGTH, LENGTH])
-        ids, _ = decode(counted, state, DecodingConfig(beam_size=width), batch_size=2, max_lengths=caps, length=LENGTH,
-                        bos_id=BOS, eos_id=EOS, pad_id=PAD)  # fmt: skip
+        ids, _ = decode(
+            counted,
+            state,
+            DecodingConfig(beam_size=width),
+            batch_size=2,
+            max_lengths=caps,
+            length=LENGTH,
+            bos_id=BOS,
+            eos_id=EOS,
+            pad_id=PAD,
+        )
         np.testing.assert_array_equal(ids[:, 0, :3], [[5, EOS, 0], [5, 5, EOS]])
         assert len(calls) == 3
 
@@ -520,61 +665,99 @@ def drawn(**options):
     flat = ops.convert_to_tensor(np.ascontiguousarray(logits[:, 0, 0]))
     caps = ops.convert_to_tensor(np.full(DRAWS, 2, "int32"))
     config = DecodingConfig(**{"temperature": 1.0, **options})
-    ids, scores = decode(lambda ids, position, state: (flat, state), ops.zeros((DRAWS, 1)), config, batch_size=DRAWS,
-                         max_lengths=caps, length=2, bos_id=BOS, eos_id=EOS, pad_id=PAD,
-                         draws=ops.convert_to_tensor(draws(DRAWS, length=2)))  # fmt: skip
+    ids, scores = decode(
+        lambda ids, position, state: (flat, state),
+        ops.zeros((DRAWS, 1)),
+        config,
+        batch_size=DRAWS,
+        max_lengths=caps,
+        length=2,
+        bos_id=BOS,
+        eos_id=EOS,
+        pad_id=PAD,
+        draws=ops.convert_to_tensor(draws(DRAWS, length=2)),
+    )
     ids, scores = ops.convert_to_numpy(ids)[:, 0], ops.convert_to_numpy(scores)[:, 0]
     tokens, counts = np.unique(ids[:, 0], return_counts=True)
     return dict(zip(tokens.tolist(), counts / DRAWS)), ids, scores
 
 
-@pytest.mark.parametrize("options, expected", [
-    (dict(), CHANCES),
-    (dict(top_k=2), {4: 0.4 / 0.65, 5: 0.25 / 0.65}),
-    (dict(top_k=100), CHANCES),
-    (dict(top_p=0.6), {4: 0.4 / 0.65, 5: 0.25 / 0.65}),
-    (dict(top_p=0.7), {4: 0.4 / 0.85, 5: 0.25 / 0.85, EOS: 0.2 / 0.85}),
-    (dict(top_p=0.0), {4: 1.0}),
-    (dict(top_k=3, top_p=0.5), {4: 0.4 / 0.65, 5: 0.25 / 0.65}),
-    (dict(top_k=2, top_p=0.6), {4: 1.0}),  # of the two likeliest it has 0.615
-    (dict(temperature=0.5, top_p=0.55), {4: 1.0}),  # of the sharpened it has 0.58
-    (dict(temperature=2.0, top_k=1), {4: 1.0}),
-    (dict(temperature=0.5), {token: p**2 / 0.275 for token, p in CHANCES.items()}),
-    (dict(temperature=1e-4), {4: 1.0}),
-    (dict(min_length=1), {token: p / 0.8 for token, p in CHANCES.items() if token != EOS}),
-    (dict(min_length=1, top_k=2), {4: 0.4 / 0.65, 5: 0.25 / 0.65}),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "options, expected",
+    [
+        (dict(), CHANCES),
+        (dict(top_k=2), {4: 0.4 / 0.65, 5: 0.25 / 0.65}),
+        (dict(top_k=100), CHANCES),
+        (dict(top_p=0.6), {4: 0.4 / 0.65, 5: 0.25 / 0.65}),
+        (dict(top_p=0.7), {4: 0.4 / 0.85, 5: 0.25 / 0.85, EOS: 0.2 / 0.85}),
+        (dict(top_p=0.0), {4: 1.0}),
+        (dict(top_k=3, top_p=0.5), {4: 0.4 / 0.65, 5: 0.25 / 0.65}),
+        (dict(top_k=2, top_p=0.6), {4: 1.0}),  # of the two likeliest it has 0.615
+        (dict(temperature=0.5, top_p=0.55), {4: 1.0}),  # of the sharpened it has 0.58
+        (dict(temperature=2.0, top_k=1), {4: 1.0}),
+        (dict(temperature=0.5), {token: p**2 / 0.275 for token, p in CHANCES.items()}),
+        (dict(temperature=1e-4), {4: 1.0}),
+        (dict(min_length=1), {token: p / 0.8 for token, p in CHANCES.items() if token != EOS}),
+        (dict(min_length=1, top_k=2), {4: 0.4 / 0.65, 5: 0.25 / 0.65}),
+    ],
+)
 def test_samples_come_as_often_as_they_should(options, expected):
     found, ids, scores = drawn(**options)
     assert set(found) == set(expected)
     for token, chance in expected.items():
-        assert abs(found[token] - chance) <= 4 * math.sqrt(chance * (1 - chance) / DRAWS) + 1e-9, token
-    # Cut at two tokens: the second is eos, unless the first was; scores are the model's own log-probabilities.
+        assert abs(found[token] - chance) <= 4 * math.sqrt(chance * (1 - chance) / DRAWS) + 1e-9, (
+            token
+        )
+    # Cut at two tokens: the second is eos, unless the first was; scores are the model's own
+    # log-probabilities.
     assert (ids[:, 1] == np.where(ids[:, 0] == EOS, PAD, EOS)).all()
     first = np.log([CHANCES[token] for token in ids[:, 0].tolist()])
-    np.testing.assert_allclose(scores, first + np.where(ids[:, 0] == EOS, 0.0, math.log(0.2)), atol=1e-5)
+    np.testing.assert_allclose(
+        scores, first + np.where(ids[:, 0] == EOS, 0.0, math.log(0.2)), atol=1e-5
+    )
 
 
 BELOW_ONE = float(np.nextafter(np.float32(1), np.float32(0)))
 
 
-@pytest.mark.parametrize("options, drawn, expected", [
-    (dict(), [0.0, 0.6, 0.9, 0.3], [UNK, 4, 5, EOS]),
-    (dict(), [0.5, 0.75, 0.25, 0.0], [4, 5, EOS, PAD]),  # each belongs to what begins there
-    (dict(), [0.2499, 0.7499, 0.4999, 0.0], [UNK, 4, EOS, PAD]),
-    (dict(), [BELOW_ONE, 0.0, BELOW_ONE, 0.0], [5, UNK, 5, EOS]),  # the last is the limit's
-    (dict(top_p=0.5), [BELOW_ONE, 0.0, 0.0, 0.0], [EOS, PAD, PAD, PAD]),  # two of the four have half
-    (dict(top_p=0.51), [BELOW_ONE, BELOW_ONE, 0.34, 0.0], [4, 4, EOS, PAD]),
-    (dict(top_k=3), [BELOW_ONE, 0.0, 0.34, 0.0], [4, UNK, EOS, PAD]),
-    (dict(min_length=2), [0.34, 0.67, 0.25, 0.0], [4, 5, EOS, PAD]),  # three of a third each, then four again
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "options, drawn, expected",
+    [
+        (dict(), [0.0, 0.6, 0.9, 0.3], [UNK, 4, 5, EOS]),
+        (dict(), [0.5, 0.75, 0.25, 0.0], [4, 5, EOS, PAD]),  # each belongs to what begins there
+        (dict(), [0.2499, 0.7499, 0.4999, 0.0], [UNK, 4, EOS, PAD]),
+        (dict(), [BELOW_ONE, 0.0, BELOW_ONE, 0.0], [5, UNK, 5, EOS]),  # the last is the limit's
+        (
+            dict(top_p=0.5),
+            [BELOW_ONE, 0.0, 0.0, 0.0],
+            [EOS, PAD, PAD, PAD],
+        ),  # two of the four have half
+        (dict(top_p=0.51), [BELOW_ONE, BELOW_ONE, 0.34, 0.0], [4, 4, EOS, PAD]),
+        (dict(top_k=3), [BELOW_ONE, 0.0, 0.34, 0.0], [4, UNK, EOS, PAD]),
+        (
+            dict(min_length=2),
+            [0.34, 0.67, 0.25, 0.0],
+            [4, 5, EOS, PAD],
+        ),  # three of a third each, then four again
+    ],
+)
 def test_a_draw_says_which_token_is_drawn(options, drawn, expected):
-    """Of 1, 3, 4 and 5 each has a quarter of the probability, in this order; a draw for each position."""
+    """Of 1, 3, 4 and 5 each has a quarter of the probability, in this order; a draw for each
+    position."""
     row = np.array([[-np.inf, 0, -np.inf, 0, 0, 0, -np.inf, -np.inf]], "float32")
     flat, config = ops.convert_to_tensor(row), DecodingConfig(**{"temperature": 1.0, **options})
-    ids, scores = decode(lambda ids, position, state: (flat, state), ops.zeros((1, 1)), config, batch_size=1,
-                         max_lengths=ops.convert_to_tensor([4]), length=4, bos_id=BOS, eos_id=EOS, pad_id=PAD,
-                         draws=ops.convert_to_tensor([np.float32(drawn)]))  # fmt: skip
+    ids, scores = decode(
+        lambda ids, position, state: (flat, state),
+        ops.zeros((1, 1)),
+        config,
+        batch_size=1,
+        max_lengths=ops.convert_to_tensor([4]),
+        length=4,
+        bos_id=BOS,
+        eos_id=EOS,
+        pad_id=PAD,
+        draws=ops.convert_to_tensor([np.float32(drawn)]),
+    )
     assert ops.convert_to_numpy(ids).tolist() == [[expected]]
     tokens = sum(token != PAD for token in expected)
     np.testing.assert_allclose(ops.convert_to_numpy(scores), [[tokens * math.log(0.25)]], rtol=1e-6)
@@ -588,28 +771,45 @@ def test_the_same_draws_give_the_same_samples_and_others_others():
     assert len({tuple(row) for row in first[0][:, 0].tolist()}) == BATCH
 
 
-@pytest.mark.parametrize("options", [
-    dict(beam_size=1), dict(beam_size=3, n_best=2), dict(beam_size=4, no_repeat_ngram=2), dict(temperature=1.0, top_k=4),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "options",
+    [
+        dict(beam_size=1),
+        dict(beam_size=3, n_best=2),
+        dict(beam_size=4, no_repeat_ngram=2),
+        dict(temperature=1.0, top_k=4),
+    ],
+)
 def test_a_search_in_pieces_equals_one_at_one_go(options):
-    """Two tokens at a time, or until a third of the sentences is left; those at their end leave in between."""
-    logits, config, caps = table(21, batch=6, scale=1.5), DecodingConfig(**options), np.array([LENGTH, 3, 1, 5, LENGTH, 4], "int32")
+    """Two tokens at a time, or until a third of the sentences is left; those at their end leave
+    in between."""
+    logits, config, caps = (
+        table(21, batch=6, scale=1.5),
+        DecodingConfig(**options),
+        np.array([LENGTH, 3, 1, 5, LENGTH, 4], "int32"),
+    )
     expected = run(decode, logits, config, caps)
     step, state = script(logits)
     search = make_search(config, BOS, EOS, PAD)
-    loop = search.begin(state, 6, ops.convert_to_tensor(caps), LENGTH, ops.convert_to_tensor(draws(6)))
+    loop = search.begin(
+        state, 6, ops.convert_to_tensor(caps), LENGTH, ops.convert_to_tensor(draws(6))
+    )
     sentences, positions = np.arange(6), []
     while len(sentences):
         loop = search.advance(step, loop, int(loop["position"]) + 2, len(sentences) // 3)
         finished = ~ops.convert_to_numpy(search.unfinished(loop))
         for found, whole in zip(search.results(loop), expected):
-            np.testing.assert_allclose(ops.convert_to_numpy(found)[finished], whole[sentences[finished]], atol=1e-5)
+            np.testing.assert_allclose(
+                ops.convert_to_numpy(found)[finished], whole[sentences[finished]], atol=1e-5
+            )
         sentences, positions = sentences[~finished], [*positions, int(loop["position"])]
         loop = search.keep(loop, ops.convert_to_tensor(np.nonzero(~finished)[0].astype("int32")))
     assert positions[0] < LENGTH and len(positions) > 2
 
 
-@pytest.mark.parametrize("options", [dict(beam_size=1), dict(temperature=1.0)], ids=["greedy", "sampled"])
+@pytest.mark.parametrize(
+    "options", [dict(beam_size=1), dict(temperature=1.0)], ids=["greedy", "sampled"]
+)
 def test_scores_that_are_not_asked_for_change_no_token(options):
     logits, config = table(22), DecodingConfig(**options)
     unscored = functools.partial(decode, scored=False, draws=ops.convert_to_tensor(draws(BATCH)))

@@ -1,4 +1,5 @@
-"""The bits of dropout: their rate, and that those of neighbours, steps and layers have nothing to do with each other."""
+"""The bits of dropout: their rate, and that those of neighbours, steps and layers have nothing
+to do with each other."""
 
 import keras
 import numpy as np
@@ -12,7 +13,9 @@ SIZE = 64 * 32 * 256
 
 
 def mask(seed, counter, rate=0.1, shape=SHAPE):
-    return ops.convert_to_numpy(keep_mask(ops.convert_to_tensor(np.array([seed, counter], "uint32")), shape, rate)).astype("float64")
+    return ops.convert_to_numpy(
+        keep_mask(ops.convert_to_tensor(np.array([seed, counter], "uint32")), shape, rate)
+    ).astype("float64")
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.001, 0.1, 0.3, 0.5, 0.9])
@@ -31,7 +34,8 @@ def test_rows_and_columns_have_the_rate_too():
 
 
 def at_every_shift(a, b):
-    """The largest of all correlations of a with b moved along, in standard errors: near 5 for half a million of chance."""
+    """The largest of all correlations of a with b moved along, in standard errors: near 5 for
+    half a million of chance."""
     spectra = [np.fft.rfft((x - x.mean()) / x.std()) for x in (a.ravel(), b.ravel())]
     return np.fft.irfft(spectra[0] * np.conj(spectra[1]), SIZE) / np.sqrt(SIZE)
 
@@ -42,16 +46,25 @@ def test_positions_are_independent_at_every_distance(key):
     assert abs(at_every_shift(bits, bits)[1:]).max() < 6
 
 
-@pytest.mark.parametrize("first, second", [
-    ((5, 0), (5, 1)), ((5, 1), (5, 2)), ((9, 104), (9, 105)), ((5, 0), (6, 0)), ((5, 0), (5 ^ 2**31, 0)), ((0, 1), (1, 0)),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "first, second",
+    [
+        ((5, 0), (5, 1)),
+        ((5, 1), (5, 2)),
+        ((9, 104), (9, 105)),
+        ((5, 0), (6, 0)),
+        ((5, 0), (5 ^ 2**31, 0)),
+        ((0, 1), (1, 0)),
+    ],
+)
 def test_steps_and_layers_are_independent_at_every_distance(first, second):
     """Layers have other seeds, steps other counters."""
     assert abs(at_every_shift(mask(*first), mask(*second))).max() < 6
 
 
 def test_counts_over_many_steps_are_binomial():
-    """How often each of 4,096 elements is kept in 400 steps: mean and variance of independent draws."""
+    """How often each of 4,096 elements is kept in 400 steps: mean and variance of independent
+    draws."""
     kept = sum(mask(3, step, 0.1, (4096,)) for step in range(400))
     assert abs(kept.mean() - 360) < 5 * np.sqrt(36 / 4096)
     assert 0.88 < kept.var() / 36 < 1.12

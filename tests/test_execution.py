@@ -1,4 +1,5 @@
-"""Programs that a model might write: right, wrong and hostile. No hostile one passes, or outlives its time."""
+"""Programs that a model might write: right, wrong and hostile. No hostile one passes, or
+outlives its time."""
 
 import errno
 import itertools
@@ -22,11 +23,19 @@ from hypothesis import strategies
 from transformer.execution import Outcome, pass_at_k, pass_scores, run_programs
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-TESTS = "\ndef check(candidate):\n    assert candidate(2) == 4\n    assert candidate(3) == 9\n\ncheck(square)\n"
+TESTS = """
+def check(candidate):
+    assert candidate(2) == 4
+    assert candidate(3) == 9
+
+check(square)
+"""
 
 
 def run(*answers, seconds=10.0, **options):
-    return run_programs([answer + TESTS for answer in answers], run_code=True, seconds=seconds, **options)
+    return run_programs(
+        [answer + TESTS for answer in answers], run_code=True, seconds=seconds, **options
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -59,7 +68,8 @@ SYSTEM_CALLS = {"x86_64": (272, 157), "aarch64": (97, 167)}
 
 
 def refuse(number, first=None):
-    """Lets the kernel refuse a system call to this process and what it starts, or only with this first argument."""
+    """Lets the kernel refuse a system call to this process and what it starts, or only with this
+    first argument."""
     import ctypes
 
     def instruction(code, jump_if_not, value):
@@ -90,7 +100,8 @@ def run_apart(programs, confine, **options):
         sys.executable,
         "-c",
         "import json, sys; from transformer.execution import run_programs; "
-        "programs, options = json.load(sys.stdin); print(json.dumps(run_programs(programs, **options)))",
+        "programs, options = json.load(sys.stdin); print(json.dumps(run_programs(programs, "
+        "**options)))",
     ]
     done = subprocess.run(
         command,
@@ -114,7 +125,8 @@ def refused_call(place, first=None):
 
 
 def run_on(kind, programs, **options):
-    """Where the kernel gives namespaces (if it does), and where it gives none, as in most containers."""
+    """Where the kernel gives namespaces (if it does), and where it gives none, as in most
+    containers."""
     if kind == "namespaces":
         return run_programs(programs, run_code=True, **options)
     return run_apart(programs, refused_call(0), **options)
@@ -122,7 +134,9 @@ def run_on(kind, programs, **options):
 
 def test_nothing_runs_unasked(folder):
     for options in ({}, {"run_code": 1}, {"run_code": "yes"}):
-        with pytest.raises(ValueError, match="run_code must be True .*Received: .*Read the warning"):
+        with pytest.raises(
+            ValueError, match="run_code must be True .*Received: .*Read the warning"
+        ):
             run_programs([f"open({str(folder / 'mark')!r}, 'w')"], **options)
 
 
@@ -146,7 +160,9 @@ def test_right_and_wrong_answers():
 
 def test_what_a_program_sees(monkeypatch):
     monkeypatch.setenv("SECRET", "swordfish")
-    (outcome,) = run_programs(["""
+    (outcome,) = run_programs(
+        [
+            """
 import os, sys, tempfile
 assert set(os.environ) <= {"HOME", "TMPDIR", "PATH", "LC_CTYPE"}, list(os.environ)
 assert os.listdir() == ["program.py"] and os.getcwd() == os.environ["HOME"]
@@ -155,8 +171,13 @@ assert sys.stdin.read() == "" and __name__ != "__main__"
 with tempfile.NamedTemporaryFile("w") as file:  # in its own folder it may write
     file.write("größer")
 os.mkdir("a"); os.rename("a", "b"); os.rmdir("b")
-import asyncio.events, collections, dataclasses, decimal, fractions, hashlib, heapq, itertools, json, random, statistics, typing
-"""], run_code=True, seconds=60.0)
+import asyncio.events, collections, dataclasses, decimal, fractions, hashlib, heapq, itertools, json
+import random, statistics, typing
+"""
+        ],
+        run_code=True,
+        seconds=60.0,
+    )
     assert outcome == Outcome("passed")
 
 
@@ -164,38 +185,98 @@ SQUARE = "def square(x):\n    return x * x\n"
 HOSTILE = {
     "reads standard input": ("error", "EOFError", "input()"),
     "leaves before the tests": ("error", "SystemExit: 0", "import sys; sys.exit(0)"),
-    "pretends success": ("error", "it ended before its tests did (exit code 0)", "import os; os._exit(0)"),
-    "reports success": ("error", "it ended before", """
+    "pretends success": (
+        "error",
+        "it ended before its tests did (exit code 0)",
+        "import os; os._exit(0)",
+    ),
+    "reports success": (
+        "error",
+        "it ended before",
+        """
 import os
 for number in range(3, 30):
     try: os.write(number, b'{"token": "", "status": "passed", "message": ""}')
     except OSError: pass
-os._exit(0)"""),
+os._exit(0)""",
+    ),
     "wants 10 GiB": ("error", "MemoryError", "x = bytearray(10 * 2**30)"),
-    "writes a big file": ("error", "OSError: [Errno 27] File too large", "open('big', 'wb').write(bytes(2**24))"),
-    "writes many files": ("error", "PermissionError: refused", "for n in range(1000): open(f'{n}', 'w').close()"),
-    "writes elsewhere": ("error", "PermissionError: refused to a program under test: open", "open('../mark', 'w')"),
-    "deletes elsewhere": ("error", "PermissionError: refused to a program under test: os.rmdir", "import os; os.rmdir('/')"),
-    "opens a socket": ("error", "PermissionError: refused to a program under test: socket.__new__",
-                       "import socket; socket.socket()"),
-    "asks for a name": ("error", "PermissionError: refused", "import socket; socket.getaddrinfo('localhost', 80)"),
-    "opens a page": ("error", "urllib.error.URLError: <urlopen error refused",
-                     "import urllib.request as r; r.urlopen('http://127.0.0.1')"),
-    "starts a program": ("error", "PermissionError: refused to a program under test: subprocess.Popen",
-                         "import subprocess; subprocess.run(['sleep', '100'])"),
-    "becomes another program": ("error", "PermissionError: refused", "import os; os.execv('/bin/sleep', ['sleep', '100'])"),
-    "starts a thread": ("error", "RuntimeError: can't start new thread",
-                        "import threading; threading.Thread(target=print).start()"),
-    "kills": ("error", "PermissionError: refused to a program under test: os.kill", "import os; os.kill(os.getppid(), 0)"),
-    "calls C": ("error", "PermissionError: refused to a program under test: import", "import ctypes"),
-    "raises its limits": ("error", "PermissionError: refused", "import resource as r; r.setrlimit(r.RLIMIT_NPROC, (9, 9))"),
-    "overflows the stack": ("error", "", """
+    "writes a big file": (
+        "error",
+        "OSError: [Errno 27] File too large",
+        "open('big', 'wb').write(bytes(2**24))",
+    ),
+    "writes many files": (
+        "error",
+        "PermissionError: refused",
+        "for n in range(1000): open(f'{n}', 'w').close()",
+    ),
+    "writes elsewhere": (
+        "error",
+        "PermissionError: refused to a program under test: open",
+        "open('../mark', 'w')",
+    ),
+    "deletes elsewhere": (
+        "error",
+        "PermissionError: refused to a program under test: os.rmdir",
+        "import os; os.rmdir('/')",
+    ),
+    "opens a socket": (
+        "error",
+        "PermissionError: refused to a program under test: socket.__new__",
+        "import socket; socket.socket()",
+    ),
+    "asks for a name": (
+        "error",
+        "PermissionError: refused",
+        "import socket; socket.getaddrinfo('localhost', 80)",
+    ),
+    "opens a page": (
+        "error",
+        "urllib.error.URLError: <urlopen error refused",
+        "import urllib.request as r; r.urlopen('http://127.0.0.1')",
+    ),
+    "starts a program": (
+        "error",
+        "PermissionError: refused to a program under test: subprocess.Popen",
+        "import subprocess; subprocess.run(['sleep', '100'])",
+    ),
+    "becomes another program": (
+        "error",
+        "PermissionError: refused",
+        "import os; os.execv('/bin/sleep', ['sleep', '100'])",
+    ),
+    "starts a thread": (
+        "error",
+        "RuntimeError: can't start new thread",
+        "import threading; threading.Thread(target=print).start()",
+    ),
+    "kills": (
+        "error",
+        "PermissionError: refused to a program under test: os.kill",
+        "import os; os.kill(os.getppid(), 0)",
+    ),
+    "calls C": (
+        "error",
+        "PermissionError: refused to a program under test: import",
+        "import ctypes",
+    ),
+    "raises its limits": (
+        "error",
+        "PermissionError: refused",
+        "import resource as r; r.setrlimit(r.RLIMIT_NPROC, (9, 9))",
+    ),
+    "overflows the stack": (
+        "error",
+        "",
+        """
 import sys
 sys.setrecursionlimit(10**9)
 def deep(): return sorted([0], key=lambda _: deep())
-deep()"""),
+deep()""",
+    ),
     "has no end of nesting": ("error", "", "(" * 5000),
-}  # fmt: skip
+}
 
 
 @pytest.mark.slow
@@ -215,7 +296,8 @@ def test_no_hostile_answer_passes(kind):
 ENDLESS = {
     "loops": "while True: pass",
     "prints without end": "while True: print('x' * 10000)",
-    "catches everything": "while True:\n    try:\n        while True: pass\n    except BaseException: pass",
+    "catches everything": "while True:\n    try:\n        while True: pass\n    except "
+    "BaseException: pass",
     "bombs": "import os\nwhile True:\n    try: os.fork()\n    except BaseException: pass",
     "floods the report": """
 import os
@@ -223,9 +305,11 @@ while True:
     for number in range(3, 10):
         try: os.write(number, bytes(10**6))
         except OSError: pass""",
-    "leaves its group": "import os\ntry: os.setsid()\nexcept OSError: pass  # it leads its group\nwhile True: pass",
+    "leaves its group": "import os\ntry: os.setsid()\nexcept OSError: pass  # it leads its group\n"
+    "while True: pass",
     "sleeps": "import time\ntime.sleep(1000)",
-    "is deaf": "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\ntime.sleep(1000)",
+    "is deaf": "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+    "time.sleep(1000)",
 }
 
 
@@ -239,26 +323,40 @@ def test_what_does_not_end_is_ended(kind):
         seconds=1.0,
         workers=len(ENDLESS),
     )
-    assert dict(zip(ENDLESS, outcomes)) == {name: Outcome("timeout", "not finished after 1 s") for name in ENDLESS}
+    assert dict(zip(ENDLESS, outcomes)) == {
+        name: Outcome("timeout", "not finished after 1 s") for name in ENDLESS
+    }
     assert run("import time; time.sleep(1000)", seconds=0.25) == [
         Outcome("timeout", "not finished after 0.25 s")
     ]
 
 
 def test_a_test_that_fails_cannot_be_caught_by_the_answer():
-    answer = "import atexit, os, sys\ndef square(x): return 0\nsys.excepthook = print\natexit.register(os._exit, 0)"
+    answer = """
+import atexit, os, sys
+def square(x): return 0
+sys.excepthook = print
+atexit.register(os._exit, 0)"""
     assert run(answer) == [Outcome("failed", "AssertionError (line 6: assert candidate(2) == 4)")]
 
 
 def test_what_a_program_leaves_to_be_done_at_its_end_is_not_done():
-    assert run(f"import atexit, time\n{SQUARE}atexit.register(time.sleep, 1000)") == [Outcome("passed")]
+    assert run(f"import atexit, time\n{SQUARE}atexit.register(time.sleep, 1000)") == [
+        Outcome("passed")
+    ]
 
 
 @pytest.mark.parametrize("delay", [0.0, 0.05, 0.3])
 def test_programs_end_with_the_one_who_runs_them(folder, delay):
-    caller = subprocess.Popen([sys.executable, "-c", "from transformer.execution import run_programs; "
-                               "run_programs(['while True: pass'], run_code=True, seconds=100)"],
-                              env=os.environ | {"TMPDIR": str(folder), "PYTHONPATH": str(ROOT)})  # fmt: skip
+    caller = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "from transformer.execution import run_programs; "
+            "run_programs(['while True: pass'], run_code=True, seconds=100)",
+        ],
+        env=os.environ | {"TMPDIR": str(folder), "PYTHONPATH": str(ROOT)},
+    )
     wait_until(lambda: inhabitants(folder))
     time.sleep(delay)
     caller.kill()
@@ -327,7 +425,8 @@ def test_what_fits_the_limits_is_allowed_and_one_more_is_not():
             files.format(21),
             "import os\nfor n in range(20): os.mkdir(str(n))",
             "import os\nfor n in range(21): os.mkdir(str(n))",
-            "import os\nfor n in range(30): open('program.py').close(); os.chmod('program.py', 0o600)",
+            "import os\nfor n in range(30): open('program.py').close(); os.chmod('program.py', "
+            "0o600)",
             "open('big', 'wb').write(bytes(2**20))",
             "open('big', 'wb').write(bytes(2**20)); open('big', 'ab', buffering=0).write(b'1')",
             "some = [open('program.py') for n in range(20)]",
@@ -429,16 +528,19 @@ def test_each_event_that_is_refused_is_refused(folder):
 
 def test_in_its_own_folder_a_program_may_change_what_it_likes():
     (outcome,) = run_programs(
-        ["""
+        [
+            """
 import os, pathlib
 pathlib.Path("a").write_text("one"); open(b"b", "x").close(); os.mkdir(os.getcwd() + "/sub")
 with open("a", "a") as file: file.write(" two")
 with open("a", "r+") as file: assert file.read() == "one two"
 with open(os.dup(os.open("a", os.O_WRONLY)), "w") as file: file.write("three")
-os.truncate("a", 2); os.chmod("a", 0o600); os.utime("a", (1, 2)); os.chown("a", -1, -1); os.chmod(".", 0o700)
+os.truncate("a", 2); os.chmod("a", 0o600); os.utime("a", (1, 2))
+os.chown("a", -1, -1); os.chmod(".", 0o700)
 assert open("a").read() == "th" and os.stat("a").st_mtime == 2
 os.rename("a", "sub/a"); os.remove("b"); os.remove("./sub/../sub/a"); os.rmdir("sub")
-assert os.listdir() == ["program.py"] and open("/proc/self/status").read()"""],
+assert os.listdir() == ["program.py"] and open("/proc/self/status").read()"""
+        ],
         run_code=True,
         seconds=60.0,
     )
@@ -446,22 +548,28 @@ assert os.listdir() == ["program.py"] and open("/proc/self/status").read()"""],
 
 
 def test_who_a_program_is():
-    """Nobody where the caller is root; with no right beyond that of reading, and no way to others."""
+    """Nobody where the caller is root; with no right beyond that of reading, and no way to
+    others."""
     (outcome,) = run_programs(
-        [f"""
+        [
+            f"""
 import dataclasses, os, sys
 status = dict(line.split(":\t", 1) for line in open("/proc/self/status").read().splitlines())
 assert status["NoNewPrivs"] == "1", status["NoNewPrivs"]
-assert not int(status["CapEff"], 16) & ~4 and not int(status["CapPrm"], 16) & ~4  # CAP_DAC_READ_SEARCH
+# CAP_DAC_READ_SEARCH
+assert not int(status["CapEff"], 16) & ~4 and not int(status["CapPrm"], 16) & ~4
 who = (os.getuid(), os.geteuid(), os.getgid(), os.getegid())
-assert who == ((65534,) * 4 if {os.getuid() == 0} else {(os.getuid(), os.geteuid(), os.getgid(), os.getegid())}), who
+caller = {(os.getuid(), os.geteuid(), os.getgid(), os.getegid())}
+assert who == ((65534,) * 4 if {os.getuid() == 0} else caller), who
 assert os.getgroups() == [] if {os.getuid() == 0} else True
 flags = sys.flags
 assert (flags.isolated, flags.no_site, flags.dont_write_bytecode, flags.utf8_mode) == (1, 1, 1, 1)
-assert os.environ["TMPDIR"] == os.environ["HOME"] == os.getcwd() and os.environ["PATH"] == os.defpath
+assert os.environ["TMPDIR"] == os.environ["HOME"] == os.getcwd()
+assert os.environ["PATH"] == os.defpath
 assert __name__ == "program" and vars(sys.modules["program"]) is globals()
 print("unheard"); os.write(1, b"unheard"); os.write(2, b"unheard"); os.write(0, b"unheard")
-"""],
+"""
+        ],
         run_code=True,
         seconds=60.0,
     )
@@ -469,14 +577,19 @@ print("unheard"); os.write(1, b"unheard"); os.write(2, b"unheard"); os.write(0, 
 
 
 def test_a_folder_that_is_closed_to_others_is_no_hindrance(tmp_path, monkeypatch):
-    """To root, who keeps the right to read for "nobody" if it has that; if not, the user is told the cure."""
+    """To root, who keeps the right to read for "nobody" if it has that; if not, the user is told
+    the cure."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     tmp_path.chmod(0o700)
-    rights = next(line for line in open("/proc/self/status") if line.startswith("CapEff:"))
+    status = pathlib.Path("/proc/self/status").read_text().splitlines()
+    rights = next(line for line in status if line.startswith("CapEff:"))
     if os.getuid() or int(rights.split()[1], 16) & 4:  # CAP_DAC_READ_SEARCH
         assert run(SQUARE) == [Outcome("passed")]
     else:
-        with pytest.raises(RuntimeError, match="which only root may read. Use a Python and a TMPDIR that all may read"):
+        with pytest.raises(
+            RuntimeError,
+            match="which only root may read. Use a Python and a TMPDIR that all may read",
+        ):
             run(SQUARE)
 
 
@@ -487,11 +600,13 @@ def test_a_program_is_alone_where_the_kernel_can_make_namespaces():
     if subprocess.run([sys.executable, "-c", asks.format(kinds)]).returncode:
         pytest.skip("the kernel gives this user no namespaces")
     (outcome,) = run_programs(
-        ["""
+        [
+            """
 import os
 assert os.getpid() == 1, os.getpid()
 devices = [line.split(":")[0].strip() for line in open("/proc/self/net/dev") if ":" in line]
-assert devices in ([], ["lo"]), devices"""],
+assert devices in ([], ["lo"]), devices"""
+        ],
         run_code=True,
         seconds=60.0,
     )
@@ -513,12 +628,14 @@ assert devices in ([], ["lo"]), devices"""],
 )
 def test_a_forged_report_is_no_report(report):
     (outcome,) = run_programs(
-        [f"""
+        [
+            f"""
 import os
 for number in range(3, 30):
     try: os.write(number, {report!r}.encode("latin-1"))
     except OSError: pass
-os._exit(3)"""],
+os._exit(3)"""
+        ],
         run_code=True,
         seconds=60.0,
     )
@@ -527,18 +644,23 @@ os._exit(3)"""],
 
 def test_how_a_program_ended_is_told():
     programs = {
-        "def f():\n    return 1 / 0\n\nf()": "ZeroDivisionError: division by zero (line 2: return 1 / 0)",
-        "import json\njson.loads('x')": "json.decoder.JSONDecodeError: Expecting value: line 1 column 1 (char 0) "
+        "def f():\n    return 1 / 0\n\nf()": "ZeroDivisionError: division by zero (line 2: return "
+        "1 / 0)",
+        "import json\njson.loads('x')": "json.decoder.JSONDecodeError: Expecting value: line 1 "
+        "column 1 (char 0) "
         "(line 2: json.loads('x'))",
         "raise KeyboardInterrupt": "KeyboardInterrupt (line 1: raise KeyboardInterrupt)",
         "class E(AssertionError): pass\nraise E('no')": "program.E: no (line 2: raise E('no'))",
-        "x = 'größer'; y = '\ud800'\nraise ValueError(x + y)": "ValueError: größer? (line 2: raise ValueError(x + y))",
+        "x = 'größer'; y = '\ud800'\nraise ValueError(x + y)": "ValueError: größer? (line 2: "
+        "raise "
+        "ValueError(x + y))",
         "raise ValueError('x' * 1000)": "ValueError: " + "x" * 488,
     }
     outcomes = run_programs(list(programs), run_code=True, seconds=20.0, workers=2)
     assert [outcome.message for outcome in outcomes] == list(programs.values())
     assert [outcome.status for outcome in outcomes] == ["error"] * 3 + ["failed"] + ["error"] * 2
-    # 128 and the signal's number where there are namespaces; of the first process in one, the kernel ends it by another.
+    # 128 and the signal's number where there are namespaces; of the first process in one, the
+    # kernel ends it by another.
     (outcome,) = run("import os; os.abort()")
     assert outcome.message in [
         f"it ended before its tests did (exit code {code})" for code in (134, 139, -6)
@@ -546,7 +668,8 @@ def test_how_a_program_ended_is_told():
 
 
 def test_programs_run_beside_each_other():
-    """Each waits for what the other does: the first writes a, the second then b, after which the first may end."""
+    """Each waits for what the other does: the first writes a, the second then b, after which the
+    first may end."""
     wait = "import glob, time\nwhile {}glob.glob('../*/{}'): time.sleep(0.01)\n"
     first = "open('a', 'w').close()\n" + wait.format("not ", "b")
     second = wait.format("not ", "a") + "open('b', 'w').close()\n" + wait.format("", "a")
@@ -577,9 +700,14 @@ def test_pass_at_k_is_the_share_of_draws_with_a_pass():
     for samples in range(1, 7):
         for passed in range(samples + 1):
             for k in range(1, samples + 1):
-                draws = list(itertools.combinations([True] * passed + [False] * (samples - passed), k))
-                assert pass_at_k(samples, passed, k) == pytest.approx(sum(map(any, draws)) / len(draws))
-    # 1 - (98 / 100) (97 / 99) ... (89 / 91), the product of the paper's program; two passes of 100, ten draws.
+                draws = list(
+                    itertools.combinations([True] * passed + [False] * (samples - passed), k)
+                )
+                assert pass_at_k(samples, passed, k) == pytest.approx(
+                    sum(map(any, draws)) / len(draws)
+                )
+    # 1 - (98 / 100) (97 / 99) ... (89 / 91), the product of the paper's program; two passes of 100,
+    # ten draws.
     assert pass_at_k(100, 2, 10) == pytest.approx(1 - 90 * 89 / (100 * 99))
     assert pass_at_k(10**5, 10**4, 100) == pytest.approx(1 - 0.9**100, abs=1e-6)
 
@@ -588,8 +716,9 @@ def test_pass_at_k_is_the_share_of_draws_with_a_pass():
 @hypothesis.given(data=strategies.data())
 def test_pass_at_k_is_the_product_of_the_paper_s_program(data):
     samples = data.draw(strategies.integers(1, 300))
-    passed, k = data.draw(strategies.integers(0, samples)), data.draw(
-        strategies.integers(1, samples)
+    passed, k = (
+        data.draw(strategies.integers(0, samples)),
+        data.draw(strategies.integers(1, samples)),
     )
     failed = samples - passed
     none = math.prod(1 - k / n for n in range(failed + 1, samples + 1)) if failed >= k else 0.0
@@ -598,17 +727,29 @@ def test_pass_at_k_is_the_product_of_the_paper_s_program(data):
 
 @pytest.mark.parametrize("wrong", [(3, 4, 1), (3, 1, 4), (3, 1, 0), (0, 0, 1), (3, -1, 1)])
 def test_pass_at_k_of_what_was_not_drawn(wrong):
-    with pytest.raises(ValueError, match=f"Received: k={wrong[2]}, {wrong[0]} samples, {wrong[1]} passed"):
+    with pytest.raises(
+        ValueError, match=f"Received: k={wrong[2]}, {wrong[0]} samples, {wrong[1]} passed"
+    ):
         pass_at_k(*wrong)
 
 
 def test_pass_scores_by_hand():
     passed, failed = Outcome("passed"), Outcome("failed", "AssertionError")
-    outcomes = [[passed, failed, failed], [failed, Outcome("timeout"), Outcome("error")], [passed] * 3]
-    assert pass_scores(outcomes, ks=(1, 2, 10)) == pytest.approx({
-        "pass@1": 100 * (1 / 3 + 0 + 1) / 3, "pass@2": 100 * (2 / 3 + 0 + 1) / 3,
-        "passed": 400 / 9, "failed": 300 / 9, "timeout": 100 / 9, "error": 100 / 9,
-    })  # fmt: skip
+    outcomes = [
+        [passed, failed, failed],
+        [failed, Outcome("timeout"), Outcome("error")],
+        [passed] * 3,
+    ]
+    assert pass_scores(outcomes, ks=(1, 2, 10)) == pytest.approx(
+        {
+            "pass@1": 100 * (1 / 3 + 0 + 1) / 3,
+            "pass@2": 100 * (2 / 3 + 0 + 1) / 3,
+            "passed": 400 / 9,
+            "failed": 300 / 9,
+            "timeout": 100 / 9,
+            "error": 100 / 9,
+        }
+    )
     with pytest.raises(ValueError, match="Received: 2 problems, the fewest samples 0"):
         pass_scores([[passed], []])
     with pytest.raises(ValueError, match="Received: 0 problems, the fewest samples 0"):
@@ -625,7 +766,8 @@ def test_pass_scores_by_hand():
     ],
 )
 def test_as_many_samples_as_k_are_enough(samples, expected):
-    """One passes of each problem's samples, so pass@k is k / n; a problem with more samples is no hindrance."""
+    """One passes of each problem's samples, so pass@k is k / n; a problem with more samples is
+    no hindrance."""
     problem = [Outcome("error")] * (samples - 1) + [Outcome("passed")]
     scores = pass_scores([problem, problem])
     assert {

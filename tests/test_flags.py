@@ -86,7 +86,14 @@ def test_defaults_are_the_dataclass():
 def test_each_type_is_parsed(arguments, expected):
     result = toy(*arguments)
     assert result == expected
-    assert [type(value) for value in dataclasses.astuple(result)] == [int, float, bool, str, str, tuple]
+    assert [type(value) for value in dataclasses.astuple(result)] == [
+        int,
+        float,
+        bool,
+        str,
+        str,
+        tuple,
+    ]
 
 
 @pytest.mark.parametrize(
@@ -110,7 +117,8 @@ def test_each_type_is_parsed(arguments, expected):
         (["--flagfil=x"], "unknown flag --flagfil. Did you mean --flagfile?"),
         (
             ['--words="a'],
-            "flag --words=\"a: Unable to parse the value '\"a' as a comma separated list of strings: unexpected end of data.",
+            "flag --words=\"a: Unable to parse the value '\"a' as a comma separated list of "
+            "strings: unexpected end of data.",
         ),
         (["--flagfile="], "--flagfile needs a file. Write --flagfile=FILE."),
         (["--name", "x", "y"], "every argument must be a flag. Received: 'y'. Write --name=value."),
@@ -131,7 +139,8 @@ def test_each_type_is_parsed(arguments, expected):
         (["--flagfile"], "--flagfile needs a file. Write --flagfile=FILE."),
         (
             ["--flagfile=/no/x"],
-            "--flagfile must name a readable text file. Received: /no/x (No such file or directory).",
+            "--flagfile must name a readable text file. Received: /no/x (No such file or "
+            "directory).",
         ),
     ],
 )
@@ -144,9 +153,13 @@ def test_a_mistake_is_named(arguments, message):
 def test_a_preset_counts_where_it_stands(tmp_path):
     big = dict(d_model=1024, num_heads=16, num_layers=6, ffn_dim=4096, dropout=0.3)
     assert model("--preset=big") == model("--preset", "big") == ModelConfig(**big)
-    assert model("--preset=big", "--num_heads=8", "--dropout=0.1") == ModelConfig(**{**big, "num_heads": 8, "dropout": 0.1})
+    assert model("--preset=big", "--num_heads=8", "--dropout=0.1") == ModelConfig(
+        **{**big, "num_heads": 8, "dropout": 0.1}
+    )
     (tmp_path / "a.cfg").write_text("--preset=tiny\n--num_layers=5\n")
-    assert model(f"--flagfile={tmp_path}/a.cfg") == ModelConfig(d_model=128, num_heads=4, num_layers=5, ffn_dim=256)
+    assert model(f"--flagfile={tmp_path}/a.cfg") == ModelConfig(
+        d_model=128, num_heads=4, num_layers=5, ffn_dim=256
+    )
     assert model(f"--flagfile={tmp_path}/a.cfg", "--preset=big") == ModelConfig(**big)
     assert model("-preset=big", "--use_bias") == model("-preset", "big") == ModelConfig(**big)
     (tmp_path / "b.cfg").write_text("--num_heads=3\n--preset=tiny\n")
@@ -204,7 +217,10 @@ def test_which_flags_were_given():
 
 
 def test_flagfiles_are_named_in_both_forms():
-    assert flags.flagfiles(["train.py", "--flagfile=a.cfg", "--x=1", "--flagfile", "b.cfg"]) == ["a.cfg", "b.cfg"]
+    assert flags.flagfiles(["train.py", "--flagfile=a.cfg", "--x=1", "--flagfile", "b.cfg"]) == [
+        "a.cfg",
+        "b.cfg",
+    ]
     assert flags.flagfiles(["train.py", "-flagfile=c=d.cfg", "-flagfile", "e.cfg"]) == [
         "c=d.cfg",
         "e.cfg",
@@ -217,10 +233,14 @@ def test_flagfiles_are_named_in_both_forms():
 def test_a_flagfile_counts_where_it_stands_and_includes_from_its_own_folder(tmp_path):
     (tmp_path / "inner").mkdir()
     (tmp_path / "inner" / "b.cfg").write_text("--size=5\n--name=inner\n")
-    (tmp_path / "a.cfg").write_text("# comment\n// comment\n\n--flagfile=inner/b.cfg\n  --name=größer  \n--loud\n",
-                                    encoding="utf-8")
+    (tmp_path / "a.cfg").write_text(
+        "# comment\n// comment\n\n--flagfile=inner/b.cfg\n  --name=größer  \n--loud\n",
+        encoding="utf-8",
+    )
     assert toy(f"--flagfile={tmp_path}/a.cfg") == ToyConfig(size=5, name="größer", loud=True)
-    assert toy("--size=1", "--flagfile", f"{tmp_path}/a.cfg", "--noloud") == ToyConfig(size=5, name="größer")
+    assert toy("--size=1", "--flagfile", f"{tmp_path}/a.cfg", "--noloud") == ToyConfig(
+        size=5, name="größer"
+    )
 
 
 @pytest.mark.parametrize(
@@ -237,7 +257,8 @@ def test_a_flagfile_counts_where_it_stands_and_includes_from_its_own_folder(tmp_
             "--flagfile=a.cfg\n",
             "{}:1: a flagfile must not include itself. Received: {}. Remove the line.",
         ),
-        # The first of two that are alike but for the mistake; one whose text is in the other's message; a switch; half a flag.
+        # The first of two that are alike but for the mistake; one whose text is in the other's
+        # message; a switch; half a flag.
         (
             "--size=1x\n--size=1\n",
             "{}:1: flag --size=1x: expected a whole number, written with digits only.",
@@ -260,7 +281,8 @@ def test_a_flagfile_counts_where_it_stands_and_includes_from_its_own_folder(tmp_
         ("--loud\n--flagfile\n", "{}:2: --flagfile needs a file. Write --flagfile=FILE."),
         (
             "# --siz=1\n//\n--flagfile=/no/x\n",
-            "{}:3: --flagfile must name a readable text file. Received: /no/x (No such file or directory).",
+            "{}:3: --flagfile must name a readable text file. Received: /no/x (No such file or "
+            "directory).",
         ),
     ],
 )
@@ -296,7 +318,8 @@ def test_two_flagfiles_that_include_each_other_are_refused_and_one_file_twice_is
     with pytest.raises(ConfigError) as error:
         toy(f"--flagfile={tmp_path}/a.cfg")
     assert str(error.value) == (
-        f"{tmp_path}/inner/b.cfg:2: a flagfile must not include itself. Received: {tmp_path}/a.cfg. Remove the line."
+        f"{tmp_path}/inner/b.cfg:2: a flagfile must not include itself. Received: "
+        f"{tmp_path}/a.cfg. Remove the line."
     )
     # Neither the first of a chain nor the last need be the one.
     (tmp_path / "inner" / "b.cfg").write_text("--flagfile=c.cfg\n")
@@ -326,10 +349,13 @@ def test_what_kind_of_file_a_flagfile_is(tmp_path, monkeypatch):
 
 
 def test_a_written_flagfile_is_literal_and_gives_the_same_values(tmp_path):
-    config = ToyConfig(size=-4, rate=1e-9, loud=True, name="# x = y", kind="b", words=("a,b", '"', "ü", "#"))
+    config = ToyConfig(
+        size=-4, rate=1e-9, loud=True, name="# x = y", kind="b", words=("a,b", '"', "ü", "#")
+    )
     flags.write_flagfile([config], tmp_path / "run.cfg", header="first\nsecond")
     assert (tmp_path / "run.cfg").read_text(encoding="utf-8") == (
-        "# first\n# second\n\n# toy\n--size=-4\n--rate=1e-09\n--loud=True\n--name=# x = y\n--kind=b\n"
+        "# first\n# second\n\n# toy\n--size=-4\n--rate=1e-09\n--loud=True\n--name=# x = y\n"
+        "--kind=b\n"
         '--words="a,b","""",ü,#\n'
     )
     assert toy(f"--flagfile={tmp_path}/run.cfg") == config
@@ -342,8 +368,12 @@ def test_a_written_flagfile_is_literal_and_gives_the_same_values(tmp_path):
 
 
 def test_every_config_survives_its_flagfile_with_and_without_defaults(tmp_path):
-    configs = [ModelConfig(d_model=66, num_heads=3, dropout=1 / 3, use_bias=False),
-               TokenizerConfig(user_symbols=("<a>",)), TrainingConfig(learning_rate=0.1 + 0.2), DecodingConfig()]
+    configs = [
+        ModelConfig(d_model=66, num_heads=3, dropout=1 / 3, use_bias=False),
+        TokenizerConfig(user_symbols=("<a>",)),
+        TrainingConfig(learning_rate=0.1 + 0.2),
+        DecodingConfig(),
+    ]
     flags.write_flagfile(configs, tmp_path / "run.cfg")
     values = absl_flags.FlagValues()
     flags.define(*ALL, flag_values=values)
@@ -465,9 +495,13 @@ def define_more(values):
 
 
 def test_help_is_grouped_one_line_a_flag(capsys):
-    code = flags.main(None, (ToyConfig,), "Play.", define_more, argv=["/bin/toy.py", "--size=x", "--help"])
+    code = flags.main(
+        None, (ToyConfig,), "Play.", define_more, argv=["/bin/toy.py", "--size=x", "--help"]
+    )
     assert code == 0
-    assert capsys.readouterr().out == """\
+    assert (
+        capsys.readouterr().out
+        == """\
 usage: python toy.py [--name=value ...]
 
 Play.
@@ -486,6 +520,7 @@ toy:
   --kind=a         which (a|b)
   --words=         some words
 """
+    )
 
 
 @pytest.mark.parametrize("wish", ["--help", "-h", "-help"])
@@ -520,7 +555,7 @@ def test_main_gives_run_its_configs_and_flags():
 
     argv = ["toy.py", "--size=4", "--run=y", "--train_steps=9"]
     assert flags.main(run, (ToyConfig, TrainingConfig), "", define_more, argv=argv) == 0
-    (config, training, values), = calls
+    ((config, training, values),) = calls
     assert (config, training.train_steps, values.run) == (ToyConfig(size=4), 9, "y")
 
 
@@ -531,15 +566,19 @@ def test_main_turns_a_users_error_into_one_line_and_code_2(capsys):
     def fail(error):
         def run(*_):
             raise error
+
         return run
 
     assert flags.main(fail(Bad("bad line 3")), (ToyConfig,), user_errors=(Bad,), argv=["t"]) == 2
     assert flags.main(fail(ConfigError("wrong")), (ToyConfig,), user_errors=(Bad,), argv=["t"]) == 2
     assert flags.main(None, (TrainingConfig,), argv=["t", "--train_step=3"]) == 2
     assert flags.main(None, (TrainingConfig,), argv=["t", "--train_steps=0"]) == 2
-    assert capsys.readouterr() == ("", "error: bad line 3\nerror: wrong\n"
-                                       "error: unknown flag --train_step. Did you mean --train_steps?\n"
-                                       "error: train_steps must be at least 1. Received: 0.\n")
+    assert capsys.readouterr() == (
+        "",
+        "error: bad line 3\nerror: wrong\n"
+        "error: unknown flag --train_step. Did you mean --train_steps?\n"
+        "error: train_steps must be at least 1. Received: 0.\n",
+    )
     with pytest.raises(ZeroDivisionError):  # a programmer's error keeps its traceback
         flags.main(fail(ZeroDivisionError()), (ToyConfig,), argv=["t"])
 
@@ -611,7 +650,10 @@ def test_a_command_is_run_by_its_name(arguments, expected, out, err, capsys):
 @pytest.mark.parametrize("end", ["", "raise ImportError('no backend')\n"])
 def test_keras_is_imported_in_silence_and_errors_are_heard_again(end, tmp_path, monkeypatch, capfd):
     """With a stand-in for Keras that greets, as its backend does."""
-    greeting = "import os\nos.write(2, b'Welcome.')\nos.environ['GREETED_AT'] = os.environ['TF_CPP_MIN_LOG_LEVEL']\n"
+    greeting = (
+        "import os\nos.write(2, b'Welcome.')\n"
+        "os.environ['GREETED_AT'] = os.environ['TF_CPP_MIN_LOG_LEVEL']\n"
+    )
     (tmp_path / "keras.py").write_text(greeting + end)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setitem(sys.modules, "keras", None)  # so that the real one is back afterwards
@@ -642,7 +684,10 @@ def test_a_disk_that_is_full_is_no_traceback(capsys):
 
     for number in (errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EFBIG):
         assert flags.main(fail(number), (ToyConfig,), argv=["t"]) == 2
-        assert f"{os.strerror(number)}: 'x.json'. Make room and run the same command again." in capsys.readouterr().err
+        assert (
+            f"{os.strerror(number)}: 'x.json'. Make room and run the same command again."
+            in capsys.readouterr().err
+        )
     with pytest.raises(FileNotFoundError):  # a bug
         flags.main(fail(errno.ENOENT), (ToyConfig,), argv=["t"])
 

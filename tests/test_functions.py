@@ -1,4 +1,5 @@
-"""Pairs of a made-up file character for character, the filters one by one, and code whose spaces are exact."""
+"""Pairs of a made-up file character for character, the filters one by one, and code whose spaces
+are exact."""
 
 import ast
 import io
@@ -38,12 +39,18 @@ WRITTEN = b'''class Numbers:
                                 min(all())) * by
 '''
 PAIRS = [
-    ("largest: The largest of all numbers.", "@property\ndef largest(self):\n    if not self.all:\n        return None\n"
-     "    return max(self.all, key=abs)"),
-    ("spread: Return the spread. Args: others: more numbers.",
-     "def spread(self, *others: int, by=1) -> int:\n\n    def all():\n        yield from self.all\n        yield from others\n"
-     "    return 'a\\tb\\n' + str(max(all()) - min(all())) * by"),
-]  # fmt: skip
+    (
+        "largest: The largest of all numbers.",
+        "@property\ndef largest(self):\n    if not self.all:\n        return None\n"
+        "    return max(self.all, key=abs)",
+    ),
+    (
+        "spread: Return the spread. Args: others: more numbers.",
+        "def spread(self, *others: int, by=1) -> int:\n\n    def all():\n        yield from "
+        "self.all\n        yield from others\n"
+        "    return 'a\\tb\\n' + str(max(all()) - min(all())) * by",
+    ),
+]
 
 
 def function(body, docstring="Return the sum of all.", decorator=""):
@@ -55,7 +62,9 @@ def test_a_made_up_file():
 
 
 def test_the_kept_example():
-    assert list(pairs(function("return 1"))) == [("f: Return the sum of all.", "def f(self):\n    return 1")]
+    assert list(pairs(function("return 1"))) == [
+        ("f: Return the sum of all.", "def f(self):\n    return 1")
+    ]
     assert len(list(pairs(function("x = 1; " * (MOST_LINES - 2) + "return x")))) == 1
 
 
@@ -71,12 +80,19 @@ LINES = "x = 1\n    " * 7 + "if x:\n        x = 2\n    else:\n        x = 3"  # 
 WIDE = "return " + "x" * (MOST_CHARACTERS - len("def f(self):\n    return "))
 
 
-@pytest.mark.parametrize("code", [
-    function("return 1", decorator="@classmethod\n"), function("return 1", decorator="@staticmethod\n"),
-    function("return 1", decorator="@property\n"), function("self.run()"), function(LINES), function(WIDE),
-    function("return 1", docstring="Return three words more."),
-    function("return 1", docstring="Return " + "all " * 98 + "numbers."),
-])
+@pytest.mark.parametrize(
+    "code",
+    [
+        function("return 1", decorator="@classmethod\n"),
+        function("return 1", decorator="@staticmethod\n"),
+        function("return 1", decorator="@property\n"),
+        function("self.run()"),
+        function(LINES),
+        function(WIDE),
+        function("return 1", docstring="Return three words more."),
+        function("return 1", docstring="Return " + "all " * 98 + "numbers."),
+    ],
+)
 def test_a_function_that_is_just_kept(code):
     assert len(list(pairs(code))) == 1
 
@@ -143,7 +159,15 @@ def test_the_library_s_functions(python_library):
         assert isinstance(function, ast.FunctionDef) and source.startswith(f"{function.name}: ")
         # Written anew it is the same, to the last space.
         assert ast.unparse(function) == target == target.strip()
-        assert target.count("\n") < MOST_LINES and "\t" not in target and len(target) <= MOST_CHARACTERS
-        assert not [token for token in tokenize.generate_tokens(io.StringIO(target).readline) if token.type == tokenize.COMMENT]
+        assert (
+            target.count("\n") < MOST_LINES
+            and "\t" not in target
+            and len(target) <= MOST_CHARACTERS
+        )
+        assert not [
+            token
+            for token in tokenize.generate_tokens(io.StringIO(target).readline)
+            if token.type == tokenize.COMMENT
+        ]
         indents = [len(line) - len(line.lstrip(" ")) for line in target.split("\n")]
         assert not [indent for indent in indents if indent % 4]

@@ -13,7 +13,14 @@ from tests.test_tokenizer import foreign
 from transformer import generation
 from transformer.config import ConfigError, DecodingConfig, ModelConfig
 from transformer.copying import SYMBOLS
-from transformer.generation import Generator, _halves, _join, one_core_a_batch, reading_of, source_batches
+from transformer.generation import (
+    Generator,
+    _halves,
+    _join,
+    one_core_a_batch,
+    reading_of,
+    source_batches,
+)
 from transformer.model import Transformer
 from transformer.tokenizer import (
     ByteTokenizer,
@@ -22,7 +29,21 @@ from transformer.tokenizer import (
     save_tokenizers,
 )
 
-NASTY = ["", " ", "\t", "a", "\0", "\u2028", "Ω≈ç√∫", "👩‍👩‍👧‍👦 🇩🇪", "\ufeff", "x" * 300, "word " * 90, "。".join(["我"] * 80), "ہ"]
+NASTY = [
+    "",
+    " ",
+    "\t",
+    "a",
+    "\0",
+    "\u2028",
+    "Ω≈ç√∫",
+    "👩‍👩‍👧‍👦 🇩🇪",
+    "\ufeff",
+    "x" * 300,
+    "word " * 90,
+    "。".join(["我"] * 80),
+    "ہ",
+]
 
 
 class Echo(Generator):
@@ -30,7 +51,9 @@ class Echo(Generator):
 
     def _generate(self, sources, names, scored):
         self.sources = sources
-        return [[(text, -1.0)] * self.config.n_best for text in self.source_tokenizer.decode(sources)]
+        return [
+            [(text, -1.0)] * self.config.n_best for text in self.source_tokenizer.decode(sources)
+        ]
 
 
 def echo(tokenizer=ByteTokenizer(), config=DecodingConfig(), **options):
@@ -43,7 +66,9 @@ def generator():
     config = ModelConfig(d_model=16, num_heads=2, num_layers=1, ffn_dim=16, vocab_size=260)
     model = Transformer.from_model_config(config)
     tokenizer = ByteTokenizer()
-    return Generator(model, tokenizer, tokenizer, DecodingConfig(beam_size=2, n_best=2, max_length=6), 32)
+    return Generator(
+        model, tokenizer, tokenizer, DecodingConfig(beam_size=2, n_best=2, max_length=6), 32
+    )
 
 
 SOURCES = ["a dog runs", "the dog sees a cat", "two cats run home", "a cat"]
@@ -157,11 +182,15 @@ def test_samples_depend_on_the_seed_and_on_the_number_of_the_text(generator):
     assert once[3:] == samples(1, texts[3:], first=3)  # in whatever batch
 
 
-def test_what_is_sampled_for_a_text_does_not_depend_on_its_company_and_two_equal_pieces_differ(generator):
+def test_what_is_sampled_for_a_text_does_not_depend_on_its_company_and_two_equal_pieces_differ(
+    generator,
+):
     config = DecodingConfig(temperature=1.0, max_length=9, sampling_seed=5)
     sampler = Generator(generator.model, ByteTokenizer(), ByteTokenizer(), config, 8)
     ((whole, _),), ((second, _),) = sampler.n_best(["abcdef abcdef", "abcdef"])
-    ((alone, _),), ((first_of_other, _),) = sampler.n_best(["abcdef"])[0:1] + sampler.n_best(["abcdef"], first=1)
+    ((alone, _),), ((first_of_other, _),) = sampler.n_best(["abcdef"])[0:1] + sampler.n_best(
+        ["abcdef"], first=1
+    )
     assert whole.startswith(alone) and first_of_other == second != alone
     rest = whole[len(alone) :].strip()
     assert rest not in ("", alone, second)
@@ -200,10 +229,15 @@ def test_a_beam_wider_than_a_batch_is_a_batch(generator, monkeypatch):
 
 def test_scores_of_pieces_add_up():
     n_best = DecodingConfig(beam_size=3, n_best=2)
-    outputs = echo(config=n_best, max_source_length=4).n_best(["abc def ghi jkl", "mno", "", "pqr st"])
+    outputs = echo(config=n_best, max_source_length=4).n_best(
+        ["abc def ghi jkl", "mno", "", "pqr st"]
+    )
     assert outputs == [
-        [("abc def ghi jkl", -4.0)] * 2, [("mno", -1.0)] * 2, [("", 0.0)] * 2, [("pqr st", -2.0)] * 2,
-    ]  # fmt: skip
+        [("abc def ghi jkl", -4.0)] * 2,
+        [("mno", -1.0)] * 2,
+        [("", 0.0)] * 2,
+        [("pqr st", -2.0)] * 2,
+    ]
 
 
 def test_n_best_is_sorted_and_as_long_as_asked(generator):
@@ -217,7 +251,9 @@ def test_a_long_line_is_cut_into_pieces_and_nothing_is_lost():
     assert outputs[0].replace(" ", "") == text.replace(" ", "") and outputs[1] == "short"
 
 
-@pytest.mark.parametrize("limit, pieces", [(8, ["abcdef"]), (7, ["abcdef"]), (6, ["abc", "def"]), (4, ["abc", "def"])])
+@pytest.mark.parametrize(
+    "limit, pieces", [(8, ["abcdef"]), (7, ["abcdef"]), (6, ["abc", "def"]), (4, ["abc", "def"])]
+)
 def test_a_text_exactly_as_long_as_allowed_is_whole(limit, pieces):
     """Six letters and the end are seven tokens."""
     tokenizer = CharacterTokenizer("abcdef ")
@@ -228,16 +264,21 @@ def test_a_text_exactly_as_long_as_allowed_is_whole(limit, pieces):
     cut = echo(tokenizer, max_source_length=limit, in_pieces=False)
     assert cut(["abcdef"]) == ["abcdef"[: limit - 1]]
     assert cut.report_cuts(["abcdef", "ab"]) == {
-        6: "1 of 2 sources are too long and lose their end: cut to 6 tokens, by 14% on average",  # 1 of 7
-        4: "1 of 2 sources are too long and lose their end: cut to 4 tokens, by 43% on average",  # 3 of 7
+        # 1 of 7
+        6: "1 of 2 sources are too long and lose their end: cut to 6 tokens, by 14% on average",
+        # 3 of 7
+        4: "1 of 2 sources are too long and lose their end: cut to 4 tokens, by 43% on average",
     }.get(limit, "")
     # 7, 10 and 3 tokens, of which the first two lose 7 + 10 - 2 * limit of 17.
-    assert cut.report_cuts(["abcdef", "abcdefabc", "ab"]) == {
-        8: "1 of 3 sources are too long and lose their end: cut to 8 tokens, by 20% on average",
-        7: "1 of 3 sources are too long and lose their end: cut to 7 tokens, by 30% on average",
-        6: "2 of 3 sources are too long and lose their end: cut to 6 tokens, by 29% on average",
-        4: "2 of 3 sources are too long and lose their end: cut to 4 tokens, by 53% on average",
-    }[limit]
+    assert (
+        cut.report_cuts(["abcdef", "abcdefabc", "ab"])
+        == {
+            8: "1 of 3 sources are too long and lose their end: cut to 8 tokens, by 20% on average",
+            7: "1 of 3 sources are too long and lose their end: cut to 7 tokens, by 30% on average",
+            6: "2 of 3 sources are too long and lose their end: cut to 6 tokens, by 29% on average",
+            4: "2 of 3 sources are too long and lose their end: cut to 4 tokens, by 53% on average",
+        }[limit]
+    )
 
 
 def test_a_text_may_have_128_tokens_unless_told():
@@ -250,15 +291,20 @@ def test_a_text_may_have_128_tokens_unless_told():
 
 @settings(max_examples=60)
 @given(
-    st.lists(st.text("abcdef .,!;。，！ 我👍\t", max_size=70), max_size=4), st.integers(2, 30), st.sampled_from(["", "<2de> "])
-)  # fmt: skip
+    st.lists(st.text("abcdef .,!;。，！ 我👍\t", max_size=70), max_size=4),
+    st.integers(2, 30),
+    st.sampled_from(["", "<2de> "]),
+)
 def test_whatever_the_text_its_pieces_fit_and_nothing_is_lost(texts, limit, language):
     tokenizer = CharacterTokenizer("abcdef .,!;。，！我👍<>2d")
     limit += len(language)
     generator = echo(tokenizer, max_source_length=limit)
     outputs = generator([language + text for text in texts])
     assert all(1 < len(ids) <= limit and ids[-1] == tokenizer.eos_id for ids in generator.sources)
-    assert all(piece.startswith(language) or piece == language.strip() for piece in tokenizer.decode(generator.sources))
+    assert all(
+        piece.startswith(language) or piece == language.strip()
+        for piece in tokenizer.decode(generator.sources)
+    )
     for output, text in zip(outputs, texts, strict=True):
         assert "".join(output.replace("<2de>", "").split()) == "".join(text.split())
 
@@ -266,12 +312,19 @@ def test_whatever_the_text_its_pieces_fit_and_nothing_is_lost(texts, limit, lang
 def test_pieces_fit_and_are_cut_at_sentences():
     text, tokenizer = "He came home. She left, and he stayed there alone.", ByteTokenizer()
     pieces = echo(max_source_length=24)._pieces(text, tokenizer.encode([text])[0])
-    assert tokenizer.decode(pieces) == ["He came home.", "She left,", "and he stayed", "there alone."]
+    assert tokenizer.decode(pieces) == [
+        "He came home.",
+        "She left,",
+        "and he stayed",
+        "there alone.",
+    ]
     assert all(len(ids) <= 24 and ids[-1] == tokenizer.eos_id for ids in pieces)
 
 
 def test_each_piece_names_the_target_s_language():
-    assert echo(max_source_length=24)(["<2de> She left, and he stayed there."]) == ["<2de> She left, <2de> and he <2de> stayed there."]
+    assert echo(max_source_length=24)(["<2de> She left, and he stayed there."]) == [
+        "<2de> She left, <2de> and he <2de> stayed there."
+    ]
     assert echo(max_source_length=6)(["<2zh> ab"]) == ["<2zh> <2zh>"]  # there is no room for more
 
 
@@ -288,7 +341,10 @@ def test_a_character_longer_than_the_longest_source_is_no_endless_cutting():
         ("aaaaaaaa", ("aaaa", "aaaa")),
         ("aaaaaaa", ("aaa", "aaaa")),
         # A sentence before a clause before a word, however near the middle the others are.
-        ("Aa. bb bb, cc dd.", ("Aa. bb bb, ", "cc dd.")),  # the sentence ends before the first quarter
+        (
+            "Aa. bb bb, cc dd.",
+            ("Aa. bb bb, ", "cc dd."),
+        ),  # the sentence ends before the first quarter
         ("Aaa! bbb, cc dd", ("Aaa! ", "bbb, cc dd")),
         ("Aaa? bbb, cc dd", ("Aaa? ", "bbb, cc dd")),
         ("aa, bb cc dd", ("aa, ", "bb cc dd")),
@@ -313,7 +369,9 @@ def test_halves(text, halves):
 
 
 def test_join_writes_a_space_where_the_script_has_one():
-    assert _join("Hallo.", "Welt.") == "Hallo. Welt." and _join("你好。", "世界。") == "你好。世界。"
+    assert (
+        _join("Hallo.", "Welt.") == "Hallo. Welt." and _join("你好。", "世界。") == "你好。世界。"
+    )
     assert _join("", "a") == "a" and _join("a", "") == "a" and _join("", "") == ""
     assert _join("안녕.", "세계.") == "안녕. 세계."  # Korean has spaces
     assert _join("你好", "Bob") == "你好Bob" and _join("Bob", "你好") == "Bob你好"
@@ -328,14 +386,20 @@ def test_source_batches_keep_their_bounds_and_every_source():
     assert batches == [[7, 0, 4], [6, 2], [3], [1], [5]]
     assert source_batches([], 3, 48) == []
     assert source_batches([4] * 5, 2, 100) == [[0, 1], [2, 3], [4]]
-    assert source_batches([4] * 5, 9, 12) == [[0, 1, 2], [3, 4]] and source_batches([4] * 3, 9, 11) == [[0, 1], [2]]
+    assert source_batches([4] * 5, 9, 12) == [[0, 1, 2], [3, 4]] and source_batches(
+        [4] * 3, 9, 11
+    ) == [[0, 1], [2]]
 
 
 @given(st.lists(st.integers(0, 60), max_size=40), st.integers(1, 8), st.integers(1, 200))
-def test_whatever_the_lengths_each_source_is_in_one_batch_within_the_bounds(lengths, max_rows, max_tokens):
+def test_whatever_the_lengths_each_source_is_in_one_batch_within_the_bounds(
+    lengths, max_rows, max_tokens
+):
     batches = source_batches(lengths, max_rows, max_tokens)
     flat = [index for batch in batches for index in batch]
-    assert sorted(flat) == list(range(len(lengths))) and [lengths[i] for i in flat] == sorted(lengths)
+    assert sorted(flat) == list(range(len(lengths))) and [lengths[i] for i in flat] == sorted(
+        lengths
+    )
     for batch in batches:
         longest = max(lengths[index] for index in batch)
         assert len(batch) == 1 or len(batch) <= max_rows and len(batch) * longest <= max_tokens
@@ -346,14 +410,21 @@ def test_whatever_the_lengths_each_source_is_in_one_batch_within_the_bounds(leng
 
 @pytest.mark.slow
 def test_each_output_ends_at_its_own_longest(generator):
-    """Twice the source's tokens, its end among them, and 10 more; or what is asked for. This model never ends by itself."""
-    characters = CharacterTokenizer("".join(map(chr, range(97, 97 + 256))))  # each token is a character
+    """Twice the source's tokens, its end among them, and 10 more; or what is asked for. This
+    model never ends by itself."""
+    characters = CharacterTokenizer(
+        "".join(map(chr, range(97, 97 + 256)))
+    )  # each token is a character
     texts = ["abc", "", "a", "abcdefghij" * 2, "ab"]
-    endless = Generator(generator.model, ByteTokenizer(), characters, DecodingConfig(beam_size=2, min_length=999))
+    endless = Generator(
+        generator.model, ByteTokenizer(), characters, DecodingConfig(beam_size=2, min_length=999)
+    )
     assert [len(endless([text])[0]) for text in texts[:2]] == [17, 0]
     # (3 + 1) * 2 + 10 tokens, the end not shown; and so on.
     assert list(map(len, endless(texts))) == [17, 0, 13, 51, 15]
-    bounded = Generator(generator.model, ByteTokenizer(), characters, DecodingConfig(max_length=5, min_length=4))
+    bounded = Generator(
+        generator.model, ByteTokenizer(), characters, DecodingConfig(max_length=5, min_length=4)
+    )
     assert [len(bounded([text])[0]) for text in texts[:2]] == [4, 0]
     assert [endless.longest_output(length) for length in (1, 4, 50)] == [12, 18, 110]
     assert [bounded.longest_output(length) for length in (1, 4, 50)] == [5, 5, 5]
@@ -361,7 +432,14 @@ def test_each_output_ends_at_its_own_longest(generator):
 
 def test_a_padded_source_is_padded_with_the_model_s_own_pad():
     keras.utils.set_random_seed(2)
-    config = ModelConfig(d_model=16, num_heads=2, num_layers=1, ffn_dim=16, vocab_size=260, source_pad_id=4 + ord("z"))
+    config = ModelConfig(
+        d_model=16,
+        num_heads=2,
+        num_layers=1,
+        ffn_dim=16,
+        vocab_size=260,
+        source_pad_id=4 + ord("z"),
+    )
     model, tokenizer = Transformer.from_model_config(config), ByteTokenizer()
     decoding = DecodingConfig(beam_size=1, min_length=8, max_length=9)
     texts = ["a", "a much longer text", "another"]
@@ -379,22 +457,48 @@ def test_symbols_of_the_source_stand_for_its_own_values_in_the_output():
     tokenizer = Words("".join(map(chr, range(32, 127))) + "".join(SYMBOLS))
     texts = ["say 'ab' to zork", "say to", "to blah  or 'x'"]
     generator = echo(tokenizer, DecodingConfig(beam_size=2, n_best=2), copy_unknown=True)
-    # The value of a string is behind its symbol, a name and a rare word are read beside it, and all are shown again.
+    # The value of a string is behind its symbol, a name and a rare word are read beside it, and all
+    # are shown again.
     assert generator.n_best(texts) == [
-        [("say 'ab' to zork zork", -1.0)] * 2, [("say to", -1.0)] * 2, [("to blah blah or or 'x'", -1.0)] * 2,
-    ]  # fmt: skip
-    assert tokenizer.decode([generator.source_ids(texts[0])]) == [f"say {SYMBOLS[0]} to {SYMBOLS[1]} zork"]
+        [("say 'ab' to zork zork", -1.0)] * 2,
+        [("say to", -1.0)] * 2,
+        [("to blah blah or or 'x'", -1.0)] * 2,
+    ]
+    assert tokenizer.decode([generator.source_ids(texts[0])]) == [
+        f"say {SYMBOLS[0]} to {SYMBOLS[1]} zork"
+    ]
     assert generator.source_ids(texts[0])[-1] == tokenizer.eos_id
     assert echo(tokenizer)(texts) == ["say 'ab' to zork", "say to", "to blah or 'x'"]
 
 
 def test_how_a_run_reads_its_sources():
-    data = {"task": "translation", "max_source_length": 7, "lowercase": True, "copy_unknown": False, "clean": True, "more": 1}
-    read = {"max_source_length": 7, "lowercase": True, "in_pieces": True, "copy_unknown": False, "merge_spaces": True}
+    data = {
+        "task": "translation",
+        "max_source_length": 7,
+        "lowercase": True,
+        "copy_unknown": False,
+        "clean": True,
+        "more": 1,
+    }
+    read = {
+        "max_source_length": 7,
+        "lowercase": True,
+        "in_pieces": True,
+        "copy_unknown": False,
+        "merge_spaces": True,
+    }
     assert reading_of(data) == read
     other = {"lowercase": False, "copy_unknown": True}
-    assert reading_of({**data, **other, "task": "summarization"}) == {**read, **other, "in_pieces": False}
-    assert reading_of({**data, "task": "code"}) == {**read, "in_pieces": False, "merge_spaces": False}
+    assert reading_of({**data, **other, "task": "summarization"}) == {
+        **read,
+        **other,
+        "in_pieces": False,
+    }
+    assert reading_of({**data, "task": "code"}) == {
+        **read,
+        "in_pieces": False,
+        "merge_spaces": False,
+    }
     assert reading_of({**data, "clean": False}) == {**read, "merge_spaces": False}
     assert echo(lowercase=True)(["Ein  HAUS", "Große Straße"]) == ["ein haus", "große straße"]
 
@@ -415,26 +519,52 @@ def test_an_operation_is_computed_on_one_core_unless_tensorflow_has_begun(monkey
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(keras.backend.backend() == "jax", reason="JAX decodes each shape at one go, and compiles it")
+@pytest.mark.skipif(
+    keras.backend.backend() == "jax", reason="JAX decodes each shape at one go, and compiles it"
+)
 def test_company_and_leaving_change_nothing(generator, monkeypatch):
     """Many texts at once, in several batches and pieces, give what each gives alone."""
     monkeypatch.setattr(generation, "ROWS", 8)
     texts = [chr(97 + n % 26) * (1 + n * 7 % 23) for n in range(60)]
-    for options in (dict(beam_size=1), dict(beam_size=3, n_best=2), dict(temperature=1.0), dict(no_repeat_ngram=2, min_length=3)):
-        many = Generator(generator.model, ByteTokenizer(), ByteTokenizer(), DecodingConfig(max_length=20, **options), 32)
+    for options in (
+        dict(beam_size=1),
+        dict(beam_size=3, n_best=2),
+        dict(temperature=1.0),
+        dict(no_repeat_ngram=2, min_length=3),
+    ):
+        many = Generator(
+            generator.model,
+            ByteTokenizer(),
+            ByteTokenizer(),
+            DecodingConfig(max_length=20, **options),
+            32,
+        )
         together = many.n_best(texts)
         for number in (0, 7, 23, 59):
-            for (text, score), (alone, expected) in zip(together[number], many.n_best([texts[number]], first=number)[0]):
+            for (text, score), (alone, expected) in zip(
+                together[number], many.n_best([texts[number]], first=number)[0]
+            ):
                 assert text == alone and score == pytest.approx(expected, abs=1e-4)
         assert many(texts) == [outputs[0][0] for outputs in together]
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(keras.backend.backend() == "jax", reason="JAX compiles each shape, and has no graph for all of them")
-@pytest.mark.parametrize("options", [dict(beam_size=3, n_best=2), dict(beam_size=1), dict(temperature=1.0)])
+@pytest.mark.skipif(
+    keras.backend.backend() == "jax",
+    reason="JAX compiles each shape, and has no graph for all of them",
+)
+@pytest.mark.parametrize(
+    "options", [dict(beam_size=3, n_best=2), dict(beam_size=1), dict(temperature=1.0)]
+)
 def test_the_first_texts_need_no_graph_and_come_out_as_with_one(generator, options):
     def fresh():
-        return Generator(generator.model, ByteTokenizer(), ByteTokenizer(), DecodingConfig(max_length=6, **options), 32)
+        return Generator(
+            generator.model,
+            ByteTokenizer(),
+            ByteTokenizer(),
+            DecodingConfig(max_length=6, **options),
+            32,
+        )
 
     alone, together, texts = fresh(), fresh(), [f"text {n}" for n in range(generation.FEW + 1)]
     expected = together.n_best(texts)
@@ -442,9 +572,17 @@ def test_the_first_texts_need_no_graph_and_come_out_as_with_one(generator, optio
         assert bool(alone._functions) == (number > generation.FEW)
         (outputs,) = alone.n_best([text], first=number)
         assert [words for words, _ in outputs] == [words for words, _ in expected[number]]
-        assert [score for _, score in outputs] == pytest.approx([score for _, score in expected[number]], abs=1e-4)
+        assert [score for _, score in outputs] == pytest.approx(
+            [score for _, score in expected[number]], abs=1e-4
+        )
     assert alone._functions  # the next was one too many
-    long = Generator(generator.model, ByteTokenizer(), ByteTokenizer(), DecodingConfig(max_length=generation.SHORT + 1), 32)
+    long = Generator(
+        generator.model,
+        ByteTokenizer(),
+        ByteTokenizer(),
+        DecodingConfig(max_length=generation.SHORT + 1),
+        32,
+    )
     long(["abc"])
     assert long._functions
 
@@ -460,7 +598,11 @@ def test_a_run_folder_that_is_not_whole_is_refused(generator, tmp_path):
     (tmp_path / "config.json").write_text('{"data": {"max_source')
     with pytest.raises(ConfigError, match="must be whole"):
         Generator.from_run(tmp_path)
-    config = {"model": dataclasses.asdict(generator.model.config), "data": {"max_source_length": 9, "lowercase": True}, "decoding": {}}
+    config = {
+        "model": dataclasses.asdict(generator.model.config),
+        "data": {"max_source_length": 9, "lowercase": True},
+        "decoding": {},
+    }
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(ConfigError, match="must hold tokenizer.json"):
         Generator.from_run(tmp_path)
@@ -494,7 +636,11 @@ def test_a_run_whose_config_does_not_fit_is_refused(generator, tmp_path, part, c
 
 def test_a_run_of_before_names_stayed_behind_their_symbols_is_refused(generator, tmp_path):
     generator.model.save(tmp_path / "model.keras")
-    model = {name: value for name, value in dataclasses.asdict(generator.model.config).items() if name != "pointer_generator"}
+    model = {
+        name: value
+        for name, value in dataclasses.asdict(generator.model.config).items()
+        if name != "pointer_generator"
+    }
     config = {"model": model, "data": {"copy_unknown": True}, "decoding": {}}
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(ConfigError, match="a run that copies must be of this version"):
@@ -505,13 +651,25 @@ def test_a_run_of_before_names_stayed_behind_their_symbols_is_refused(generator,
 @pytest.mark.parametrize("beam_size", [1, 3])
 def test_a_pointer_generator_writes_for_many_texts_what_it_writes_for_each(beam_size):
     keras.utils.set_random_seed(3)
-    config = ModelConfig(d_model=16, num_heads=2, num_layers=1, ffn_dim=16, vocab_size=260, pointer_generator=True, positions="rotary")
+    config = ModelConfig(
+        d_model=16,
+        num_heads=2,
+        num_layers=1,
+        ffn_dim=16,
+        vocab_size=260,
+        pointer_generator=True,
+        positions="rotary",
+    )
     model, tokenizer = Transformer.from_model_config(config), ByteTokenizer()
     model.pointer.switch.bias.assign([-50.0])  # it only copies
     texts = ["zebra", "an", "wombat!", "0", "quokka", "mole"]
-    generator = Generator(model, tokenizer, tokenizer, DecodingConfig(beam_size=beam_size, max_length=9))
+    generator = Generator(
+        model, tokenizer, tokenizer, DecodingConfig(beam_size=beam_size, max_length=9)
+    )
     outputs = generator(texts)
-    assert outputs == [Generator(model, tokenizer, tokenizer, generator.config)([text])[0] for text in texts]
+    assert outputs == [
+        Generator(model, tokenizer, tokenizer, generator.config)([text])[0] for text in texts
+    ]
     assert any(outputs) and all({*output} <= {*text} for output, text in zip(outputs, texts))
 
 
@@ -519,7 +677,10 @@ def test_a_model_of_lowercased_text_is_given_lowercased_text(generator, tmp_path
     generator.model.save(tmp_path / "model.keras")
     save_tokenizers(tmp_path / "tokenizer", ByteTokenizer(), ByteTokenizer())
     for lowercase in (True, False):
-        config = {"model": dataclasses.asdict(generator.model.config), "data": {"max_source_length": 9, "lowercase": lowercase}}
+        config = {
+            "model": dataclasses.asdict(generator.model.config),
+            "data": {"max_source_length": 9, "lowercase": lowercase},
+        }
         config["decoding"] = {"beam_size": 1, "max_length": 4}
         (tmp_path / "config.json").write_text(json.dumps(config))
         loaded = Generator.from_run(tmp_path)
@@ -528,15 +689,23 @@ def test_a_model_of_lowercased_text_is_given_lowercased_text(generator, tmp_path
 
 def test_a_run_folder_has_all_that_a_generator_needs(tmp_path):
     keras.utils.set_random_seed(6)
-    sizes = dict(d_model=16, num_heads=2, num_layers=1, ffn_dim=16, vocab_size=9, source_vocab_size=260)
+    sizes = dict(
+        d_model=16, num_heads=2, num_layers=1, ffn_dim=16, vocab_size=9, source_vocab_size=260
+    )
     model = Transformer.from_model_config(ModelConfig(tie_embeddings=False, **sizes))
     source, target = ByteTokenizer(), CharacterTokenizer("abcde")
     model.save(tmp_path / "model.keras")
     save_tokenizers(tmp_path / "tokenizer", source, target)
     config = {
-        "model": dataclasses.asdict(model.config), "decoding": {"beam_size": 3, "max_length": 5},
-        "data": {"max_source_length": 9, "lowercase": False, "clean": False, "task": "summarization"},
-    }  # fmt: skip
+        "model": dataclasses.asdict(model.config),
+        "decoding": {"beam_size": 3, "max_length": 5},
+        "data": {
+            "max_source_length": 9,
+            "lowercase": False,
+            "clean": False,
+            "task": "summarization",
+        },
+    }
     (tmp_path / "config.json").write_text(json.dumps(config))
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16")
@@ -555,7 +724,13 @@ def test_a_run_folder_has_all_that_a_generator_needs(tmp_path):
 def test_learned_positions_bound_what_is_written():
     keras.utils.set_random_seed(1)
     config = ModelConfig(
-        d_model=16, num_heads=2, num_layers=1, ffn_dim=16, vocab_size=260, positions="learned", max_positions=20
+        d_model=16,
+        num_heads=2,
+        num_layers=1,
+        ffn_dim=16,
+        vocab_size=260,
+        positions="learned",
+        max_positions=20,
     )
     model, tokenizer = Transformer.from_model_config(config), ByteTokenizer()
     generator = Generator(model, tokenizer, tokenizer, DecodingConfig(beam_size=1), 20)
@@ -575,9 +750,20 @@ def test_a_source_that_is_too_long_is_read_in_pieces_or_loses_its_end(monkeypatc
     seen = []
     for in_pieces in (True, False):
         generator = Generator(None, tokenizer, tokenizer, max_source_length=6, in_pieces=in_pieces)
-        monkeypatch.setattr(generator, "_generate", lambda sources, *_: (seen.append(sources), [[("x", 0.0)]] * len(sources))[1])
+        monkeypatch.setattr(
+            generator,
+            "_generate",
+            lambda sources, *_: (seen.append(sources), [[("x", 0.0)]] * len(sources))[1],
+        )
         assert generator(["abc def gh"]) == [" ".join("x" * len(seen[-1]))]
-        cut = "" if in_pieces else "1 of 2 sources are too long and lose their end: cut to 6 tokens, by 45% on average"  # 6 of 11
+        cut = (
+            ""
+            if in_pieces
+            else "1 of 2 sources are too long and lose their end: cut to 6 tokens, by 45% on "
+            "average"
+        )  # 6 of 11
         assert generator.report_cuts(["abc def gh", "abcde"]) == cut
     assert len(seen[0]) > 1 and sum(len(ids) - 1 for ids in seen[0]) >= 8
-    assert [tokenizer.decode([ids[:-1]]) for ids in seen[1]] == [["abc d"]] and seen[1][0][-1] == tokenizer.eos_id
+    assert [tokenizer.decode([ids[:-1]]) for ids in seen[1]] == [["abc d"]] and seen[1][0][
+        -1
+    ] == tokenizer.eos_id

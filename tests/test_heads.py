@@ -1,4 +1,5 @@
-"""Heads against formulas in NumPy, their losses over part-filled batches, and the model they make with an encoder."""
+"""Heads against formulas in NumPy, their losses over part-filled batches, and the model they
+make with an encoder."""
 
 import keras
 import numpy as np
@@ -8,7 +9,14 @@ from scipy.special import log_softmax
 from tests.test_dropout import drops
 from transformer.config import ModelConfig
 from transformer.encoders import TextEncoder
-from transformer.heads import ClassificationHead, RegressionHead, SimilarityHead, SpanHead, TextModel, pool
+from transformer.heads import (
+    ClassificationHead,
+    RegressionHead,
+    SimilarityHead,
+    SpanHead,
+    TextModel,
+    pool,
+)
 
 CONFIG = ModelConfig(d_model=16, num_heads=2, num_layers=2, ffn_dim=32, vocab_size=20, dropout=0.1)
 IDS = np.array([[5, 6, 7, 0], [8, 9, 0, 0]], "int32")
@@ -26,16 +34,21 @@ def text_model(head, config=CONFIG, seed=1):
     return model
 
 
-@pytest.mark.parametrize("kind, expected", [("mean", [2.0, 1.0]), ("first", [1.0, -2.0]), ("max", [3.0, 4.0])])
+@pytest.mark.parametrize(
+    "kind, expected", [("mean", [2.0, 1.0]), ("first", [1.0, -2.0]), ("max", [3.0, 4.0])]
+)
 def test_pooling_by_hand(kind, expected):
     assert pool(HIDDEN, REAL, kind).numpy().tolist() == [expected]
 
 
-@pytest.mark.parametrize("kind, expected", [
-    ("mean", [-2.0, -3.0]),
-    ("first", [-1.0, -2.0]),
-    ("max", [-1.0, -2.0]),
-])
+@pytest.mark.parametrize(
+    "kind, expected",
+    [
+        ("mean", [-2.0, -3.0]),
+        ("first", [-1.0, -2.0]),
+        ("max", [-1.0, -2.0]),
+    ],
+)
 def test_padding_is_not_pooled_neither_as_it_is_nor_as_0(kind, expected):
     hidden = np.array([[[-1.0, -2.0], [-3.0, -4.0], [9.0, 9.0]]], "float32")
     assert pool(hidden, REAL, kind).numpy().tolist() == [expected]
@@ -84,8 +97,13 @@ def test_the_head_is_dense_tanh_dense():
 
 
 def test_class_weights_and_rows_without_example():
-    logits, labels = np.array([[1.0, 2.0, 0.5], [0.0, 1.0, -1.0], [3.0, 0.0, 0.0]], "float32"), [[1], [2], [-1]]
-    loss, count = ClassificationHead(3, class_weights=(1.0, 2.0, 5.0)).loss(np.array(labels, "int32"), logits)
+    logits, labels = (
+        np.array([[1.0, 2.0, 0.5], [0.0, 1.0, -1.0], [3.0, 0.0, 0.0]], "float32"),
+        [[1], [2], [-1]],
+    )
+    loss, count = ClassificationHead(3, class_weights=(1.0, 2.0, 5.0)).loss(
+        np.array(labels, "int32"), logits
+    )
     chances = log_softmax(logits, axis=1)
     assert float(count) == 7.0
     assert float(loss) == pytest.approx(-2.0 * chances[0, 1] - 5.0 * chances[1, 2], rel=1e-6)
@@ -111,14 +129,21 @@ def test_the_loss_of_classes_goes_by_all_options():
     np.testing.assert_allclose(chances.sum(axis=1), 1.0, rtol=1e-6)
 
 
-@pytest.mark.parametrize("head, targets, count", [
-    (ClassificationHead(3), [[0], [2], [-1]], 2.0),
-    (ClassificationHead(3, class_weights=(0.5, 1.0, 3.0)), [[0], [2], [-1]], 3.5),
-    (ClassificationHead(3, multilabel=True), [[0, 0, 0], [1, 0, 1], [-1, -1, -1], [0, 1, 1]], 3.0),
-    (RegressionHead(), [[0.0], [-1.0], [np.nan]], 2.0),
-    (SimilarityHead(), [[0.0], [-1.0], [np.nan]], 2.0),
-    (SpanHead(), [[0, 0], [3, 4], [-1, -1]], 2.0),
-])
+@pytest.mark.parametrize(
+    "head, targets, count",
+    [
+        (ClassificationHead(3), [[0], [2], [-1]], 2.0),
+        (ClassificationHead(3, class_weights=(0.5, 1.0, 3.0)), [[0], [2], [-1]], 3.5),
+        (
+            ClassificationHead(3, multilabel=True),
+            [[0, 0, 0], [1, 0, 1], [-1, -1, -1], [0, 1, 1]],
+            3.0,
+        ),
+        (RegressionHead(), [[0.0], [-1.0], [np.nan]], 2.0),
+        (SimilarityHead(), [[0.0], [-1.0], [np.nan]], 2.0),
+        (SpanHead(), [[0, 0], [3, 4], [-1, -1]], 2.0),
+    ],
+)
 def test_what_a_loss_is_summed_over_is_counted(head, targets, count):
     kind = "float32" if isinstance(head, RegressionHead) else "int32"
     assert float(head.count(np.array(targets, kind))) == count
@@ -143,16 +168,23 @@ def test_how_far_two_passes_are_apart_by_hand():
 
 
 def test_several_labels():
-    head, logits = ClassificationHead(2, multilabel=True), np.array([[2.0, -1.0], [0.0, 0.0]], "float32")
+    head, logits = (
+        ClassificationHead(2, multilabel=True),
+        np.array([[2.0, -1.0], [0.0, 0.0]], "float32"),
+    )
     loss, count = head.loss(np.array([[1, 0], [-1, -1]], "int32"), logits)
     expected = -(np.log(1 / (1 + np.exp(-2.0))) + np.log(1 - 1 / (1 + np.exp(1.0)))) / 2
     assert float(loss) == pytest.approx(expected, rel=1e-6) and float(count) == 1.0
-    np.testing.assert_allclose(head.predictions(logits)[0], [1 / (1 + np.exp(-2.0)), 1 / (1 + np.exp(1.0))], rtol=1e-6)
+    np.testing.assert_allclose(
+        head.predictions(logits)[0], [1 / (1 + np.exp(-2.0)), 1 / (1 + np.exp(1.0))], rtol=1e-6
+    )
 
 
 def test_regression_begins_at_the_mean_and_skips_what_is_missing():
     head = RegressionHead(shift=3.0, scale=2.0)
-    loss, count = head.loss(np.array([[1.0], [np.nan]], "float32"), np.array([[1.5], [7.0]], "float32"))
+    loss, count = head.loss(
+        np.array([[1.0], [np.nan]], "float32"), np.array([[1.5], [7.0]], "float32")
+    )
     assert (float(loss), float(count)) == (0.25, 1.0)
     head.build((None, None, 2))
     for dense in (head.inner, head.outer):
@@ -189,12 +221,15 @@ def test_a_cosine_is_shifted_and_scaled_by_what_is_learnt(precision):
     assert (head.shift, head.scale, head.num_texts) == (0.0, 1.0, 2)
 
 
-@pytest.mark.parametrize("head, number", [
-    (ClassificationHead(3), 2),  # before the first dense layer and before the last
-    (ClassificationHead(3, multilabel=True, num_texts=2), 2),
-    (RegressionHead(), 2),
-    (SpanHead(), 1),
-])
+@pytest.mark.parametrize(
+    "head, number",
+    [
+        (ClassificationHead(3), 2),  # before the first dense layer and before the last
+        (ClassificationHead(3, multilabel=True, num_texts=2), 2),
+        (RegressionHead(), 2),
+        (SpanHead(), 1),
+    ],
+)
 def test_every_dropout_drops_in_training_and_only_there(head, number):
     keras.utils.set_random_seed(1)
     hidden = np.random.default_rng(0).normal(size=(4, 3, 8)).astype("float32")
@@ -238,16 +273,22 @@ def test_what_a_head_keeps_is_divided_in_float32(precision):
 
 
 def test_two_texts_read_apart_are_compared():
-    """Against the two read in calls of their own: (u, v, |u - v|) before the dense layers, or the cosine."""
+    """Against the two read in calls of their own: (u, v, |u - v|) before the dense layers, or
+    the cosine."""
     ids = np.array([[5, 6, 7, 0, 8, 9, 0, 0], [3, 4, 0, 0, 3, 4, 0, 0]], "int32")
     for head in (ClassificationHead(3, num_texts=2), SimilarityHead(1.0, 4.0)):
         model = text_model(head)
         first, second = (
-            pool(model.encoder((half, np.zeros_like(half))), half > 0, "mean").numpy() for half in (ids[:, :4], ids[:, 4:])
+            pool(model.encoder((half, np.zeros_like(half))), half > 0, "mean").numpy()
+            for half in (ids[:, :4], ids[:, 4:])
         )
         outputs = model((ids, np.zeros_like(ids))).numpy()
         if isinstance(head, SimilarityHead):
-            cosines = np.sum(first * second, -1) / np.linalg.norm(first, axis=-1) / np.linalg.norm(second, axis=-1)
+            cosines = (
+                np.sum(first * second, -1)
+                / np.linalg.norm(first, axis=-1)
+                / np.linalg.norm(second, axis=-1)
+            )
             expected = 1.0 + 4.0 * cosines[:, None]
             assert outputs[1, 0] == pytest.approx(5.0, abs=1e-5) and outputs[0, 0] < 4.99
         else:
@@ -264,7 +305,10 @@ def test_spans_never_stand_on_padding():
     assert outputs.shape == (1, 3, 2) and (outputs.numpy()[0, 2] == -1e9).all()
     chances = log_softmax(outputs.numpy()[0], axis=0)
     loss, count = head.loss(np.array([[0, 1]], "int32"), outputs)
-    assert float(loss) == pytest.approx(-(chances[0, 0] + chances[1, 1]) / 2, rel=1e-5, abs=1e-6) and float(count) == 1.0
+    assert (
+        float(loss) == pytest.approx(-(chances[0, 0] + chances[1, 1]) / 2, rel=1e-5, abs=1e-6)
+        and float(count) == 1.0
+    )
     np.testing.assert_allclose(head.predictions(outputs)[0, :2], chances[:2], atol=1e-6)
     assert float(head.loss(np.array([[-1, -1]], "int32"), outputs)[0]) == 0.0
 
@@ -294,14 +338,26 @@ def test_spans_are_a_dense_layer_of_each_token_in_float32(precision):
     assert found.numpy().tolist() == [expected]
 
 
-@pytest.mark.parametrize("kind, arguments", [
-    (ClassificationHead, dict(
-        num_classes=3, multilabel=True, class_weights=(1.0, 2.0, 3.0), label_smoothing=0.3,
-        pooling="first", dropout=0.25, num_texts=2)),
-    (RegressionHead, dict(shift=3.0, scale=2.0, pooling="max", dropout=0.25, num_texts=2)),
-    (SimilarityHead, dict(shift=3.0, scale=2.0, pooling="max", dropout=0.25, num_texts=2)),
-    (SpanHead, dict(dropout=0.25)),
-])
+@pytest.mark.parametrize(
+    "kind, arguments",
+    [
+        (
+            ClassificationHead,
+            dict(
+                num_classes=3,
+                multilabel=True,
+                class_weights=(1.0, 2.0, 3.0),
+                label_smoothing=0.3,
+                pooling="first",
+                dropout=0.25,
+                num_texts=2,
+            ),
+        ),
+        (RegressionHead, dict(shift=3.0, scale=2.0, pooling="max", dropout=0.25, num_texts=2)),
+        (SimilarityHead, dict(shift=3.0, scale=2.0, pooling="max", dropout=0.25, num_texts=2)),
+        (SpanHead, dict(dropout=0.25)),
+    ],
+)
 def test_a_saved_head_has_all_its_arguments(kind, arguments):
     config = kind(**arguments).get_config()
     assert config == {**config, **arguments}
@@ -331,7 +387,10 @@ def test_padding_is_what_the_encoder_takes_for_it():
 
 HEADS = {
     "similarity": (SimilarityHead(1.0, 4.0, pooling="first"), [[2.0], [np.nan]]),
-    "classification": (ClassificationHead(3, class_weights=(1.0, 2.0, 3.0), pooling="max"), [[1], [2]]),
+    "classification": (
+        ClassificationHead(3, class_weights=(1.0, 2.0, 3.0), pooling="max"),
+        [[1], [2]],
+    ),
     "multilabel": (ClassificationHead(3, multilabel=True), [[1, 0, 1], [0, 0, 0]]),
     "regression": (RegressionHead(1.0, 2.0), [[1.5], [0.5]]),
     "spans": (SpanHead(), [[1, 2], [0, 1]]),
@@ -340,7 +399,9 @@ HEADS = {
 
 @pytest.mark.parametrize("name", HEADS)
 def test_outputs_are_float32_in_every_precision(name):
-    head = type(HEADS[name][0]).from_config({**HEADS[name][0].get_config(), "dtype": "mixed_bfloat16"})
+    head = type(HEADS[name][0]).from_config(
+        {**HEADS[name][0].get_config(), "dtype": "mixed_bfloat16"}
+    )
     hidden, real = np.ones((4, 3, 8), "float32"), np.ones((4, 3), bool)
     head.build((None, None, 8))
     assert head(keras.ops.cast(hidden, "bfloat16"), real, training=True).dtype == "float32"
@@ -353,12 +414,16 @@ def test_a_text_model_is_saved_whole(name, tmp_path):
     model.save(tmp_path / "model.keras")
     again = keras.models.load_model(tmp_path / "model.keras", safe_mode=True, compile=False)
     np.testing.assert_array_equal(model((IDS, TYPES)), again((IDS, TYPES)))
-    assert again.head.get_config() == {**model.head.get_config(), "dtype": again.head.get_config()["dtype"]}
+    assert again.head.get_config() == {
+        **model.head.get_config(),
+        "dtype": again.head.get_config()["dtype"],
+    }
 
 
 @pytest.mark.slow
 def test_the_fused_projections_can_be_int8():
-    """Keras's own quantization, layer by layer, changes the outputs by less than its rounding can."""
+    """Keras's own quantization, layer by layer, changes the outputs by less than its rounding
+    can."""
     model = text_model(ClassificationHead(3))
     before = model((IDS, TYPES)).numpy()
     for layer in model.encoder._flatten_layers():
@@ -368,7 +433,9 @@ def test_the_fused_projections_can_be_int8():
     assert 0 < np.abs(after - before).max() < 0.05
 
 
-@pytest.mark.parametrize("kind", [ClassificationHead, RegressionHead, SimilarityHead, SpanHead, TextModel])
+@pytest.mark.parametrize(
+    "kind", [ClassificationHead, RegressionHead, SimilarityHead, SpanHead, TextModel]
+)
 def test_saved_models_find_a_class_by_its_name(kind):
     assert keras.saving.get_registered_name(kind) == f"transformer>{kind.__name__}"
 

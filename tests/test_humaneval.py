@@ -9,8 +9,13 @@ from data.config import DataError
 from data.humaneval import first_function, read_humaneval, read_mbpp, read_problems
 from transformer.execution import run_programs
 
-ROW = {"task_id": "A/0", "prompt": "def f():\n", "canonical_solution": "    return 1\n", "entry_point": "f",
-       "test": "def check(candidate):\n    assert candidate() == 1\n"}  # fmt: skip
+ROW = {
+    "task_id": "A/0",
+    "prompt": "def f():\n",
+    "canonical_solution": "    return 1\n",
+    "entry_point": "f",
+    "test": "def check(candidate):\n    assert candidate() == 1\n",
+}
 
 
 def write(path, row):
@@ -50,7 +55,8 @@ MADE = {
     "prompt": PROMPT,
     "canonical_solution": "    return math.ceil(helper(x))\n",
     "entry_point": "round_up",
-    "test": "def check(candidate):\n    assert candidate(1.5) == 2\n    assert candidate(-1.5) == -1\n",
+    "test": "def check(candidate):\n    assert candidate(1.5) == 2\n    assert candidate(-1.5) == "
+    "-1\n",
 }
 
 
@@ -144,34 +150,79 @@ def test_what_kind_of_problems_a_file_has_is_seen_by_its_first_line(tmp_path):
 
 
 def test_mbpp_is_answer_and_tests(tmp_path):
-    row = {"task_id": 7, "text": "One.", "code": "def f():\r\n\treturn 1", "test_setup_code": "one = 1",
-           "test_list": ["assert f() == one"]}  # fmt: skip
+    row = {
+        "task_id": 7,
+        "text": "One.",
+        "code": "def f():\r\n\treturn 1",
+        "test_setup_code": "one = 1",
+        "test_list": ["assert f() == one"],
+    }
     (problem,) = read_mbpp(write(tmp_path / "problems.jsonl", row))
-    assert (problem.id, problem.prompt, problem.solution) == ("MBPP/7", "One.", "def f():\n\treturn 1")
+    assert (problem.id, problem.prompt, problem.solution) == (
+        "MBPP/7",
+        "One.",
+        "def f():\n\treturn 1",
+    )
     assert problem.program(problem.solution) == "def f():\n\treturn 1\none = 1\nassert f() == one\n"
     # An answer that nothing stands before is whole, whatever is in it.
     assert problem.program("x = 1\nprint(x)") == "x = 1\nprint(x)\none = 1\nassert f() == one\n"
 
 
-@pytest.mark.parametrize(("reader", "row", "message"), [
-    (read_humaneval, ROW | {"test": None}, "test must be text. Received: .*line 1, None"),
-    (read_humaneval, ROW | {"entry_point": "f()"}, r"entry_point must be a function's name. Received: .*line 1, 'f\(\)'"),
-    (read_humaneval, [1], "a line must be a JSON object"),
-    (read_mbpp, {"text": "", "code": "", "test_setup_code": "", "test_list": []}, r"test_list must be a list of tests. .*\[\]"),
-    (read_humaneval, ROW | {"prompt": "def g():\n"}, r"prompt must begin the function f. Received: .*line 1, 'def g"),
-    (read_mbpp, {"text": "", "code": "", "test_setup_code": "", "test_list": ["f()"]}, "must call a function that code defines"),
-    (read_mbpp, ROW, "text must be text. Received: .*line 1, None"),
-    *((read_humaneval, ROW | {field: 3}, f"{field} must be text. Received: .*line 1, 3.")
-      for field in ("task_id", "prompt", "canonical_solution", "test", "entry_point")),
-    *((read_mbpp, {"text": "", "code": "", "test_setup_code": "", "test_list": ["f()"]} | {field: 3},
-       f"{field} must be text. Received: .*line 1, 3.") for field in ("text", "code", "test_setup_code")),
-    *((read_mbpp, {"text": "", "code": "", "test_setup_code": "", "test_list": tests}, "test_list must be a list of tests")
-      for tests in (None, "f()", ["f()", 3])),
-    (read_humaneval, ROW | {"prompt": "x = 'def f()'\n"}, "prompt must begin the function f"),
-    (read_humaneval, ROW | {"prompt": "def ff():\n"}, "prompt must begin the function f"),
-    (read_mbpp, {"text": "", "code": "def g(): pass", "test_setup_code": "", "test_list": ["f(g)"]},
-     "must call a function that code defines"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("reader", "row", "message"),
+    [
+        (read_humaneval, ROW | {"test": None}, "test must be text. Received: .*line 1, None"),
+        (
+            read_humaneval,
+            ROW | {"entry_point": "f()"},
+            r"entry_point must be a function's name. Received: .*line 1, 'f\(\)'",
+        ),
+        (read_humaneval, [1], "a line must be a JSON object"),
+        (
+            read_mbpp,
+            {"text": "", "code": "", "test_setup_code": "", "test_list": []},
+            r"test_list must be a list of tests. .*\[\]",
+        ),
+        (
+            read_humaneval,
+            ROW | {"prompt": "def g():\n"},
+            r"prompt must begin the function f. Received: .*line 1, 'def g",
+        ),
+        (
+            read_mbpp,
+            {"text": "", "code": "", "test_setup_code": "", "test_list": ["f()"]},
+            "must call a function that code defines",
+        ),
+        (read_mbpp, ROW, "text must be text. Received: .*line 1, None"),
+        *(
+            (read_humaneval, ROW | {field: 3}, f"{field} must be text. Received: .*line 1, 3.")
+            for field in ("task_id", "prompt", "canonical_solution", "test", "entry_point")
+        ),
+        *(
+            (
+                read_mbpp,
+                {"text": "", "code": "", "test_setup_code": "", "test_list": ["f()"]} | {field: 3},
+                f"{field} must be text. Received: .*line 1, 3.",
+            )
+            for field in ("text", "code", "test_setup_code")
+        ),
+        *(
+            (
+                read_mbpp,
+                {"text": "", "code": "", "test_setup_code": "", "test_list": tests},
+                "test_list must be a list of tests",
+            )
+            for tests in (None, "f()", ["f()", 3])
+        ),
+        (read_humaneval, ROW | {"prompt": "x = 'def f()'\n"}, "prompt must begin the function f"),
+        (read_humaneval, ROW | {"prompt": "def ff():\n"}, "prompt must begin the function f"),
+        (
+            read_mbpp,
+            {"text": "", "code": "def g(): pass", "test_setup_code": "", "test_list": ["f(g)"]},
+            "must call a function that code defines",
+        ),
+    ],
+)
 def test_a_wrong_file_is_refused_with_its_line(tmp_path, reader, row, message):
     with pytest.raises(DataError, match=message):
         reader(write(tmp_path / "problems.jsonl", row))
@@ -190,7 +241,9 @@ def test_a_completion_ends_with_its_function():
 
 
 def run(programs):
-    return {outcome.status for outcome in run_programs(programs, run_code=True, seconds=20.0, workers=2)}
+    return {
+        outcome.status for outcome in run_programs(programs, run_code=True, seconds=20.0, workers=2)
+    }
 
 
 @pytest.mark.slow
@@ -201,8 +254,12 @@ def test_the_solutions_of_humaneval_pass(shared):
     assert run([problem.program(problem.solution) for problem in problems[::8]]) == {"passed"}
     assert run([problem.program("    pass\n") for problem in problems[:3]]) == {"failed"}
     # Whole functions as answers.
-    assert run([problem.program(problem.prompt + problem.solution) for problem in problems[3::40]]) == {"passed"}
-    assert problems[2].description.startswith("truncate_number: Given a positive floating point number, it can be decomposed")
+    assert run(
+        [problem.program(problem.prompt + problem.solution) for problem in problems[3::40]]
+    ) == {"passed"}
+    assert problems[2].description.startswith(
+        "truncate_number: Given a positive floating point number, it can be decomposed"
+    )
     assert sum(not problem.text for problem in problems) <= 1
 
 
@@ -215,7 +272,10 @@ def test_the_solutions_of_mbpp_pass(shared):
 
 
 def test_which_problems_a_file_has_is_seen(shared, tmp_path):
-    assert [len(read_problems(shared / path)) for path in ("humaneval/HumanEval.jsonl.gz", "mbpp/mbpp.jsonl")] == [164, 974]
+    assert [
+        len(read_problems(shared / path))
+        for path in ("humaneval/HumanEval.jsonl.gz", "mbpp/mbpp.jsonl")
+    ] == [164, 974]
     (tmp_path / "none.jsonl").write_text("")
     with pytest.raises(DataError, match="at least one. Received: .*none.jsonl"):
         read_problems(tmp_path / "none.jsonl")

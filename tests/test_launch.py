@@ -1,4 +1,5 @@
-"""A job of several processes: what reaches them, how it ends, and that a lost worker costs nothing but time."""
+"""A job of several processes: what reaches them, how it ends, and that a lost worker costs
+nothing but time."""
 
 import contextlib
 import os
@@ -21,19 +22,37 @@ from transformer.cluster import tf_config
 
 pytestmark = pytest.mark.slow  # it trains, or starts programs
 
-# Without biases and with a larger epsilon: see tests/test_training.py. Batches of five rows, which two workers cannot halve.
+# Without biases and with a larger epsilon: see tests/test_training.py. Batches of five rows, which
+# two workers cannot halve.
 TINY = [
-    "--corpus=reverse", "--corpus_size=300", "--tokenizer=character", "--d_model=16", "--num_heads=2", "--num_layers=1",
-    "--ffn_dim=32", "--dropout=0", "--nouse_bias", "--adam_epsilon=1e-4", "--learning_rate=3e-3", "--warmup_steps=5",
-    "--max_tokens=240", "--eval_every=10", "--eval_decode=0", "--checkpoint_every=5", "--average_checkpoints=1", "--beam_size=1",
-    "--max_length=4", "--log_every=10",
-]  # fmt: skip
+    "--corpus=reverse",
+    "--corpus_size=300",
+    "--tokenizer=character",
+    "--d_model=16",
+    "--num_heads=2",
+    "--num_layers=1",
+    "--ffn_dim=32",
+    "--dropout=0",
+    "--nouse_bias",
+    "--adam_epsilon=1e-4",
+    "--learning_rate=3e-3",
+    "--warmup_steps=5",
+    "--max_tokens=240",
+    "--eval_every=10",
+    "--eval_decode=0",
+    "--checkpoint_every=5",
+    "--average_checkpoints=1",
+    "--beam_size=1",
+    "--max_length=4",
+    "--log_every=10",
+]
 
 
 def job(folder, text, workers=2, max_restarts=3):
     """Launches a program that is given as text, after `index` and `here`; returns the exit code."""
     begin = "import json, os, pathlib, signal, sys, time\n"
-    begin += "index = json.loads(os.environ['TF_CONFIG'])['task']['index']\nhere = pathlib.Path(__file__).parent\n"
+    begin += "index = json.loads(os.environ['TF_CONFIG'])['task']['index']\n"
+    begin += "here = pathlib.Path(__file__).parent\n"
     (folder / "program.py").write_text(begin + text)
     return launch.launch([str(folder / "program.py"), "--flag"], workers, max_restarts)
 
@@ -45,11 +64,22 @@ def wait_for(path, seconds=60):
 
 
 def test_each_worker_knows_all_and_the_first_is_heard(tmp_path, capfd):
-    text = "print(os.environ['TF_CONFIG'], sys.argv[1:])\nprint(f'error of {index}', file=sys.stderr)\n"
+    text = (
+        "print(os.environ['TF_CONFIG'], sys.argv[1:])\n"
+        "print(f'error of {index}', file=sys.stderr)\n"
+    )
     assert job(tmp_path, text, workers=3) == 0
     out, err = capfd.readouterr()
-    assert out.count("\n") == 1 and out.count("127.0.0.1:") == 3 and "'--flag', '--distribution=multi_worker'" in out
-    assert sorted(err.splitlines()) == ["error of 0", "worker 1: error of 1", "worker 2: error of 2"]
+    assert (
+        out.count("\n") == 1
+        and out.count("127.0.0.1:") == 3
+        and "'--flag', '--distribution=multi_worker'" in out
+    )
+    assert sorted(err.splitlines()) == [
+        "error of 0",
+        "worker 1: error of 1",
+        "worker 2: error of 2",
+    ]
 
 
 def test_a_lost_worker_ends_the_others_and_the_job_goes_on(tmp_path, capfd):
@@ -60,12 +90,17 @@ if not (here / "lost").exists():
     os.kill(os.getpid(), signal.SIGKILL)
 """
     assert job(tmp_path, text) == 0
-    assert capfd.readouterr().err == "worker 1 was lost (exit code 137): restart 1 of 3, from the last checkpoint\n"
+    assert (
+        capfd.readouterr().err
+        == "worker 1 was lost (exit code 137): restart 1 of 3, from the last checkpoint\n"
+    )
 
 
 def test_a_job_that_fails_again_and_again_ends(tmp_path, capfd):
     assert job(tmp_path, "sys.exit(7) if index else time.sleep(1000)", max_restarts=1) == 7
-    assert capfd.readouterr().err.endswith("after 1 restarts. The same command continues from the last checkpoint.\n")
+    assert capfd.readouterr().err.endswith(
+        "after 1 restarts. The same command continues from the last checkpoint.\n"
+    )
 
 
 def test_no_restart_is_one_try(tmp_path, capfd):
@@ -81,7 +116,8 @@ def test_no_restart_is_one_try(tmp_path, capfd):
     )
     assert capfd.readouterr() == (
         "once\n",
-        "worker 0 was lost (exit code 137), after 0 restarts. The same command continues from the last checkpoint.\n",
+        "worker 0 was lost (exit code 137), after 0 restarts. The same command continues from the "
+        "last checkpoint.\n",
     )
 
 
@@ -90,7 +126,8 @@ def test_each_restart_is_counted(tmp_path, capfd):
     lost = "worker 0 was lost (exit code 1)"
     assert capfd.readouterr() == (
         "again\n" * 3,
-        f"{lost}: restart 1 of 2, from the last checkpoint\n{lost}: restart 2 of 2, from the last checkpoint\n"
+        f"{lost}: restart 1 of 2, from the last checkpoint\n{lost}: restart 2 of 2, from the last "
+        f"checkpoint\n"
         f"{lost}, after 2 restarts. The same command continues from the last checkpoint.\n",
     )
 
@@ -126,7 +163,10 @@ def test_workers_share_the_cores_unless_told_and_have_sessions_of_their_own(
         monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", told)
     else:
         monkeypatch.delenv("TF_NUM_INTRAOP_THREADS", raising=False)
-    text = "print(os.environ['TF_NUM_INTRAOP_THREADS'], os.getsid(0) == os.getpid(), 'HOME' in os.environ)"
+    text = (
+        "print(os.environ['TF_NUM_INTRAOP_THREADS'], os.getsid(0) == os.getpid(), "
+        "'HOME' in os.environ)"
+    )
     monkeypatch.setenv("HOME", str(tmp_path))
     for cores, workers, threads in (({1, 2, 3, 4, 5}, 1, 5), ({1, 2, 3, 4, 5}, 2, 2), ({1}, 2, 1)):
         monkeypatch.setattr(os, "sched_getaffinity", lambda _, cores=cores: cores)
@@ -169,7 +209,13 @@ def test_what_worker_0_has_done_is_done(tmp_path, monkeypatch):
 
 def test_a_stopped_worker_0_may_write_for_longer_than_the_others_take_to_end(tmp_path, monkeypatch):
     monkeypatch.setattr(launch, "GRACE", 0.5)
-    assert job(tmp_path, "if index: sys.exit(143)\ntime.sleep(3)\n(here / 'saved').touch()\nsys.exit(143)") == 143
+    assert (
+        job(
+            tmp_path,
+            "if index: sys.exit(143)\ntime.sleep(3)\n(here / 'saved').touch()\nsys.exit(143)",
+        )
+        == 143
+    )
     assert (tmp_path / "saved").exists()
 
 
@@ -192,7 +238,9 @@ time.sleep(100)
     before = signal.getsignal(number)
     threading.Thread(target=send).start()
     assert job(tmp_path, text) == 128 + number and signal.getsignal(number) is before
-    assert [(tmp_path / f"stopped-{index}").read_text() for index in (0, 1)] == [str(int(number))] * 2
+    assert [(tmp_path / f"stopped-{index}").read_text() for index in (0, 1)] == [
+        str(int(number))
+    ] * 2
 
 
 def test_a_job_that_was_told_to_stop_is_not_started_again(tmp_path, capfd):
@@ -250,37 +298,63 @@ signal.signal(signal.SIGTERM, stop)
 time.sleep(1000)
 """
     (tmp_path / "program.py").write_text(text)
-    command = [sys.executable, "-m", "transformer", "launch", "--workers=1", "--", str(tmp_path / "program.py"), f"{tmp_path}/"]
+    command = [
+        sys.executable,
+        "-m",
+        "transformer",
+        "launch",
+        "--workers=1",
+        "--",
+        str(tmp_path / "program.py"),
+        f"{tmp_path}/",
+    ]
     process = subprocess.Popen(command, cwd=ROOT)
     wait_for(tmp_path / "worker")
     worker = int((tmp_path / "worker").read_text())
     process.kill()
     process.wait()
     end = time.monotonic() + 120
-    while pathlib.Path(f"/proc/{worker}/cmdline").exists() and pathlib.Path(f"/proc/{worker}/cmdline").read_bytes():
+    while (
+        pathlib.Path(f"/proc/{worker}/cmdline").exists()
+        and pathlib.Path(f"/proc/{worker}/cmdline").read_bytes()
+    ):
         assert time.monotonic() < end
         time.sleep(0.05)
     assert (tmp_path / "saved").exists()
 
 
-@pytest.mark.parametrize("arguments, message", [
-    ([], "launch needs a program after --. Received: nothing. Write -- train.py --flagfile=FILE."),
-    (["--", "no_such.py"], "Received: no_such.py"),
-    (["--workers=0", "--", "train.py"], "--workers=0"),
-    (["--max_restarts=-1", "--", "train.py"], "--max_restarts=-1"),
-    (["--", str(ROOT)], f"Received: {ROOT}"),
-    (["train.py"], "every argument must be a flag. Received: 'train.py'"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (
+            [],
+            "launch needs a program after --. Received: nothing. Write -- train.py "
+            "--flagfile=FILE.",
+        ),
+        (["--", "no_such.py"], "Received: no_such.py"),
+        (["--workers=0", "--", "train.py"], "--workers=0"),
+        (["--max_restarts=-1", "--", "train.py"], "--max_restarts=-1"),
+        (["--", str(ROOT)], f"Received: {ROOT}"),
+        (["train.py"], "every argument must be a flag. Received: 'train.py'"),
+    ],
+)
 def test_a_users_mistake_ends_with_code_2(arguments, message, capsys):
     assert launch.command_line(arguments) == 2
     assert message in capsys.readouterr().err
 
 
 def test_the_commands_of_the_guide_name_all_workers(tmp_path):
-    """With stand-ins for the programs that start workers, and for the training: it says what it was given."""
+    """With stand-ins for the programs that start workers, and for the training: it says what it
+    was given."""
     guide = (ROOT / "docs" / "distributed.md").read_text(encoding="utf-8")
-    slurm, ssh = (next(block for block in re.findall("^```bash\n(.*?)^```", guide, re.MULTILINE | re.DOTALL) if word in block)
-                  for word in ("scontrol show", "ssh $host"))  # fmt: skip
+    slurm, ssh = (
+        next(
+            block
+            for block in re.findall("^```bash\n(.*?)^```", guide, re.MULTILINE | re.DOTALL)
+            if word in block
+        )
+        for word in ("scontrol show", "ssh $host")
+    )
     for name, text in {
         "python": f'if [ "$1" = -c ]; then exec {sys.executable} "$@"; fi; echo "$TF_CONFIG $@"',
         "scontrol": "echo 10.0.0.1; echo 10.0.0.2",
@@ -290,16 +364,34 @@ def test_the_commands_of_the_guide_name_all_workers(tmp_path):
         (tmp_path / name).chmod(0o755)
     environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
     workers = ["10.0.0.1:12345", "10.0.0.2:12345"]
-    for script, ranks in ((slurm, "0"), (slurm, "1"), (ssh.replace(".venv/bin/python", "python"), "")):
-        done = subprocess.run(["bash", "-c", script], cwd=ROOT, env=environment | {"SLURM_PROCID": ranks}, capture_output=True, text=True)
+    for script, ranks in (
+        (slurm, "0"),
+        (slurm, "1"),
+        (ssh.replace(".venv/bin/python", "python"), ""),
+    ):
+        done = subprocess.run(
+            ["bash", "-c", script],
+            cwd=ROOT,
+            env=environment | {"SLURM_PROCID": ranks},
+            capture_output=True,
+            text=True,
+        )
         found = sorted(done.stdout.splitlines())
-        assert [line.partition(" train.py ")[0] for line in found] == [tf_config(workers, int(rank)) for rank in ranks or "01"], done
+        assert [line.partition(" train.py ")[0] for line in found] == [
+            tf_config(workers, int(rank)) for rank in ranks or "01"
+        ], done
         assert all(line.endswith(" --distribution=multi_worker") for line in found)
 
 
 def weights(folder, step):
     path = next(path for path in list_checkpoints(folder) if f"{step:08d}" in path.name)
-    return np.concatenate([array.ravel() for name, array in read_checkpoint(path)[0].items() if name.startswith("model/")])
+    return np.concatenate(
+        [
+            array.ravel()
+            for name, array in read_checkpoint(path)[0].items()
+            if name.startswith("model/")
+        ]
+    )
 
 
 def test_two_workers_of_which_one_is_killed_learn_what_one_device_does(tmp_path, monkeypatch):
@@ -317,7 +409,10 @@ def test_two_workers_of_which_one_is_killed_learn_what_one_device_does(tmp_path,
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(launch, "start", start)
     threading.Thread(target=kill).start()
-    assert launch.launch(["train.py", *TINY, f"--run={folder}", "--train_steps=20"], 2, 1) == 0 and len(started) == 2
+    assert (
+        launch.launch(["train.py", *TINY, f"--run={folder}", "--train_steps=20"], 2, 1) == 0
+        and len(started) == 2
+    )
     run("train.py", *TINY, f"--run={other}", "--train_steps=22")
     np.testing.assert_allclose(weights(folder, 20), weights(other, 20), rtol=0, atol=1e-6)
     run("train.py", *TINY, f"--run={folder}", "--train_steps=22")

@@ -1,4 +1,5 @@
-"""The blocks: what every layer owes Keras, their arithmetic by hand, and encoder and decoder layers against NumPy."""
+"""The blocks: what every layer owes Keras, their arithmetic by hand, and encoder and decoder
+layers against NumPy."""
 
 import dataclasses
 
@@ -12,12 +13,22 @@ from tests.numpy_transformer import Reference
 from tests.test_dropout import drops
 from transformer.attention import MultiHeadAttention, causal_mask, segment_mask
 from transformer.config import ModelConfig
-from transformer.layers import DecoderLayer, EncoderLayer, FeedForward, LayerNormalization, Residual, as_config, normalization
+from transformer.layers import (
+    DecoderLayer,
+    EncoderLayer,
+    FeedForward,
+    LayerNormalization,
+    Residual,
+    as_config,
+    normalization,
+)
 from transformer.model import Decoder, Encoder
 from transformer.positions import PositionalEmbedding
 
 CONFIG = ModelConfig(d_model=8, num_heads=2, num_layers=1, vocab_size=23, ffn_dim=12)
-MODERN = dict(norm="pre", norm_type="rms", positions="rotary", gated=True, activation="swish", use_bias=False)
+MODERN = dict(
+    norm="pre", norm_type="rms", positions="rotary", gated=True, activation="swish", use_bias=False
+)
 POSITIONS = np.array([[0, 1, 2, 3]], "int32")
 
 
@@ -50,18 +61,30 @@ X, Y, MEMORY = random(2, 4, 8, seed=50), random(2, 4, 8, seed=51), random(2, 5, 
 IDS = np.array([[5, 9, 3, 0], [4, 8, 15, 16]], "int32")
 MODERN_CONFIG = dataclasses.replace(CONFIG, **MODERN)
 LAYERS = {
-    "attention": (lambda **k: MultiHeadAttention(8, 2, cross=True, use_bias=False, dropout=0.1, **k), (X, MEMORY)),
-    "rotary_attention": (lambda **k: MultiHeadAttention(8, 2, rotary=True, **k), (X, None, None, POSITIONS)),
+    "attention": (
+        lambda **k: MultiHeadAttention(8, 2, cross=True, use_bias=False, dropout=0.1, **k),
+        (X, MEMORY),
+    ),
+    "rotary_attention": (
+        lambda **k: MultiHeadAttention(8, 2, rotary=True, **k),
+        (X, None, None, POSITIONS),
+    ),
     "sinusoidal": (lambda **k: PositionalEmbedding("sinusoidal", **k), (X, POSITIONS)),
     "learned": (lambda **k: PositionalEmbedding("learned", 7, **k), (X, POSITIONS)),
     "residual": (lambda **k: Residual(CONFIG, **k), (X, Y)),
-    "residual_rms": (lambda **k: Residual(dataclasses.replace(CONFIG, norm_type="rms"), **k), (X, Y)),
+    "residual_rms": (
+        lambda **k: Residual(dataclasses.replace(CONFIG, norm_type="rms"), **k),
+        (X, Y),
+    ),
     "feed_forward": (lambda **k: FeedForward(CONFIG, **k), (X,)),
     "gated_feed_forward": (lambda **k: FeedForward(MODERN_CONFIG, **k), (X,)),
     "encoder_layer": (lambda **k: EncoderLayer(CONFIG, **k), (X,)),
     "modern_encoder_layer": (lambda **k: EncoderLayer(MODERN_CONFIG, **k), (X, None, POSITIONS)),
     "decoder_layer": (lambda **k: DecoderLayer(CONFIG, **k), (X, MEMORY)),
-    "modern_decoder_layer": (lambda **k: DecoderLayer(MODERN_CONFIG, **k), (X, MEMORY, None, None, POSITIONS)),
+    "modern_decoder_layer": (
+        lambda **k: DecoderLayer(MODERN_CONFIG, **k),
+        (X, MEMORY, None, None, POSITIONS),
+    ),
     "encoder": (lambda **k: Encoder(8, 2, 2, vocab_size=23, ffn_dim=12, **k), (X,)),
     "encoder_of_ids": (lambda **k: Encoder(8, 2, 1, config=MODERN_CONFIG, **k), (IDS,)),
     "decoder": (lambda **k: Decoder(8, 2, 2, vocab_size=23, norm="pre", **k), (X, MEMORY)),
@@ -70,21 +93,29 @@ LAYERS = {
 
 
 def run_layer_test(make, inputs):
-    """What every layer owes Keras: its config makes it again, its policy reaches all its parts, its output is finite."""
+    """What every layer owes Keras: its config makes it again, its policy reaches all its parts,
+    its output is finite."""
     layer = make(name="tested")
     layer(*inputs)
     randomize(layer)
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
     assert type(again) is type(layer) and again.get_config() == layer.get_config()
     expected = array(layer(*inputs))
-    assert expected.shape == (2, 4, 8) and np.isfinite(expected).all() and expected.dtype == "float32"
+    assert (
+        expected.shape == (2, 4, 8) and np.isfinite(expected).all() and expected.dtype == "float32"
+    )
     again(*inputs)
-    assert [v.path for v in again.trainable_variables] == [v.path for v in layer.trainable_variables]
+    assert [v.path for v in again.trainable_variables] == [
+        v.path for v in layer.trainable_variables
+    ]
     again.set_weights(layer.get_weights())
     np.testing.assert_array_equal(array(again(*inputs)), expected)
     for precision in ("bfloat16", "float16"):
         half = make(name="tested", dtype=f"mixed_{precision}")
-        halved = [value if value is None or value.dtype == "int32" else ops.cast(value, precision) for value in inputs]
+        halved = [
+            value if value is None or value.dtype == "int32" else ops.cast(value, precision)
+            for value in inputs
+        ]
         half(*halved)
         parts = half._flatten_layers(include_self=True)
         assert {part.compute_dtype for part in parts} == {precision}
@@ -93,9 +124,14 @@ def run_layer_test(make, inputs):
         for training in (False, True):
             options = {"training": training} if half._call_has_training_arg else {}
             output = half(*halved, **options)
-            assert keras.backend.standardize_dtype(output.dtype) == precision and np.isfinite(array(output)).all()
+            assert (
+                keras.backend.standardize_dtype(output.dtype) == precision
+                and np.isfinite(array(output)).all()
+            )
         near = 0.25 if precision == "bfloat16" else 0.05
-        np.testing.assert_allclose(array(half(*halved)), expected, atol=near * max(1.0, np.abs(expected).max()))
+        np.testing.assert_allclose(
+            array(half(*halved)), expected, atol=near * max(1.0, np.abs(expected).max())
+        )
 
 
 @pytest.mark.parametrize("make, inputs", LAYERS.values(), ids=LAYERS)
@@ -114,8 +150,12 @@ def test_norms_by_hand():
         layer = normalization(ModelConfig(norm_type=kind, norm_epsilon=0.0), None)
         np.testing.assert_allclose(array(layer(x))[0], expected, atol=1e-6)
         # epsilon is added to the variance, inside the root: sqrt(1 + 3) = 2, sqrt(5 + 4) = 3
-        layer = normalization(ModelConfig(norm_type=kind, norm_epsilon=3.0 if kind == "layer" else 4.0), None)
-        np.testing.assert_allclose(array(layer(x))[0], [-0.5, 0.5] if kind == "layer" else [1 / 3, 1.0], atol=1e-6)
+        layer = normalization(
+            ModelConfig(norm_type=kind, norm_epsilon=3.0 if kind == "layer" else 4.0), None
+        )
+        np.testing.assert_allclose(
+            array(layer(x))[0], [-0.5, 0.5] if kind == "layer" else [1 / 3, 1.0], atol=1e-6
+        )
 
 
 @pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
@@ -130,10 +170,23 @@ def test_the_gradient_of_layer_norm_is_that_of_keras(dtype):
         with tf.GradientTape() as tape:
             tape.watch(inputs)
             outputs = norm(inputs)
-        found.append([outputs, *tape.gradient(outputs, [inputs, norm.gamma.value, norm.beta.value], tf.cast(upstream, outputs.dtype))])
+        found.append(
+            [
+                outputs,
+                *tape.gradient(
+                    outputs,
+                    [inputs, norm.gamma.value, norm.beta.value],
+                    tf.cast(upstream, outputs.dtype),
+                ),
+            ]
+        )
     for ours, theirs in zip(*found):
         assert ours.dtype == theirs.dtype and np.abs(theirs).max() > 0.1
-        np.testing.assert_allclose(*(tf.cast(array, "float32") for array in (ours, theirs)), rtol=1e-5 if dtype == "float32" else 0.02, atol=1e-5)
+        np.testing.assert_allclose(
+            *(tf.cast(array, "float32") for array in (ours, theirs)),
+            rtol=1e-5 if dtype == "float32" else 0.02,
+            atol=1e-5,
+        )
 
 
 @pytest.mark.parametrize("kind", ["layer", "rms"])
@@ -164,16 +217,22 @@ def test_residual_drops_the_sublayer_and_never_the_input():
     assert {float(value) for value in array(residual(x, y)).ravel()} == {11.0}
 
 
-@pytest.mark.parametrize("activation, at_minus_1, at_2", [
-    ("relu", 0.0, 2.0),
-    ("gelu", -0.15865525, 1.95449974),  # x Phi(x)
-    ("gelu_tanh", -0.15880801, 1.95459769),
-    ("swish", -0.26894142, 1.76159416),  # x / (1 + exp(-x))
-])
+@pytest.mark.parametrize(
+    "activation, at_minus_1, at_2",
+    [
+        ("relu", 0.0, 2.0),
+        ("gelu", -0.15865525, 1.95449974),  # x Phi(x)
+        ("gelu_tanh", -0.15880801, 1.95459769),
+        ("swish", -0.26894142, 1.76159416),  # x / (1 + exp(-x))
+    ],
+)
 @pytest.mark.parametrize("gated", [False, True])
 def test_feed_forward_by_hand(activation, at_minus_1, at_2, gated):
-    """inner(x) = [x, -2 x] + [0, 0] = [-1, 2] at x = -1; the gate is [3 x + 1, x] = [-2, -1]; outer = 5 a + 7 b + 1."""
-    config = ModelConfig(d_model=1, num_heads=1, ffn_dim=2, activation=activation, gated=gated, positions="learned")
+    """inner(x) = [x, -2 x] + [0, 0] = [-1, 2] at x = -1; the gate is [3 x + 1, x] = [-2, -1];
+    outer = 5 a + 7 b + 1."""
+    config = ModelConfig(
+        d_model=1, num_heads=1, ffn_dim=2, activation=activation, gated=gated, positions="learned"
+    )
     layer = FeedForward(config)
     layer.build()
     layer.inner.set_weights([np.array([[1.0, -2.0]]), np.zeros(2)])
@@ -182,12 +241,16 @@ def test_feed_forward_by_hand(activation, at_minus_1, at_2, gated):
     if gated:
         layer.gate.set_weights([np.array([[3.0, 1.0]]), np.array([1.0, 0.0])])
         expected = 5 * at_minus_1 * -2 + 7 * at_2 * -1 + 1
-    np.testing.assert_allclose(array(layer(ops.convert_to_tensor([[[-1.0]]]))), [[[expected]]], atol=1e-4)
+    np.testing.assert_allclose(
+        array(layer(ops.convert_to_tensor([[[-1.0]]]))), [[[expected]]], atol=1e-4
+    )
 
 
 def test_activation_dropout_is_inside_the_feed_forward_layer():
     keras.utils.set_random_seed(0)
-    layer = FeedForward(dataclasses.replace(CONFIG, activation_dropout=0.5, ffn_dim=8, use_bias=False))
+    layer = FeedForward(
+        dataclasses.replace(CONFIG, activation_dropout=0.5, ffn_dim=8, use_bias=False)
+    )
     layer.build()
     layer.inner.kernel.assign(np.eye(8))
     layer.outer.kernel.assign(np.eye(8))
@@ -203,9 +266,16 @@ def test_encoder_layer_equals_numpy(options):
     reference = reference_of(layer, config)
     rotary = config.positions == "rotary"
     for row in range(2):
-        x = reference.residual("layer/self_residual", X[row].astype("float64"),
-                               lambda y: reference.attention("layer/self_attention", y, y, rotary=rotary)[0])
-        x = reference.residual("layer/feed_forward_residual", x, lambda y: reference.feed_forward("layer/feed_forward", y))
+        x = reference.residual(
+            "layer/self_residual",
+            X[row].astype("float64"),
+            lambda y: reference.attention("layer/self_attention", y, y, rotary=rotary)[0],
+        )
+        x = reference.residual(
+            "layer/feed_forward_residual",
+            x,
+            lambda y: reference.feed_forward("layer/feed_forward", y),
+        )
         np.testing.assert_allclose(array(layer(X, None, POSITIONS))[row], x, atol=1e-5)
 
 
@@ -214,14 +284,28 @@ def test_decoder_layer_equals_numpy(options):
     config = dataclasses.replace(CONFIG, **options)
     layer = randomize_built(DecoderLayer(config, name="layer"))
     reference = reference_of(layer, config)
-    rotary, found = config.positions == "rotary", array(layer(X, MEMORY, causal_mask(4), None, POSITIONS))
+    rotary, found = (
+        config.positions == "rotary",
+        array(layer(X, MEMORY, causal_mask(4), None, POSITIONS)),
+    )
     for row in range(2):
         x = reference.residual(
-            "layer/self_residual", X[row].astype("float64"),
-            lambda y: reference.attention("layer/self_attention", y, y, causal=True, rotary=rotary)[0])  # fmt: skip
-        x = reference.residual("layer/cross_residual", x,
-                               lambda y: reference.attention("layer/cross_attention", y, MEMORY[row])[0])
-        x = reference.residual("layer/feed_forward_residual", x, lambda y: reference.feed_forward("layer/feed_forward", y))
+            "layer/self_residual",
+            X[row].astype("float64"),
+            lambda y: reference.attention("layer/self_attention", y, y, causal=True, rotary=rotary)[
+                0
+            ],
+        )
+        x = reference.residual(
+            "layer/cross_residual",
+            x,
+            lambda y: reference.attention("layer/cross_attention", y, MEMORY[row])[0],
+        )
+        x = reference.residual(
+            "layer/feed_forward_residual",
+            x,
+            lambda y: reference.feed_forward("layer/feed_forward", y),
+        )
         np.testing.assert_allclose(found[row], x, atol=1e-5)
 
 
@@ -238,19 +322,26 @@ def test_every_dropout_drops_in_training_and_only_there(kind):
     assert drops(layer) == [1] * number
 
 
-@pytest.mark.parametrize("option, names", [
-    ("dropout", ["self_residual", "cross_residual", "feed_forward_residual"]),
-    ("attention_dropout", ["self_attention", "cross_attention"]),
-    ("activation_dropout", ["feed_forward"]),
-])
+@pytest.mark.parametrize(
+    "option, names",
+    [
+        ("dropout", ["self_residual", "cross_residual", "feed_forward_residual"]),
+        ("attention_dropout", ["self_attention", "cross_attention"]),
+        ("activation_dropout", ["feed_forward"]),
+    ],
+)
 def test_each_rate_is_that_of_its_places(option, names):
     """A dropout of rate 0 has nothing to count."""
     for kind in (EncoderLayer, DecoderLayer):
         layer = kind(ModelConfig(d_model=8, num_heads=2, **{"dropout": 0.0, option: 0.5}))
         found, expected = {}, {}
         for name in (
-            "self_attention", "self_residual", "cross_attention",
-            "cross_residual", "feed_forward", "feed_forward_residual",
+            "self_attention",
+            "self_residual",
+            "cross_attention",
+            "cross_residual",
+            "feed_forward",
+            "feed_forward_residual",
         ):
             if hasattr(layer, name):  # an encoder layer has nothing that is called cross
                 part = getattr(layer, name)
@@ -380,15 +471,22 @@ def test_masks_of_keras_pass_through():
 
 @pytest.mark.filterwarnings("ignore:.*does not support masking")
 def test_the_masks_of_keras_are_not_taken_for_attention_masks():
-    """Keras fills a call's arguments `mask` and `memory_mask`, if they are None, with masks (B, L) of the inputs."""
-    masked = keras.layers.Embedding(23, 8, mask_zero=True)(ops.convert_to_tensor([[5, 0, 3, 0], [4, 8, 0, 0]]))
+    """Keras fills a call's arguments `mask` and `memory_mask`, if they are None, with masks (B,
+    L) of the inputs."""
+    masked = keras.layers.Embedding(23, 8, mask_zero=True)(
+        ops.convert_to_tensor([[5, 0, 3, 0], [4, 8, 0, 0]])
+    )
     plain = ops.convert_to_tensor(array(masked))
     attention = randomize_built(MultiHeadAttention(8, 2))
-    np.testing.assert_array_equal(array(attention(masked, None, None)), array(attention(plain, None)))
+    np.testing.assert_array_equal(
+        array(attention(masked, None, None)), array(attention(plain, None))
+    )
     layer = randomize_built(EncoderLayer(CONFIG))
     np.testing.assert_array_equal(array(layer(masked, None)), array(layer(plain)))
     layer = randomize_built(DecoderLayer(CONFIG))
-    np.testing.assert_array_equal(array(layer(masked, masked, None, None)), array(layer(plain, plain)))
+    np.testing.assert_array_equal(
+        array(layer(masked, masked, None, None)), array(layer(plain, plain))
+    )
 
 
 @pytest.mark.parametrize("kind", ["embeddings", "ids"])
@@ -397,11 +495,16 @@ def test_a_functional_model_with_an_encoder_is_saved_and_loaded(kind, tmp_path):
     shape, dtype = ((None, 8), "float32") if kind == "embeddings" else ((None,), "int32")
     inputs = keras.Input(shape, dtype=dtype)
     hidden = Encoder(8, 2, 2, vocab_size=23, positions="learned", max_positions=9)(inputs)
-    model = keras.Model(inputs, keras.layers.Dense(3)(keras.layers.GlobalAveragePooling1D()(hidden)))
+    model = keras.Model(
+        inputs, keras.layers.Dense(3)(keras.layers.GlobalAveragePooling1D()(hidden))
+    )
     assert hidden.shape == (None, None, 8)
     randomize(model)
     model.save(tmp_path / "model.keras")
-    loaded, x = keras.models.load_model(tmp_path / "model.keras"), X if kind == "embeddings" else IDS
+    loaded, x = (
+        keras.models.load_model(tmp_path / "model.keras"),
+        X if kind == "embeddings" else IDS,
+    )
     np.testing.assert_array_equal(array(loaded(x)), array(model(x)))
     assert array(model(x)).shape == (2, 3)
 
@@ -409,13 +512,17 @@ def test_a_functional_model_with_an_encoder_is_saved_and_loaded(kind, tmp_path):
 def test_a_functional_model_with_both_stacks_is_saved_and_loaded(tmp_path):
     source, target = keras.Input((None,), dtype="int32"), keras.Input((None,), dtype="int32")
     memory = Encoder(8, 2, 1, vocab_size=23)(source)
-    model = keras.Model([source, target], keras.layers.Dense(23)(Decoder(8, 2, 1, vocab_size=23)(target, memory)))
+    model = keras.Model(
+        [source, target], keras.layers.Dense(23)(Decoder(8, 2, 1, vocab_size=23)(target, memory))
+    )
     randomize(model)
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(array(loaded([IDS, IDS])), array(model([IDS, IDS])))
 
 
-@pytest.mark.parametrize("kind", [LayerNormalization, Residual, FeedForward, EncoderLayer, DecoderLayer])
+@pytest.mark.parametrize(
+    "kind", [LayerNormalization, Residual, FeedForward, EncoderLayer, DecoderLayer]
+)
 def test_saved_models_find_a_class_by_its_name(kind):
     assert keras.saving.get_registered_name(kind) == f"transformer>{kind.__name__}"

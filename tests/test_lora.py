@@ -1,4 +1,5 @@
-"""What of a model is learnt: low-rank changes where they are wanted, that are none at first and merged when saved."""
+"""What of a model is learnt: low-rank changes where they are wanted, that are none at first and
+merged when saved."""
 
 import keras
 import numpy as np
@@ -17,7 +18,8 @@ def test_lora_changes_nothing_at_first_learns_little_and_is_merged_when_saved(tm
     choose_trainable(model.encoder, TaskConfig(tuning="lora", lora_rank=2))
     np.testing.assert_array_equal(model((IDS, TYPES)), before)
     added = [variable for variable in model.trainable_variables if variable.name in ADDED]
-    # Two matrices for each of query_key_value, output, inner and outer, in two layers: rank * (in + out).
+    # Two matrices for each of query_key_value, output, inner and outer, in two layers: rank * (in +
+    # out).
     assert sum(v.numpy().size for v in added) == 2 * 2 * (16 + 48 + 16 + 16 + 16 + 32 + 32 + 16)
     trained = sum(v.numpy().size for v in model.trainable_variables)
     assert trained == sum(v.numpy().size for v in added) + 16 * 16 + 16 + 16 * 3 + 3
@@ -35,13 +37,18 @@ def test_lora_changes_nothing_at_first_learns_little_and_is_merged_when_saved(tm
 def test_a_pointer_is_attention():
     sizes = dict(d_model=16, num_heads=2, num_layers=1, vocab_size=13)
     model = Transformer.from_model_config(ModelConfig(**sizes, pointer_generator=True))
-    choose_trainable(model, TaskConfig(task="text2text", tuning="lora", lora_targets=("attention",)))
+    choose_trainable(
+        model, TaskConfig(task="text2text", tuning="lora", lora_targets=("attention",))
+    )
     names = {v.path.split("/")[-2] for v in model.trainable_variables if "pointer" in v.path}
-    assert names == {"query", "key", "switch"} and {v.name for v in model.trainable_variables} == {*ADDED}
+    assert names == {"query", "key", "switch"} and {v.name for v in model.trainable_variables} == {
+        *ADDED
+    }
 
 
 @pytest.mark.parametrize(
-    "targets, names", [(("attention",), {"query_key_value", "output"}), (("feed_forward",), {"inner", "outer"})]
+    "targets, names",
+    [(("attention",), {"query_key_value", "output"}), (("feed_forward",), {"inner", "outer"})],
 )
 def test_lora_is_put_where_it_is_wanted(targets, names):
     model = text_model(ClassificationHead(3))
@@ -106,7 +113,9 @@ def test_the_change_is_scaled_by_alpha_over_rank():
     choose_trainable(model.encoder, TaskConfig(tuning="lora", lora_rank=4, lora_alpha=8.0))
     layer = projections(model.encoder, ("attention",))[0]
     rng = np.random.default_rng(1)
-    a, b = (rng.normal(size=variable.shape) for variable in (layer.lora_kernel_a, layer.lora_kernel_b))
+    a, b = (
+        rng.normal(size=variable.shape) for variable in (layer.lora_kernel_a, layer.lora_kernel_b)
+    )
     layer.lora_kernel_a.assign(a)
     layer.lora_kernel_b.assign(b)
     x = rng.normal(size=(1, a.shape[0])).astype("float32")

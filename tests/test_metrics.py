@@ -24,17 +24,31 @@ from transformer.metrics import (
 )
 
 # What a library would say of an undefined score is answered before it is asked.
-pytestmark = pytest.mark.filterwarnings("error:::sklearn", "error:::scipy", "error::RuntimeWarning", "error::UserWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "error:::sklearn", "error:::scipy", "error::RuntimeWarning", "error::UserWarning"
+)
 
-# Six examples of three classes: 0 is found twice of two, 1 once of two, 2 once of two; both mistakes are called 0.
+# Six examples of three classes: 0 is found twice of two, 1 once of two, 2 once of two; both
+# mistakes are called 0.
 LABELS = [0, 0, 1, 1, 2, 2]
-PROBABILITIES = [[0.8, 0.1, 0.1], [0.6, 0.2, 0.2], [0.1, 0.8, 0.1], [0.5, 0.3, 0.2], [0.4, 0.3, 0.3], [0.2, 0.2, 0.6]]
+PROBABILITIES = [
+    [0.8, 0.1, 0.1],
+    [0.6, 0.2, 0.2],
+    [0.1, 0.8, 0.1],
+    [0.5, 0.3, 0.2],
+    [0.4, 0.3, 0.3],
+    [0.2, 0.2, 0.6],
+]
 
 
 def test_perfect_and_hopeless():
     text = ["the cat sat on the mat today", "a dog runs through the park"]
     perfect = translation_scores(text, text, confidence=False)
-    assert (perfect["bleu"], perfect["chrf"], perfect["exact_match"]) == (pytest.approx(100.0), 100.0, 100.0)
+    assert (perfect["bleu"], perfect["chrf"], perfect["exact_match"]) == (
+        pytest.approx(100.0),
+        100.0,
+        100.0,
+    )
     assert translation_scores(text, ["x", "y"], confidence=False)["bleu"] == 0.0
 
 
@@ -46,7 +60,8 @@ def test_edits_by_hand():
 
 
 def test_bleu_by_hand():
-    # 1- to 4-gram precisions 5/6, 4/5, 3/4, 2/3; no brevity penalty: the geometric mean is (1/3)^(1/4).
+    # 1- to 4-gram precisions 5/6, 4/5, 3/4, 2/3; no brevity penalty: the geometric mean is
+    # (1/3)^(1/4).
     for prediction in ("a b c d e g", "a b c d e F"):  # a capital is another word
         scores = translation_scores(["a b c d e f"], [prediction], confidence=False)
         assert scores["bleu"] == pytest.approx(100 * (1 / 3) ** 0.25)
@@ -63,7 +78,8 @@ def test_chinese_is_split_into_characters():
 @pytest.mark.parametrize(
     "language, reference, prediction, tokenizer, precisions",
     [
-        # 13a takes the comma from the word: 5 tokens, of which 4 are right, 3 pairs of 4, 2 threes of 3, 1 four of 2.
+        # 13a takes the comma from the word: 5 tokens, of which 4 are right, 3 pairs of 4, 2 threes
+        # of 3, 1 four of 2.
         ("", "a b, c d", "a b, c e", "13a", (4 / 5, 3 / 4, 2 / 3, 1 / 2)),
         ("de", "a b, c d", "a b, c e", "13a", (4 / 5, 3 / 4, 2 / 3, 1 / 2)),
         # As they stand: one word fewer.
@@ -79,8 +95,9 @@ def test_each_language_has_its_tokens(language, reference, prediction, tokenizer
 
 
 def test_scores_of_a_set_are_of_all_its_words():
-    # 1- to 4-grams right 9 of 10, 7 of 8, 5 of 6, 3 of 4, of both lines together; then the second answer is a word short:
-    # 9 of 9, 7 of 7, 5 of 5, 3 of 3, and 9 words for 10 cost exp(1 - 10 / 9).
+    # 1- to 4-grams right 9 of 10, 7 of 8, 5 of 6, 3 of 4, of both lines together; then the second
+    # answer is a word short: 9 of 9, 7 of 7, 5 of 5, 3 of 3, and 9 words for 10 cost exp(1 - 10 /
+    # 9).
     scores = translation_scores(
         ["a b c d e", "f g h i j"], ["a b c d e", "f g h i x"], confidence=False
     )
@@ -99,7 +116,8 @@ def test_scores_of_a_set_are_of_all_its_words():
 
 
 def test_chrf_by_hand():
-    # Of "abd" for "abc" 2 of 3 letters are right, 1 of 2 pairs, none of one three; longer runs there are not.
+    # Of "abd" for "abc" 2 of 3 letters are right, 1 of 2 pairs, none of one three; longer runs
+    # there are not.
     expected = 100 * (2 / 3 + 1 / 2 + 0) / 3
     scores = translation_scores(["abc"], ["abd"], confidence=False)
     assert translation_scores(["ab"], ["a"], confidence=False)["chrf"] == pytest.approx(
@@ -114,7 +132,10 @@ def test_chrf_by_hand():
 
 def test_interval_surrounds_the_score():
     references = [f"the number is {number} and no other one" for number in range(50)]
-    outputs = [text.replace("other", "more") if number % 2 else text for number, text in enumerate(references)]
+    outputs = [
+        text.replace("other", "more") if number % 2 else text
+        for number, text in enumerate(references)
+    ]
     scores = translation_scores(references, outputs)
     assert abs(scores["bleu_mean"] - scores["bleu"]) < scores["bleu_interval"]
 
@@ -157,7 +178,8 @@ def test_a_language_that_cannot_be_split_is_refused_with_the_cure(monkeypatch):
             BLEU(tokenize=f"{language}-mecab")
         reason = str(missing.value).strip().split("\n")[0]
         assert str(error.value) == (
-            f"the target language must be one that BLEU can split into words. Received: {code!r} ({reason}). "
+            f"the target language must be one that BLEU can split into words. Received: {code!r} "
+            f"({reason}). "
             f"Use pip install 'sacrebleu[{language}]'."
         )
 
@@ -176,32 +198,62 @@ def test_classification_by_hand():
     # Class 0: precision 2/4, recall 1, F1 2/3. Classes 1 and 2: precision 1, recall 1/2, F1 2/3.
     scores = classification_scores(LABELS, PROBABILITIES)
     expected = {
-        "accuracy": 4 / 6, "precision": 2.5 / 3, "recall": 2 / 3, "f1": 2 / 3, "f1_micro": 4 / 6, "f1_weighted": 2 / 3,
-        # Matthews for many classes (Gorodkin 2004): (4 x 6 - (2 x 4 + 2 x 1 + 2 x 1)) / sqrt((36 - 18) (36 - 12)).
-        "matthews": 12 / math.sqrt(18 * 24), "majority_baseline": 2 / 6,
-        # Bins of a fifteenth, (low, high]: 0.4 wrong; 0.5 wrong; 0.6 twice, right; 0.8 twice, right.
+        "accuracy": 4 / 6,
+        "precision": 2.5 / 3,
+        "recall": 2 / 3,
+        "f1": 2 / 3,
+        "f1_micro": 4 / 6,
+        "f1_weighted": 2 / 3,
+        # Matthews for many classes (Gorodkin 2004): (4 x 6 - (2 x 4 + 2 x 1 + 2 x 1)) / sqrt((36 -
+        # 18) (36 - 12)).
+        "matthews": 12 / math.sqrt(18 * 24),
+        "majority_baseline": 2 / 6,
+        # Bins of a fifteenth, (low, high]: 0.4 wrong; 0.5 wrong; 0.6 twice, right; 0.8 twice,
+        # right.
         "calibration_error": (0.4 + 0.5 + 2 * 0.4 + 2 * 0.2) / 6,
         "log_loss": -math.log(0.8 * 0.6 * 0.8 * 0.3 * 0.3 * 0.6) / 6,
-    }  # fmt: skip
-    assert scores == pytest.approx(expected) and all(type(value) is float for value in scores.values())
-    assert classification_scores(LABELS, PROBABILITIES, train_labels=[1, 1, 2])["majority_baseline"] == 2 / 6
-    assert classification_scores([0, 1, 1], [[0.9, 0.1]] * 3, train_labels=[0, 0, 1])["majority_baseline"] == 1 / 3
+    }
+    assert scores == pytest.approx(expected) and all(
+        type(value) is float for value in scores.values()
+    )
+    assert (
+        classification_scores(LABELS, PROBABILITIES, train_labels=[1, 1, 2])["majority_baseline"]
+        == 2 / 6
+    )
+    assert (
+        classification_scores([0, 1, 1], [[0.9, 0.1]] * 3, train_labels=[0, 0, 1])[
+            "majority_baseline"
+        ]
+        == 1 / 3
+    )
 
 
 def test_two_classes_have_an_area_under_the_curve():
     # Of four pairs (a 1, a 0), three have the 1 ranked above the 0.
     probabilities = np.array([0.1, 0.4, 0.35, 0.8])
-    scores = classification_scores([0, 0, 1, 1], np.stack([1 - probabilities, probabilities], axis=1))
+    scores = classification_scores(
+        [0, 0, 1, 1], np.stack([1 - probabilities, probabilities], axis=1)
+    )
     assert scores["roc_auc"] == 0.75
     assert "roc_auc" not in classification_scores([1, 1], [[0.3, 0.7], [0.6, 0.4]])
 
 
 def test_one_example_and_one_class():
     scores = classification_scores([1], [[0.25, 0.75]])
-    assert scores == pytest.approx({
-        "accuracy": 1, "precision": 1, "recall": 1, "f1": 1, "f1_micro": 1, "f1_weighted": 1, "matthews": 0,
-        "majority_baseline": 1, "calibration_error": 0.25, "log_loss": -math.log(0.75),
-    })  # fmt: skip
+    assert scores == pytest.approx(
+        {
+            "accuracy": 1,
+            "precision": 1,
+            "recall": 1,
+            "f1": 1,
+            "f1_micro": 1,
+            "f1_weighted": 1,
+            "matthews": 0,
+            "majority_baseline": 1,
+            "calibration_error": 0.25,
+            "log_loss": -math.log(0.75),
+        }
+    )
     assert classification_scores([0, 0], [[0.2, 0.8], [0.2, 0.8]])["precision"] == 0.0
 
 
@@ -230,14 +282,20 @@ def test_classification_agrees_with_the_table_of_scikit_learn():
     predictions = probabilities.argmax(axis=1)
     table = classification_report(labels, predictions, output_dict=True)
     scores = classification_scores(labels, probabilities)
-    assert [scores["accuracy"], scores["f1_weighted"]] == pytest.approx([table["accuracy"], table["weighted avg"]["f1-score"]])
+    assert [scores["accuracy"], scores["f1_weighted"]] == pytest.approx(
+        [table["accuracy"], table["weighted avg"]["f1-score"]]
+    )
     macro = table["macro avg"]
     assert [scores[name] for name in ("precision", "recall", "f1")] == pytest.approx(
         [macro[name] for name in ("precision", "recall", "f1-score")]
     )
-    assert scores["log_loss"] == pytest.approx(-np.log(probabilities[np.arange(200), labels]).mean())
+    assert scores["log_loss"] == pytest.approx(
+        -np.log(probabilities[np.arange(200), labels]).mean()
+    )
     rows = per_class_scores(labels, predictions, list("01234"))
-    assert [row["f1"] for row in rows] == pytest.approx([table[name]["f1-score"] for name in "01234"])
+    assert [row["f1"] for row in rows] == pytest.approx(
+        [table[name]["f1-score"] for name in "01234"]
+    )
 
 
 def binary_scores(labels, predictions):
@@ -309,10 +367,12 @@ def test_classification_is_what_its_definitions_say(seed, count, classes):
         expected["roc_auc"] = area_under_the_curve(labels, [row[1] for row in rows])
     matthews = scores.pop("matthews")
     assert scores == pytest.approx(expected)
-    # Gorodkin 2004: the covariance of what is and what is said over the root of the product of their variances.
-    said, there = [predictions.count(name) for name in occur], [
-        labels.count(name) for name in occur
-    ]
+    # Gorodkin 2004: the covariance of what is and what is said over the root of the product of
+    # their variances.
+    said, there = (
+        [predictions.count(name) for name in occur],
+        [labels.count(name) for name in occur],
+    )
     spread = math.sqrt(
         (count**2 - sum(n * n for n in said)) * (count**2 - sum(n * n for n in there))
     )
@@ -374,7 +434,8 @@ def test_multilabel_is_what_its_definitions_say(data, count, width):
 
 
 def test_a_single_label_is_a_label_and_not_two_classes():
-    # One hit, one false alarm, no miss; that two rows rightly have no label counts in the share of rows alone.
+    # One hit, one false alarm, no miss; that two rows rightly have no label counts in the share of
+    # rows alone.
     scores = multilabel_scores([[1], [0], [0], [0]], [[0.9], [0.6], [0.1], [0.2]])
     assert scores == pytest.approx(
         {
@@ -401,9 +462,10 @@ def test_a_single_label_is_a_label_and_not_two_classes():
     )
 )
 def test_no_threshold_is_better_and_none_as_good_is_nearer_to_a_half(rows):
-    labels, probabilities = [[label] for label, _ in rows], [
-        [probability] for _, probability in rows
-    ]
+    labels, probabilities = (
+        [[label] for label, _ in rows],
+        [[probability] for _, probability in rows],
+    )
     if not any(label for label, _ in rows):
         assert best_threshold(labels, probabilities) == 0.5
         return
@@ -496,7 +558,9 @@ def test_half_precision_is_no_mistake_and_logits_are():
 
     rng = np.random.default_rng(1)
     logits = rng.normal(size=(50, 20))
-    probabilities = (np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)).astype(ml_dtypes.bfloat16)
+    probabilities = (np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)).astype(
+        ml_dtypes.bfloat16
+    )
     labels = rng.integers(0, 20, 50)
     assert classification_scores(labels, probabilities)["log_loss"] == pytest.approx(
         -np.log(probabilities.astype("float64")[np.arange(50), labels]).mean(), abs=0.01
@@ -507,37 +571,66 @@ def test_half_precision_is_no_mistake_and_logits_are():
         classification_scores([0], [[0.9, 0.6]])
 
 
-@pytest.mark.parametrize(("labels", "probabilities", "message"), [
-    ([0, 1], [[0.5, 0.5], [math.nan, 0.5]], "probabilities must be finite numbers. Received: nan in row 1"),
-    ([0, 2], [[0.5, 0.5], [0.5, 0.5]], "labels must be classes from 0 to C - 1.* Received: 2 where C = 2"),
-    ([0, -1], [[0.5, 0.5], [0.5, 0.5]], "Received: -1 where C = 2"),
-    ([0.5], [[0.5, 0.5]], "Received: 0.5 where C = 2"),
-    ([0], [[1.0]], "Received: 1 class"),
-    ([], np.zeros((0, 2)), r"labels must have shape \(N,\).*Received: \(0,\) and \(0, 2\)"),
-    ([0, 1], [[0.5, 0.5]], r"Received: \(2,\) and \(1, 2\)"),
-    ([[0], [1]], [[0.5, 0.5]] * 2, r"Received: \(2, 1\) and \(2, 2\)"),
-    ([0, 1], [0.5, 0.5], r"Received: \(2,\) and \(2,\)"),
-    ([0, math.nan], [[0.5, 0.5]] * 2, "labels must be finite numbers. Received: nan in row 1 and 0 more"),
-    ([0, 1], [[0.5, math.inf], [math.nan, math.nan]], "probabilities must be finite numbers. Received: inf in row 0 and 2 more"),
-    ([0], [[-0.1, 1.0]], "between 0 and 1. Received: -0.1 to 1. Use"),
-    ([0], [[0.0, 1.1]], "between 0 and 1. Received: 0 to 1.1. Use"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("labels", "probabilities", "message"),
+    [
+        (
+            [0, 1],
+            [[0.5, 0.5], [math.nan, 0.5]],
+            "probabilities must be finite numbers. Received: nan in row 1",
+        ),
+        (
+            [0, 2],
+            [[0.5, 0.5], [0.5, 0.5]],
+            "labels must be classes from 0 to C - 1.* Received: 2 where C = 2",
+        ),
+        ([0, -1], [[0.5, 0.5], [0.5, 0.5]], "Received: -1 where C = 2"),
+        ([0.5], [[0.5, 0.5]], "Received: 0.5 where C = 2"),
+        ([0], [[1.0]], "Received: 1 class"),
+        ([], np.zeros((0, 2)), r"labels must have shape \(N,\).*Received: \(0,\) and \(0, 2\)"),
+        ([0, 1], [[0.5, 0.5]], r"Received: \(2,\) and \(1, 2\)"),
+        ([[0], [1]], [[0.5, 0.5]] * 2, r"Received: \(2, 1\) and \(2, 2\)"),
+        ([0, 1], [0.5, 0.5], r"Received: \(2,\) and \(2,\)"),
+        (
+            [0, math.nan],
+            [[0.5, 0.5]] * 2,
+            "labels must be finite numbers. Received: nan in row 1 and 0 more",
+        ),
+        (
+            [0, 1],
+            [[0.5, math.inf], [math.nan, math.nan]],
+            "probabilities must be finite numbers. Received: inf in row 0 and 2 more",
+        ),
+        ([0], [[-0.1, 1.0]], "between 0 and 1. Received: -0.1 to 1. Use"),
+        ([0], [[0.0, 1.1]], "between 0 and 1. Received: 0 to 1.1. Use"),
+    ],
+)
 def test_what_cannot_be_scored_is_refused(labels, probabilities, message):
     with pytest.raises(ValueError, match=message):
         classification_scores(labels, probabilities)
 
 
 def test_multilabel_by_hand():
-    # At 0.5: label 0 has one hit, one false alarm; label 1 one hit, one miss; label 2 nothing at all.
+    # At 0.5: label 0 has one hit, one false alarm; label 1 one hit, one miss; label 2 nothing at
+    # all.
     labels = [[1, 0, 0], [0, 1, 0], [0, 1, 0]]
     probabilities = [[0.9, 0.4, 0.1], [0.6, 0.7, 0.2], [0.3, 0.45, 0.3]]
     scores = multilabel_scores(labels, probabilities)
-    assert scores == pytest.approx({
-        "exact_match_ratio": 1 / 3, "precision_micro": 2 / 3, "recall_micro": 2 / 3, "f1_micro": 2 / 3,
-        "precision_macro": (1 / 2 + 1 + 0) / 3, "recall_macro": (1 + 1 / 2 + 0) / 3, "f1_macro": (2 / 3 + 2 / 3 + 0) / 3,
-        "threshold": 0.5, "roc_auc": 1.0,
-    })  # fmt: skip
-    # At 0.45 the three labels are there, and one false alarm: precision 3/4, recall 1. At 0.7: 2/2 and 2/3, F1 0.8.
+    assert scores == pytest.approx(
+        {
+            "exact_match_ratio": 1 / 3,
+            "precision_micro": 2 / 3,
+            "recall_micro": 2 / 3,
+            "f1_micro": 2 / 3,
+            "precision_macro": (1 / 2 + 1 + 0) / 3,
+            "recall_macro": (1 + 1 / 2 + 0) / 3,
+            "f1_macro": (2 / 3 + 2 / 3 + 0) / 3,
+            "threshold": 0.5,
+            "roc_auc": 1.0,
+        }
+    )
+    # At 0.45 the three labels are there, and one false alarm: precision 3/4, recall 1. At 0.7: 2/2
+    # and 2/3, F1 0.8.
     assert best_threshold(labels, probabilities) == 0.45
     assert multilabel_scores(labels, probabilities, 0.45)["f1_micro"] == pytest.approx(6 / 7)
     assert "roc_auc" not in multilabel_scores([[1, 0]], [[0.9, 0.9]])
@@ -560,7 +653,10 @@ def test_the_best_threshold_is_the_best_of_all():
     probabilities = rng.random((60, 4)).astype("float32")
     labels = (probabilities + rng.normal(scale=0.3, size=(60, 4)) > 0.7).astype(int)
     found = best_threshold(labels, probabilities)
-    tried = {value: multilabel_scores(labels, probabilities, value)["f1_micro"] for value in probabilities.ravel().tolist()}
+    tried = {
+        value: multilabel_scores(labels, probabilities, value)["f1_micro"]
+        for value in probabilities.ravel().tolist()
+    }
     assert tried[found] == max(tried.values())
     assert best_threshold([[0, 0]], [[0.3, 0.4]]) == 0.5
     # All thresholds in (0.1, 0.9] are perfect; those met are 0.9 and, if the label is at 0.6, 0.6.
@@ -570,23 +666,43 @@ def test_the_best_threshold_is_the_best_of_all():
 
 
 def test_regression_by_hand():
-    # Deviations -1.5, -.5, .5, 1.5 and -1.25, -.25, -.25, 1.75: products add to 4.5, squares to 5 and 4.75.
+    # Deviations -1.5, -.5, .5, 1.5 and -1.25, -.25, -.25, 1.75: products add to 4.5, squares to 5
+    # and 4.75.
     scores = regression_scores([1, 2, 3, 4], [1, 2, 2, 4])
-    assert scores == pytest.approx({
-        "mse": 0.25, "mae": 0.25, "pearson": 4.5 / math.sqrt(5 * 4.75),
-        # Ranks 1, 2.5, 2.5, 4: products of deviations 4.5, squares 5 and 4.5.
-        "spearman": 4.5 / math.sqrt(5 * 4.5), "r2": 1 - 1 / 5, "mean_baseline_mse": 1.25,
-    })  # fmt: skip
+    assert scores == pytest.approx(
+        {
+            "mse": 0.25,
+            "mae": 0.25,
+            "pearson": 4.5 / math.sqrt(5 * 4.75),
+            # Ranks 1, 2.5, 2.5, 4: products of deviations 4.5, squares 5 and 4.5.
+            "spearman": 4.5 / math.sqrt(5 * 4.5),
+            "r2": 1 - 1 / 5,
+            "mean_baseline_mse": 1.25,
+        }
+    )
     assert regression_scores([1, 2], [1, 2], train_labels=[0, 0])["mean_baseline_mse"] == 2.5
 
 
 def test_regression_without_spread():
     constant = regression_scores([1.0, 2.0, 3.0], [2.0, 2.0, 2.0])
-    assert (constant["pearson"], constant["spearman"], constant["r2"], constant["mse"]) == (0.0, 0.0, 0.0, pytest.approx(2 / 3))
+    assert (constant["pearson"], constant["spearman"], constant["r2"], constant["mse"]) == (
+        0.0,
+        0.0,
+        0.0,
+        pytest.approx(2 / 3),
+    )
     assert regression_scores([1.0], [3.0]) == {
-        "mse": 4.0, "mae": 2.0, "pearson": 0.0, "spearman": 0.0, "r2": 0.0, "mean_baseline_mse": 0.0,
-    }  # fmt: skip
-    with pytest.raises(ValueError, match="predictions must be finite numbers. Received: inf in row 1 .*lower --learning_rate"):
+        "mse": 4.0,
+        "mae": 2.0,
+        "pearson": 0.0,
+        "spearman": 0.0,
+        "r2": 0.0,
+        "mean_baseline_mse": 0.0,
+    }
+    with pytest.raises(
+        ValueError,
+        match="predictions must be finite numbers. Received: inf in row 1 .*lower --learning_rate",
+    ):
         regression_scores([1.0, 2.0], [1.0, math.inf])
     for labels, predictions in (
         ([1.0, 2.0], [[1.0], [2.0]]),
@@ -599,7 +715,8 @@ def test_regression_without_spread():
             regression_scores(labels, predictions)
         assert (
             str(error.value)
-            == f"labels and predictions must both have shape (N,), N at least 1. Received: {shapes}."
+            == f"labels and predictions must both have shape (N,), N at least 1. Received: "
+            f"{shapes}."
         )
     with pytest.raises(
         ValueError, match="train_labels must be finite numbers. Received: nan in row 0 and 0 more"

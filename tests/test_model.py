@@ -30,21 +30,33 @@ SWITCHES = {
     "two_vocabularies": dict(tie_embeddings=False, tie_output=False, source_vocab_size=31),
     "no_scale": dict(scale_embeddings=False),
     "embedding_norm": dict(embedding_norm=True),
-    "mbart": dict(embedding_norm=True, norm="pre", positions="learned", max_positions=32, activation="gelu"),
+    "mbart": dict(
+        embedding_norm=True, norm="pre", positions="learned", max_positions=32, activation="gelu"
+    ),
     "pointer": dict(pointer_generator=True, norm="pre"),
-    "modern": dict(norm="pre", norm_type="rms", positions="rotary", gated=True, activation="swish", use_bias=False),
+    "modern": dict(
+        norm="pre",
+        norm_type="rms",
+        positions="rotary",
+        gated=True,
+        activation="swish",
+        use_bias=False,
+    ),
 }
 SOURCE = np.array([[5, 9, 5, 17, 22], [4, 8, 15, 16, 3]], "int32")
 TARGET = np.array([[2, 7, 11, 20], [2, 19, 6, 12]], "int32")
 
 
 def model_of(seed=0, **options):
-    """A model whose weights are all random: zeros of biases and ones of norms would hide mistakes."""
+    """A model whose weights are all random: zeros of biases and ones of norms would hide
+    mistakes."""
     keras.utils.set_random_seed(seed)
     model = Transformer.from_model_config(dataclasses.replace(SMALL, **options))
     rng = np.random.default_rng(seed)
     for variable in model.trainable_variables:
-        variable.assign(rng.normal(0.0, 0.3, variable.shape) + (1.0 if "norm" in variable.path else 0.0))
+        variable.assign(
+            rng.normal(0.0, 0.3, variable.shape) + (1.0 if "norm" in variable.path else 0.0)
+        )
     return model
 
 
@@ -54,7 +66,10 @@ def logits_of(model, *inputs, **options):
 
 
 def reference_of(model):
-    return Reference({variable.path: ops.convert_to_numpy(variable) for variable in model.trainable_variables}, model.config)
+    return Reference(
+        {variable.path: ops.convert_to_numpy(variable) for variable in model.trainable_variables},
+        model.config,
+    )
 
 
 @pytest.mark.parametrize("options", SWITCHES.values(), ids=SWITCHES)
@@ -62,7 +77,9 @@ def test_every_switch_equals_the_formulas(options):
     model = model_of(**options)
     reference, logits = reference_of(model), logits_of(model, SOURCE, TARGET)
     for row in range(2):
-        np.testing.assert_allclose(logits[row], reference.logits(SOURCE[row], TARGET[row]), atol=1e-5)
+        np.testing.assert_allclose(
+            logits[row], reference.logits(SOURCE[row], TARGET[row]), atol=1e-5
+        )
 
 
 def test_attention_weights_are_those_of_the_formulas():
@@ -70,9 +87,18 @@ def test_attention_weights_are_those_of_the_formulas():
     weights = model.attention_weights([ops.convert_to_tensor(ids) for ids in (SOURCE, TARGET)])
     reference = reference_of(model)
     reference.logits(SOURCE[1], TARGET[1])
-    np.testing.assert_allclose(ops.convert_to_numpy(weights["cross"][-1])[1], reference.weights["cross"][-1], atol=1e-5)
-    assert {name: len(layers) for name, layers in weights.items()} == {"encoder": 2, "decoder": 2, "cross": 2, "pointer": 1}
-    np.testing.assert_allclose(ops.convert_to_numpy(weights["pointer"][0])[1], reference.weights["pointer"][0], atol=1e-5)
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(weights["cross"][-1])[1], reference.weights["cross"][-1], atol=1e-5
+    )
+    assert {name: len(layers) for name, layers in weights.items()} == {
+        "encoder": 2,
+        "decoder": 2,
+        "cross": 2,
+        "pointer": 1,
+    }
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(weights["pointer"][0])[1], reference.weights["pointer"][0], atol=1e-5
+    )
     for row in weights["decoder"] + weights["encoder"]:
         np.testing.assert_allclose(ops.convert_to_numpy(row).sum(-1), 1.0, atol=1e-5)
     future = np.triu(np.ones((4, 4)), 1).astype(bool)
@@ -114,7 +140,10 @@ def test_a_later_token_never_changes_earlier_logits(options):
         assert np.abs(before[:, t] - after[:, t]).max() > 1e-3
 
 
-@pytest.mark.parametrize("options", [SWITCHES[name] for name in ("paper", "learned", "modern", "two_vocabularies", "pointer")])
+@pytest.mark.parametrize(
+    "options",
+    [SWITCHES[name] for name in ("paper", "learned", "modern", "two_vocabularies", "pointer")],
+)
 def test_more_padding_changes_nothing(options):
     model = model_of(**options)
     padded = logits_of(model, np.pad(SOURCE, ((0, 0), (0, 3))), np.pad(TARGET, ((0, 0), (0, 2))))
@@ -123,7 +152,11 @@ def test_more_padding_changes_nothing(options):
 
 def test_source_and_target_may_have_padding_of_their_own():
     model = model_of(tie_embeddings=False, source_vocab_size=31, source_pad_id=30, pad_id=22)
-    padded = logits_of(model, np.pad(SOURCE, ((0, 0), (0, 3)), constant_values=30), np.pad(TARGET, ((0, 0), (0, 2)), constant_values=22))
+    padded = logits_of(
+        model,
+        np.pad(SOURCE, ((0, 0), (0, 3)), constant_values=30),
+        np.pad(TARGET, ((0, 0), (0, 2)), constant_values=22),
+    )
     np.testing.assert_allclose(padded[:, :4], logits_of(model, SOURCE, TARGET), atol=1e-5)
     memory_mask = ops.convert_to_numpy(model.start(ops.convert_to_tensor([[5, 0, 30]]), 4)[1][1])
     assert memory_mask.tolist() == [[[True, True, False]]]
@@ -147,26 +180,46 @@ def test_cross_attention_does_not_know_the_order_of_the_memory():
     embedded, memory = (rng.normal(size=(1, length, 16)).astype("float32") for length in (4, 5))
     segments, order = np.array([[1, 1, 1, 0, 1]]), [3, 0, 4, 2, 1]
     one = model.decoder(embedded, memory, memory_segments=ops.convert_to_tensor(segments))
-    other = model.decoder(embedded, memory[:, order], memory_segments=ops.convert_to_tensor(segments[:, order]))
+    other = model.decoder(
+        embedded, memory[:, order], memory_segments=ops.convert_to_tensor(segments[:, order])
+    )
     np.testing.assert_allclose(ops.convert_to_numpy(one), ops.convert_to_numpy(other), atol=1e-5)
     # but the encoder knows the order of the source
-    assert np.abs(logits_of(model, SOURCE, TARGET) - logits_of(model, SOURCE[:, order], TARGET)).max() > 1e-2
+    assert (
+        np.abs(logits_of(model, SOURCE, TARGET) - logits_of(model, SOURCE[:, order], TARGET)).max()
+        > 1e-2
+    )
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("options", [SWITCHES[name] for name in ("paper", "pre", "learned", "rotary", "pointer")])
+@pytest.mark.parametrize(
+    "options", [SWITCHES[name] for name in ("paper", "pre", "learned", "rotary", "pointer")]
+)
 def test_pairs_packed_in_a_row_have_the_logits_of_rows_of_their_own(options):
     model = model_of(**options)
     source, target = SOURCE[:, :5].copy(), TARGET.copy()
     packed = logits_of(
-        model, np.concatenate([source[0], source[1, :3], [0]])[None], np.concatenate([target[0, :3], target[1], [0]])[None],
-        [[1] * 5 + [2] * 3 + [0]], [[1] * 3 + [2] * 4 + [0]],
-    )  # fmt: skip
-    np.testing.assert_allclose(packed[:, :3], logits_of(model, source[:1], target[:1, :3]), atol=1e-5)
-    np.testing.assert_allclose(packed[:, 3:7], logits_of(model, source[1:, :3], target[1:]), atol=1e-5)
+        model,
+        np.concatenate([source[0], source[1, :3], [0]])[None],
+        np.concatenate([target[0, :3], target[1], [0]])[None],
+        [[1] * 5 + [2] * 3 + [0]],
+        [[1] * 3 + [2] * 4 + [0]],
+    )
+    np.testing.assert_allclose(
+        packed[:, :3], logits_of(model, source[:1], target[:1, :3]), atol=1e-5
+    )
+    np.testing.assert_allclose(
+        packed[:, 3:7], logits_of(model, source[1:, :3], target[1:]), atol=1e-5
+    )
 
 
-@pytest.mark.parametrize("options", [SWITCHES[name] for name in ("paper", "pre", "learned", "modern", "two_vocabularies", "mbart", "pointer")])
+@pytest.mark.parametrize(
+    "options",
+    [
+        SWITCHES[name]
+        for name in ("paper", "pre", "learned", "modern", "two_vocabularies", "mbart", "pointer")
+    ],
+)
 def test_step_by_step_equals_the_whole(options):
     model = model_of(**options)
     source = SOURCE.copy()
@@ -174,7 +227,9 @@ def test_step_by_step_equals_the_whole(options):
     whole = logits_of(model, source, TARGET)
     caches, constants = model.start(ops.convert_to_tensor(source), 6)
     for position in range(4):
-        logits, caches = model.step(ops.convert_to_tensor(TARGET[:, position]), position, caches, constants)
+        logits, caches = model.step(
+            ops.convert_to_tensor(TARGET[:, position]), position, caches, constants
+        )
         np.testing.assert_allclose(ops.convert_to_numpy(logits), whole[:, position], atol=1e-5)
 
 
@@ -215,7 +270,9 @@ def test_several_hypotheses_share_a_sentence():
     whole = logits_of(model, np.repeat(SOURCE, 3, axis=0), targets)
     caches, constants = model.start(ops.convert_to_tensor(SOURCE), 3, batch_size=6)
     for position in range(3):
-        logits, caches = model.step(ops.convert_to_tensor(targets[:, position]), position, caches, constants)
+        logits, caches = model.step(
+            ops.convert_to_tensor(targets[:, position]), position, caches, constants
+        )
         np.testing.assert_allclose(ops.convert_to_numpy(logits), whole[:, position], atol=1e-5)
 
 
@@ -229,12 +286,17 @@ def test_a_gradient_reaches_every_weight(options):
 
         with tf.GradientTape() as tape:
             loss = ops.sum(ops.log_softmax(model(inputs))[..., 5])
-        gradients = [tf.convert_to_tensor(g) for g in tape.gradient(loss, [v.value for v in model.trainable_variables])]
+        gradients = [
+            tf.convert_to_tensor(g)
+            for g in tape.gradient(loss, [v.value for v in model.trainable_variables])
+        ]
     else:
         import jax
 
         def loss(weights):
-            logits, _ = model.stateless_call(weights, [v.value for v in model.non_trainable_variables], inputs)
+            logits, _ = model.stateless_call(
+                weights, [v.value for v in model.non_trainable_variables], inputs
+            )
             return ops.sum(ops.log_softmax(logits)[..., 5])
 
         gradients = jax.grad(loss)([v.value for v in model.trainable_variables])
@@ -244,20 +306,31 @@ def test_a_gradient_reaches_every_weight(options):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("options", [SWITCHES[name] for name in ("paper", "modern", "two_vocabularies", "learned", "mbart", "pointer")])
+@pytest.mark.parametrize(
+    "options",
+    [
+        SWITCHES[name]
+        for name in ("paper", "modern", "two_vocabularies", "learned", "mbart", "pointer")
+    ],
+)
 def test_keras_file_round_trip(options, tmp_path):
     model = model_of(**options)
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
     assert loaded.config == model.config
-    np.testing.assert_array_equal(logits_of(loaded, SOURCE, TARGET), logits_of(model, SOURCE, TARGET))
+    np.testing.assert_array_equal(
+        logits_of(loaded, SOURCE, TARGET), logits_of(model, SOURCE, TARGET)
+    )
 
 
-@pytest.mark.parametrize("option, number", [
-    ("dropout", 2 * 1 + 2 * 2 + 2 * 3),  # on both embeddings, and on each block of two layers
-    ("attention_dropout", 2 * 1 + 2 * 2),
-    ("activation_dropout", 2 * 1 + 2 * 1),
-])
+@pytest.mark.parametrize(
+    "option, number",
+    [
+        ("dropout", 2 * 1 + 2 * 2 + 2 * 3),  # on both embeddings, and on each block of two layers
+        ("attention_dropout", 2 * 1 + 2 * 2),
+        ("activation_dropout", 2 * 1 + 2 * 1),
+    ],
+)
 def test_every_dropout_drops_in_training_and_only_there(option, number):
     model = model_of(**{"dropout": 0.0, option: 0.5})
     before = logits_of(model, SOURCE, TARGET)
@@ -304,10 +377,16 @@ def stack_like(model, kind):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("options", [
-    {}, dict(pad_id=3), dict(scale_embeddings=False), dict(norm="pre", embedding_norm=True),
-    dict(positions="learned", max_positions=8),
-])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        dict(pad_id=3),
+        dict(scale_embeddings=False),
+        dict(norm="pre", embedding_norm=True),
+        dict(positions="learned", max_positions=8),
+    ],
+)
 def test_stacks_that_are_given_ids_are_those_of_the_transformer(options):
     model = model_of(**options)
     encoder, decoder = stack_like(model, Encoder), stack_like(model, Decoder)
@@ -353,10 +432,25 @@ def test_the_sizes_of_a_stack_are_its_arguments():
 
 
 CHANGED = dict(
-    source_vocab_size=31, ffn_dim=24, norm="pre", norm_type="rms", norm_epsilon=1e-3,
-    activation="gelu", gated=True, positions="learned", max_positions=9, use_bias=False,
-    tie_embeddings=False, tie_output=False, scale_embeddings=False, embedding_norm=True,
-    dropout=0.2, attention_dropout=0.3, activation_dropout=0.4, pad_id=1, source_pad_id=2,
+    source_vocab_size=31,
+    ffn_dim=24,
+    norm="pre",
+    norm_type="rms",
+    norm_epsilon=1e-3,
+    activation="gelu",
+    gated=True,
+    positions="learned",
+    max_positions=9,
+    use_bias=False,
+    tie_embeddings=False,
+    tie_output=False,
+    scale_embeddings=False,
+    embedding_norm=True,
+    dropout=0.2,
+    attention_dropout=0.3,
+    activation_dropout=0.4,
+    pad_id=1,
+    source_pad_id=2,
 )
 
 
@@ -403,10 +497,15 @@ def test_tables_begin_with_a_deviation_of_one_by_the_root_of_the_width():
         assert np.std(ops.convert_to_numpy(table)) == pytest.approx(0.1, rel=0.02)
 
 
-@pytest.mark.parametrize("options", [
-    {}, dict(tie_output=False), dict(tie_embeddings=False),
-    dict(tie_embeddings=False, tie_output=False),
-])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        dict(tie_output=False),
+        dict(tie_embeddings=False),
+        dict(tie_embeddings=False, tie_output=False),
+    ],
+)
 def test_logits_are_hidden_states_by_the_output_table(options):
     model = model_of(**options)
     states, _ = model.hidden_states([ops.convert_to_tensor(ids) for ids in (SOURCE, TARGET)])
@@ -429,14 +528,22 @@ def test_ids_may_be_floats(pointer):
 
 def test_dropout_works_in_training_only():
     model = model_of(dropout=0.5)
-    assert np.abs(logits_of(model, SOURCE, TARGET, training=True) - logits_of(model, SOURCE, TARGET)).max() > 0.1
-    np.testing.assert_array_equal(logits_of(model, SOURCE, TARGET, training=False), logits_of(model, SOURCE, TARGET))
+    assert (
+        np.abs(
+            logits_of(model, SOURCE, TARGET, training=True) - logits_of(model, SOURCE, TARGET)
+        ).max()
+        > 0.1
+    )
+    np.testing.assert_array_equal(
+        logits_of(model, SOURCE, TARGET, training=False), logits_of(model, SOURCE, TARGET)
+    )
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name, parameters", [("base", 63_082_496), ("big", 214_245_376)])
 def test_presets_have_the_parameters_of_the_paper(name, parameters):
-    """Vaswani et al. 2017, table 3: 65 and 213 million, with a shared vocabulary of about 37,000."""
+    """Vaswani et al. 2017, table 3: 65 and 213 million, with a shared vocabulary of about
+    37,000."""
     options = PRESETS[name]
     d, f, layers, vocabulary = options["d_model"], options["ffn_dim"], 6, 37000
     attention, feed_forward, norm = 4 * (d * d + d), 2 * d * f + f + d, 2 * d
@@ -444,13 +551,18 @@ def test_presets_have_the_parameters_of_the_paper(name, parameters):
     decoder = layers * (2 * attention + feed_forward + 3 * norm)
     assert encoder + decoder + vocabulary * d == parameters
     with keras.device("cpu"):
-        model = Transformer(num_layers=layers, vocab_size=vocabulary, **{k: v for k, v in options.items() if k != "num_layers"})
+        model = Transformer(
+            num_layers=layers,
+            vocab_size=vocabulary,
+            **{k: v for k, v in options.items() if k != "num_layers"},
+        )
         model.build([(None, None), (None, None)])
     assert model.count_params() == parameters
 
 
 class TestArticle:
-    """The article's program: its own Transformer class over our Encoder and Decoder, and ours with the same arguments."""
+    """The article's program: its own Transformer class over our Encoder and Decoder, and ours
+    with the same arguments."""
 
     @pytest.mark.slow
     @pytest.mark.parametrize("embed", [False, True])
@@ -458,7 +570,9 @@ class TestArticle:
         class Transformer(keras.Model):
             def __init__(self, d_model, num_heads, num_layers, vocab_size):
                 super().__init__()
-                self.embedding = keras.layers.Embedding(vocab_size, d_model, mask_zero=True) if embed else None
+                self.embedding = (
+                    keras.layers.Embedding(vocab_size, d_model, mask_zero=True) if embed else None
+                )
                 self.encoder = Encoder(d_model, num_heads, num_layers)
                 self.decoder = Decoder(d_model, num_heads, num_layers)
                 self.dense = keras.layers.Dense(vocab_size)
@@ -478,7 +592,9 @@ class TestArticle:
         losses = model.fit([SOURCE, TARGET], TARGET, epochs=12, verbose=0).history["loss"]
         assert losses[-1] < losses[0]
         # The mask of the source reaches the decoder, as Keras's masks do.
-        padded = logits_of(model, np.pad(SOURCE, ((0, 0), (0, 3))), np.pad(TARGET, ((0, 0), (0, 2))))
+        padded = logits_of(
+            model, np.pad(SOURCE, ((0, 0), (0, 3))), np.pad(TARGET, ((0, 0), (0, 2)))
+        )
         np.testing.assert_allclose(padded[:, :4], logits_of(model, SOURCE, TARGET), atol=1e-5)
 
     @pytest.mark.slow
@@ -486,20 +602,28 @@ class TestArticle:
         model = Transformer(d_model=16, num_heads=2, num_layers=1, vocab_size=23)
         for training in (False, True):
             assert model([SOURCE, TARGET], training=training).shape == (2, 4, 23)
-        model.compile(keras.optimizers.Adam(0.01), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+        model.compile(
+            keras.optimizers.Adam(0.01),
+            keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        )
         losses = model.fit([SOURCE, TARGET], TARGET, epochs=20, verbose=0).history["loss"]
         assert losses[-1] < 0.7 * losses[0]
 
 
 def test_the_masks_of_keras_are_those_of_the_stacks():
-    """Padding on the left, which only a mask can tell: the real tokens have the outputs of a row without it."""
+    """Padding on the left, which only a mask can tell: the real tokens have the outputs of a row
+    without it."""
     model = model_of()
     table = keras.layers.Embedding(23, 16, mask_zero=True)
     padded, plain = (table(ops.convert_to_tensor(ids)) for ids in ([[0, 0, 5, 9, 3]], [[5, 9, 3]]))
     memory, expected = model.encoder(padded), model.encoder(plain)
-    np.testing.assert_allclose(ops.convert_to_numpy(memory)[:, 2:], ops.convert_to_numpy(expected), atol=1e-5)
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(memory)[:, 2:], ops.convert_to_numpy(expected), atol=1e-5
+    )
     found = ops.convert_to_numpy(model.decoder(padded, memory))
-    np.testing.assert_allclose(found[:, 2:], ops.convert_to_numpy(model.decoder(plain, expected)), atol=1e-5)
+    np.testing.assert_allclose(
+        found[:, 2:], ops.convert_to_numpy(model.decoder(plain, expected)), atol=1e-5
+    )
 
 
 def test_learned_positions_end_where_their_table_ends():

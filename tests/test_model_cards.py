@@ -1,19 +1,34 @@
-"""The card of a fine-tuned run, whole and literal; that of a translation run is in test_evaluation.py, as it is written."""
+"""The card of a fine-tuned run, whole and literal; that of a translation run is in
+test_evaluation.py, as it is written."""
 
 import copy
 
 import transformer
 from transformer.model_cards import finetuning_card, training_card
 
-TASK = {"task": "classification", "pretrained": "bert_base_en", "tuning": "lora", "lora_rank": 8, "lora_alpha": 16.0,
-        "lora_targets": ["attention", "feed_forward"]}  # fmt: skip
+TASK = {
+    "task": "classification",
+    "pretrained": "bert_base_en",
+    "tuning": "lora",
+    "lora_rank": 8,
+    "lora_alpha": 16.0,
+    "lora_targets": ["attention", "feed_forward"],
+}
 CONFIG = {
-    "task": TASK, "labelleddata": {"train_files": ["a.tsv", "b.tsv"], "tfds": ""}, "labelled": {"labels": ["bad", "good"]},
+    "task": TASK,
+    "labelleddata": {"train_files": ["a.tsv", "b.tsv"], "tfds": ""},
+    "labelled": {"labels": ["bad", "good"]},
     "finetuning": {"learning_rate": 5e-5, "batch_size": 16, "seed": 3},
-}  # fmt: skip
-DATA = {"train": {"examples_out": 1000}, "validation": {"examples_out": 100},
-        "test": {"examples_out": 200, "reasons": {"text stands in train too": {"count": 7}},
-                 "lengths": {"text": {"max_length": 128, "truncated": 0.025}}}}  # fmt: skip
+}
+DATA = {
+    "train": {"examples_out": 1000},
+    "validation": {"examples_out": 100},
+    "test": {
+        "examples_out": 200,
+        "reasons": {"text stands in train too": {"count": 7}},
+        "lengths": {"text": {"max_length": 128, "truncated": 0.025}},
+    },
+}
 REPORT = {"examples": 200, "scores": {"accuracy": 0.9, "majority_baseline": 0.55}}
 SCORES = {"parameters": 108000000, "steps": 186, "minutes": 3.14}
 
@@ -23,7 +38,9 @@ def card(config=CONFIG, data=DATA, report=REPORT):
 
 
 def test_the_card_of_a_fine_tuned_run():
-    assert card() == f"""\
+    assert (
+        card()
+        == f"""\
 # moods
 
 A model for classification, fine-tuned from bert_base_en, by transformer-keras {transformer.__version__}.
@@ -50,17 +67,35 @@ Mistakes and pictures: report.md.
 - Texts are cut at 128 tokens: 2.5% of the test's.
 - 7 test texts stand in the training data too, which raises the scores.
 """
+    )
 
 
 def test_what_there_is_not_is_not_told():
     config, data = copy.deepcopy(CONFIG), copy.deepcopy(DATA)
     config["task"] |= {"task": "regression", "pretrained": "none", "tuning": "full"}
-    config["labelled"]["labels"], config["labelleddata"] = [], {"train_files": [], "tfds": "glue/stsb"}
-    data["test"] |= {"reasons": {}, "lengths": {"source": {"max_length": 128, "truncated": 0.0}, "target": {"max_length": 9, "truncated": 0.5}}}
+    config["labelled"]["labels"], config["labelleddata"] = (
+        [],
+        {"train_files": [], "tfds": "glue/stsb"},
+    )
+    data["test"] |= {
+        "reasons": {},
+        "lengths": {
+            "source": {"max_length": 128, "truncated": 0.0},
+            "target": {"max_length": 9, "truncated": 0.5},
+        },
+    }
     text = card(config, data, {"examples": 5, "scores": {"pearson": 0.9}})
-    for part in ("regression, trained from nothing", "model: none\n", "Data: glue/stsb;", "Task: regression\n", "all weights;"):
+    for part in (
+        "regression, trained from nothing",
+        "model: none\n",
+        "Data: glue/stsb;",
+        "Task: regression\n",
+        "all weights;",
+    ):
         assert part in text, part
-    assert not [part for part in ("labels:", "Baseline", "stand in", "cut at", "bert") if part in text]
+    assert not [
+        part for part in ("labels:", "Baseline", "stand in", "cut at", "bert") if part in text
+    ]
 
 
 def test_many_labels_are_cut_short():
@@ -86,8 +121,8 @@ def test_a_text2text_model_has_no_head_and_a_soup_its_seeds():
     assert "Tuning: low-rank changes of attention, rank 8, alpha 16; 108,000,000 parameters" in text
     assert "batches of 16, mean weights of seeds 3,4,5\n" in text
     assert (
-        "Replay: `python finetune.py --flagfile=../seed-3/flags.cfg --seeds=3,4,5 --soup --run=NEW_FOLDER`"
-        in text
+        "Replay: `python finetune.py --flagfile=../seed-3/flags.cfg --seeds=3,4,5 --soup "
+        "--run=NEW_FOLDER`" in text
     )
     config = CONFIG | {"task": TASK | {"tuning": "head"}}
     assert "Tuning: the task's head alone; 108,000,000 parameters in all\n" in card(config)
@@ -109,8 +144,8 @@ def test_limits_are_of_what_was_cut_and_seen():
         "- 1,234 test texts stand in the training data too, which raises the scores.\n"
     )
     assert (
-        "## Scores on 1,200 test examples\n\nBaseline: the mean as the answer to every text has a mean squared error of 1.250."
-        in text
+        "## Scores on 1,200 test examples\n\nBaseline: the mean as the answer to every text has a "
+        "mean squared error of 1.250." in text
     )
     config = CONFIG | {"task": TASK | {"pretrained": "none"}}
     assert "- What is one-sided in the labels is one-sided in the answers" in card(config)
@@ -141,7 +176,9 @@ def test_the_card_of_a_training():
         "minutes": 12.34,
         "tokens_per_second": 4321.6,
     }
-    assert training_card("first", TRAINING, scores, "bleu 30", "a -> b") == f"""\
+    assert (
+        training_card("first", TRAINING, scores, "bleu 30", "a -> b")
+        == f"""\
 # first
 
 An encoder-decoder Transformer trained from nothing for translation, en to de, by transformer-keras {transformer.__version__}.
@@ -168,6 +205,7 @@ a -> b
 The model knows what its training data shows, and no more: other kinds of text, names and long sentences
 come out worse than the scores say. Its output is not checked for truth or offence.
 """
+    )
 
 
 def test_the_card_of_a_training_of_another_task():

@@ -28,14 +28,23 @@ def test_both_languages_are_built_from_the_source(path):
             (cell.cell_type, cell.source) for cell in BUILD["cells"](source, language)
         ], "run python notebooks/build.py"
         assert sum(bool(cell.get("outputs")) for cell in notebook.cells) >= 10
-        chinese = any("\u4e00" <= character <= "\u9fff" for cell in notebook.cells if cell.cell_type == "markdown" for character in cell.source)
+        chinese = any(
+            "\u4e00" <= character <= "\u9fff"
+            for cell in notebook.cells
+            if cell.cell_type == "markdown"
+            for character in cell.source
+        )
         assert chinese == (language == "zh")
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
 def test_a_notebook_runs(path):
     source = path.read_text(encoding="utf-8")
-    for option in ("--corpus_size=30000", "--train_steps=600", "--eval_every=200"):  # of what it trains a tenth
+    for option in (
+        "--corpus_size=30000",
+        "--train_steps=600",
+        "--eval_every=200",
+    ):  # of what it trains a tenth
         assert source.count(option) == 1
         source = source.replace(option, option[:-1])
     cells = BUILD["run"](source)

@@ -13,9 +13,15 @@ from transformer.model import Transformer
 from transformer.objectives import HeadObjective, TokenObjective
 
 
-@pytest.mark.parametrize("options, label_smoothing", [({}, 0.3), ({"pointer_generator": True}, 0.0)])
-def test_tokens_are_counted_without_padding_and_cost_what_the_plain_loss_says(options, label_smoothing):
-    model = Transformer.from_model_config(ModelConfig(d_model=16, num_heads=2, num_layers=1, vocab_size=13, dropout=0.0, **options))
+@pytest.mark.parametrize(
+    "options, label_smoothing", [({}, 0.3), ({"pointer_generator": True}, 0.0)]
+)
+def test_tokens_are_counted_without_padding_and_cost_what_the_plain_loss_says(
+    options, label_smoothing
+):
+    model = Transformer.from_model_config(
+        ModelConfig(d_model=16, num_heads=2, num_layers=1, vocab_size=13, dropout=0.0, **options)
+    )
     objective = TokenObjective(model, TrainingConfig(label_smoothing=label_smoothing))
     inputs = IDS, np.array([[2, 5, 6], [2, 0, 0]], "int32")
     targets = np.array([[5, 6, 3], [3, 0, 0]], "int32")  # four tokens; their sources have five
@@ -72,8 +78,9 @@ def test_a_head_is_trained_with_dropout_and_compared_with_itself(rdrop_alpha):
     """The mean of the losses of two passes, and alpha / 2 of the symmetric divergence (Liang et al.
     2021, halved)."""
     model = text_model(ClassificationHead(3, dropout=0.4))
-    objective, targets = HeadObjective(model, FinetuningConfig(rdrop_alpha=rdrop_alpha)), np.array(
-        [[2], [0]], "int32"
+    objective, targets = (
+        HeadObjective(model, FinetuningConfig(rdrop_alpha=rdrop_alpha)),
+        np.array([[2], [0]], "int32"),
     )
     twice = [np.concatenate([x, x]) for x in (IDS, TYPES)] if rdrop_alpha else (IDS, TYPES)
     forward = at_the_same_dropout(model, lambda: model(twice, training=True))
@@ -124,49 +131,81 @@ def test_the_objective_ignores_rows_that_fill_up(name):
         config=CONFIG.__class__(**{**vars(CONFIG), "dropout": 0.0}),
     )
     model.head.dropout.rate = 0.0
-    targets = np.array(HEADS[name][1], "float32" if isinstance(model.head, RegressionHead) else "int32")
+    targets = np.array(
+        HEADS[name][1], "float32" if isinstance(model.head, RegressionHead) else "int32"
+    )
     empty = np.full_like(targets, np.nan if targets.dtype == "float32" else -1)
     objective = HeadObjective(model, FinetuningConfig())
-    filled = (np.concatenate([IDS, np.zeros_like(IDS)]), np.concatenate([TYPES, TYPES])), np.concatenate([targets, empty])
+    filled = (
+        (np.concatenate([IDS, np.zeros_like(IDS)]), np.concatenate([TYPES, TYPES])),
+        np.concatenate([targets, empty]),
+    )
     assert float(objective.count(filled[1])) == float(objective.count(targets)) > 0
     assert float(objective.tokens(*filled)) == 5.0
     one = float(objective.loss(model, (IDS, TYPES), targets, 0.5))
     assert float(objective.loss(model, *filled, 0.5)) == pytest.approx(one, rel=1e-5)
-    assert one == pytest.approx(0.5 * float(model.head.loss(targets, model((IDS, TYPES)))[0]), rel=1e-5)
-    # R-Drop: without dropout both passes are one; of the four rows the two that fill up are not compared.
+    assert one == pytest.approx(
+        0.5 * float(model.head.loss(targets, model((IDS, TYPES)))[0]), rel=1e-5
+    )
+    # R-Drop: without dropout both passes are one; of the four rows the two that fill up are not
+    # compared.
     twice = HeadObjective(model, FinetuningConfig(rdrop_alpha=6.0))
     assert float(twice.loss(model, *filled, 0.5)) == pytest.approx(one, rel=1e-5)
     model.head.divergence = lambda first, second: ops.ones(4)
-    assert float(twice.loss(model, *filled, 0.5)) == pytest.approx(one + 0.5 * 6.0 / 2.0 * 2, rel=1e-5)
+    assert float(twice.loss(model, *filled, 0.5)) == pytest.approx(
+        one + 0.5 * 6.0 / 2.0 * 2, rel=1e-5
+    )
 
 
 @pytest.mark.parametrize("name", HEADS)
 def test_how_far_apart_two_outputs_are(name):
     head = HEADS[name][0]
-    first, second = np.random.default_rng(1).normal(size=(2, 2, 3, 2) if name == "spans" else (2, 2, head.units))
+    first, second = np.random.default_rng(1).normal(
+        size=(2, 2, 3, 2) if name == "spans" else (2, 2, head.units)
+    )
     found = ops.convert_to_numpy(head.divergence(first, second))
     if name == "spans":
-        expected = [np.mean([float(divergence(a[:, side], b[:, side])) for side in (0, 1)]) for a, b in zip(first, second)]
+        expected = [
+            np.mean([float(divergence(a[:, side], b[:, side])) for side in (0, 1)])
+            for a, b in zip(first, second)
+        ]
     elif name == "multilabel":
         expected = ops.convert_to_numpy(binary_divergence(first, second))
     else:
-        expected = ops.convert_to_numpy(divergence(first, second)) if name == "classification" else (first - second)[:, 0] ** 2
+        expected = (
+            ops.convert_to_numpy(divergence(first, second))
+            if name == "classification"
+            else (first - second)[:, 0] ** 2
+        )
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
 def test_two_passes_of_a_transformer_differ_by_their_dropout_alone():
-    inputs, targets = (IDS, np.array([[2, 5, 6], [2, 7, 0]], "int32")), np.array([[5, 6, 3], [7, 3, 0]], "int32")
-    model = Transformer.from_model_config(ModelConfig(d_model=16, num_heads=2, num_layers=1, vocab_size=13, dropout=0.3))
-    before = {variable.path: variable.numpy() for variable in model.variables if "seed_generator" in variable.path}
+    inputs, targets = (
+        (IDS, np.array([[2, 5, 6], [2, 7, 0]], "int32")),
+        np.array([[5, 6, 3], [7, 3, 0]], "int32"),
+    )
+    model = Transformer.from_model_config(
+        ModelConfig(d_model=16, num_heads=2, num_layers=1, vocab_size=13, dropout=0.3)
+    )
+    before = {
+        variable.path: variable.numpy()
+        for variable in model.variables
+        if "seed_generator" in variable.path
+    }
     passes = ops.split(model([np.concatenate([x, x]) for x in inputs], training=True), 2)
     assert np.abs(passes[0] - passes[1]).max() > 0.1
     for variable in model.variables:
         if variable.path in before:
             variable.assign(before[variable.path])
-    found = TokenObjective(model, TrainingConfig(rdrop_alpha=6.0, label_smoothing=0.1)).loss(model, inputs, targets, 0.2)
+    found = TokenObjective(model, TrainingConfig(rdrop_alpha=6.0, label_smoothing=0.1)).loss(
+        model, inputs, targets, 0.2
+    )
     losses = sum(float(cross_entropy(targets, logits, 0.1)[0]) for logits in passes)
     apart = float(ops.sum(divergence(*passes) * (targets != 0)))
-    assert apart > 0.01 and float(found) == pytest.approx(0.2 * (losses / 2 + 6.0 / 2 * apart), rel=1e-5)
+    assert apart > 0.01 and float(found) == pytest.approx(
+        0.2 * (losses / 2 + 6.0 / 2 * apart), rel=1e-5
+    )
 
 
 def test_two_passes_of_a_pointer_generator_copy_with_their_own_chances():

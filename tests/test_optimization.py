@@ -74,7 +74,13 @@ def test_a_schedule_without_options_is_one_of_a_single_update():
     assert float(WarmupSchedule(2.0)(3)) == 1.0  # inverse_sqrt
     assert float(WarmupSchedule(2.0, "linear")(1)) == 0.0
     assert float(WarmupSchedule(1.0, "noam")(0)) == pytest.approx(512**-0.5)
-    saved = {"peak": 2.0, "kind": "inverse_sqrt", "warmup_steps": 0, "total_steps": 1, "d_model": 512}
+    saved = {
+        "peak": 2.0,
+        "kind": "inverse_sqrt",
+        "warmup_steps": 0,
+        "total_steps": 1,
+        "d_model": 512,
+    }
     assert WarmupSchedule(2.0).get_config() == saved
 
 

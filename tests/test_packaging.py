@@ -1,4 +1,5 @@
-"""What setup.cfg promises: a version, ranges that hold the pins of constraints.txt, an sdist with all a clone needs."""
+"""What setup.cfg promises: a version, ranges that hold the pins of constraints.txt, an sdist
+with all a clone needs."""
 
 import configparser
 import pathlib
@@ -38,7 +39,11 @@ def requirements():
 
 def pins(python):
     """{name: version} of constraints.txt for one Python on Linux."""
-    environment = {"python_version": python, "python_full_version": f"{python}.0", "sys_platform": "linux"}
+    environment = {
+        "python_version": python,
+        "python_full_version": f"{python}.0",
+        "sys_platform": "linux",
+    }
     found = {}
     for line in lines((ROOT / "constraints.txt").read_text(encoding="utf-8")):
         pin = Requirement(line)
@@ -67,11 +72,15 @@ def test_every_requirement_is_pinned_inside_its_range(python):
 
 def test_pins_are_exact_and_name_no_place_on_a_disk():
     for line in lines((ROOT / "constraints.txt").read_text(encoding="utf-8")):
-        assert re.fullmatch(r"[a-z0-9-]+==[a-z0-9.]+(; python_version (<|>=) \"3\.\d+\")?", line), line
+        assert re.fullmatch(r"[a-z0-9-]+==[a-z0-9.]+(; python_version (<|>=) \"3\.\d+\")?", line), (
+            line
+        )
 
 
 def test_pyproject_holds_only_the_build_system():
-    tables = re.findall(r"^\[.*\]$", (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE)
+    tables = re.findall(
+        r"^\[.*\]$", (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE
+    )
     assert tables == ["[build-system]"]
 
 
@@ -83,21 +92,46 @@ def test_ci_runs_make_test():
 
 @pytest.mark.slow
 def test_the_sdist_and_the_wheel_have_what_they_must(tmp_path):
-    """Built as a user builds them, in an environment of the build's own, from a copy: a build leaves files behind."""
-    ignore = shutil.ignore_patterns(".git", ".venv", "runs", "build", "dist", "*.egg-info", "__pycache__")
+    """Built as a user builds them, in an environment of the build's own, from a copy: a build
+    leaves files behind."""
+    ignore = shutil.ignore_patterns(
+        ".git", ".venv", "runs", "build", "dist", "*.egg-info", "__pycache__"
+    )
     shutil.copytree(ROOT, tmp_path / "copy", ignore=ignore)
-    done = subprocess.run([sys.executable, "-m", "build", "--outdir", tmp_path / "dist", tmp_path / "copy"], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "build", "--outdir", tmp_path / "dist", tmp_path / "copy"],
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     (wheel,), (sdist,) = (tmp_path / "dist").glob("*.whl"), (tmp_path / "dist").glob("*.tar.gz")
-    modules = {str(path.relative_to(ROOT)) for package in ("transformer", "data") for path in (ROOT / package).glob("**/*.py")}
+    modules = {
+        str(path.relative_to(ROOT))
+        for package in ("transformer", "data")
+        for path in (ROOT / package).glob("**/*.py")
+    }
     with zipfile.ZipFile(wheel) as file:
         assert {name for name in file.namelist() if ".dist-info/" not in name} == modules
         file.extractall(tmp_path / "site")
     with tarfile.open(sdist) as file:
         names = {name.partition("/")[2] for name in file.getnames()}
-    assert modules | {"train.py", "Makefile", "constraints.txt", "LICENSE", ".ci/run", "configs/reverse.cfg", "tests/conftest.py"} <= names
+    assert (
+        modules
+        | {
+            "train.py",
+            "Makefile",
+            "constraints.txt",
+            "LICENSE",
+            ".ci/run",
+            "configs/reverse.cfg",
+            "tests/conftest.py",
+        }
+        <= names
+    )
     command = "import transformer, data.corpora; print(transformer.__file__)"
-    found = subprocess.run([sys.executable, "-c", command], cwd=tmp_path / "site", capture_output=True, text=True).stdout
+    found = subprocess.run(
+        [sys.executable, "-c", command], cwd=tmp_path / "site", capture_output=True, text=True
+    ).stdout
     assert found.startswith(str(tmp_path / "site"))
 
 
@@ -111,6 +145,16 @@ def test_hang():
     library.pthread_mutex_lock(lock)
     library.pthread_mutex_lock(lock)
 """)
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-c", ROOT / "setup.cfg", "--timeout=1", tmp_path]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "no:cacheprovider",
+        "-c",
+        ROOT / "setup.cfg",
+        "--timeout=1",
+        tmp_path,
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 1 and "test_hang.py" in done.stdout and "Timeout" in done.stdout

@@ -29,9 +29,22 @@ WORDS = [
     for end in ("film", "book", "")
     for word in (*GOOD, *BAD)
 ]
-LABELS = ["positive" if any(word in text.split() for word in GOOD) else "negative" for text in WORDS]
+LABELS = [
+    "positive" if any(word in text.split() for word in GOOD) else "negative" for text in WORDS
+]
 # Texts of words that tests.test_encoders.preset knows.
-KNOWN = ["the cat", "the cats", "cat the", "cats sat", "sat", "the sat", "sat sat", "the the", "cat sat the", "the the sat"]
+KNOWN = [
+    "the cat",
+    "the cats",
+    "cat the",
+    "cats sat",
+    "sat",
+    "the sat",
+    "sat sat",
+    "the the",
+    "cat sat the",
+    "the the sat",
+]
 SIZES = ModelConfig(d_model=16, num_heads=2, num_layers=1, ffn_dim=32, norm="pre")
 FAST = dict(epochs=12, batch_size=16, learning_rate=1e-2, checkpoint_every=1000, log_every=1000)
 
@@ -50,18 +63,30 @@ def classifier():
 
 def test_one_text_and_several(classifier):
     one = classifier("so good film")
-    assert one == [{"label": "positive", "score": pytest.approx(one[0]["score"])}] and one[0]["score"] > 0.8
+    assert (
+        one == [{"label": "positive", "score": pytest.approx(one[0]["score"])}]
+        and one[0]["score"] > 0.8
+    )
     several = classifier(["so good film", "very awful book"])
-    assert [row["label"] for row in several] == ["positive", "negative"] and several[0] == pytest.approx(one[0])
+    assert [row["label"] for row in several] == ["positive", "negative"] and several[
+        0
+    ] == pytest.approx(one[0])
     assert classifier([]) == []
     texts = ["so good film", "very awful book"]
-    assert classifier(np.array(texts)) == classifier(pandas.Series(texts, [7, 8])) == classifier(iter(texts)) == several
+    assert (
+        classifier(np.array(texts))
+        == classifier(pandas.Series(texts, [7, 8]))
+        == classifier(iter(texts))
+        == several
+    )
     assert classifier({"text": texts[0]}) == classifier(text=texts[0]) == one
 
 
 def test_all_labels_sum_to_one(classifier):
     rows = classifier("so dull ", top_k=None)
-    assert [row["label"] for row in rows] == ["negative", "positive"] and sum(row["score"] for row in rows) == pytest.approx(1)
+    assert [row["label"] for row in rows] == ["negative", "positive"] and sum(
+        row["score"] for row in rows
+    ) == pytest.approx(1)
     assert classifier(["so dull "], top_k=None) == [rows]
 
 
@@ -87,7 +112,11 @@ def test_a_folder_that_is_not_whole(classifier, tmp_path):
 def test_an_evaluation_is_a_report(classifier):
     report = classifier.evaluate(WORDS, LABELS)
     right = np.mean([row["label"] == label for row, label in zip(classifier(WORDS), LABELS)])
-    assert report["scores"]["accuracy"] == pytest.approx(right) and right > 0.9 and report["examples"] == len(WORDS)
+    assert (
+        report["scores"]["accuracy"] == pytest.approx(right)
+        and right > 0.9
+        and report["examples"] == len(WORDS)
+    )
     with pytest.raises(DataError, match="a label must be one of negative, positive"):
         classifier.evaluate(["x"], ["neutral"])
 
@@ -95,13 +124,20 @@ def test_an_evaluation_is_a_report(classifier):
 def test_the_code_of_the_article(tmp_path):
     """Word for word, but for the import and the model's place."""
     write_run(tmp_path)
-    train_texts, train_labels = ["a bed", "a cab", "dead", "a bee", "fade", "decade"] * 10, ["noun", "noun", "other"] * 20
+    train_texts, train_labels = (
+        ["a bed", "a cab", "dead", "a bee", "fade", "decade"] * 10,
+        ["noun", "noun", "other"] * 20,
+    )
 
     classifier = pipeline("text-classification", model=str(tmp_path))
     classifier.fit(train_texts, train_labels, epochs=3, batch_size=16)
 
     (answer,) = classifier("a bad cab")
-    assert list(answer) == ["label", "score"] and answer["label"] in ("noun", "other") and 0.5 <= answer["score"] <= 1
+    assert (
+        list(answer) == ["label", "score"]
+        and answer["label"] in ("noun", "other")
+        and 0.5 <= answer["score"] <= 1
+    )
 
 
 QUESTIONS = [
@@ -110,24 +146,41 @@ QUESTIONS = [
 ]
 ON_KERAS_HUB = {
     "classification": (KNOWN, ["cat" if "cat" in text else "other" for text in KNOWN], "accuracy"),
-    "multilabel": (KNOWN, [[word for word in ("cat", "sat") if word in text] for text in KNOWN], "f1_micro"),
+    "multilabel": (
+        KNOWN,
+        [[word for word in ("cat", "sat") if word in text] for text in KNOWN],
+        "f1_micro",
+    ),
     "regression": (KNOWN, [float(text.count("the")) for text in KNOWN], "pearson"),
     "spans": (QUESTIONS, None, "exact_match"),
 }
 
 
-@pytest.mark.parametrize("task, tuning", [*((task, "full") for task in ON_KERAS_HUB), ("classification", "lora")])
+@pytest.mark.parametrize(
+    "task, tuning", [*((task, "full") for task in ON_KERAS_HUB), ("classification", "lora")]
+)
 def test_every_head_learns_on_a_keras_hub_backbone(task, tuning, tmp_path):
     preset(tmp_path / "bert", "Bert")
     data, labels, metric = ON_KERAS_HUB[task]
-    options = TaskConfig(task=task, tuning=tuning, pretrained=str(tmp_path / "bert"), max_length=12, stride=2)
+    options = TaskConfig(
+        task=task, tuning=tuning, pretrained=str(tmp_path / "bert"), max_length=12, stride=2
+    )
     taught = TextPipeline(options)
-    taught.fit(data, labels, validation_data=data if labels is None else (data, labels), **{**FAST, "epochs": 60})
+    taught.fit(
+        data,
+        labels,
+        validation_data=data if labels is None else (data, labels),
+        **{**FAST, "epochs": 60},
+    )
     assert isinstance(taught.encoder, KerasHubEncoder)
     assert taught.evaluate(data, labels)["scores"][metric] > (90 if task == "spans" else 0.9)
     taught.save(tmp_path / "run")
     again = TextPipeline.load(tmp_path / "run")
-    inputs = [{"question": one.question, "context": one.context} for one in data] if task == "spans" else data
+    inputs = (
+        [{"question": one.question, "context": one.context} for one in data]
+        if task == "spans"
+        else data
+    )
     assert again(inputs) == taught(inputs)
 
 
@@ -145,9 +198,13 @@ def test_what_fit_takes(kind):
 
 def test_a_data_frame(classifier):
     frame = pandas.DataFrame({"mood": pandas.Categorical(LABELS), "text": WORDS})
-    taught = fresh().fit(frame, data=LabelledDataConfig(label_column="mood"), **{**FAST, "epochs": 1})
+    taught = fresh().fit(
+        frame, data=LabelledDataConfig(label_column="mood"), **{**FAST, "epochs": 1}
+    )
     assert taught.task.labels == ("negative", "positive")
-    chosen = frame[frame.text.str.contains("film")].rename(columns={"mood": "label"})  # its index has gaps
+    chosen = frame[frame.text.str.contains("film")].rename(
+        columns={"mood": "label"}
+    )  # its index has gaps
     films, moods = zip(*((text, label) for text, label in zip(WORDS, LABELS) if "film" in text))
     assert classifier.evaluate(chosen) == classifier.evaluate(films, moods)
     frame.loc[3, "text"] = None
@@ -163,20 +220,25 @@ def states(encoder):
 @pytest.mark.parametrize("tuning", ["full", "lora", "head"])
 @pytest.mark.parametrize("make", ["ours", "keras_hub"])
 def test_fit_again_goes_on_from_what_was_learnt(make, tuning, tmp_path):
-    """In a copy, and in the precision of now; low-rank changes become part of what is changed anew."""
+    """In a copy, and in the precision of now; low-rank changes become part of what is changed
+    anew."""
     options, data = {**FAST, "epochs": 2}, (WORDS, LABELS)
     if make == "ours":
         taught = fresh(tuning=tuning)
     else:
         preset(tmp_path / "bert", "Bert")
-        taught = TextPipeline(TaskConfig(tuning=tuning, pretrained=str(tmp_path / "bert"), max_length=12))
+        taught = TextPipeline(
+            TaskConfig(tuning=tuning, pretrained=str(tmp_path / "bert"), max_length=12)
+        )
         data = KNOWN * 4, ["cat" if "cat" in text else "other" for text in KNOWN * 4]
     first = taught.fit(*data, **options).encoder
     changed = states(first)
     again = taught.fit(*data, learning_rate=0.0, epochs=1, batch_size=16).encoder
     assert again is not first and len(again.trainable_variables) == len(first.trainable_variables)
     np.testing.assert_allclose(states(again), changed, atol=1e-5)
-    narrow = taught.fit(*data, precision="bfloat16", learning_rate=0.0, epochs=1, batch_size=16).encoder
+    narrow = taught.fit(
+        *data, precision="bfloat16", learning_rate=0.0, epochs=1, batch_size=16
+    ).encoder
     assert states(narrow).dtype == "bfloat16"
     assert np.abs(np.asarray(states(narrow), "float32") - changed).max() < 0.1
 
@@ -200,14 +262,23 @@ def test_a_fit_that_fails_leaves_the_pipeline_as_it_was():
 
 
 def test_label_smoothing_reaches_the_head():
-    assert fresh().fit(WORDS, LABELS, label_smoothing=0.3, **{**FAST, "epochs": 1}).model.head.label_smoothing == 0.3
+    assert (
+        fresh()
+        .fit(WORDS, LABELS, label_smoothing=0.3, **{**FAST, "epochs": 1})
+        .model.head.label_smoothing
+        == 0.3
+    )
     with pytest.raises(ConfigError, match="label_smoothing needs task='classification'"):
         fresh("regression").fit(["a", "b"], [1.0, 2.0], label_smoothing=0.3)
 
 
 def test_r_drop_without_dropout_is_refused():
-    with pytest.raises(ConfigError, match="rdrop_alpha needs dropout. Received: 1, with no dropout"):
-        TextPipeline(TaskConfig(pretrained="any", encoder_dropout=0.0, head_dropout=0.0)).fit(WORDS, LABELS, rdrop_alpha=1.0)
+    with pytest.raises(
+        ConfigError, match="rdrop_alpha needs dropout. Received: 1, with no dropout"
+    ):
+        TextPipeline(TaskConfig(pretrained="any", encoder_dropout=0.0, head_dropout=0.0)).fit(
+            WORDS, LABELS, rdrop_alpha=1.0
+        )
 
 
 def test_several_seeds_may_begin_with_one_head_and_drop_other_places():
@@ -216,14 +287,26 @@ def test_several_seeds_may_begin_with_one_head_and_drop_other_places():
         options = {**FAST, "epochs": 1, "learning_rate": 0.0, "seed": seed, "initial_seed": initial}
         model = fresh().fit(WORDS, LABELS, **options).model
         heads.append(model.head.outer.kernel.numpy())
-        dropped.append([int(variable.numpy()[0]) for variable in model.variables if "seed_generator" in variable.path])
+        dropped.append(
+            [
+                int(variable.numpy()[0])
+                for variable in model.variables
+                if "seed_generator" in variable.path
+            ]
+        )
     np.testing.assert_array_equal(heads[0], heads[1])
-    assert not np.array_equal(heads[1], heads[2]) and dropped[0] and not {*dropped[0]} & {*dropped[1]}
+    assert (
+        not np.array_equal(heads[1], heads[2]) and dropped[0] and not {*dropped[0]} & {*dropped[1]}
+    )
 
 
 def test_a_signal_ends_fit(tmp_path, monkeypatch):
-    monkeypatch.setattr(fine_tuning, "choose_weights", lambda *arguments: pytest.fail("it was stopped"))
-    monkeypatch.setattr(fine_tuning, "start_training", lambda *arguments, **options: (Progress(), signal.SIGINT))
+    monkeypatch.setattr(
+        fine_tuning, "choose_weights", lambda *arguments: pytest.fail("it was stopped")
+    )
+    monkeypatch.setattr(
+        fine_tuning, "start_training", lambda *arguments, **options: (Progress(), signal.SIGINT)
+    )
     with pytest.raises(KeyboardInterrupt, match="SIGINT: the training was stopped and is saved in"):
         fresh().fit(WORDS, LABELS, run=tmp_path / "run", **FAST)
 
@@ -298,10 +381,13 @@ def test_what_fills_up_a_batch_is_the_padding_of_the_encoder(untrained):
 
 MIRRORED = """
 import tensorflow as tf
-tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2)
+devices = [tf.config.LogicalDeviceConfiguration()] * 2
+tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], devices)
 from tests.test_pipelines import FAST, LABELS, WORDS, fresh
-fresh(tuning="head").fit(WORDS, LABELS, distribution="mirrored", **{**FAST, "epochs": 1})  # gradients of other shapes
-taught = fresh().fit(WORDS, LABELS, **{**FAST, "epochs": 2}).fit(WORDS, LABELS, distribution="mirrored", **{**FAST, "epochs": 6})
+# Gradients of other shapes.
+fresh(tuning="head").fit(WORDS, LABELS, distribution="mirrored", **{**FAST, "epochs": 1})
+taught = fresh().fit(WORDS, LABELS, **{**FAST, "epochs": 2})
+taught.fit(WORDS, LABELS, distribution="mirrored", **{**FAST, "epochs": 6})
 print("accuracy", taught.evaluate(WORDS, LABELS)["scores"]["accuracy"])
 """
 
@@ -314,10 +400,16 @@ def test_pairs_and_regression():
     pairs = [(a, b) for a in ("aa", "bb", "ab", "ba") for b in ("aa", "bb", "ab", "ba")]
     numbers = [float((a + b).count("a")) for a, b in pairs]
     texts, others = zip(*pairs)
-    taught = fresh("regression", texts).fit(list(texts) * 4, numbers * 4, list(others) * 4, **{**FAST, "epochs": 30})
+    taught = fresh("regression", texts).fit(
+        list(texts) * 4, numbers * 4, list(others) * 4, **{**FAST, "epochs": 30}
+    )
     rows = taught([{"text": a, "text_pair": b} for a, b in pairs])
-    assert np.corrcoef([row["score"] for row in rows], numbers)[0, 1] > 0.7 and set(rows[0]) == {"score"}
-    assert taught(text="aa", text_pair="bb")[0]["score"] == pytest.approx(rows[1]["score"], abs=1e-4)
+    assert np.corrcoef([row["score"] for row in rows], numbers)[0, 1] > 0.7 and set(rows[0]) == {
+        "score"
+    }
+    assert taught(text="aa", text_pair="bb")[0]["score"] == pytest.approx(
+        rows[1]["score"], abs=1e-4
+    )
 
 
 def test_several_labels(tmp_path):
@@ -334,17 +426,35 @@ def test_several_labels(tmp_path):
 
 
 def test_questions():
-    contexts = [f"{a} has {b}." for a in ("ann", "bob", "eve") for b in ("milk", "tea", "jam", "rice")]
+    contexts = [
+        f"{a} has {b}." for a in ("ann", "bob", "eve") for b in ("milk", "tea", "jam", "rice")
+    ]
     questions = [
-        Question(str(n), "what?", context, ((context.index("has") + 4, context[context.index("has") + 4 : -1]),))
+        Question(
+            str(n),
+            "what?",
+            context,
+            ((context.index("has") + 4, context[context.index("has") + 4 : -1]),),
+        )
         for n, context in enumerate(contexts * 4)
     ]
-    taught = fresh("spans", ["what?", *contexts], stride=4).fit(questions, validation_data=questions[:12], **{**FAST, "epochs": 25})
+    taught = fresh("spans", ["what?", *contexts], stride=4).fit(
+        questions, validation_data=questions[:12], **{**FAST, "epochs": 25}
+    )
     answer = taught(question="what?", context="bob has jam.")[0]
-    assert answer["answer"] == "jam" and (answer["start"], answer["end"]) == (8, 11) and 0 < answer["score"] <= 1
+    assert (
+        answer["answer"] == "jam"
+        and (answer["start"], answer["end"]) == (8, 11)
+        and 0 < answer["score"] <= 1
+    )
     assert taught.evaluate(questions)["scores"]["exact_match"] > 80
     # In a test nothing is dropped: neither an answer that is not there nor an empty context.
-    assert taught.evaluate([questions[0]._replace(answers=((0, "zzz"),)), questions[1]._replace(context="  ")])["examples"] == 2
+    assert (
+        taught.evaluate(
+            [questions[0]._replace(answers=((0, "zzz"),)), questions[1]._replace(context="  ")]
+        )["examples"]
+        == 2
+    )
 
 
 def test_an_untaught_model_says_so_and_wrong_input_too(classifier):
@@ -380,18 +490,30 @@ def test_two_texts_read_apart(tmp_path):
     texts = [f"{one} {two}" for one in GOOD for two in BAD]
     firsts, seconds = texts, texts[1:] + texts[:1]
     alike = [float(len({*a.split()} & {*b.split()})) for a, b in zip(firsts, seconds)]
-    judge = fresh("regression", texts, pair_encoding="bi").fit(firsts * 4, alike * 4, seconds * 4, **{**FAST, "epochs": 20})
-    scores = [row["score"] for row in judge([{"text": a, "text_pair": b} for a, b in zip(firsts, seconds)])]
+    judge = fresh("regression", texts, pair_encoding="bi").fit(
+        firsts * 4, alike * 4, seconds * 4, **{**FAST, "epochs": 20}
+    )
+    scores = [
+        row["score"]
+        for row in judge([{"text": a, "text_pair": b} for a, b in zip(firsts, seconds)])
+    ]
     assert np.corrcoef(scores, alike)[0, 1] > 0.8
     # The cosine knows no order.
     assert judge(text=firsts[0], text_pair=seconds[0])[0]["score"] == pytest.approx(
         judge(text=seconds[0], text_pair=firsts[0])[0]["score"], abs=1e-5
     )
     judge.save(tmp_path)
-    assert pipeline("text-regression", tmp_path)(text="good bad", text_pair="good poor") == judge(text="good bad", text_pair="good poor")
+    assert pipeline("text-regression", tmp_path)(text="good bad", text_pair="good poor") == judge(
+        text="good bad", text_pair="good poor"
+    )
     with pytest.raises(ConfigError, match="needs pairs of them. Received: texts alone"):
         judge("good bad")
     same = fresh("classification", texts, pair_encoding="bi")
     with pytest.raises(ConfigError, match="pair_encoding='bi' needs pairs of texts"):
         same.fit(texts, ["x", "y"] * 8, **FAST)
-    assert same.fit(firsts * 4, ["some" if number else "none" for number in alike] * 4, seconds * 4, **FAST).model.head.num_texts == 2
+    assert (
+        same.fit(
+            firsts * 4, ["some" if number else "none" for number in alike] * 4, seconds * 4, **FAST
+        ).model.head.num_texts
+        == 2
+    )

@@ -43,10 +43,12 @@ def test_the_mixture_by_hand(dtype):
     written = np.array([[0.2, 0.2, 0.2, 0.2, 0.2], [0.125, 0.125, 0.125, 0.5, 0.125]])
     # A constant added to logits changes nothing.
     logits = np.log(written)[:, None].repeat(2, axis=1) + 3.0
-    copied = np.array([
-        [[0.0, 0.3, 0.0, 0.0, 0.7], [0.0, 0.1, 0.0, 0.0, 0.9]],
-        [[0.25, 0.0, 0.75, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0, 0.0]],
-    ])
+    copied = np.array(
+        [
+            [[0.0, 0.3, 0.0, 0.0, 0.7], [0.0, 0.1, 0.0, 0.0, 0.9]],
+            [[0.25, 0.0, 0.75, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0, 0.0]],
+        ]
+    )
     p_gen = np.array([[0.25, 0.5], [0.75, 1.0]])[..., None]
     found = pointed_by_hand().mix(ops.cast(logits, dtype))
     assert keras.backend.standardize_dtype(found.dtype) == "float32"

@@ -23,9 +23,11 @@ def test_positions_count_within_a_segment():
 
 def test_sinusoids_by_hand():
     """d_model 4: rates 1 and 10000^(-2/4) = 0.01; sine and cosine interleaved."""
-    expected = [[0.0, 1.0, 0.0, 1.0],
-                [0.84147098, 0.54030231, 0.00999983, 0.99995000],
-                [0.90929743, -0.41614684, 0.01999867, 0.99980001]]  # fmt: skip
+    expected = [
+        [0.0, 1.0, 0.0, 1.0],
+        [0.84147098, 0.54030231, 0.00999983, 0.99995000],
+        [0.90929743, -0.41614684, 0.01999867, 0.99980001],
+    ]
     np.testing.assert_allclose(array(sinusoids(np.arange(3), 4)), expected, atol=1e-7)
 
 
@@ -39,10 +41,13 @@ def test_sinusoids_are_the_formula_far_out():
 
 
 def test_rotation_by_hand():
-    """K = 4: the pairs are (x0, x2), turned by the position, and (x1, x3), turned by a hundredth of it."""
+    """K = 4: the pairs are (x0, x2), turned by the position, and (x1, x3), turned by a hundredth
+    of it."""
     x = ops.convert_to_tensor([[[[1.0, 0.0, 0.0, 1.0]] * 3]])  # (1, 1, 3, 4)
     found = array(rotate(x, ops.convert_to_tensor([[0, 1, 50]], "int32")))[0, 0]
-    expected = [[math.cos(p), -math.sin(p / 100), math.sin(p), math.cos(p / 100)] for p in (0, 1, 50)]
+    expected = [
+        [math.cos(p), -math.sin(p / 100), math.sin(p), math.cos(p / 100)] for p in (0, 1, 50)
+    ]
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
@@ -51,11 +56,17 @@ def test_rotated_products_depend_on_the_distance_only():
     query, key = np.random.default_rng(0).normal(size=(2, 1, 1, 1, 8)).astype("float32")
 
     def product(m, n):
-        q, k = (array(rotate(ops.convert_to_tensor(x), ops.convert_to_tensor([[p]], "int32")))
-                for x, p in ((query, m), (key, n)))
+        q, k = (
+            array(rotate(ops.convert_to_tensor(x), ops.convert_to_tensor([[p]], "int32")))
+            for x, p in ((query, m), (key, n))
+        )
         return float((q * k).sum())
 
-    assert product(7, 3) == pytest.approx(product(4, 0), abs=1e-5) == pytest.approx(product(104, 100), abs=1e-4)
+    assert (
+        product(7, 3)
+        == pytest.approx(product(4, 0), abs=1e-5)
+        == pytest.approx(product(104, 100), abs=1e-4)
+    )
     assert abs(product(7, 3) - product(3, 7)) > 1e-2
     assert product(5, 5) == pytest.approx(float((query * key).sum()), abs=1e-5)
 
@@ -65,7 +76,12 @@ def test_each_row_is_rotated_by_its_own_positions():
     positions = np.array([[0, 1, 0, 1], [3, 2, 1, 0]], "int32")
     together = array(rotate(ops.convert_to_tensor(x), ops.convert_to_tensor(positions)))
     for row in range(2):
-        alone = array(rotate(ops.convert_to_tensor(x[row : row + 1]), ops.convert_to_tensor(positions[row : row + 1])))
+        alone = array(
+            rotate(
+                ops.convert_to_tensor(x[row : row + 1]),
+                ops.convert_to_tensor(positions[row : row + 1]),
+            )
+        )
         np.testing.assert_allclose(together[row], alone[0], atol=1e-6)
 
 
@@ -73,12 +89,16 @@ def test_each_row_is_rotated_by_its_own_positions():
 def test_what_each_kind_adds(kind):
     layer = PositionalEmbedding(kind, max_positions=5)
     x = np.random.default_rng(2).normal(size=(1, 4, 6)).astype("float32")
-    added = array(layer(ops.convert_to_tensor(x), ops.convert_to_tensor([[0, 1, 0, 1]], "int32"))) - x
+    added = (
+        array(layer(ops.convert_to_tensor(x), ops.convert_to_tensor([[0, 1, 0, 1]], "int32"))) - x
+    )
     if kind == "rotary":
         assert not layer.weights
         np.testing.assert_array_equal(added, np.zeros_like(x))
         return
-    table = array(layer.table.embeddings) if kind == "learned" else array(sinusoids(np.arange(4), 6))
+    table = (
+        array(layer.table.embeddings) if kind == "learned" else array(sinusoids(np.arange(4), 6))
+    )
     np.testing.assert_allclose(added[0], table[[0, 1, 0, 1]], atol=1e-6)
     assert np.abs(added[0, 0] - added[0, 1]).max() > 1e-3
 
@@ -164,7 +184,9 @@ def test_half_precision_keeps_far_positions_apart():
     assert abs(found[0, 0] - (math.cos(256) - math.sin(256))) < 0.02
     assert abs(found[1, 0] - (math.cos(257) - math.sin(257))) < 0.02
     layer = PositionalEmbedding("sinusoidal", dtype="mixed_bfloat16")
-    added = layer(ops.zeros((1, 258, 4), "bfloat16"), ops.reshape(ops.arange(258, dtype="int32"), (1, 258)))
+    added = layer(
+        ops.zeros((1, 258, 4), "bfloat16"), ops.reshape(ops.arange(258, dtype="int32"), (1, 258))
+    )
     assert keras.backend.standardize_dtype(added.dtype) == "bfloat16"
     np.testing.assert_allclose(array(added)[0, 257, :2], [math.sin(257), math.cos(257)], atol=0.01)
 

@@ -1,4 +1,5 @@
-"""What the README tells a user to type is typed here, with files of three lines and trainings of three steps."""
+"""What the README tells a user to type is typed here, with files of three lines and trainings of
+three steps."""
 
 import pathlib
 import re
@@ -15,7 +16,10 @@ pytestmark = pytest.mark.slow  # it trains, or starts programs
 
 ROOT = pathlib.Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-SHORTER = "--train_steps=3 --eval_every=3 --log_every=1 --d_model=16 --num_heads=2 --num_layers=1 --ffn_dim=32 --vocab_size=300 --max_tokens=256"
+SHORTER = (
+    "--train_steps=3 --eval_every=3 --log_every=1 --d_model=16 --num_heads=2 --num_layers=1 "
+    "--ffn_dim=32 --vocab_size=300 --max_tokens=256"
+)
 
 
 def blocks(language):
@@ -23,7 +27,8 @@ def blocks(language):
 
 
 def commands():
-    """Every command of the README's bash blocks, lines that end in a backslash joined, comments dropped."""
+    """Every command of the README's bash blocks, lines that end in a backslash joined, comments
+    dropped."""
     text = re.sub(r"\\\n\s*", " ", "".join(blocks("bash")))
     return [line.split("  #")[0].strip() for line in text.splitlines() if line.strip()]
 
@@ -35,16 +40,24 @@ def folder(tmp_path_factory):
     for name in ("train.py", "finetune.py", "configs", "transformer", "data"):
         (folder / name).symlink_to(ROOT / name)
     for split in ("train", "val", "test"):
-        (folder / f"{split}.en").write_text("".join(f"{split} sentence {n} is short.\n" for n in range(30)), encoding="utf-8")
-        (folder / f"{split}.de").write_text("".join(f"Satz {n} von {split} ist kurz.\n" for n in range(30)), encoding="utf-8")
-    rows = "".join(f"this is {word} number {n}\t{word}\n" for n in range(40) for word in ("good", "bad"))
+        (folder / f"{split}.en").write_text(
+            "".join(f"{split} sentence {n} is short.\n" for n in range(30)), encoding="utf-8"
+        )
+        (folder / f"{split}.de").write_text(
+            "".join(f"Satz {n} von {split} ist kurz.\n" for n in range(30)), encoding="utf-8"
+        )
+    rows = "".join(
+        f"this is {word} number {n}\t{word}\n" for n in range(40) for word in ("good", "bad")
+    )
     (folder / "labelled.tsv").write_text(f"text\tlabel\n{rows}", encoding="utf-8")
     pairs = "".join(f"word {n}\tWort {n}\n" for n in range(40))
     (folder / "pairs.tsv").write_text(f"source\ttarget\n{pairs}", encoding="utf-8")
     return folder
 
 
-@pytest.mark.timeout(3600)  # a dozen programs, one after the other: beside four busy processes they take ten minutes
+@pytest.mark.timeout(
+    3600
+)  # a dozen programs, one after the other: beside four busy processes they take ten minutes
 def test_the_commands_run_in_their_order(folder):
     ran = []
     for command in commands():
@@ -58,7 +71,10 @@ def test_the_commands_run_in_their_order(folder):
             command += " --epochs=1 --validation_share=0.3 --test_share=0.3"
         if "--data_dir=DIR" in command:
             continue  # needs the files of that recipe; its flags are parsed in test_configs.py
-        shell = f'python() {{ "{sys.executable}" "$@"; }}; tensorboard() {{ python -m tensorboard.main "$@"; }}; {command}'
+        shell = (
+            f'python() {{ "{sys.executable}" "$@"; }}; '
+            f'tensorboard() {{ python -m tensorboard.main "$@"; }}; {command}'
+        )
         done = subprocess.run(["bash", "-c", shell], cwd=folder, capture_output=True, text=True)
         assert done.returncode == 0, f"{command}\n{done.stderr[-2000:]}"
         ran.append(command.split()[0])
@@ -73,11 +89,16 @@ def test_the_python_examples_run(folder, monkeypatch):
     assert names["logits"].shape == (1, 3, 1000)
     assert isinstance(names["generator"](["Two dogs."])[0], str)
     assert set(names["classifier"]("a good book")[0]) == {"label", "score"}
-    assert set(names["translator"]("a dog")[0]) == {"translation_text"} and (folder / "runs" / "pets" / "model.keras").exists()
+    assert (
+        set(names["translator"]("a dog")[0]) == {"translation_text"}
+        and (folder / "runs" / "pets" / "model.keras").exists()
+    )
 
 
 def test_what_the_readme_names_exists():
-    for path in re.findall(r"`((?:configs|data|transformer|notebooks|docs|tests)/[\w./-]*)`", README):
+    for path in re.findall(
+        r"`((?:configs|data|transformer|notebooks|docs|tests)/[\w./-]*)`", README
+    ):
         assert (ROOT / path).exists(), path
     for recipe in re.findall(r"--flagfile=(configs/\S+?\.cfg)", README):
         assert (ROOT / recipe).is_file(), recipe
@@ -86,28 +107,47 @@ def test_what_the_readme_names_exists():
 def guide(name):
     """The arguments of each finetune.py command in a guide, in order."""
     text = re.sub(r"\\\n\s*", " ", (ROOT / "docs" / name).read_text(encoding="utf-8"))
-    return [line.split("#")[0].split()[2:] for line in re.findall("^python finetune.py .*", text, flags=re.MULTILINE)]
+    return [
+        line.split("#")[0].split()[2:]
+        for line in re.findall("^python finetune.py .*", text, flags=re.MULTILINE)
+    ]
 
 
 def test_the_models_files_are_as_short_as_is_said():
     most, names = re.search(r"files of at most (\d+) lines \((.*?)\)", README).groups()
-    paths = [ROOT / "transformer" / pathlib.Path(name).name for name in re.findall(r"`(.*?)`", names)]
-    assert len(paths) == 5 and all(len(path.read_text(encoding="utf-8").splitlines()) <= int(most) for path in paths)
+    paths = [
+        ROOT / "transformer" / pathlib.Path(name).name for name in re.findall(r"`(.*?)`", names)
+    ]
+    assert len(paths) == 5 and all(
+        len(path.read_text(encoding="utf-8").splitlines()) <= int(most) for path in paths
+    )
 
 
 def test_a_guide_shows_the_same_in_two_languages():
-    blocks = [re.findall("^```.*?^```", (ROOT / "docs" / name).read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
-              for name in ("distributed.md", "distributed_zh.md")]  # fmt: skip
+    blocks = [
+        re.findall(
+            "^```.*?^```",
+            (ROOT / "docs" / name).read_text(encoding="utf-8"),
+            flags=re.MULTILINE | re.DOTALL,
+        )
+        for name in ("distributed.md", "distributed_zh.md")
+    ]
     assert blocks[0] == blocks[1] and len(blocks[0]) > 5
 
 
 def test_the_commands_of_the_guide_name_flags_that_exist_and_runs_that_were_made():
     assert len(guide("finetuning.md")) == 10
-    assert [command for command in guide("finetuning.md") if not command[-1].startswith("--seeds")] == guide("finetuning_zh.md")
+    assert [
+        command for command in guide("finetuning.md") if not command[-1].startswith("--seeds")
+    ] == guide("finetuning_zh.md")
     made = {}
     for command in guide("finetuning.md"):
         flagfile, *rest = command if command[0].startswith("--flagfile=") else (None, *command)
-        earlier = made[flagfile.removeprefix("--flagfile=").removesuffix("/flags.cfg")] if flagfile else []
+        earlier = (
+            made[flagfile.removeprefix("--flagfile=").removesuffix("/flags.cfg")]
+            if flagfile
+            else []
+        )
         values = flags.FlagValues()
         finetune.define_flags(values)
         define(*finetune.CONFIGS, flag_values=values)

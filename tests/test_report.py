@@ -11,7 +11,9 @@ def test_a_log_counts_all_and_shows_five():
     for number in range(9):
         log.count("empty", "dropped", f"a.tsv:{number}", "x" * 200)
     assert log.reasons["empty"]["count"] == 9 and log.reasons["empty"]["action"] == "dropped"
-    assert log.reasons["empty"]["examples"] == [f"a.tsv:{number}: {'x' * 160}" for number in range(5)]
+    assert log.reasons["empty"]["examples"] == [
+        f"a.tsv:{number}: {'x' * 160}" for number in range(5)
+    ]
 
 
 def test_a_text_is_shown_up_to_160_characters_and_a_reason_keeps_its_first_action():
@@ -21,7 +23,11 @@ def test_a_text_is_shown_up_to_160_characters_and_a_reason_keeps_its_first_actio
     log.count("empty", "kept", 4, "")
     log.count("other", "repaired", "a.tsv:7", "a")
     assert log.reasons == {
-        "empty": {"action": "dropped", "count": 4, "examples": ["3: " + "x" * 159, "3: " + "y" * 160, "3: " + "z" * 160, "4: "]},
+        "empty": {
+            "action": "dropped",
+            "count": 4,
+            "examples": ["3: " + "x" * 159, "3: " + "y" * 160, "3: " + "z" * 160, "4: "],
+        },
         "other": {"action": "repaired", "count": 1, "examples": ["a.tsv:7: a"]},
     }
 
@@ -37,11 +43,20 @@ def test_what_a_log_has():
 
 
 def test_the_table():
-    seen, empty = ({"action": action, "count": count, "examples": []} for action, count in (("kept", 2), ("dropped", 34)))
-    entry = {"examples_in": 1234, "examples_out": 1200, "labels": {"x": 1000, "y": 200}, "reasons": {}}
+    seen, empty = (
+        {"action": action, "count": count, "examples": []}
+        for action, count in (("kept", 2), ("dropped", 34))
+    )
+    entry = {
+        "examples_in": 1234,
+        "examples_out": 1200,
+        "labels": {"x": 1000, "y": 200},
+        "reasons": {},
+    }
     report = {
         "train": entry | {"reasons": {"text stands in train too": seen, "empty text": empty}},
-        "test": entry | {"examples_in": 3, "examples_out": 3, "labels": {"lowest": -0.12345, "highest": 5.0}},
+        "test": entry
+        | {"examples_in": 3, "examples_out": 3, "labels": {"lowest": -0.12345, "highest": 5.0}},
     }
     assert format_report(report).splitlines() == [
         "split         examples      kept",
@@ -52,19 +67,27 @@ def test_the_table():
         "test                 3         3",
         "             lowest -0.123, highest 5",
     ]
-    assert format_report({"train": {"pairs_in": 10, "pairs_out": 1, "reasons": {}}}).splitlines() == [
-        "split            pairs      kept", "train               10         1"
-    ]  # fmt: skip
+    assert format_report(
+        {"train": {"pairs_in": 10, "pairs_out": 1, "reasons": {}}}
+    ).splitlines() == ["split            pairs      kept", "train               10         1"]
 
 
 def test_of_many_labels_twelve_are_shown():
-    entry = {"examples_in": 15, "examples_out": 15, "labels": {f"l{n}": 1 for n in range(15)}, "reasons": {}}
+    entry = {
+        "examples_in": 15,
+        "examples_out": 15,
+        "labels": {f"l{n}": 1 for n in range(15)},
+        "reasons": {},
+    }
     assert format_report({"train": entry}).endswith(", l10 1, l11 1, and 3 more")
     entry["labels"] = {f"l{n}": 1 for n in range(12)}
     assert format_report({"train": entry}).endswith(", l10 1, l11 1")
 
 
-@pytest.mark.parametrize("value, shown", [(1234567, "1,234,567"), (1234.5, "1.23e+03"), (-0.5, "-0.5"), (2.0, "2"), (0, "0")])
+@pytest.mark.parametrize(
+    "value, shown",
+    [(1234567, "1,234,567"), (1234.5, "1.23e+03"), (-0.5, "-0.5"), (2.0, "2"), (0, "0")],
+)
 def test_labels_that_are_counted_and_that_are_numbers(value, shown):
     entry = {"examples_in": 1, "examples_out": 1, "labels": {"x": value}, "reasons": {}}
     assert format_report({"train": entry}).splitlines()[-1] == f"             x {shown}"
@@ -72,18 +95,38 @@ def test_labels_that_are_counted_and_that_are_numbers(value, shown):
 
 def test_lengths_by_hand():
     lengths = [1, 2, 3, 4, 1000, 7]
-    expected = {"count": 6, "mean": 169.5, "median": 3.5, "longest": 1000, "max_length": 3, "truncated": 0.5}
-    assert length_report(lengths, 3) == expected | {"percentile_95": 751.75}  # a quarter of the way from 7 to 1000, from above
+    expected = {
+        "count": 6,
+        "mean": 169.5,
+        "median": 3.5,
+        "longest": 1000,
+        "max_length": 3,
+        "truncated": 0.5,
+    }
+    assert length_report(lengths, 3) == expected | {
+        "percentile_95": 751.75
+    }  # a quarter of the way from 7 to 1000, from above
     report = length_report(np.array([1, 1, 2]), 1)
-    assert report["mean"] == 1.33 and report["truncated"] == 0.3333 and report["percentile_95"] == 1.9
+    assert (
+        report["mean"] == 1.33 and report["truncated"] == 0.3333 and report["percentile_95"] == 1.9
+    )
     assert [type(value) for value in report.values()] == [int, float, float, float, int, int, float]
     assert format_lengths(length_report([1000] * 2 + [4000], 2000), beyond="left out above") == (
-        "tokens: mean 2000, median 1000, 95 % up to 3700, longest 4,000; 33.3 % of 3 are left out above 2000"
+        "tokens: mean 2000, median 1000, 95 % up to 3700, longest 4,000; 33.3 % of 3 are left out "
+        "above 2000"
     )
 
 
 def test_lengths_of_nothing():
-    nothing = {"count": 0, "mean": 0.0, "median": 0.0, "percentile_95": 0.0, "longest": 0, "max_length": 8, "truncated": 0.0}
+    nothing = {
+        "count": 0,
+        "mean": 0.0,
+        "median": 0.0,
+        "percentile_95": 0.0,
+        "longest": 0,
+        "max_length": 8,
+        "truncated": 0.0,
+    }
     assert length_report([], 8) == nothing
     assert format_lengths(length_report([], 8)).endswith("0 % of 0 are cut at 8")
 

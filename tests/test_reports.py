@@ -40,19 +40,43 @@ def report():
 
 def test_classification_report():
     found = report()
-    assert (found["kind"], found["examples"], found["scores"]["accuracy"]) == ("classification", 4, 0.5)
+    assert (found["kind"], found["examples"], found["scores"]["accuracy"]) == (
+        "classification",
+        4,
+        0.5,
+    )
     assert found["confusion"] == [[1, 1], [1, 1]]
-    assert found["per_class"][0] == {"name": "negative", "precision": 0.5, "recall": 0.5, "f1": 0.5, "support": 2}
+    assert found["per_class"][0] == {
+        "name": "negative",
+        "precision": 0.5,
+        "recall": 0.5,
+        "f1": 0.5,
+        "support": 2,
+    }
     assert found["mistakes"] == [
-        {"text": "so | so\n<b>", "pair": "", "true": "negative", "predicted": "positive", "probability": 0.9},
-        {"text": "fine", "pair": "", "true": "positive", "predicted": "negative", "probability": 0.55},
+        {
+            "text": "so | so\n<b>",
+            "pair": "",
+            "true": "negative",
+            "predicted": "positive",
+            "probability": 0.9,
+        },
+        {
+            "text": "fine",
+            "pair": "",
+            "true": "positive",
+            "predicted": "negative",
+            "probability": 0.55,
+        },
     ]
     assert [row["count"] for row in found["calibration"]] == [1, 1, 1, 1]
 
 
 def test_the_twenty_most_confident_mistakes():
     probabilities = np.array([[1 - share, share] for share in np.linspace(0.51, 0.99, 30)])
-    found = classification_report([f"t{n}" for n in range(30)], ["p"] * 30, [0] * 30, probabilities, NAMES, train_labels=[1])
+    found = classification_report(
+        [f"t{n}" for n in range(30)], ["p"] * 30, [0] * 30, probabilities, NAMES, train_labels=[1]
+    )
     assert [row["text"] for row in found["mistakes"]] == [f"t{n}" for n in range(29, 9, -1)]
     assert found["mistakes"][0]["pair"] == "p" and found["scores"]["majority_baseline"] == 0.0
     # Of equally confident ones the first; a right answer is none, however unsure.
@@ -72,8 +96,22 @@ def test_multilabel_report():
     labels, probabilities = [[1, 0], [0, 1], [0, 0]], [[0.4, 0.2], [0.9, 0.3], [0.1, 0.2]]
     found = multilabel_report(["a", "b", "c"], None, labels, probabilities, ["x", "y"])
     assert found["mistakes"] == [
-        {"text": "b", "pair": "", "true": ["y"], "predicted": ["x"], "wrong": 2, "probability": {"x": 0.9, "y": 0.3}},
-        {"text": "a", "pair": "", "true": ["x"], "predicted": [], "wrong": 1, "probability": {"x": 0.4}},
+        {
+            "text": "b",
+            "pair": "",
+            "true": ["y"],
+            "predicted": ["x"],
+            "wrong": 2,
+            "probability": {"x": 0.9, "y": 0.3},
+        },
+        {
+            "text": "a",
+            "pair": "",
+            "true": ["x"],
+            "predicted": [],
+            "wrong": 1,
+            "probability": {"x": 0.4},
+        },
     ]
     assert found["scores"]["exact_match_ratio"] == pytest.approx(1 / 3)
     assert "      1  x     (none)     a" in report_text(found)
@@ -125,7 +163,11 @@ def test_regression_report():
     ]
     assert found["points"] == {"true": [1.0, 2.0, 3.0], "predicted": [1.5, 2.0, 1.0]}
     many = regression_report(["t"] * 5000, None, np.arange(5000), np.arange(5000))
-    assert len(many["points"]["true"]) == 2000 and many["points"]["true"][-1] == 4999.0 and many["mistakes"] == []
+    assert (
+        len(many["points"]["true"]) == 2000
+        and many["points"]["true"][-1] == 4999.0
+        and many["mistakes"] == []
+    )
     assert (
         many["points"]["true"][0] == 0.0 and many["points"]["predicted"] == many["points"]["true"]
     )
@@ -146,10 +188,21 @@ def test_regression_report():
 
 
 def test_span_report():
-    found = span_report(["q1", "q2", "q3"], ["c1", "c2", "c3"], [["a cat"], ["black dog"], []], ["cat", "dog", "owl"])
+    found = span_report(
+        ["q1", "q2", "q3"],
+        ["c1", "c2", "c3"],
+        [["a cat"], ["black dog"], []],
+        ["cat", "dog", "owl"],
+    )
     assert found["mistakes"] == [
         {"question": "q3", "context": "c3", "answers": [], "predicted": "owl", "f1": 0.0},
-        {"question": "q2", "context": "c2", "answers": ["black dog"], "predicted": "dog", "f1": pytest.approx(2 / 3)},
+        {
+            "question": "q2",
+            "context": "c2",
+            "answers": ["black dog"],
+            "predicted": "dog",
+            "f1": pytest.approx(2 / 3),
+        },
     ]
     assert found["scores"]["exact_match"] == pytest.approx(100 / 3)
     assert "0.000  (none)     owl        q3" in report_text(found)
@@ -171,7 +224,9 @@ def test_span_report():
 
 def test_text_report():
     scores = {"exact_match": 100 / 3, "bleu_signature": "nrefs:1|x"}
-    found = text_report(["s1", "s2", "s3"], ["a cat", "a dog", "the owl"], ["a cat ", "a dig", "xyz"], scores)
+    found = text_report(
+        ["s1", "s2", "s3"], ["a cat", "a dog", "the owl"], ["a cat ", "a dig", "xyz"], scores
+    )
     worst, better = found["mistakes"]
     assert worst == {"source": "s3", "reference": "the owl", "predicted": "xyz", "chrf": 0.0}
     assert better["predicted"] == "a dig" and 0 < better["chrf"] < 100
@@ -181,7 +236,8 @@ def test_text_report():
     assert "0.000  the owl    xyz        s3" in text
     with pytest.raises(ValueError, match="Received: 1 texts, 1 pairs, 2 labels"):
         text_report(["s"], ["a", "b"], ["a", "b"], {})
-    # Recall counts twice: "a" for "ab" is worse than "ab" for "a". See test_chrf_by_hand in test_metrics.py.
+    # Recall counts twice: "a" for "ab" is worse than "ab" for "a". See test_chrf_by_hand in
+    # test_metrics.py.
     found = text_report(["s", "t"], ["a", "ab"], ["ab", "a"], {})
     assert [(row["source"], row["chrf"]) for row in found["mistakes"]] == [
         ("t", pytest.approx(250 / 4.5)),
@@ -202,18 +258,31 @@ def test_what_does_not_fit_is_refused():
         ValueError, match=r"a column for each name. Received: shape \(1, 2\) for 1 names"
     ):
         multilabel_report(["a"], None, [[0, 1]], [[0.5, 0.5]], ["x"])
-    with pytest.raises(ValueError, match=r"a column for each name. Received: shape \(1, 2\) for 3 names"):
+    with pytest.raises(
+        ValueError, match=r"a column for each name. Received: shape \(1, 2\) for 3 names"
+    ):
         classification_report(["a"], None, [0], [[0.5, 0.5]], ["x", "y", "z"])
-    for function, numbers in ((classification_report, [[math.nan, 0.5]]), (multilabel_report, [[math.nan, 0.5]])):
-        with pytest.raises(ValueError, match="probabilities must be finite numbers. Received: nan in row 0"):
-            function(["a"], None, [0] if function is classification_report else [[0, 1]], numbers, NAMES)
-    with pytest.raises(ValueError, match="predictions must be finite numbers. Received: nan in row 1"):
+    for function, numbers in (
+        (classification_report, [[math.nan, 0.5]]),
+        (multilabel_report, [[math.nan, 0.5]]),
+    ):
+        with pytest.raises(
+            ValueError, match="probabilities must be finite numbers. Received: nan in row 0"
+        ):
+            function(
+                ["a"], None, [0] if function is classification_report else [[0, 1]], numbers, NAMES
+            )
+    with pytest.raises(
+        ValueError, match="predictions must be finite numbers. Received: nan in row 1"
+    ):
         regression_report(["a", "b"], None, [0.0, 1.0], [0.0, math.nan])
 
 
 def test_the_text():
     scores = {"accuracy": 0.5, "log_loss": 1234.5, "mse": 2.5e-5}
-    assert report_text(report() | {"scores": scores, "remark": "It overfits."}) == """\
+    assert (
+        report_text(report() | {"scores": scores, "remark": "It overfits."})
+        == """\
 classification, 4 examples
 
 Scores
@@ -238,6 +307,7 @@ Worst mistakes
         0.550  positive  negative   fine
 
 It overfits."""
+    )
 
 
 @pytest.mark.parametrize(
@@ -275,8 +345,8 @@ def test_the_scores_in_markdown_are_numbers_alone():
         "# Classification, 4 examples\n\nIt overfits.\n\n## Scores\n\n| score | value |"
     )
     assert (
-        "\n\n## Signatures\n\n| score | signature |\n|---|---|\n| bleu\\_signature | nrefs:1\\|x\\*y |\n\n## Classes"
-        in text
+        "\n\n## Signatures\n\n| score | signature |\n|---|---|\n| bleu\\_signature | "
+        "nrefs:1\\|x\\*y |\n\n## Classes" in text
     )
     assert text.endswith("\n\n![a](a.png)\n\n![b](b.png)\n")
 
@@ -342,7 +412,9 @@ def test_columns_are_set_by_what_is_in_them():
             ],
         }
     )
-    assert text == f"""\
+    assert (
+        text
+        == f"""\
 regression, 1,234 examples
 
 Scores
@@ -355,9 +427,10 @@ Classes
   a class      1.000   1.000  1.000  1234567890123
 
 Worst mistakes
-             error           true  predicted  text{' ' * 44}  pair
-  -123,456,789.000  1,234,567.000     -1.000  one two{' ' * 41}  p
-             1.000          0.000      1.000  {'y' * 47}…"""
+             error           true  predicted  text{" " * 44}  pair
+  -123,456,789.000  1,234,567.000     -1.000  one two{" " * 41}  p
+             1.000          0.000      1.000  {"y" * 47}…"""
+    )
 
 
 def test_a_long_name_above_numbers_is_cut():
@@ -375,7 +448,9 @@ def test_a_text_exactly_as_wide_as_a_column_may_be_is_whole():
 
 
 def test_columns_of_chinese_line_up_and_long_texts_are_cut():
-    found = classification_report(["很好" * 40, "x"], None, [0, 1], [[0.2, 0.8], [0.4, 0.6]], ["体育", "finance"])
+    found = classification_report(
+        ["很好" * 40, "x"], None, [0, 1], [[0.2, 0.8], [0.4, 0.6]], ["体育", "finance"]
+    )
     lines = report_text(found).splitlines()
     classes = lines.index("Classes")
     assert lines[classes + 2 : classes + 4] == [
@@ -388,22 +463,34 @@ def test_columns_of_chinese_line_up_and_long_texts_are_cut():
 def test_markdown_shows_text_as_it_is():
     text = report_markdown(report(), ["confusion"])
     assert "| 0.900 | negative | positive | so \\| so &lt;b> |" in text
-    assert "| score | value |\n|---|---|\n| accuracy | 0.500 |" in text and text.endswith("\n![confusion](confusion.png)\n")
+    assert "| score | value |\n|---|---|\n| accuracy | 0.500 |" in text and text.endswith(
+        "\n![confusion](confusion.png)\n"
+    )
 
 
 def test_the_files(tmp_path):
     found = report()
-    paths = write_report(tmp_path / "new", found, [*CURVES, (300, "validation/perplexity", math.inf)])
+    paths = write_report(
+        tmp_path / "new", found, [*CURVES, (300, "validation/perplexity", math.inf)]
+    )
     names = ["report.json", "report.md", "confusion.png", "reliability.png", "curves.png"]
-    assert [path.name for path in paths] == names and sorted(os.listdir(tmp_path / "new")) == sorted(names)
-    back = json.loads((tmp_path / "new" / "report.json").read_text(encoding="utf-8"), parse_constant=pytest.fail)
+    assert [path.name for path in paths] == names and sorted(
+        os.listdir(tmp_path / "new")
+    ) == sorted(names)
+    back = json.loads(
+        (tmp_path / "new" / "report.json").read_text(encoding="utf-8"), parse_constant=pytest.fail
+    )
     assert back.pop("curves") == [list(point) for point in CURVES]
     assert back.pop("remark") == overfitting_remark(CURVES) != "" and back == found
     markdown = (tmp_path / "new" / "report.md").read_text(encoding="utf-8")
     assert all(f"]({name})" in markdown for name in names[2:]) and "The model overfits" in markdown
     # Inches of 100 points: 2 + 2 cells of 0.45 + 8 letters of 0.09; a panel of 4 x 3.
     sizes = {name: matplotlib.image.imread(tmp_path / "new" / name).shape[:2] for name in names[2:]}
-    assert sizes == {"confusion.png": (322, 362), "reliability.png": (400, 400), "curves.png": (300, 400)}
+    assert sizes == {
+        "confusion.png": (322, 362),
+        "reliability.png": (400, 400),
+        "curves.png": (300, 400),
+    }
 
 
 def test_reports_of_every_kind_become_files(tmp_path):
@@ -419,26 +506,45 @@ def test_reports_of_every_kind_become_files(tmp_path):
         assert found["mistakes"] == [] and "mistakes" not in report_text(found)
         paths = write_report(tmp_path / name, found)
         assert json.loads(paths[0].read_text(encoding="utf-8"), parse_constant=pytest.fail) == found
-    assert matplotlib.image.imread(tmp_path / "regression" / "regression.png").shape == (400, 400, 4)
+    assert matplotlib.image.imread(tmp_path / "regression" / "regression.png").shape == (
+        400,
+        400,
+        4,
+    )
 
 
 @pytest.mark.parametrize("font", ["", "DejaVu Sans"])
 def test_twenty_classes_with_long_and_chinese_names(tmp_path, monkeypatch, font):
     # DejaVu stands for a font that has Chinese: its boxes are drawn with a warning.
     monkeypatch.setattr(visualization, "_font_of_other_scripts", lambda: font)
-    names = ["体育新闻", "$x$ and \\frac", "a very long name of a class that nobody would read to its end"]
+    names = [
+        "体育新闻",
+        "$x$ and \\frac",
+        "a very long name of a class that nobody would read to its end",
+    ]
     names += [f"class {n}" for n in range(17)]
     rng = np.random.default_rng(0)
     probabilities = rng.dirichlet(np.ones(20), size=100)
-    found = classification_report(["text"] * 100, None, rng.integers(0, 20, 100), probabilities, names)
-    ticks = [label.get_text() for label in visualization.plot_confusion(found["confusion"], names).axes[0].get_yticklabels()]
-    assert ticks[:3] == (["体育新闻", "$x$ and \\frac", "a very long name of a c…"] if font else ["0", "1", "2"])
+    found = classification_report(
+        ["text"] * 100, None, rng.integers(0, 20, 100), probabilities, names
+    )
+    ticks = [
+        label.get_text()
+        for label in visualization.plot_confusion(found["confusion"], names)
+        .axes[0]
+        .get_yticklabels()
+    ]
+    assert ticks[:3] == (
+        ["体育新闻", "$x$ and \\frac", "a very long name of a c…"] if font else ["0", "1", "2"]
+    )
     if font:
         with pytest.warns(UserWarning, match="missing from font"):
             write_report(tmp_path, found)
     else:
         write_report(tmp_path, found)
-    assert matplotlib.image.imread(tmp_path / "confusion.png").shape[1] == 200 + 900 + (9 * 24 if font else 9 * 2)
+    assert matplotlib.image.imread(tmp_path / "confusion.png").shape[1] == 200 + 900 + (
+        9 * 24 if font else 9 * 2
+    )
     assert "Commonest confusions" in report_text(found) and sum(map(sum, found["confusion"])) == 100
 
 
@@ -446,14 +552,19 @@ def test_pictures_hold_the_numbers():
     found = report()
     axes = visualization.plot_confusion([[8, 0], [1, 3]], NAMES).axes[0]
     assert axes.images[0].get_array().tolist() == [[1.0, 0.0], [0.25, 0.75]]
-    assert [(text.get_position(), text.get_text()) for text in axes.texts] == [((0, 0), "8"), ((0, 1), "1"), ((1, 1), "3")]
+    assert [(text.get_position(), text.get_text()) for text in axes.texts] == [
+        ((0, 0), "8"),
+        ((0, 1), "1"),
+        ((1, 1), "3"),
+    ]
     bars = visualization.plot_reliability(found["calibration"]).axes[0].patches
     assert [bar.get_height() for bar in bars] == [0.0, 1.0, 1.0, 0.0]
     axes = visualization.plot_points(CURVES).axes
     assert [panel.get_title() for panel in axes] == ["loss"]
     assert {line.get_label(): list(line.get_ydata()) for line in axes[0].lines} == {
-        "train": [1.0, 0.5, 0.1], "validation": [0.8, 0.6, 0.9],
-    }  # fmt: skip
+        "train": [1.0, 0.5, 0.1],
+        "validation": [0.8, 0.6, 0.9],
+    }
     numbers = regression_report(["a", "b"], None, [1.0, 2.0], [3.0, 2.5])
     scatter = report_figures(numbers)["regression"].axes[0]
     assert scatter.collections[0].get_offsets().tolist() == [[1.0, 3.0], [2.0, 2.5]]
@@ -466,22 +577,39 @@ def test_pictures_hold_the_numbers():
 def test_images_for_tensorboard():
     images = tensorboard_images(report())
     assert list(images) == ["report/confusion", "report/reliability"]
-    assert images["report/confusion"].shape == (1, 322, 362, 3) and images["report/confusion"].dtype == np.uint8
-    assert images["report/confusion"][0, 0, 0].tolist() == [255, 255, 255] and images["report/confusion"].min() == 0
+    assert (
+        images["report/confusion"].shape == (1, 322, 362, 3)
+        and images["report/confusion"].dtype == np.uint8
+    )
+    assert (
+        images["report/confusion"][0, 0, 0].tolist() == [255, 255, 255]
+        and images["report/confusion"].min() == 0
+    )
 
 
 def test_seeds():
-    summary = seeds_summary([{"accuracy": 0.908, "kind": "x"}, {"accuracy": 0.912, "f1": 1.0}, {"accuracy": 0.916}])
-    assert summary == {"seeds": 3, "scores": {"accuracy": {"mean": pytest.approx(0.912), "std": pytest.approx(0.004)}}}
+    summary = seeds_summary(
+        [{"accuracy": 0.908, "kind": "x"}, {"accuracy": 0.912, "f1": 1.0}, {"accuracy": 0.916}]
+    )
+    assert summary == {
+        "seeds": 3,
+        "scores": {"accuracy": {"mean": pytest.approx(0.912), "std": pytest.approx(0.004)}},
+    }
     assert seeds_text(summary) == "accuracy 0.912 ± 0.004 (3 seeds)"
-    assert seeds_text(summary | {"soup": {"accuracy": 0.92, "f1": 1.0}}) == "accuracy 0.912 ± 0.004 (3 seeds); soup 0.920"
+    assert (
+        seeds_text(summary | {"soup": {"accuracy": 0.92, "f1": 1.0}})
+        == "accuracy 0.912 ± 0.004 (3 seeds); soup 0.920"
+    )
     assert seeds_summary([{"f1": 0.5, "good": True, "n": None}])["scores"] == {
         "f1": {"mean": 0.5, "std": None}
     }
     assert list(
         seeds_summary([{"a": 1, "b": 2, "c": 3}, {"c": 3, "b": True, "a": "x"}])["scores"]
     ) == ["c"]
-    assert seeds_text(seeds_summary([{"f1": 88.5, "steps": 3}])) == "f1 88.500 (1 seed)\nsteps 3.000 (1 seed)"
+    assert (
+        seeds_text(seeds_summary([{"f1": 88.5, "steps": 3}]))
+        == "f1 88.500 (1 seed)\nsteps 3.000 (1 seed)"
+    )
     with pytest.raises(ValueError, match="at least one run"):
         seeds_summary([])
     with pytest.raises(ValueError, match="scores must be finite. Received: loss"):

@@ -1,6 +1,8 @@
-"""What an earlier version wrote is read by this one: a run, its checkpoints, an export, a fine-tuned folder.
+"""What an earlier version wrote is read by this one: a run, its checkpoints, an export, a
+fine-tuned folder.
 
-tests/stored has each of them, with what that version wrote for `TEXTS`. To store them again, for a format that has changed:
+tests/stored has each of them, with what that version wrote for `TEXTS`. To store them again, for a
+format that has changed:
 
     python -c 'from tests.test_stored import store; store("NAME")'
 """
@@ -19,14 +21,34 @@ from tests.programs import ROOT, run
 from transformer.generation import Generator
 from transformer.pipelines import pipeline
 
-STORED = sorted(path for path in (pathlib.Path(__file__).parent / "stored").iterdir() if path.is_dir())
+STORED = sorted(
+    path for path in (pathlib.Path(__file__).parent / "stored").iterdir() if path.is_dir()
+)
 TEXTS = ["Where is my new house?", "The small dog sees the cat.", "I do not know her brother", ""]
 TRANSLATION = [
-    "--corpus=phrasebook_en_de", "--corpus_size=4000", "--source_language=en", "--target_language=de", "--vocab_size=400",
-    "--d_model=32", "--num_heads=2", "--num_layers=1", "--ffn_dim=64", "--norm=pre", "--dropout=0", "--max_tokens=1500",
-    "--train_steps=400", "--learning_rate=1e-2", "--warmup_steps=50", "--schedule=cosine", "--eval_every=100", "--eval_decode=20",
-    "--checkpoint_every=20", "--average_checkpoints=1", "--max_length=40", "--jit=off",
-]  # fmt: skip
+    "--corpus=phrasebook_en_de",
+    "--corpus_size=4000",
+    "--source_language=en",
+    "--target_language=de",
+    "--vocab_size=400",
+    "--d_model=32",
+    "--num_heads=2",
+    "--num_layers=1",
+    "--ffn_dim=64",
+    "--norm=pre",
+    "--dropout=0",
+    "--max_tokens=1500",
+    "--train_steps=400",
+    "--learning_rate=1e-2",
+    "--warmup_steps=50",
+    "--schedule=cosine",
+    "--eval_every=100",
+    "--eval_decode=20",
+    "--checkpoint_every=20",
+    "--average_checkpoints=1",
+    "--max_length=40",
+    "--jit=off",
+]
 
 
 def store(name):
@@ -34,25 +56,39 @@ def store(name):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)
         # Paths that say nothing of this machine.
-        translation, kinds = (pathlib.Path("runs") / f"stored_{part}" for part in ("translation", "kinds"))
+        translation, kinds = (
+            pathlib.Path("runs") / f"stored_{part}" for part in ("translation", "kinds")
+        )
         run("train.py", *TRANSLATION, f"--run={translation}")
         run("-m", "transformer", "export", f"--run={translation}")
         write_kinds(kinds.with_suffix(".data"))
-        run("finetune.py", "--flagfile=configs/sentence_kind.cfg", f"--data_dir={kinds}.data", "--jit=off", f"--run={kinds}")
+        run(
+            "finetune.py",
+            "--flagfile=configs/sentence_kind.cfg",
+            f"--data_dir={kinds}.data",
+            "--jit=off",
+            f"--run={kinds}",
+        )
     for path in (translation, kinds):
         ignore = shutil.ignore_patterns("tensorboard", "data_report.json", "report.*", "*.png")
         shutil.copytree(ROOT / path, folder / path.name.removeprefix("stored_"), ignore=ignore)
         shutil.rmtree(ROOT / path)
     shutil.rmtree(ROOT / f"{kinds}.data")
     outputs = {"translation": translations(folder), "kinds": answers(folder)}
-    (folder / "outputs.json").write_text(json.dumps(outputs, ensure_ascii=False, indent=1), encoding="utf-8")
+    (folder / "outputs.json").write_text(
+        json.dumps(outputs, ensure_ascii=False, indent=1), encoding="utf-8"
+    )
 
 
 def write_kinds(folder):
-    """Sentences of the phrasebook, question or statement, as configs/sentence_kind.cfg reads them."""
+    """Sentences of the phrasebook, question or statement, as configs/sentence_kind.cfg reads
+    them."""
     folder.mkdir(parents=True)
     for name, pairs in CORPORA["phrasebook_en_de"](400, seed=1).items():
-        rows = [f"{source.rstrip('?.!')}\t{'question' if source.endswith('?') else 'statement'}" for source, _ in pairs]
+        rows = [
+            f"{source.rstrip('?.!')}\t{'question' if source.endswith('?') else 'statement'}"
+            for source, _ in pairs
+        ]
         random.Random(1).shuffle(rows)
         (folder / f"{name}.tsv").write_text("\n".join(rows[:200]) + "\n", encoding="utf-8")
 
@@ -67,7 +103,8 @@ def answers(folder):
 
 
 def equal(ours, theirs):
-    """Whether two nested lists and dicts of texts and numbers are the same, the numbers to four digits."""
+    """Whether two nested lists and dicts of texts and numbers are the same, the numbers to four
+    digits."""
     if isinstance(theirs, dict):
         return ours.keys() == theirs.keys() and all(equal(ours[key], theirs[key]) for key in theirs)
     if isinstance(theirs, list):
@@ -110,5 +147,7 @@ def test_a_run_is_continued_to_the_weights_in_which_it_ended(stored, tmp_path):
     (tmp_path / "run" / "checkpoints" / "step-00000400.safetensors").unlink()
     output = run("train.py", *TRANSLATION, f"--run={tmp_path / 'run'}").stdout
     assert "continuing from step 380" in output
-    for ours, theirs in zip(load_model(tmp_path / "run" / "model.keras").get_weights(), whole, strict=True):
+    for ours, theirs in zip(
+        load_model(tmp_path / "run" / "model.keras").get_weights(), whole, strict=True
+    ):
         np.testing.assert_allclose(ours, theirs, atol=1e-5)

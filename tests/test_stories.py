@@ -1,4 +1,5 @@
-"""The stories, each answered again from its text alone by a reader that shares nothing with the generator but word lists."""
+"""The stories, each answered again from its text alone by a reader that shares nothing with the
+generator but word lists."""
 
 import collections
 import random
@@ -23,26 +24,46 @@ OFFSETS = {"north": (0, 1), "south": (0, -1), "east": (1, 0), "west": (-1, 0)}
 
 
 def facts_of(context):
-    """[(event, people, words)] of a story about people, pronouns resolved; fails where one is ambiguous."""
+    """[(event, people, words)] of a story about people, pronouns resolved; fails where one is
+    ambiguous."""
     facts = []
     for text in context.removesuffix(".").split(". "):
         then, name, other, rest = SENTENCE.fullmatch(text).groups()
         if name in ("she", "he"):
             event, people, _ = facts[-1]
-            assert then and event != "give" and len(people) == 1 and people[0] in (WOMEN if name == "she" else MEN)
+            assert (
+                then
+                and event != "give"
+                and len(people) == 1
+                and people[0] in (WOMEN if name == "she" else MEN)
+            )
             name = people[0]
-        event, words = next((event, match.groups()) for event, form in EVENTS.items() if (match := re.fullmatch(form, rest)))
+        event, words = next(
+            (event, match.groups())
+            for event, form in EVENTS.items()
+            if (match := re.fullmatch(form, rest))
+        )
         facts.append((event, [name, other] if other else [name], [word for word in words if word]))
     return facts
 
 
 def place_of(facts, person):
-    return next((words[0] for event, people, words in reversed(facts) if event == "move" and person in people), None)
+    return next(
+        (
+            words[0]
+            for event, people, words in reversed(facts)
+            if event == "move" and person in people
+        ),
+        None,
+    )
 
 
 def last_fact(facts, thing):
     """The place in the list of the last that was told of a thing, -1 if nothing was."""
-    return max((n for n, (event, _, words) in enumerate(facts) if event != "move" and words[0] == thing), default=-1)
+    return max(
+        (n for n, (event, _, words) in enumerate(facts) if event != "move" and words[0] == thing),
+        default=-1,
+    )
 
 
 def holder_of(facts, thing):
@@ -53,24 +74,40 @@ def holder_of(facts, thing):
 
 def place_of_thing(facts, thing):
     n, holder = last_fact(facts, thing), holder_of(facts, thing)
-    return place_of(facts, holder) if holder else place_of(facts[:n], facts[n][1][0]) if n >= 0 else None
+    return (
+        place_of(facts, holder)
+        if holder
+        else place_of(facts[:n], facts[n][1][0])
+        if n >= 0
+        else None
+    )
 
 
 def hands(facts, person):
-    return sorted((thing for thing in THINGS if holder_of(facts, thing) == person), key=lambda thing: last_fact(facts, thing))
+    return sorted(
+        (thing for thing in THINGS if holder_of(facts, thing) == person),
+        key=lambda thing: last_fact(facts, thing),
+    )
 
 
 def check_possible(facts):
-    """Nobody takes what is elsewhere or in other hands, gives what they have not, or goes where they are."""
+    """Nobody takes what is elsewhere or in other hands, gives what they have not, or goes where
+    they are."""
     for n, (event, people, words) in enumerate(facts):
         before, person, (first, *more) = facts[:n], people[0], words
         here = place_of(before, person)
         if event == "move":
             assert here != first and all(place_of(before, one) == here for one in people)
         elif event == "take":
-            assert here and holder_of(before, first) is None and place_of_thing(before, first) in (None, here)
+            assert (
+                here
+                and holder_of(before, first) is None
+                and place_of_thing(before, first) in (None, here)
+            )
         else:
-            assert holder_of(before, first) == person and all(place_of(before, other) == here for other in more)
+            assert holder_of(before, first) == person and all(
+                place_of(before, other) == here for other in more
+            )
 
 
 def direction(context, one, other):
@@ -89,7 +126,9 @@ def direction(context, one, other):
                 x, y = spots[first]
                 spots[second] = x - dx, y - dy
     x, y = spots[one]
-    return ("north" if y > 0 else "south" if y < 0 else "") + ("east" if x > 0 else "west" if x < 0 else "")
+    return ("north" if y > 0 else "south" if y < 0 else "") + (
+        "east" if x > 0 else "west" if x < 0 else ""
+    )
 
 
 def answer(source):
@@ -105,7 +144,9 @@ def answer(source):
     if "everyone" in question:
         return "everyone", ", ".join(f"{person} {place_of(facts, person)}" for person in people)
     if question.startswith("Who"):
-        return "belongings", ", ".join(f"{person} {' and '.join(hands(facts, person)) or 'nothing'}" for person in people)
+        return "belongings", ", ".join(
+            f"{person} {' and '.join(hands(facts, person)) or 'nothing'}" for person in people
+        )
     person = next((word for word in re.findall(r"\w+", question) if word in WOMEN + MEN), None)
     thing = next((word for word in re.findall(r"\w+", question) if word in THINGS), None)
     place = next((word for word in re.findall(r"\w+", question) if word in PLACES), None)
@@ -121,10 +162,17 @@ def answer(source):
     return "two_facts" if thing else "one_fact", found
 
 
-STORY = ("Paula ran to the park. Then she took the kite. Boris went to the park. Paula gave the kite to Boris. "
-         "Boris picked up the map. Later Boris and Paula hurried into the school. Boris left the map there.")  # fmt: skip
-MAP = ("The mill is one street north of the pond. One street east of the barn is the pond. "
-       "The inn lies one street east of the pond.")  # fmt: skip
+STORY = (
+    "Paula ran to the park. Then she took the kite. Boris went to the park. Paula gave the kite "
+    "to "
+    "Boris. "
+    "Boris picked up the map. Later Boris and Paula hurried into the school. Boris left the map "
+    "there."
+)
+MAP = (
+    "The mill is one street north of the pond. One street east of the barn is the pond. "
+    "The inn lies one street east of the pond."
+)
 
 
 @pytest.mark.parametrize(
@@ -142,7 +190,11 @@ MAP = ("The mill is one street north of the pond. One street east of the barn is
         (STORY, "Is the map in the school?", ("yes_no", "yes")),
         (STORY, "Does Paula have the kite?", ("yes_no", "no")),
         (STORY, "Where is everyone?", ("everyone", "Boris school, Paula school")),
-        (STORY.rpartition(" Boris")[0], "Who has what?", ("belongings", "Boris kite and map, Paula nothing")),
+        (
+            STORY.rpartition(" Boris")[0],
+            "Who has what?",
+            ("belongings", "Boris kite and map, Paula nothing"),
+        ),
         (MAP, "In which direction is the mill from the barn?", ("position", "northeast")),
         (MAP, "In which direction is the barn from the inn?", ("position", "west")),
         (MAP, "Seen from the mill, where is the pond?", ("position", "south")),
@@ -187,7 +239,11 @@ def test_a_world_by_hand():
     assert world.hands("Paula") == ["rope", "map"] and world.hands("Boris") == ["kite"]
     assert world.spots() == {"rope": "park", "kite": "school", "map": "park"}
     world.put("Boris", "kite")
-    assert world.hands("Boris") == [] and world.spots()["kite"] == "school" and len(world.sentences) == 7
+    assert (
+        world.hands("Boris") == []
+        and world.spots()["kite"] == "school"
+        and len(world.sentences) == 7
+    )
 
 
 @pytest.fixture(scope="module")
@@ -200,11 +256,18 @@ def cast_of(pair):
 
 
 def test_no_cast_of_the_test_in_training_and_no_story_twice(splits):
-    assert {split: len(pairs) for split, pairs in splits.items()} == {"train": 6000, "validation": 1000, "test": 1000}
+    assert {split: len(pairs) for split, pairs in splits.items()} == {
+        "train": 6000,
+        "validation": 1000,
+        "test": 1000,
+    }
     assert all(isinstance(pair, Pair) for pairs in splits.values() for pair in pairs)
     assert len({pair.source for pairs in splits.values() for pair in pairs}) == 8000
     casts = {split: set(map(cast_of, pairs)) for split, pairs in splits.items()}
-    assert not casts["test"] & (casts["train"] | casts["validation"]) and not casts["validation"] & casts["train"]
+    assert (
+        not casts["test"] & (casts["train"] | casts["validation"])
+        and not casts["validation"] & casts["train"]
+    )
 
 
 def test_kinds_are_as_frequent_as_each_other_and_every_word_is_learnt(splits):
@@ -217,10 +280,22 @@ def test_kinds_are_as_frequent_as_each_other_and_every_word_is_learnt(splits):
 def test_the_commonest_answer_does_not_get_far(splits):
     train, test = splits["train"], splits["test"]
     kinds = [pair.kind for pair in test]
-    guesses = commonest_answers([pair.target for pair in train], [pair.kind for pair in train], kinds)
-    right = collections.Counter(pair.kind for pair, guess in zip(test, guesses) if pair.target == guess)
-    most = {"one_fact": 0.15, "two_facts": 0.15, "count": 0.32, "list": 0.24, "yes_no": 0.6, "position": 0.2,
-            "everyone": 0.05, "belongings": 0.1}
+    guesses = commonest_answers(
+        [pair.target for pair in train], [pair.kind for pair in train], kinds
+    )
+    right = collections.Counter(
+        pair.kind for pair, guess in zip(test, guesses) if pair.target == guess
+    )
+    most = {
+        "one_fact": 0.15,
+        "two_facts": 0.15,
+        "count": 0.32,
+        "list": 0.24,
+        "yes_no": 0.6,
+        "position": 0.2,
+        "everyone": 0.05,
+        "belongings": 0.1,
+    }
     assert all(right[kind] <= share * kinds.count(kind) for kind, share in most.items()), right
 
 

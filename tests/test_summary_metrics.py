@@ -1,4 +1,5 @@
-"""Scores of summaries: worked out by hand, and equal to rouge-score's own where that can read the text."""
+"""Scores of summaries: worked out by hand, and equal to rouge-score's own where that can read
+the text."""
 
 import collections
 import importlib.metadata
@@ -27,26 +28,35 @@ def rouge(references, prediction, language=""):
 
 
 def test_rouge_by_hand():
-    # Words 3 of 4 and 3 of 6 shared: F1 2 x 3 / 10. Pairs: "the cat" of 3 and 5. The longest run in order is 3 again.
-    assert rouge(["the cat sat down"], "the cat has now sat there") == pytest.approx([60.0, 25.0, 60.0, 60.0])
+    # Words 3 of 4 and 3 of 6 shared: F1 2 x 3 / 10. Pairs: "the cat" of 3 and 5. The longest run in
+    # order is 3 again.
+    assert rouge(["the cat sat down"], "the cat has now sat there") == pytest.approx(
+        [60.0, 25.0, 60.0, 60.0]
+    )
     # In another order the words are all there, the longest common subsequence is one of two.
     assert rouge(["cats sleep"], "sleep, cats!") == pytest.approx([100.0, 0.0, 50.0, 50.0])
     # Sentences in another order: as one text 2 of 4 in order, sentence by sentence all.
-    assert rouge(["Cats sleep. Dogs bark."], "Dogs bark. Cats sleep.") == pytest.approx([100.0, 200 / 3, 50.0, 100.0])
+    assert rouge(["Cats sleep. Dogs bark."], "Dogs bark. Cats sleep.") == pytest.approx(
+        [100.0, 200 / 3, 50.0, 100.0]
+    )
 
 
 def test_english_is_stemmed_and_the_best_reference_counts():
     assert rouge(["summarised meetings"], "summarise meeting") == pytest.approx([100.0] * 4)
     assert rouge(["a b c d", "e f", "a b"], "e f") == pytest.approx([100.0] * 4)
     # By each measure its own: words of the first, order of the second.
-    assert rouge(["b a", "a x b y z"], "a b")[0] == 100.0 and rouge(["b a", "a x b y z"], "a b")[2] == pytest.approx(400 / 7)
+    assert rouge(["b a", "a x b y z"], "a b")[0] == 100.0 and rouge(["b a", "a x b y z"], "a b")[
+        2
+    ] == pytest.approx(400 / 7)
 
 
 def test_rouge_is_that_of_the_package():
     from rouge_score.rouge_scorer import RougeScorer
 
     rng = np.random.default_rng(0)
-    vocabulary = "running runs ran the of markets falling shares 3 2020 it's U.S. (new) — year".split()
+    vocabulary = (
+        "running runs ran the of markets falling shares 3 2020 it's U.S. (new) — year".split()
+    )
 
     def line():
         return " ".join(rng.choice(vocabulary, rng.integers(1, 12)))
@@ -54,13 +64,19 @@ def test_rouge_is_that_of_the_package():
     references = [[f"{line()}\n{line()}" for _ in range(n % 3 + 1)] for n in range(30)]
     predictions = [line() for _ in range(30)]
     scorer = RougeScorer(ROUGE, use_stemmer=True)
-    expected = [scorer.score_multi(texts, prediction) for texts, prediction in zip(references, predictions)]
+    expected = [
+        scorer.score_multi(texts, prediction) for texts, prediction in zip(references, predictions)
+    ]
     scores = rouge_scores(references, predictions, "en")
     assert scores == rouge_scores(references, predictions, "en")  # the intervals too
     for name in ROUGE[:3]:
-        assert scores[name] == pytest.approx(100 * np.mean([row[name].fmeasure for row in expected]))
-    split = [(["\n".join(sentences(text)) for text in texts], "\n".join(sentences(prediction)))
-             for texts, prediction in zip(references, predictions)]  # fmt: skip
+        assert scores[name] == pytest.approx(
+            100 * np.mean([row[name].fmeasure for row in expected])
+        )
+    split = [
+        (["\n".join(sentences(text)) for text in texts], "\n".join(sentences(prediction)))
+        for texts, prediction in zip(references, predictions)
+    ]
     expected = [scorer.score_multi(*pair)["rougeLsum"].fmeasure for pair in split]
     assert scores["rougeLsum"] == pytest.approx(100 * np.mean(expected))
 
@@ -106,7 +122,8 @@ GERMAN = strategies.lists(
     )
 )
 def test_rouge_is_what_its_definitions_say(pairs):
-    """Of one sentence each; words in lower case, no stems. The best reference counts, for each measure by itself."""
+    """Of one sentence each; words in lower case, no stems. The best reference counts, for each
+    measure by itself."""
     scores = rouge_scores(
         [[" ".join(words) for words in texts] for texts, _ in pairs],
         [" ".join(words) for _, words in pairs],
@@ -129,23 +146,28 @@ def test_rouge_is_what_its_definitions_say(pairs):
     )
 
 
-@pytest.mark.parametrize(("language", "reference", "prediction", "expected"), [
-    # Characters 3 of 4 and 3 of 5; pairs "我喜", "喜欢" of 3 and 4.
-    ("zh", "我喜欢茶", "我喜欢喝水", 200 * 3 / 9),
-    ("zh_CN", "他用GPT-4写。", "GPT 4 写", 200 * 3 / 8),
-    ("ja", "コーヒー", "コーラ", 200 * 2 / 7),
-    ("ja", "すしを食べる", "すしを飲む", 200 * 3 / 11),
-    ("ko", "학교에", "학교", 200 * 2 / 5),
-    ("de", "Über Äpfel", "über äpfeln", 50.0),
-    ("ru", "кошка спит", "Кошка спит!", 100.0),
-    ("hi", "हिन्दी भाषा", "हिन्दी", 200 / 3),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("language", "reference", "prediction", "expected"),
+    [
+        # Characters 3 of 4 and 3 of 5; pairs "我喜", "喜欢" of 3 and 4.
+        ("zh", "我喜欢茶", "我喜欢喝水", 200 * 3 / 9),
+        ("zh_CN", "他用GPT-4写。", "GPT 4 写", 200 * 3 / 8),
+        ("ja", "コーヒー", "コーラ", 200 * 2 / 7),
+        ("ja", "すしを食べる", "すしを飲む", 200 * 3 / 11),
+        ("ko", "학교에", "학교", 200 * 2 / 5),
+        ("de", "Über Äpfel", "über äpfeln", 50.0),
+        ("ru", "кошка спит", "Кошка спит!", 100.0),
+        ("hi", "हिन्दी भाषा", "हिन्दी", 200 / 3),
+    ],
+)
 def test_other_scripts_by_hand(language, reference, prediction, expected):
     assert rouge([reference], prediction, language)[0] == pytest.approx(expected)
 
 
 def test_other_letters_are_not_scored_as_english():
-    with pytest.raises(ValueError, match=r"Received: language '', 100% other letters. Name the language"):
+    with pytest.raises(
+        ValueError, match=r"Received: language '', 100% other letters. Name the language"
+    ):
         rouge(["我喜欢茶"], "我喜欢茶")
     assert rouge(["你好 hello world"], "hello")[0] == pytest.approx(200 / 3)
     version = importlib.metadata.version("rouge-score")
@@ -157,7 +179,8 @@ def test_other_letters_are_not_scored_as_english():
         rouge_scores([["tea"]], ["tea"])["rouge_signature"]
         == f"rouge-score {version}, Porter stemmer"
     )
-    # Half of the letters may be others; signs and digits are none. What is said to be English is asked too, predictions are not.
+    # Half of the letters may be others; signs and digits are none. What is said to be English is
+    # asked too, predictions are not.
     assert rouge(["你好 hi"], "hi", "en_US")[0] == 100.0
     with pytest.raises(
         ValueError, match="Received: language 'en', 60% other letters.*--target_language"
@@ -173,7 +196,9 @@ def test_intervals_surround_the_mean_and_repeat():
     references, predictions = [["a b"]] * 60, ["a b", "c"] * 30
     scores = rouge_scores(references, predictions)
     # The standard error of 60 coin flips is 50 / sqrt(60) = 6.5 points.
-    assert scores["rouge1"] == 50.0 and scores["rouge1_interval"] == pytest.approx(1.96 * 50 / 60**0.5, rel=0.15)
+    assert scores["rouge1"] == 50.0 and scores["rouge1_interval"] == pytest.approx(
+        1.96 * 50 / 60**0.5, rel=0.15
+    )
     assert scores == rouge_scores(references, predictions)
     assert "rouge1_interval" not in rouge_scores([["a"]], ["a"])
     assert "rouge1_interval" not in rouge_scores([["a"]] * 2, ["a"] * 2, "", False)
@@ -206,7 +231,17 @@ def test_an_empty_prediction_scores_nothing():
 
 def test_words_of_any_script():
     assert words("It's 3.5 kg, naïve_café!") == ["it", "s", "3", "5", "kg", "naïve", "café"]
-    assert words("东京タワー、서울 2020年") == ["东", "京", "タ", "ワ", "ー", "서", "울", "2020", "年"]
+    assert words("东京タワー、서울 2020年") == [
+        "东",
+        "京",
+        "タ",
+        "ワ",
+        "ー",
+        "서",
+        "울",
+        "2020",
+        "年",
+    ]
     assert words("ひらがな") == ["ひ", "ら", "が", "な"]
     assert words("—!") == [] and words("ÄB") == ["äb"]
     assert words("e\u0301té हिन्दी ½ Ⅻ x_y") == ["e\u0301té", "हिन्दी", "½", "ⅻ", "x", "y"]
@@ -223,7 +258,14 @@ def test_beginnings():
     ]
     assert first_words("", 1) == "" and first_words("—", 1) == "—"
     assert first_words("我喜欢茶", 2) == "我喜"
-    assert sentences("One.\n\nTwo?! Three… 四。“五！”六") == ["One.", "Two?!", "Three…", "四。", "“五！”", "六"]
+    assert sentences("One.\n\nTwo?! Three… 四。“五！”六") == [
+        "One.",
+        "Two?!",
+        "Three…",
+        "四。",
+        "“五！”",
+        "六",
+    ]
     assert sentences('He (Mr. X) left.) "So." No.5 e.g.\u00a0this') == [
         "He (Mr.",
         "X) left.)",
@@ -254,7 +296,9 @@ def test_beginnings():
 
 def test_novelty_by_hand():
     # "the dog sat": words dog is new of three; "the dog", "dog sat" both; no four in a row.
-    assert novel_ngrams(["The cat sat."], ["the dog sat"]) == pytest.approx({1: 100 / 3, 2: 100.0, 3: 100.0, 4: 0.0})
+    assert novel_ngrams(["The cat sat."], ["the dog sat"]) == pytest.approx(
+        {1: 100 / 3, 2: 100.0, 3: 100.0, 4: 0.0}
+    )
     # All sums go over the set: 1 of 2 + 2 distinct words. A word said twice counts once.
     assert novel_ngrams(["a b", "c d"], ["a b", "c x c"])[1] == pytest.approx(25.0)
     assert novel_ngrams(["我喜欢茶"], ["我喜茶"])[2] == 50.0
@@ -275,10 +319,16 @@ def test_novelty_by_hand():
 
 def test_a_copy_is_not_new_and_half_as_short():
     assert compression(["a b c d", "e f"], ["a b", "e"]) == 0.5 and compression([""], ["a"]) == 0.0
-    scores = summary_scores(["one two three four", "five six"], [["one two", "two"], ["six"]], ["one two", "five"])
+    scores = summary_scores(
+        ["one two three four", "five six"], [["one two", "two"], ["six"]], ["one two", "five"]
+    )
     # Ten source words for the references, of which the first source counts twice.
     assert (scores["compression"], scores["reference_compression"]) == (0.5, 0.4)
-    assert [scores[f"novel_{n}"] for n in range(1, 5)] == [0.0] * 4 == [scores[f"reference_novel_{n}"] for n in range(1, 5)]
+    assert (
+        [scores[f"novel_{n}"] for n in range(1, 5)]
+        == [0.0] * 4
+        == [scores[f"reference_novel_{n}"] for n in range(1, 5)]
+    )
     assert scores["rouge1"] == pytest.approx(50.0) and "rouge1_interval" in scores
     assert compression(["a b"], ["a b c"]) == 1.5
     scores = summary_scores(

@@ -1,4 +1,5 @@
-"""Tasks by hand: heads, targets and answers of examples; the places of answers in windows, and back."""
+"""Tasks by hand: heads, targets and answers of examples; the places of answers in windows, and
+back."""
 
 import numpy as np
 import pytest
@@ -22,16 +23,45 @@ def task(name, labels=(), **options):
 
 
 def test_balanced_weights_make_every_class_count_alike():
-    head = task("classification", ("x", "y", "z"), class_weights="balanced", head_dropout=0.3, pooling="max").head(TEXTS, 0.2)
-    assert head.class_weights == (1.0, 1.0, 0.5)  # a class that does not occur as one that occurs once
-    assert (head.units, head.label_smoothing, head.pooling, head.rate, head.name) == (3, 0.2, "max", 0.3, "head")
-    assert task("classification", ("x", "y", "z")).head(TEXTS).class_weights == () and not head.multilabel
-    more = task("classification", "xyzw", class_weights="balanced").head(TEXTS)  # the last does not occur either
+    head = task(
+        "classification", ("x", "y", "z"), class_weights="balanced", head_dropout=0.3, pooling="max"
+    ).head(TEXTS, 0.2)
+    assert head.class_weights == (
+        1.0,
+        1.0,
+        0.5,
+    )  # a class that does not occur as one that occurs once
+    assert (head.units, head.label_smoothing, head.pooling, head.rate, head.name) == (
+        3,
+        0.2,
+        "max",
+        0.3,
+        "head",
+    )
+    assert (
+        task("classification", ("x", "y", "z")).head(TEXTS).class_weights == ()
+        and not head.multilabel
+    )
+    more = task("classification", "xyzw", class_weights="balanced").head(
+        TEXTS
+    )  # the last does not occur either
     assert more.class_weights == (0.75, 0.75, 0.375, 0.75)
-    assert head.num_texts == 1 and task("classification", "xyz", pair_encoding="bi").head(TEXTS).num_texts == 2
+    assert (
+        head.num_texts == 1
+        and task("classification", "xyz", pair_encoding="bi").head(TEXTS).num_texts == 2
+    )
     several = task("multilabel", "xyz", pooling="mean", head_dropout=0.2).head(TEXTS, 0.2)
-    assert (several.multilabel, several.units, several.pooling, several.rate, several.label_smoothing) == (True, 3, "mean", 0.2, 0)
-    assert several.name == task("spans").head(TEXTS).name == "head" and task("spans", head_dropout=0.4).head(TEXTS).rate == 0.4
+    assert (
+        several.multilabel,
+        several.units,
+        several.pooling,
+        several.rate,
+        several.label_smoothing,
+    ) == (True, 3, "mean", 0.2, 0)
+    assert (
+        several.name == task("spans").head(TEXTS).name == "head"
+        and task("spans", head_dropout=0.4).head(TEXTS).rate == 0.4
+    )
     assert task("classification", ("x", "y", "z")).head(TEXTS).class_weights == ()
     last = task("classification", "wxyz", class_weights="balanced").head(
         TEXTS
@@ -46,7 +76,12 @@ def test_a_regression_starts_from_mean_and_deviation_of_training():
     assert task("regression").head(numbers[:1]).scale == pytest.approx(1e-6)  # all alike
     # What compares two texts begins with the lowest and the whole range.
     similar = task("regression", pair_encoding="bi").head([*numbers, Example("c", None, 2.0)])
-    assert (type(similar), similar.shift, similar.scale, similar.num_texts) == (SimilarityHead, 1.0, 4.0, 2)
+    assert (type(similar), similar.shift, similar.scale, similar.num_texts) == (
+        SimilarityHead,
+        1.0,
+        4.0,
+        2,
+    )
     assert task("regression", pair_encoding="bi").head(numbers[:1]).scale == pytest.approx(1e-6)
     skewed = [Example("a", None, number) for number in (0.0, 0.0, 6.0)]
     assert task("regression").head(skewed).shift == 2.0
@@ -153,12 +188,22 @@ class TestFeatures:
 
 
 def test_targets():
-    assert task("classification").empty == task("spans").empty == -1 and np.isnan(task("regression").empty)
+    assert task("classification").empty == task("spans").empty == -1 and np.isnan(
+        task("regression").empty
+    )
     unknown = Example("d", None, None)
-    assert task("classification", "xyz").targets([*TEXTS, unknown]).tolist() == [[0], [2], [2], [-1]]
+    assert task("classification", "xyz").targets([*TEXTS, unknown]).tolist() == [
+        [0],
+        [2],
+        [2],
+        [-1],
+    ]
     several = [Example("a", None, (0, 2)), Example("b", None, ()), unknown]
     assert task("multilabel", "xyz").targets(several).tolist() == [[1, 0, 1], [0, 0, 0], [0, 0, 0]]
-    np.testing.assert_equal(task("regression").targets([Example("a", None, 1.5), unknown]), np.float32([[1.5], [np.nan]]))
+    np.testing.assert_equal(
+        task("regression").targets([Example("a", None, 1.5), unknown]),
+        np.float32([[1.5], [np.nan]]),
+    )
 
 
 def test_labels_for_people():
@@ -174,52 +219,92 @@ def test_predictions_are_the_rows_of_what_the_head_says():
 
 
 def test_answers_are_sorted_and_chosen():
-    classes, several, number = task("classification", "xyz"), task("multilabel", "xyz"), task("regression")
+    classes, several, number = (
+        task("classification", "xyz"),
+        task("multilabel", "xyz"),
+        task("regression"),
+    )
     probabilities = np.array([[0.25, 0.5, 0.25]])
     ((first, second, third),) = rows = classes.answers(TEXTS[:1], probabilities)
-    assert [row["label"] for row in (first, second, third)] == ["y", "x", "z"] and classes.chosen(rows[0]) == [first]
-    assert several.chosen(rows[0], threshold=0.25) == rows[0] and several.chosen(rows[0], threshold=0.6) == []
+    assert [row["label"] for row in (first, second, third)] == ["y", "x", "z"] and classes.chosen(
+        rows[0]
+    ) == [first]
+    assert (
+        several.chosen(rows[0], threshold=0.25) == rows[0]
+        and several.chosen(rows[0], threshold=0.6) == []
+    )
     assert [row["score"] for row in rows[0]] == [0.5, 0.25, 0.25]
     assert several.chosen(rows[0]) == [{"label": "y", "score": 0.5}]  # 0.5 is enough
     assert number.answers(TEXTS[:1], np.array([2.5])) == [[{"score": 2.5}]]
 
 
 def test_labels_are_shown_by_name():
-    assert task("classification", "xyz").shown_label(TEXTS[1]) == "z" and task("regression").shown_label(Example("a", None, 1.5)) == "1.5"
-    assert task("multilabel", ("red", "blue", "green")).shown_label(Example("a", None, (0, 2))) == "red, green"
+    assert (
+        task("classification", "xyz").shown_label(TEXTS[1]) == "z"
+        and task("regression").shown_label(Example("a", None, 1.5)) == "1.5"
+    )
+    assert (
+        task("multilabel", ("red", "blue", "green")).shown_label(Example("a", None, (0, 2)))
+        == "red, green"
+    )
 
 
 def test_what_is_given_when_no_number_of_answers_is_asked_for():
-    rows = [{"label": "x", "score": 0.7}, {"label": "y", "score": 0.5}, {"label": "z", "score": 0.49}]
-    assert task("multilabel", "xyz").chosen(rows) == rows[:2] and task("classification", "xyz").chosen(rows) == rows[:1]
+    rows = [
+        {"label": "x", "score": 0.7},
+        {"label": "y", "score": 0.5},
+        {"label": "z", "score": 0.49},
+    ]
+    assert (
+        task("multilabel", "xyz").chosen(rows) == rows[:2]
+        and task("classification", "xyz").chosen(rows) == rows[:1]
+    )
     assert task("multilabel", "xyz").answers(TEXTS[:1], np.array([[0.5, 0.7, 0.7]])) == [
         [{"label": "y", "score": 0.7}, {"label": "z", "score": 0.7}, {"label": "x", "score": 0.5}]
     ]
-    assert task("classification", "xyz").tuned(TEXTS, []) == task("regression").tuned(TEXTS, []) == {}
+    assert (
+        task("classification", "xyz").tuned(TEXTS, []) == task("regression").tuned(TEXTS, []) == {}
+    )
 
 
 class Tokenizer:
     """Tells what it is asked for in ids of its own."""
 
     def encode(self, texts, pairs, length):
-        return [([len(text), length], [0, n], 10 * n + (pairs is not None)) for n, text in enumerate(texts)]
+        return [
+            ([len(text), length], [0, n], 10 * n + (pairs is not None))
+            for n, text in enumerate(texts)
+        ]
 
     def encode_apart(self, texts, pairs, length):
-        return [([len(text), len(pair), length], [0, 0, 0], 7) for text, pair in zip(texts, pairs, strict=True)]
+        return [
+            ([len(text), len(pair), length], [0, 0, 0], 7)
+            for text, pair in zip(texts, pairs, strict=True)
+        ]
 
     def windows(self, questions, contexts, length, stride):
         offsets = [None, (0, 2), (3, 5), (length, stride)]
-        return [Window(n, [len(question), len(context), n, 0, 5][: 5 - n], [n] * 4, offsets)
-                for n, (question, context) in enumerate(zip(questions, contexts)) for _ in range(2)]
+        return [
+            Window(n, [len(question), len(context), n, 0, 5][: 5 - n], [n] * 4, offsets)
+            for n, (question, context) in enumerate(zip(questions, contexts))
+            for _ in range(2)
+        ]
 
 
 def test_features_of_texts_and_of_pairs():
     labels, tokenizer = task("classification", "xyz", max_length=9), Tokenizer()
     alone = labels.features(tokenizer, TEXTS)
-    assert alone.ids == [[1, 9]] * 3 and alone.types == [[0, 0], [0, 1], [0, 2]] and alone.lengths == [0, 10, 20]
+    assert (
+        alone.ids == [[1, 9]] * 3
+        and alone.types == [[0, 0], [0, 1], [0, 2]]
+        and alone.lengths == [0, 10, 20]
+    )
     assert alone.targets.tolist() == [[0], [2], [2]] and (alone.windows, alone.num_texts) == ((), 1)
     pairs = [Example("a", "bcd", 1), Example("aa", "", 0)]
-    assert labels.features(tokenizer, pairs).lengths == [1, 11] and labels.features(tokenizer, pairs).num_texts == 1
+    assert (
+        labels.features(tokenizer, pairs).lengths == [1, 11]
+        and labels.features(tokenizer, pairs).num_texts == 1
+    )
     assert labels.features(tokenizer, [Example("a", "", 1)]).lengths == [1]  # an empty text is one
     apart = task("classification", "xyz", max_length=9, pair_encoding="bi")
     found = apart.features(tokenizer, pairs)
@@ -233,11 +318,19 @@ def test_features_of_texts_and_of_pairs():
 
 
 def test_features_of_questions_have_a_row_a_window():
-    questions = [Question("1", "why", "aa bb", ((3, "bb"),)), Question("2", "who?", "cc dd", ((0, "cc"),))]
+    questions = [
+        Question("1", "why", "aa bb", ((3, "bb"),)),
+        Question("2", "who?", "cc dd", ((0, "cc"),)),
+    ]
     found = task("spans", max_length=40, stride=6).features(Tokenizer(), questions)
-    assert found.ids == [[3, 5, 0, 0, 5]] * 2 + [[4, 5, 1, 0]] * 2 and found.types == [[0] * 4] * 2 + [[1] * 4] * 2
+    assert (
+        found.ids == [[3, 5, 0, 0, 5]] * 2 + [[4, 5, 1, 0]] * 2
+        and found.types == [[0] * 4] * 2 + [[1] * 4] * 2
+    )
     assert found.targets.tolist() == [[2, 2]] * 2 + [[1, 1]] * 2 and found.lengths == [5, 5, 4, 4]
-    assert [window.example for window in found.windows] == [0, 0, 1, 1] and found.windows[0].offsets[3] == (40, 6)
+    assert [window.example for window in found.windows] == [0, 0, 1, 1] and found.windows[
+        0
+    ].offsets[3] == (40, 6)
 
 
 def test_scores_and_reports_by_hand():
@@ -250,7 +343,9 @@ def test_scores_and_reports_by_hand():
     assert [(row["text"], row["pair"]) for row in report["mistakes"]] == [("b", "bb")]
     # Always saying what is commonest in training, x, is right once; in the test set, y, twice.
     assert report["scores"]["majority_baseline"] == pytest.approx(1 / 3)
-    assert classes.report(examples, probabilities)["scores"]["majority_baseline"] == pytest.approx(2 / 3)
+    assert classes.report(examples, probabilities)["scores"]["majority_baseline"] == pytest.approx(
+        2 / 3
+    )
     several = task("multilabel", ("x", "y"))
     both = [Example("a", None, (0,)), Example("b", None, (0, 1))]
     probabilities = np.array([[0.9, 0.2], [0.5, 0.3]])
@@ -264,18 +359,32 @@ def test_scores_and_reports_by_hand():
     # 1 - (5 - 3)^2 / (1 + 0 + 1); the other way round it would be 0.54.
     assert task("regression").scores(numbers, predictions)["r2"] == pytest.approx(-1.0)
     report = task("regression").report(numbers, predictions, train=numbers[:1])
-    assert report["mistakes"] == [{"text": "c", "pair": "", "true": 3.0, "predicted": 5.0, "error": 2.0}]
+    assert report["mistakes"] == [
+        {"text": "c", "pair": "", "true": 3.0, "predicted": 5.0, "error": 2.0}
+    ]
     assert report["scores"]["r2"] == pytest.approx(-1.0)
-    assert report["scores"]["mean_baseline_mse"] == pytest.approx(5 / 3)  # from 1, the mean of training
-    assert task("regression").report(numbers, predictions)["scores"]["mean_baseline_mse"] == pytest.approx(2 / 3)
+    assert report["scores"]["mean_baseline_mse"] == pytest.approx(
+        5 / 3
+    )  # from 1, the mean of training
+    assert task("regression").report(numbers, predictions)["scores"][
+        "mean_baseline_mse"
+    ] == pytest.approx(2 / 3)
 
 
 def test_the_report_of_questions_says_what_was_said():
-    questions = [Question("1", "q1", "aa bb", ((0, "aa"), (3, "bb"))), Question("2", "q2", "cc", ())]
-    rows = [{"answer": answer, "start": 0, "end": 2, "score": -1.0, "no_answer": doubt} for answer, doubt in (("bb", -2.0), ("cc", 1.0))]
+    questions = [
+        Question("1", "q1", "aa bb", ((0, "aa"), (3, "bb"))),
+        Question("2", "q2", "cc", ()),
+    ]
+    rows = [
+        {"answer": answer, "start": 0, "end": 2, "score": -1.0, "no_answer": doubt}
+        for answer, doubt in (("bb", -2.0), ("cc", 1.0))
+    ]
     spans = task("spans")
     report = spans.report(questions, rows)
-    assert report["mistakes"] == [{"question": "q2", "context": "cc", "answers": [], "predicted": "cc", "f1": 0}]
+    assert report["mistakes"] == [
+        {"question": "q2", "context": "cc", "answers": [], "predicted": "cc", "f1": 0}
+    ]
     assert report["scores"]["exact_match"] == spans.scores(questions, rows)["exact_match"] == 50
     assert spans.report(questions, rows, no_answer_threshold=0.5)["mistakes"] == []
     assert spans.scores(questions, rows, no_answer_threshold=0.0)["exact_match"] == 100
@@ -284,8 +393,12 @@ def test_the_report_of_questions_says_what_was_said():
     question = [Question("1", "q", "北京市", ((0, "北京市"),))]
     assert task("spans", language="zh").scores(question, rows)["f1"] == pytest.approx(80)
     assert task("spans", language="zh").report(question, rows)["scores"]["f1"] == pytest.approx(80)
-    # Two answers that are nearly right are worth more than one "no answer" that is right; as words they are wrong.
-    questions, rows = question * 2 + [Question("2", "q", "上海", ())], rows * 2 + [{"answer": "上海", "no_answer": -2.0}]
+    # Two answers that are nearly right are worth more than one "no answer" that is right; as words
+    # they are wrong.
+    questions, rows = (
+        question * 2 + [Question("2", "q", "上海", ())],
+        rows * 2 + [{"answer": "上海", "no_answer": -2.0}],
+    )
     assert task("spans", language="zh").tuned(questions, rows)["no_answer_threshold"] >= -1.0
     assert task("spans", language="en").tuned(questions, rows)["no_answer_threshold"] < -2.0
 
@@ -366,8 +479,13 @@ def test_the_metric_that_chooses_the_weights(name, metrics):
         config = FinetuningConfig(keep_best_metric=metric)
         assert config.judged_by(known, name).keep_best_metric == metric
     assert known == metrics
-    with pytest.raises(ConfigError, match=f"keep_best_metric must be one of .*, loss for task='{name}'. Received: 'roc_auc'"):
-        FinetuningConfig(keep_best_metric="roc_auc").judged_by(known, name)  # not every data set has it
+    with pytest.raises(
+        ConfigError,
+        match=f"keep_best_metric must be one of .*, loss for task='{name}'. Received: 'roc_auc'",
+    ):
+        FinetuningConfig(keep_best_metric="roc_auc").judged_by(
+            known, name
+        )  # not every data set has it
 
 
 def test_a_place_by_hand():
@@ -378,15 +496,29 @@ def test_a_place_by_hand():
     assert _place(first, question) == (0, 0) and _place(second, question) == (3, 4)
     assert _place(second, question._replace(answers=())) == (0, 0)
     assert _place(second, question._replace(answers=((-1, "zz"),))) == (-1, -1)
-    assert _place(first, question._replace(answers=((0, "aa"), (3, "bb")))) == (3, 3)  # the first of several
-    assert _place(second, question._replace(answers=((0, "aa bb"),))) == (0, 0)  # it begins before the window
+    assert _place(first, question._replace(answers=((0, "aa"), (3, "bb")))) == (
+        3,
+        3,
+    )  # the first of several
+    assert _place(second, question._replace(answers=((0, "aa bb"),))) == (
+        0,
+        0,
+    )  # it begins before the window
     assert _place(second._replace(offsets=[None] * 6), question) == (0, 0)
 
 
 def test_a_place_where_no_space_stands_between_tokens():
     """Tokens a, bc, d and e: an answer within a token is that token, and neither neighbour."""
     window = Window(0, [1, 5, 6, 7, 8], [0] * 5, [None, (0, 1), (1, 3), (3, 4), (4, 5)])
-    answers = {(1, "bc"): (2, 2), (1, "b"): (2, 2), (2, "c"): (2, 2), (0, "a"): (1, 1), (0, "ab"): (1, 2), (2, "cd"): (2, 3), (4, "e"): (4, 4)}
+    answers = {
+        (1, "bc"): (2, 2),
+        (1, "b"): (2, 2),
+        (2, "c"): (2, 2),
+        (0, "a"): (1, 1),
+        (0, "ab"): (1, 2),
+        (2, "cd"): (2, 3),
+        (4, "e"): (4, 4),
+    }
     for answer, place in answers.items():
         assert _place(window, Question("1", "q", "abcde", (answer,))) == place, answer
 
@@ -471,19 +603,37 @@ def test_the_best_span_over_windows_by_hand():
     (best,) = Spans((), TaskConfig(task="spans")).predictions([question], features, outputs)
     # aa bb: 0.5 * 0.6 in the first window; none: the smaller of 0.1 * 0.2 and 0.5 * 0.4.
     assert (best["answer"], best["start"], best["end"]) == ("aa bb", 0, 5)
-    assert best["score"] == pytest.approx(np.log(0.3)) and best["no_answer"] == pytest.approx(np.log(0.02) - np.log(0.3))
+    assert best["score"] == pytest.approx(np.log(0.3)) and best["no_answer"] == pytest.approx(
+        np.log(0.02) - np.log(0.3)
+    )
 
 
 def test_each_question_has_its_own_best_span():
-    questions = [Question(str(n), "q", context, ()) for n, context in enumerate(("aa bb", "cc dd", "no window"))]
+    questions = [
+        Question(str(n), "q", context, ())
+        for n, context in enumerate(("aa bb", "cc dd", "no window"))
+    ]
     windows = [Window(n, [1, 5, 6], [0] * 3, [None, (0, 2), (3, 5)]) for n in (0, 1, 1)]
     outputs = [
-        np.array([[-900.0, -800.0], [-100.0, -150.0], [-300.0, -300.0]]), np.array([[-1.0, -1.0], [-5.0, -5.0], [-4.0, -3.0]]),
+        np.array([[-900.0, -800.0], [-100.0, -150.0], [-300.0, -300.0]]),
+        np.array([[-1.0, -1.0], [-5.0, -5.0], [-4.0, -3.0]]),
         np.array([[-6.0, -5.0], [-2.0, -9.0], [-4.0, -4.0]]),
-    ]  # fmt: skip
+    ]
     found = task("spans").predictions(questions, Features([], [], None, [], windows), outputs)
-    assert found[0] == {"answer": "aa", "start": 0, "end": 2, "score": -250, "no_answer": -1450}  # one token, twice
-    assert found[1] == {"answer": "cc dd", "start": 0, "end": 5, "score": -6.0, "no_answer": -5.0}  # -11, of the second window
+    assert found[0] == {
+        "answer": "aa",
+        "start": 0,
+        "end": 2,
+        "score": -250,
+        "no_answer": -1450,
+    }  # one token, twice
+    assert found[1] == {
+        "answer": "cc dd",
+        "start": 0,
+        "end": 5,
+        "score": -6.0,
+        "no_answer": -5.0,
+    }  # -11, of the second window
     assert found[2]["answer"] == "" and found[2]["score"] == IMPOSSIBLE
 
 
@@ -497,7 +647,11 @@ def test_an_answer_has_at_most_so_many_tokens_and_is_in_order():
     assert (first, last, score) == (0, 5, -3.0)
     assert task("spans", longest_answer=32)._best_span(window, output) == (0, 32, -2.0)
     assert task("spans", longest_answer=31)._best_span(window, output) == (0, 5, -3.0)
-    assert task("spans")._best_span(window._replace(offsets=[None] * count), output) == (0, 0, IMPOSSIBLE)
+    assert task("spans")._best_span(window._replace(offsets=[None] * count), output) == (
+        0,
+        0,
+        IMPOSSIBLE,
+    )
 
 
 def test_twenty_starts_and_ends_are_tried_with_each_other():
@@ -603,7 +757,10 @@ def test_no_answer_is_said_where_it_is_likelier_by_more_than_the_threshold():
     ]
     spans = task("spans")
     tuned = spans.tuned(questions, predictions)
-    assert -1.0 <= tuned["no_answer_threshold"] < -0.5 and spans.tuned(questions[:1], predictions[:1]) == {}
+    assert (
+        -1.0 <= tuned["no_answer_threshold"] < -0.5
+        and spans.tuned(questions[:1], predictions[:1]) == {}
+    )
     assert spans.scores(questions, predictions, **tuned)["exact_match"] == 100.0
     assert spans.answers(questions, predictions, **tuned) == [
         [{"score": pytest.approx(0.5), "answer": "aa", "start": 0, "end": 2}],

@@ -1,4 +1,5 @@
-"""The tokenizers: the graph gives Python's ids, text comes back as it went in, files are read and written."""
+"""The tokenizers: the graph gives Python's ids, text comes back as it went in, files are read
+and written."""
 
 import functools
 import io
@@ -13,12 +14,34 @@ from hypothesis import strategies as st
 
 from transformer.config import ConfigError, TokenizerConfig
 from transformer.tokenizer import (
-    ByteTokenizer, CharacterTokenizer, SentencePieceTokenizer, load_tokenizer, load_tokenizers, save_tokenizers, train_tokenizer,
-)  # fmt: skip
+    ByteTokenizer,
+    CharacterTokenizer,
+    SentencePieceTokenizer,
+    load_tokenizer,
+    load_tokenizers,
+    save_tokenizers,
+    train_tokenizer,
+)
 
-TEXTS = [f"{subject} {verb} {number} red apples." for subject in ("We", "They", "You") for verb in ("buy", "see", "eat")
-         for number in ("two", "three", "twelve")]  # fmt: skip
-NAUGHTY = ["", " ", "  two  spaces ", "Ünïcödé ﬁ Ⅷ", "表ポあA鷗", "👩‍👩‍👧‍👦 🇩🇪", "\u200bzero\u200dwidth", "ا ل ع", "tab\tnewline\nreturn\r", "nul\0two", "x" * 3000]
+TEXTS = [
+    f"{subject} {verb} {number} red apples."
+    for subject in ("We", "They", "You")
+    for verb in ("buy", "see", "eat")
+    for number in ("two", "three", "twelve")
+]
+NAUGHTY = [
+    "",
+    " ",
+    "  two  spaces ",
+    "Ünïcödé ﬁ Ⅷ",
+    "表ポあA鷗",
+    "👩‍👩‍👧‍👦 🇩🇪",
+    "\u200bzero\u200dwidth",
+    "ا ل ع",
+    "tab\tnewline\nreturn\r",
+    "nul\0two",
+    "x" * 3000,
+]
 KINDS = ["unigram", "bpe", "byte", "character"]
 
 
@@ -51,7 +74,11 @@ def foreign(texts=TEXTS, vocab_size=60, **options):
 
 
 def different(tokenizer, texts):
-    return [text for text, a, b in zip(texts, tokenizer.encode(texts), graph_ids(tokenizer, texts)) if list(a) != list(b)]
+    return [
+        text
+        for text, a, b in zip(texts, tokenizer.encode(texts), graph_ids(tokenizer, texts))
+        if list(a) != list(b)
+    ]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -61,7 +88,9 @@ def test_special_ids_and_the_way_back(kind):
     ids = tokenizer.encode(TEXTS)
     assert tokenizer.decode(ids) == TEXTS
     assert max(map(max, ids)) < tokenizer.vocab_size
-    wrapped = [[2, *row, 3, 5, 5, 0, 0] for row in ids]  # what stands behind the first end does not count
+    wrapped = [
+        [2, *row, 3, 5, 5, 0, 0] for row in ids
+    ]  # what stands behind the first end does not count
     assert tokenizer.decode(wrapped) == TEXTS
     assert "".join(tokenizer.pieces("two")).strip("▁") in ("two", "74776f")
     assert tokenizer.decode([]) == []
@@ -345,7 +374,9 @@ class TestGivenFiles:
 
 
 def test_user_symbols_are_one_piece():
-    assert "<de>" in learn("bpe", user_symbols=("<de>", "<zh>")).pieces("<de> We buy two red apples.")
+    assert "<de>" in learn("bpe", user_symbols=("<de>", "<zh>")).pieces(
+        "<de> We buy two red apples."
+    )
 
 
 def test_a_given_file_keeps_its_own_special_ids(shared):

@@ -1,4 +1,5 @@
-"""The programs as a user runs them: train, interrupt, continue, translate, score; and their errors."""
+"""The programs as a user runs them: train, interrupt, continue, translate, score; and their
+errors."""
 
 import json
 import signal
@@ -33,11 +34,20 @@ pytestmark = pytest.mark.slow  # it trains, or starts programs
 
 @pytest.fixture(scope="module")
 def reversed_run(tmp_path_factory):
-    """A run of configs/reverse.cfg, interrupted by SIGTERM on its way and continued by the same command."""
+    """A run of configs/reverse.cfg, interrupted by SIGTERM on its way and continued by the same
+    command."""
     folder = tmp_path_factory.mktemp("runs") / "reverse"
     # What --jit=auto chooses depends on how busy the machine is, and XLA rounds otherwise.
-    command = [sys.executable, "train.py", "--flagfile=configs/reverse.cfg", "--jit=off", f"--run={folder}"]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    command = [
+        sys.executable,
+        "train.py",
+        "--flagfile=configs/reverse.cfg",
+        "--jit=off",
+        f"--run={folder}",
+    ]
+    process = subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
     first = []
     for line in process.stdout:
         first.append(line)
@@ -69,9 +79,17 @@ def test_the_run_folder_is_complete(reversed_run):
     folder, _, _ = reversed_run
     names = {path.name for path in folder.iterdir()}
     assert names == {
-        "config.json", "flags.cfg", "tokenizer", "data_report.json", "checkpoints", "tensorboard", "model.keras",
-        "predictions.jsonl", "scores.json", "model_card.md",
-    }  # fmt: skip
+        "config.json",
+        "flags.cfg",
+        "tokenizer",
+        "data_report.json",
+        "checkpoints",
+        "tensorboard",
+        "model.keras",
+        "predictions.jsonl",
+        "scores.json",
+        "model_card.md",
+    }
     rows = [json.loads(line) for line in (folder / "predictions.jsonl").read_text().splitlines()]
     assert len(rows) == 1000 and all(row["prediction"] == row["source"][::-1] for row in rows)
     assert "exact_match" in (folder / "model_card.md").read_text()
@@ -84,14 +102,25 @@ def test_tensorboard_has_the_curves(reversed_run):
     events.Reload()
     found = set(events.Tags()["tensors"])
     assert found >= {
-        "train/loss", "train/learning_rate", "train/gradient_norm", "train/tokens_per_second", "train/padding_share",
-        "validation/loss", "validation/perplexity", "validation/accuracy", "validation/bleu", "samples", "config",
-    }  # fmt: skip
+        "train/loss",
+        "train/learning_rate",
+        "train/gradient_norm",
+        "train/tokens_per_second",
+        "train/padding_share",
+        "validation/loss",
+        "validation/perplexity",
+        "validation/accuracy",
+        "validation/bleu",
+        "samples",
+        "config",
+    }
 
 
 def test_generate_writes_one_line_for_each_line(reversed_run):
     text = "a b c d\n\nq r s t a\r\n" + "\u2028" + "\nzzz unknown ☃\n" + "b a t " * 2000 + "\nf e d"
-    output = run_apart("-m", "transformer", "generate", f"--run={reversed_run[0]}", text=text).stdout
+    output = run_apart(
+        "-m", "transformer", "generate", f"--run={reversed_run[0]}", text=text
+    ).stdout
     lines = output.split("\n")
     assert len(lines) == 8 and lines[-1] == ""  # seven lines, each ended
     assert [lines[0], lines[1], lines[2], lines[6]] == ["d c b a", "", "a t s r q", "d e f"]
@@ -99,9 +128,23 @@ def test_generate_writes_one_line_for_each_line(reversed_run):
 
 # A few of the kinds that the real list has hundreds of.
 NAUGHTY = [
-    "", "undefined", "1/0", "-1e1000", "Ω≈ç√∫˜µ", "👩‍👩‍👧‍👦 🇩🇪", "\ufeff", "\u202egnirts", "T̶̢h̵e", "<script>alert(1)</script>",
-    "$(touch here)", "../../etc/passwd", "%s%n", "ﷺ", "\x07", "'; DROP TABLE runs; --",
-]  # fmt: skip
+    "",
+    "undefined",
+    "1/0",
+    "-1e1000",
+    "Ω≈ç√∫˜µ",
+    "👩‍👩‍👧‍👦 🇩🇪",
+    "\ufeff",
+    "\u202egnirts",
+    "T̶̢h̵e",
+    "<script>alert(1)</script>",
+    "$(touch here)",
+    "../../etc/passwd",
+    "%s%n",
+    "ﷺ",
+    "\x07",
+    "'; DROP TABLE runs; --",
+]
 
 
 @pytest.mark.parametrize("real", [False, True])
@@ -111,17 +154,38 @@ def test_generate_survives_naughty_strings(reversed_run, request, tmp_path, real
         path = request.getfixturevalue("shared") / "naughty_strings" / "blns.json"
         strings = json.loads(path.read_text(encoding="utf-8"))
     lines = [text.replace("\n", " ") for text in strings]
-    (tmp_path / "in.txt").write_text("\n".join(lines) + "\n", encoding="utf-8", errors="surrogatepass", newline="\n")
-    run("-m", "transformer", "generate", f"--run={reversed_run[0]}", f"--input={tmp_path}/in.txt",
-        f"--output={tmp_path}/out.txt", "--beam_size=2", "--max_length=20")  # fmt: skip
+    (tmp_path / "in.txt").write_text(
+        "\n".join(lines) + "\n", encoding="utf-8", errors="surrogatepass", newline="\n"
+    )
+    run(
+        "-m",
+        "transformer",
+        "generate",
+        f"--run={reversed_run[0]}",
+        f"--input={tmp_path}/in.txt",
+        f"--output={tmp_path}/out.txt",
+        "--beam_size=2",
+        "--max_length=20",
+    )
     assert (tmp_path / "out.txt").read_bytes().count(b"\n") == len(lines)
 
 
 def test_generate_writes_n_best_with_scores(reversed_run, tmp_path):
     (tmp_path / "in.txt").write_text("a b c\n")
-    run("-m", "transformer", "generate", f"--run={reversed_run[0]}", f"--input={tmp_path}/in.txt", f"--output={tmp_path}/out.txt",
-        "--beam_size=3", "--n_best=3", "--scores")  # fmt: skip
-    scores, texts = zip(*(line.split("\t") for line in (tmp_path / "out.txt").read_text().splitlines()))
+    run(
+        "-m",
+        "transformer",
+        "generate",
+        f"--run={reversed_run[0]}",
+        f"--input={tmp_path}/in.txt",
+        f"--output={tmp_path}/out.txt",
+        "--beam_size=3",
+        "--n_best=3",
+        "--scores",
+    )
+    scores, texts = zip(
+        *(line.split("\t") for line in (tmp_path / "out.txt").read_text().splitlines())
+    )
     assert texts[0] == "c b a" and len(set(texts)) == 3
     assert [float(score) for score in scores] == sorted(map(float, scores), reverse=True)
 
@@ -129,13 +193,26 @@ def test_generate_writes_n_best_with_scores(reversed_run, tmp_path):
 def test_evaluate_prints_scores(reversed_run, tmp_path):
     (tmp_path / "s").write_text("a b c d\ne f g h\n")
     (tmp_path / "t").write_text("d c b a\nh g f x\n")
-    arguments = ["-m", "transformer", "evaluate", f"--run={reversed_run[0]}", f"--source={tmp_path}/s", f"--target={tmp_path}/t"]
+    arguments = [
+        "-m",
+        "transformer",
+        "evaluate",
+        f"--run={reversed_run[0]}",
+        f"--source={tmp_path}/s",
+        f"--target={tmp_path}/t",
+    ]
     assert json.loads(run(*arguments, "--json").stdout)["exact_match"] == 50.0
     assert "bleu_signature" in run(*arguments).stdout
 
 
 def test_another_configuration_in_the_same_folder_is_refused(reversed_run):
-    done = run("train.py", "--flagfile=configs/reverse.cfg", f"--run={reversed_run[0]}", "--learning_rate=0.5", check=False)
+    done = run(
+        "train.py",
+        "--flagfile=configs/reverse.cfg",
+        f"--run={reversed_run[0]}",
+        "--learning_rate=0.5",
+        check=False,
+    )
     assert done.returncode == 2 and "learning_rate: 0.003 there, 0.5 now" in done.stderr
     assert "Traceback" not in done.stderr
 
@@ -143,31 +220,59 @@ def test_another_configuration_in_the_same_folder_is_refused(reversed_run):
 def test_other_data_under_the_same_names_is_refused(tmp_path):
     """The embeddings belong to the pieces of the old data."""
     command = [
-        "train.py", f"--run={tmp_path}/run", f"--data_dir={tmp_path}", "--examples_train=a.tsv", "--source_column=1",
-        "--target_column=2", "--validation_share=0.2", "--test_share=0.2", "--tokenizer=character", "--d_model=8", "--num_heads=1",
-        "--num_layers=1", "--max_tokens=64", "--train_steps=2", "--beam_size=1", "--max_length=5",
-    ]  # fmt: skip
+        "train.py",
+        f"--run={tmp_path}/run",
+        f"--data_dir={tmp_path}",
+        "--examples_train=a.tsv",
+        "--source_column=1",
+        "--target_column=2",
+        "--validation_share=0.2",
+        "--test_share=0.2",
+        "--tokenizer=character",
+        "--d_model=8",
+        "--num_heads=1",
+        "--num_layers=1",
+        "--max_tokens=64",
+        "--train_steps=2",
+        "--beam_size=1",
+        "--max_length=5",
+    ]
     (tmp_path / "a.tsv").write_text("".join(f"word {n}\tWort {n}\n" for n in range(40)))
     run(*command)
     tokenizer = (tmp_path / "run" / "tokenizer" / "joint.model").read_bytes()
     (tmp_path / "a.tsv").write_text("".join(f"place {n}\tPlatz {n}\n" for n in range(40)))
     done = run(*command, check=False)
-    assert done.returncode == 2 and "training data: " in done.stderr and "Traceback" not in done.stderr
+    assert (
+        done.returncode == 2 and "training data: " in done.stderr and "Traceback" not in done.stderr
+    )
     assert (tmp_path / "run" / "tokenizer" / "joint.model").read_bytes() == tokenizer
 
 
 def test_a_reader_that_wants_no_more_is_no_error(reversed_run):
-    command = f"yes 'a b' | head -2500 | {sys.executable} -m transformer generate --run={reversed_run[0]} --max_length=4 | head -1"
+    generate = f"{sys.executable} -m transformer generate --run={reversed_run[0]} --max_length=4"
+    command = f"yes 'a b' | head -2500 | {generate} | head -1"
     done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout == "b a\n" and "Traceback" not in done.stderr
 
 
 def test_flags_cfg_replays_the_run(reversed_run, tmp_path):
     folder, _, _ = reversed_run
-    run("train.py", f"--flagfile={folder}/flags.cfg", f"--run={tmp_path}/replay", "--train_steps=1", "--eval_every=1000",
-        "--eval_decode=10")  # fmt: skip
-    old, new = (json.loads((path / "config.json").read_text()) for path in (folder, tmp_path / "replay"))
-    assert old["model"] == new["model"] and old["data"] == new["data"] and old["tokenizer"] == new["tokenizer"]
+    run(
+        "train.py",
+        f"--flagfile={folder}/flags.cfg",
+        f"--run={tmp_path}/replay",
+        "--train_steps=1",
+        "--eval_every=1000",
+        "--eval_decode=10",
+    )
+    old, new = (
+        json.loads((path / "config.json").read_text()) for path in (folder, tmp_path / "replay")
+    )
+    assert (
+        old["model"] == new["model"]
+        and old["data"] == new["data"]
+        and old["tokenizer"] == new["tokenizer"]
+    )
 
 
 @pytest.mark.parametrize("shown, judged", [(200, 2000), (5000, 5000), (0, 0)])
@@ -270,7 +375,10 @@ def test_flags_cfg_replays_a_run_that_copies_values(tmp_path, monkeypatch):
         raise DataError("seen")
 
     monkeypatch.setattr("data.prepare.prepare", prepare)
-    for arguments in (["--task=code", "--corpus=functions", "--copy_unknown", "--user_symbols=<x>"], [f"--flagfile={tmp_path}/flags.cfg"]):
+    for arguments in (
+        ["--task=code", "--corpus=functions", "--copy_unknown", "--user_symbols=<x>"],
+        [f"--flagfile={tmp_path}/flags.cfg"],
+    ):
         done = run("train.py", *arguments, f"--run={tmp_path}/run", check=False)
         assert (done.returncode, done.stderr) == (2, "error: seen\n")
     assert seen == [("<x>", *SYMBOLS)] * 2
@@ -279,28 +387,74 @@ def test_flags_cfg_replays_a_run_that_copies_values(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (["train.py", "--corpus=reverse", "--d_model=100", "--num_heads=8"], "num_heads must divide d_model"),
-        (["train.py", "--corpus=reverse", "--pointer_generator", "--nojoint_vocabulary"], "Received: --nojoint_vocabulary"),
-        (["train.py", "--corpus=reverse", "--pointer_generator", "--source_tokenizer=a", "--target_tokenizer=b"], "--target_tokenizer"),
+        (
+            ["train.py", "--corpus=reverse", "--d_model=100", "--num_heads=8"],
+            "num_heads must divide d_model",
+        ),
+        (
+            ["train.py", "--corpus=reverse", "--pointer_generator", "--nojoint_vocabulary"],
+            "Received: --nojoint_vocabulary",
+        ),
+        (
+            [
+                "train.py",
+                "--corpus=reverse",
+                "--pointer_generator",
+                "--source_tokenizer=a",
+                "--target_tokenizer=b",
+            ],
+            "--target_tokenizer",
+        ),
         (["train.py", "--train_step=5"], "Did you mean --train_steps?"),
         (["train.py"], "--corpus"),
         (["train.py", "--source_train=no_such_file", "--target_train=x"], "no_such_file"),
         (["train.py", "--corpus=reverse", "--train_steps=1e3"], "whole number"),
         (["train.py", "--corpus=reverse", "--run=setup.cfg/run"], "must be writable"),
-        (["train.py", "--corpus=reverse", "--positions=learned", "--max_positions=9"], "max_positions must hold"),
-        (["train.py", "--corpus=reverse", "--rdrop_alpha=5", "--dropout=0"], "rdrop_alpha needs dropout. Received: 5, with no dropout"),
-        (["train.py", "--corpus=reverse", "--corpus_size=50", "--tokenizer=byte", "--max_tokens=16"], "Use --max_tokens="),
-        (["train.py", "--corpus=phrasebook_en_zh", "--corpus_size=90", "--task=summarization", "--tokenizer=character", "--d_model=8",
-          "--num_heads=1", "--train_steps=9"], "Name the language of the summaries"),
+        (
+            ["train.py", "--corpus=reverse", "--positions=learned", "--max_positions=9"],
+            "max_positions must hold",
+        ),
+        (
+            ["train.py", "--corpus=reverse", "--rdrop_alpha=5", "--dropout=0"],
+            "rdrop_alpha needs dropout. Received: 5, with no dropout",
+        ),
+        (
+            [
+                "train.py",
+                "--corpus=reverse",
+                "--corpus_size=50",
+                "--tokenizer=byte",
+                "--max_tokens=16",
+            ],
+            "Use --max_tokens=",
+        ),
+        (
+            [
+                "train.py",
+                "--corpus=phrasebook_en_zh",
+                "--corpus_size=90",
+                "--task=summarization",
+                "--tokenizer=character",
+                "--d_model=8",
+                "--num_heads=1",
+                "--train_steps=9",
+            ],
+            "Name the language of the summaries",
+        ),
         (["-m", "transformer", "generate"], "--run must name a run folder"),
         (["-m", "transformer", "generate", "--run=nowhere"], "must hold model.keras"),
         (["-m", "transformer", "generate", "--run=nowhere", "--input=no_file"], "no_file"),
         (["-m", "transformer", "fly"], "a command is needed"),
-        (["-m", "transformer", "evaluate", "--run=nowhere", "--source=no_file", "--target=x"], "no_file"),
+        (
+            ["-m", "transformer", "evaluate", "--run=nowhere", "--source=no_file", "--target=x"],
+            "no_file",
+        ),
     ],
 )
 def test_a_users_mistake_ends_with_code_2_and_one_line(arguments, message, tmp_path):
-    if arguments[0] == "train.py" and not any(argument.startswith("--run=") for argument in arguments):
+    if arguments[0] == "train.py" and not any(
+        argument.startswith("--run=") for argument in arguments
+    ):
         arguments = [*arguments, f"--run={tmp_path}/run"]
     done = run(*arguments, check=False)
     assert done.returncode == 2 and message in done.stderr and "Traceback" not in done.stderr
@@ -308,20 +462,30 @@ def test_a_users_mistake_ends_with_code_2_and_one_line(arguments, message, tmp_p
 
 def test_a_pointer_generator_with_a_folder_of_two_vocabularies_is_refused_at_once(tmp_path):
     save_tokenizers(tmp_path / "two", CharacterTokenizer("ab"), CharacterTokenizer("cd"))
-    arguments = ["--corpus=reverse", "--pointer_generator", f"--source_tokenizer={tmp_path}/two", f"--run={tmp_path}/run"]
+    arguments = [
+        "--corpus=reverse",
+        "--pointer_generator",
+        f"--source_tokenizer={tmp_path}/two",
+        f"--run={tmp_path}/run",
+    ]
     done = run("train.py", *arguments, check=False)
     assert done.returncode == 2 and not done.stdout
     assert "one vocabulary for source and target. Received: --source_tokenizer." in done.stderr
 
 
-@pytest.mark.parametrize("program", [["train.py", "--d_model=100", "--num_heads=8"], ["-m", "transformer", "generate"]])
+@pytest.mark.parametrize(
+    "program", [["train.py", "--d_model=100", "--num_heads=8"], ["-m", "transformer", "generate"]]
+)
 def test_a_process_too_ends_so(program):
     done = run_apart(*program, check=False)
     assert done.returncode == 2 and "error: " in done.stderr and "Traceback" not in done.stderr
 
 
 def test_help_is_grouped_and_imports_nothing_heavy():
-    code = "import runpy, sys; sys.argv = ['transformer', '--help']\ntry: runpy.run_module('transformer', run_name='__main__')\n"
+    code = (
+        "import runpy, sys; sys.argv = ['transformer', '--help']\n"
+        "try: runpy.run_module('transformer', run_name='__main__')\n"
+    )
     code += "except SystemExit: print({'tensorflow', 'keras', 'numpy'} & set(sys.modules))"
     assert run_apart("-c", code).stdout.endswith("set()\n")
     text = run_apart("train.py", "--help").stdout
@@ -330,15 +494,37 @@ def test_help_is_grouped_and_imports_nothing_heavy():
 
 
 def test_a_run_goes_on_on_other_data(reversed_run, tmp_path):
-    """With the weights and the tokenizer of another, and its recipe: on the same data it begins where that one ended."""
+    """With the weights and the tokenizer of another, and its recipe: on the same data it begins
+    where that one ended."""
     folder, _, _ = reversed_run
-    arguments = ["--flagfile=configs/reverse.cfg", "--corpus_size=3000", f"--initial_run={folder}", "--train_steps=2", "--eval_every=1",
-                 "--learning_rate=1e-9", "--warmup_steps=0"]  # fmt: skip
+    arguments = [
+        "--flagfile=configs/reverse.cfg",
+        "--corpus_size=3000",
+        f"--initial_run={folder}",
+        "--train_steps=2",
+        "--eval_every=1",
+        "--learning_rate=1e-9",
+        "--warmup_steps=0",
+    ]
     output = run("train.py", *arguments, f"--run={tmp_path / 'more'}").stdout
     assert json.loads((tmp_path / "more" / "scores.json").read_text())["exact_match"] > 95, output
-    names = ["tokenizer/tokenizer.json", *(f"tokenizer/{path.name}" for path in (folder / "tokenizer").glob("*.model"))]
-    assert all((folder / name).read_bytes() == (tmp_path / "more" / name).read_bytes() for name in names) and len(names) > 1
-    replay = run("train.py", f"--flagfile={tmp_path / 'more' / 'flags.cfg'}", f"--run={tmp_path / 'again'}")
+    names = [
+        "tokenizer/tokenizer.json",
+        *(f"tokenizer/{path.name}" for path in (folder / "tokenizer").glob("*.model")),
+    ]
+    assert (
+        all(
+            (folder / name).read_bytes() == (tmp_path / "more" / name).read_bytes()
+            for name in names
+        )
+        and len(names) > 1
+    )
+    replay = run(
+        "train.py", f"--flagfile={tmp_path / 'more' / 'flags.cfg'}", f"--run={tmp_path / 'again'}"
+    )
     assert "exact_match" in replay.stdout
     wrong = run("train.py", *arguments, "--d_model=24", f"--run={tmp_path / 'wrong'}", check=False)
-    assert wrong.returncode == 2 and "has its sizes and its tokenizers. Received: --d_model=24" in wrong.stderr
+    assert (
+        wrong.returncode == 2
+        and "has its sizes and its tokenizers. Received: --d_model=24" in wrong.stderr
+    )

@@ -1,4 +1,5 @@
-"""The update step: sums over tokens however the batch is cut, and a training that can be cut anywhere."""
+"""The update step: sums over tokens however the batch is cut, and a training that can be cut
+anywhere."""
 
 import dataclasses
 import errno
@@ -23,22 +24,34 @@ from transformer import callbacks, checkpoints, training
 from transformer.callbacks import Count, NotFiniteError
 from transformer.cluster import tf_config
 from transformer.config import ConfigError, FinetuningConfig, ModelConfig, TrainingConfig
+from transformer.encoders import TextEncoder
 from transformer.evaluation import Validation
 from transformer.files import replacing
-from transformer.encoders import TextEncoder
 from transformer.heads import ClassificationHead, TextModel
 from transformer.losses import cross_entropy
 from transformer.model import Transformer
 from transformer.objectives import HeadObjective
 from transformer.tasks import TASKS
 from transformer.training import (
-    Progress, choose_weights, has_accelerator, make_strategy, make_trainee, precision_warning,
-    resume, set_precision, settle_jit, start_training, use_jit,
-)  # fmt: skip
+    Progress,
+    choose_weights,
+    has_accelerator,
+    make_strategy,
+    make_trainee,
+    precision_warning,
+    resume,
+    set_precision,
+    settle_jit,
+    start_training,
+    use_jit,
+)
 from transformer.visualization import read_curves
 
-# Without biases: the key bias has no gradient but rounding noise, which Adam makes as large as any other.
-MODEL = ModelConfig(d_model=16, num_heads=2, num_layers=1, ffn_dim=32, vocab_size=13, dropout=0.0, use_bias=False)
+# Without biases: the key bias has no gradient but rounding noise, which Adam makes as large as any
+# other.
+MODEL = ModelConfig(
+    d_model=16, num_heads=2, num_layers=1, ffn_dim=32, vocab_size=13, dropout=0.0, use_bias=False
+)
 # Of a Progress, what differs between trainings that learn the same.
 MEASURED = {"seconds": 0.0, "peak_memory_gib": 0.0}
 
@@ -61,15 +74,28 @@ def batch_at(step, rows=4, length=6):
 
 
 def dataset(start, stop, shape_of=lambda step: ()):
-    split, plan = types.SimpleNamespace(gather=batch_at), types.SimpleNamespace(batch=lambda step: (step, *shape_of(step)))
+    split, plan = (
+        types.SimpleNamespace(gather=batch_at),
+        types.SimpleNamespace(batch=lambda step: (step, *shape_of(step))),
+    )
     return training_dataset(split, plan, start, stop - start)
 
 
 def trainee_of(dropout=0.0, **options):
-    defaults = dict(learning_rate=0.01, schedule="constant", warmup_steps=0, train_steps=6, label_smoothing=0.1,
-                    keep_best_metric="bleu")  # fmt: skip
-    defaults["adam_epsilon"] = 1e-4  # smaller, and rounding noise in a tiny gradient counts as much as a large one
-    config = TrainingConfig(**{**defaults, "checkpoint_every": 2, "eval_every": 3, "log_every": 2, **options})
+    defaults = dict(
+        learning_rate=0.01,
+        schedule="constant",
+        warmup_steps=0,
+        train_steps=6,
+        label_smoothing=0.1,
+        keep_best_metric="bleu",
+    )
+    defaults["adam_epsilon"] = (
+        1e-4  # smaller, and rounding noise in a tiny gradient counts as much as a large one
+    )
+    config = TrainingConfig(
+        **{**defaults, "checkpoint_every": 2, "eval_every": 3, "log_every": 2, **options}
+    )
     set_precision(config.precision)
     keras.utils.set_random_seed(5)
     model = dataclasses.replace(MODEL, dropout=dropout)
@@ -86,16 +112,24 @@ def weights_of(model):
 
 
 def validation_of(trainee, batches=None, write=lambda texts: texts):
-    return Validation(trainee.model, batches or [batch_at(1000)], write, [Pair("a b c d", "a b c d")], TASKS["translation"])
+    return Validation(
+        trainee.model,
+        batches or [batch_at(1000)],
+        write,
+        [Pair("a b c d", "a b c d")],
+        TASKS["translation"],
+    )
 
 
 def start(trainee, config, folder, **options):
     folder.mkdir(exist_ok=True)
     (folder / "config.json").write_text("{}")
     arguments = dict(
-        make_dataset=lambda step: dataset(step, config.train_steps), batch_at=batch_at,
-        evaluate=validation_of(trainee), padding_share=0.0,
-    )  # fmt: skip
+        make_dataset=lambda step: dataset(step, config.train_steps),
+        batch_at=batch_at,
+        evaluate=validation_of(trainee),
+        padding_share=0.0,
+    )
     return start_training(trainee, config, folder, **{**arguments, **options})
 
 
@@ -106,7 +140,9 @@ def test_gradients_are_those_of_the_mean_over_tokens():
         loss, count = cross_entropy(targets, trainee.model(inputs), 0.1)
         mean = loss / count
     expected = tape.gradient(mean, [v.value for v in trainee.model.trainable_variables])
-    total = trainee._gradients((inputs, targets), trainee.model.trainable_variables, 1.0 / np.count_nonzero(batch_at(0)[1]))
+    total = trainee._gradients(
+        (inputs, targets), trainee.model.trainable_variables, 1.0 / np.count_nonzero(batch_at(0)[1])
+    )
     assert float(total[0]) == pytest.approx(float(mean), abs=1e-5)
     for ours, theirs in zip(total[1:], expected):
         np.testing.assert_allclose(ours, tf.convert_to_tensor(theirs), atol=1e-6)
@@ -157,9 +193,10 @@ def one_step(monkeypatch, precision, clip_norm):
     rule = (
         optimizer.inner_optimizer if precision == "float16" else optimizer
     )  # behind the scaling of the loss
-    take = lambda gradients, trainable_variables: found.append(
-        np.concatenate([np.ravel(g) for g in gradients])
-    )  # noqa: E731
+
+    def take(gradients, trainable_variables):
+        found.append(np.concatenate([np.ravel(gradient) for gradient in gradients]))
+
     monkeypatch.setattr(rule, "apply", take)
     if precision == "float16":
         assert float(optimizer.scale_loss(1.0)) == 2**15
@@ -199,8 +236,9 @@ def test_the_loss_of_a_classifier_is_the_mean_over_its_examples():
     model.encoder.trainable = False  # as with --tuning=head
     config = FinetuningConfig(learning_rate=0.5, schedule="constant", weight_decay=0.0)
     trainee, _ = make_trainee(lambda: model, config, HeadObjective)
-    ids, targets = np.concatenate([IDS, np.zeros_like(IDS[:1])]), np.array(
-        [[2], [0], [-1]], "int32"
+    ids, targets = (
+        np.concatenate([IDS, np.zeros_like(IDS[:1])]),
+        np.array([[2], [0], [-1]], "int32"),
     )
     inputs = (ids, np.concatenate([TYPES, TYPES[:1]]))
     logits = np.asarray(model((IDS, TYPES), training=False), "float64")
@@ -224,12 +262,21 @@ def test_the_loss_of_a_classifier_is_the_mean_over_its_examples():
 
 @pytest.mark.slow
 def test_gradients_are_summed_in_one_order():
-    """Three summands and more TensorFlow adds in the order in which they come, so that trainings of one seed would differ by rounding."""
+    """Three summands and more TensorFlow adds in the order in which they come, so that trainings
+    of one seed would differ by rounding."""
     trainee, _ = trainee_of()
-    assert MODEL.tie_embeddings and MODEL.num_layers == 1  # each further layer of a decoder reads the memory, whose summands come in order
+    assert (
+        MODEL.tie_embeddings and MODEL.num_layers == 1
+    )  # each further layer of a decoder reads the memory, whose summands come in order
     data = tf.nest.map_structure(tf.constant, batch_at(0))
-    step = tf.function(lambda: trainee._gradients(data, trainee.model.trainable_variables, 1.0)).get_concrete_function()
-    sums = [len(operation.inputs) for operation in step.graph.get_operations() if operation.type == "AddN"]
+    step = tf.function(
+        lambda: trainee._gradients(data, trainee.model.trainable_variables, 1.0)
+    ).get_concrete_function()
+    sums = [
+        len(operation.inputs)
+        for operation in step.graph.get_operations()
+        if operation.type == "AddN"
+    ]
     assert {*sums} == {2}
 
 
@@ -239,13 +286,17 @@ def test_several_replicas_equal_one_device(rows, steps, devices):
     code = """
 import keras, numpy as np, sys, tensorflow as tf
 sys.path.insert(0, ".")
-tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * DEVICES)
+devices = [tf.config.LogicalDeviceConfiguration()] * DEVICES
+tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], devices)
 from tests.test_training import dataset, trainee_of, weights
 found, losses = [], []
 for distribution in ("none", "mirrored"):
     rows, accumulate_steps = ROWS, STEPS
-    trainee, _ = trainee_of(distribution=distribution, clip_norm=0.5, accumulate_steps=accumulate_steps)
-    step = keras.callbacks.LambdaCallback(on_train_batch_end=lambda _, logs: losses.append([float(logs[name]) for name in sorted(logs)]))
+    options = dict(clip_norm=0.5, accumulate_steps=accumulate_steps)
+    trainee, _ = trainee_of(distribution=distribution, **options)
+    def keep(_, logs):
+        losses.append([float(logs[name]) for name in sorted(logs)])
+    step = keras.callbacks.LambdaCallback(on_train_batch_end=keep)
     trainee.fit(dataset(0, 20, lambda step: (rows,)), verbose=0, callbacks=[step])
     found.append(weights(trainee))
 assert trainee.distribute_strategy.num_replicas_in_sync == DEVICES
@@ -270,12 +321,18 @@ def test_lower_precision_learns(precision):
     assert all(variable.dtype == "float32" for variable in trainee.model.trainable_variables)
 
 
-@pytest.mark.parametrize("precision, flags, warned", [
-    ("bfloat16", "flags : fpu avx2 avx512f", True), ("bfloat16", "flags : fpu avx512_bf16", False),
-    ("bfloat16", "Features : asimd bf16", False), ("bfloat16", "flags : amx_bf16 amx_tile", False),
-    ("bfloat16", "flags : xbf16", True), ("float32", "flags : fpu", False),
-    ("float16", "flags : fpu avx512_bf16", True),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "precision, flags, warned",
+    [
+        ("bfloat16", "flags : fpu avx2 avx512f", True),
+        ("bfloat16", "flags : fpu avx512_bf16", False),
+        ("bfloat16", "Features : asimd bf16", False),
+        ("bfloat16", "flags : amx_bf16 amx_tile", False),
+        ("bfloat16", "flags : xbf16", True),
+        ("float32", "flags : fpu", False),
+        ("float16", "flags : fpu avx512_bf16", True),
+    ],
+)
 @pytest.mark.skipif(
     bool(tf.config.list_physical_devices("GPU")), reason="a GPU computes in every precision"
 )
@@ -303,15 +360,19 @@ def test_validation_is_the_mean_over_all_tokens():
     loss, count, right = 0.0, 0.0, 0.0
     for inputs, targets in batches:
         logits = keras.ops.convert_to_numpy(trainee.model(inputs))
-        for t, l in zip(targets.ravel(), logits.reshape(-1, 13).astype("float64")):
-            if t:
-                loss, count = loss - l[t] + np.log(np.exp(l).sum()), count + 1
-                right += l.argmax() == t
-    assert validation_of(trainee, batches).token_scores() == {"loss": pytest.approx(loss / count, abs=1e-5), "accuracy": right / count}
+        for target, row in zip(targets.ravel(), logits.reshape(-1, 13).astype("float64")):
+            if target:
+                loss, count = loss - row[target] + np.log(np.exp(row).sum()), count + 1
+                right += row.argmax() == target
+    assert validation_of(trainee, batches).token_scores() == {
+        "loss": pytest.approx(loss / count, abs=1e-5),
+        "accuracy": right / count,
+    }
 
 
 def token_loss(model, inputs, targets, smoothing):
-    """The loss as a smoothed target has it (Szegedy et al. 2016, section 7), over the tokens that are not padding."""
+    """The loss as a smoothed target has it (Szegedy et al. 2016, section 7), over the tokens
+    that are not padding."""
     shares = (1.0 - smoothing) * tf.one_hot(targets, 13) + smoothing / 13
     costs = -tf.reduce_sum(shares * tf.nn.log_softmax(model(inputs)), -1)
     real = tf.cast(targets != 0, "float32")
@@ -467,20 +528,32 @@ def labelled_batch(step):
 @pytest.mark.parametrize("cut_at", [None, 4])
 def test_a_fine_tuning_ends_in_the_weights_that_the_formulas_give(tmp_path, cut_at):
     config = FinetuningConfig(
-        learning_rate=0.01, schedule="constant", weight_decay=0.0, clip_norm=0.3, adam_epsilon=1e-4, epochs=2, checkpoint_every=2,
-        keep_best_metric="accuracy", jit="off",
+        learning_rate=0.01,
+        schedule="constant",
+        weight_decay=0.0,
+        clip_norm=0.3,
+        adam_epsilon=1e-4,
+        epochs=2,
+        checkpoint_every=2,
+        keep_best_metric="accuracy",
+        jit="off",
     ).counted(3)
 
     def make_model():
         keras.utils.set_random_seed(1)
-        encoder = TextEncoder(dataclasses.replace(MODEL, vocab_size=20), token_types=1, name="text_encoder")
+        encoder = TextEncoder(
+            dataclasses.replace(MODEL, vocab_size=20), token_types=1, name="text_encoder"
+        )
         encoder.build()
-        model = TextModel(encoder, ClassificationHead(3, dropout=0.0, name="head"), name="text_model")
+        model = TextModel(
+            encoder, ClassificationHead(3, dropout=0.0, name="head"), name="text_model"
+        )
         model.build()
         return model
 
     def tuned(stop):
         """The trainee after the update of that number, begun anew or continued."""
+
         def batches(step):
             split = types.SimpleNamespace(gather=labelled_batch)
             plan = types.SimpleNamespace(batch=lambda step: (step,))
@@ -488,7 +561,9 @@ def test_a_fine_tuning_ends_in_the_weights_that_the_formulas_give(tmp_path, cut_
 
         trainee, _ = make_trainee(make_model, config, HeadObjective)
         found = lambda: ({"accuracy": 1.0}, [])  # noqa: E731
-        start(trainee, config, tmp_path, make_dataset=batches, batch_at=labelled_batch, evaluate=found)
+        start(
+            trainee, config, tmp_path, make_dataset=batches, batch_at=labelled_batch, evaluate=found
+        )
         return trainee
 
     if cut_at:
@@ -501,13 +576,26 @@ def test_a_fine_tuning_ends_in_the_weights_that_the_formulas_give(tmp_path, cut_
 
 
 def contents(folder):
-    """All that a training knows, time aside: of its checkpoints the bits, and every (tag, step) in TensorBoard, sorted."""
+    """All that a training knows, time aside: of its checkpoints the bits, and every (tag, step)
+    in TensorBoard, sorted."""
     found = {}
     for path in sorted((folder / "checkpoints").iterdir()):
         arrays, progress = checkpoints.read_checkpoint(path)
-        found[path.name] = {name: array.tobytes() for name, array in arrays.items()}, progress | MEASURED
-    events = [event for path in sorted((folder / "tensorboard").iterdir()) for event in EventFileLoader(str(path)).Load()]
-    return found, sorted((value.tag, event.step) for event in events for value in event.summary.value if value.tag != "config")
+        found[path.name] = (
+            {name: array.tobytes() for name, array in arrays.items()},
+            progress | MEASURED,
+        )
+    events = [
+        event
+        for path in sorted((folder / "tensorboard").iterdir())
+        for event in EventFileLoader(str(path)).Load()
+    ]
+    return found, sorted(
+        (value.tag, event.step)
+        for event in events
+        for value in event.summary.value
+        if value.tag != "config"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -553,7 +641,9 @@ def test_what_an_uninterrupted_training_leaves(whole):
 
 @pytest.mark.slow
 def test_a_continued_training_equals_an_uninterrupted_one(tmp_path, whole):
-    start(*trainee_of(dropout=0.2), tmp_path, make_dataset=lambda step: dataset(step, 4))  # runs dry at step 4
+    start(
+        *trainee_of(dropout=0.2), tmp_path, make_dataset=lambda step: dataset(step, 4)
+    )  # runs dry at step 4
     progress, stopped = start(*trainee_of(dropout=0.2), tmp_path)
     assert progress.step == 6 and stopped is None and contents(tmp_path) == whole
     assert progress.tokens == sum(np.count_nonzero(batch_at(step)[1]) for step in range(6))
@@ -662,7 +752,9 @@ def test_checkpoints_best_and_average(tmp_path):
     assert (progress.best_step, progress.without_gain) == (3, 1)
     names = [path.name for path in checkpoints.list_checkpoints(tmp_path)]
     assert names == ["step-00000004.safetensors", "step-00000006.safetensors"]
-    chosen = choose_weights(trainee, config, tmp_path, validation_of(trainee, [batch_at(9)], translate))
+    chosen = choose_weights(
+        trainee, config, tmp_path, validation_of(trainee, [batch_at(9)], translate)
+    )
     assert chosen == "best validation, step 3"
     best, _ = checkpoints.read_checkpoint(tmp_path / "checkpoints" / "best.safetensors")
     for name, variable in checkpoints.named_variables(trainee.model).items():
@@ -671,7 +763,9 @@ def test_checkpoints_best_and_average(tmp_path):
 
 def test_early_stopping(tmp_path):
     trainee, config = trainee_of(early_stopping=1, eval_every=1)
-    progress, _ = start(trainee, config, tmp_path, evaluate=validation_of(trainee, write=lambda texts: ["no"]))
+    progress, _ = start(
+        trainee, config, tmp_path, evaluate=validation_of(trainee, write=lambda texts: ["no"])
+    )
     assert progress.step == 2
     again, config = trainee_of(early_stopping=1, eval_every=1)
     assert start(again, config, tmp_path)[0].step == 2  # and stays stopped
@@ -689,11 +783,17 @@ def test_a_signal_ends_a_validation_which_is_made_up_for(tmp_path, whole, number
         return evaluate()
 
     progress, stopped = start(first, config, tmp_path, evaluate=stopped_at)
-    assert (progress.step, progress.validated, stopped) == (at, at - 3, number) and signal.getsignal(number) is before
+    assert (progress.step, progress.validated, stopped) == (
+        at,
+        at - 3,
+        number,
+    ) and signal.getsignal(number) is before
     assert checkpoints.read_newest(tmp_path)[1] == vars(progress)
     progress, stopped = start(*trainee_of(dropout=0.2), tmp_path)
     assert progress.validated == 6 and stopped is None and contents(tmp_path) == whole
-    assert start(*trainee_of(dropout=0.2), tmp_path, evaluate=None)[0] == progress  # it is made once
+    assert (
+        start(*trainee_of(dropout=0.2), tmp_path, evaluate=None)[0] == progress
+    )  # it is made once
 
 
 # TensorFlow is imported once; it computes nothing before a fork.
@@ -714,19 +814,33 @@ while kills < 12:
         steps = rng.randrange(0, 9)
         for _, line in zip(range(steps), (line for line in lines if line.startswith("step "))):
             pass
-        time.sleep(rng.random() * (0.03 if steps else 3.0))  # before the first step it restores and traces
+        # Before the first step it restores and traces.
+        time.sleep(rng.random() * (0.03 if steps else 3.0))
         os.kill(child, signal.SIGKILL)
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     assert code in (0, -signal.SIGKILL), code
     ends, kills = ends + (not code), kills + bool(code)
 """
-LONG = dict(train_steps=60, dropout=0.2, accumulate_steps=2, eval_every=4, checkpoint_every=3, log_every=1, keep_checkpoints=3,
-            average_checkpoints=3, keep_best_metric="loss", early_stopping=4, learning_rate=0.03, jit="off")  # fmt: skip
+LONG = dict(
+    train_steps=60,
+    dropout=0.2,
+    accumulate_steps=2,
+    eval_every=4,
+    checkpoint_every=3,
+    log_every=1,
+    keep_checkpoints=3,
+    average_checkpoints=3,
+    keep_best_metric="loss",
+    early_stopping=4,
+    learning_rate=0.03,
+    jit="off",
+)
 
 
 @pytest.mark.slow
 def test_killed_at_random_moments_nothing_is_lost(tmp_path):
-    """Neither weights, optimizer, best, averages, patience nor a point of a curve; a checkpoint may be half written."""
+    """Neither weights, optimizer, best, averages, patience nor a point of a curve; a checkpoint
+    may be half written."""
     one, config = trainee_of(**LONG)
     evaluate, losses = validation_of(one), []
 
@@ -751,16 +865,22 @@ def test_killed_at_random_moments_nothing_is_lost(tmp_path):
         checkpoints.claim_run(folder, {})
         other, config = trainee_of(**LONG)
         progress, _ = start(other, config, folder)
-        assert dataclasses.replace(progress, **MEASURED) == dataclasses.replace(expected, **MEASURED)
+        assert dataclasses.replace(progress, **MEASURED) == dataclasses.replace(
+            expected, **MEASURED
+        )
         assert contents(folder) == contents(tmp_path / "whole")
-        chosen = [choose_weights(trainee, config, place, validation_of(trainee))
-                  for trainee, place in ((one, tmp_path / "whole"), (other, folder))]  # fmt: skip
+        chosen = [
+            choose_weights(trainee, config, place, validation_of(trainee))
+            for trainee, place in ((one, tmp_path / "whole"), (other, folder))
+        ]
         assert chosen[0] == chosen[1] and weights(one).tobytes() == weights(other).tobytes()
 
 
 @pytest.mark.slow
 def test_after_a_broken_checkpoint_it_ends_in_the_same_weights(tmp_path, whole, capsys):
-    start(*trainee_of(dropout=0.2), tmp_path, make_dataset=lambda step: dataset(step, 5))  # runs dry at step 5
+    start(
+        *trainee_of(dropout=0.2), tmp_path, make_dataset=lambda step: dataset(step, 5)
+    )  # runs dry at step 5
     path = checkpoints.list_checkpoints(tmp_path)[-1]
     path.write_bytes(path.read_bytes()[:-1])
     trainee, config = trainee_of(dropout=0.2)
@@ -770,7 +890,10 @@ def test_after_a_broken_checkpoint_it_ends_in_the_same_weights(tmp_path, whole, 
     assert contents(tmp_path) == whole
     best = tmp_path / "checkpoints" / "best.safetensors"
     best.write_bytes(best.read_bytes()[:100])
-    assert choose_weights(trainee, config, tmp_path, validation_of(trainee)) == "average of 3 checkpoints"
+    assert (
+        choose_weights(trainee, config, tmp_path, validation_of(trainee))
+        == "average of 3 checkpoints"
+    )
     assert "best.safetensors" in capsys.readouterr().err
 
 
@@ -788,7 +911,9 @@ def test_a_disk_that_is_full_ends_the_training_in_a_sentence(tmp_path, whole, mo
 
     with monkeypatch.context() as patch:
         patch.setattr(checkpoints, "_write", full)
-        with pytest.raises(ConfigError, match=r"step-00000004.safetensors \(No space left on device\)"):
+        with pytest.raises(
+            ConfigError, match=r"step-00000004.safetensors \(No space left on device\)"
+        ):
             start(*trainee_of(dropout=0.2), tmp_path)
     names = {path.name for path in (tmp_path / "checkpoints").iterdir()}
     assert names == {"step-00000002.safetensors", "best.safetensors"}
@@ -799,12 +924,16 @@ def test_a_disk_that_is_full_ends_the_training_in_a_sentence(tmp_path, whole, mo
 def store(path):
     """Writes a checkpoint of three updates, for the test below, when the format changes:
 
-    python -c 'from tests.test_training import store; store("tests/stored/format-NUMBER.safetensors")'
+    python -c 'from tests.test_training import store; store(PATH)'
+
+    with PATH tests/stored/format-NUMBER.safetensors.
     """
     trainee = stored_trainee()
     trainee.fit(dataset(0, 3), verbose=0)
     progress = Progress(step=3, tokens=47, seconds=1.5, best=-2.0, best_step=3, validated=3)
-    checkpoints.save_checkpoint(path, checkpoints.named_variables(trainee.model, trainee.optimizer), vars(progress))
+    checkpoints.save_checkpoint(
+        path, checkpoints.named_variables(trainee.model, trainee.optimizer), vars(progress)
+    )
 
 
 def stored_trainee():
@@ -823,7 +952,9 @@ def test_a_checkpoint_of_an_older_version_is_continued(tmp_path, path):
     trainee, place = stored_trainee(), checkpoints.checkpoint_path(tmp_path, 3)
     place.parent.mkdir()
     shutil.copy(path, place)
-    assert resume(trainee, tmp_path) == Progress(step=3, tokens=47, seconds=1.5, best=-2.0, best_step=3, validated=3)
+    assert resume(trainee, tmp_path) == Progress(
+        step=3, tokens=47, seconds=1.5, best=-2.0, best_step=3, validated=3
+    )
     # As the version that wrote the oldest of them had them, before and after one more update.
     assert validation_of(trainee).token_scores()["loss"] == pytest.approx(2.982651, abs=1e-4)
     trainee.fit(dataset(3, 4), verbose=0)
@@ -832,9 +963,13 @@ def test_a_checkpoint_of_an_older_version_is_continued(tmp_path, path):
 
 def test_a_loss_that_is_no_number_stops_and_keeps_the_batch(tmp_path):
     trainee, config = trainee_of()
-    trainee.model.trainable_variables[0].assign(np.full(trainee.model.trainable_variables[0].shape, np.nan))
+    trainee.model.trainable_variables[0].assign(
+        np.full(trainee.model.trainable_variables[0].shape, np.nan)
+    )
     before = signal.getsignal(signal.SIGINT)
-    with pytest.raises(NotFiniteError, match="loss nan, gradient_norm nan at step 1; its batch is in"):
+    with pytest.raises(
+        NotFiniteError, match="loss nan, gradient_norm nan at step 1; its batch is in"
+    ):
         start(trainee, config, tmp_path)
     assert signal.getsignal(signal.SIGINT) is before
     np.testing.assert_array_equal(np.load(tmp_path / "bad-batch-1.npz")["targets"], batch_at(0)[1])
@@ -856,9 +991,16 @@ def test_a_gradient_that_is_no_number_is_an_error_but_in_float16(tmp_path):
 
 
 def test_workers_that_find_different_checkpoints_are_told(tmp_path):
-    same, other = (types.SimpleNamespace(gather=lambda mine, step=step: np.array([mine, [step]])) for step in (500, 0))
+    same, other = (
+        types.SimpleNamespace(gather=lambda mine, step=step: np.array([mine, [step]]))
+        for step in (500, 0)
+    )
     training._check_same_step(same, 500, tmp_path)
-    with pytest.raises(ConfigError, match="all workers must find the same checkpoint. Received: steps 500, 0 in .* disk that they share"):
+    with pytest.raises(
+        ConfigError,
+        match="all workers must find the same checkpoint. Received: steps 500, 0 in .* disk that "
+        "they share",
+    ):
         training._check_same_step(other, 500, tmp_path)
 
 
@@ -1358,9 +1500,7 @@ def test_jit_is_measured(monkeypatch, plain, compiled, step, num_shapes, jit, sa
     monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     trainee, progress = Timed(clock, {False: plain, True: compiled}), Progress(step=step)
     trainee.model.layers[0].kernel.assign([[7.0]])
-    make_dataset = lambda first: batches.append(first) or tf.data.Dataset.range(
-        first, 400
-    )  # noqa: E731
+    make_dataset = lambda first: batches.append(first) or tf.data.Dataset.range(first, 400)  # noqa: E731
     found = settle_jit(trainee, TrainingConfig(train_steps=400), progress, make_dataset, num_shapes)
     assert found == f"jit {'on' if jit else 'off'}: {said}"
     assert (
@@ -1397,7 +1537,8 @@ def test_what_was_measured_once_stays(jit):
 
 
 @pytest.mark.parametrize(
-    "compilation, gain, chosen", [(10.0, 0.5, False), (2.9, 0.5, True), (1.0, 0.5, True), (0.0, -0.1, False)]
+    "compilation, gain, chosen",
+    [(10.0, 0.5, False), (2.9, 0.5, True), (1.0, 0.5, True), (0.0, -0.1, False)],
 )
 def test_jit_is_chosen_by_time_with_the_compilation_counted(monkeypatch, compilation, gain, chosen):
     """Six steps of 1 s, or of 1 - gain s after a compilation."""
@@ -1408,9 +1549,15 @@ def test_jit_is_chosen_by_time_with_the_compilation_counted(monkeypatch, compila
     progress = Progress()
     said = settle_jit(trainee, config, progress, lambda step: dataset(step, 6))
     assert (progress.jit, trainee.train_function) == (chosen, "compiled" if chosen else "plain")
-    assert said.startswith(f"jit {'on' if chosen else 'off'}: 1.00 s a step without XLA, {1 - gain:.2f} s with it after ")
+    assert said.startswith(
+        f"jit {'on' if chosen else 'off'}: 1.00 s a step without XLA, {1 - gain:.2f} s with it "
+        f"after "
+    )
     again, config = trainee_of(jit="auto")
-    assert settle_jit(again, config, progress, None).endswith("as this run began") and again.jit_compile == chosen
+    assert (
+        settle_jit(again, config, progress, None).endswith("as this run began")
+        and again.jit_compile == chosen
+    )
 
 
 @pytest.mark.slow
@@ -1422,5 +1569,10 @@ def test_timing_leaves_no_trace_in_the_weights(monkeypatch, tmp_path, limit):
     same, config = trainee_of(jit="on" if progress.jit else "off", dropout=0.2)
     start(same, config, tmp_path / "same")
     assert weights(auto).tobytes() == weights(same).tobytes() and auto.num_traces == 1
-    assert progress.jit is not None  # kept: a machine that is slower when it continues would choose otherwise
-    assert checkpoints.read_checkpoint(checkpoints.list_checkpoints(tmp_path / "auto")[-1])[1]["jit"] is progress.jit
+    assert (
+        progress.jit is not None
+    )  # kept: a machine that is slower when it continues would choose otherwise
+    assert (
+        checkpoints.read_checkpoint(checkpoints.list_checkpoints(tmp_path / "auto")[-1])[1]["jit"]
+        is progress.jit
+    )

@@ -10,39 +10,81 @@ from transformer.config import ConfigError
 from transformer.text_inputs import Encoded, HuggingFaceInputs, load_text_inputs
 from transformer.vocabularies import byte_level_bpe, from_hugging_face, from_keras_hub, word_piece
 
-WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "cat", "##s", "sat", "a", "b", "c", "d", "e", "猫", "坐"]
+WORDS = [
+    "[PAD]",
+    "[UNK]",
+    "[CLS]",
+    "[SEP]",
+    "[MASK]",
+    "the",
+    "cat",
+    "##s",
+    "sat",
+    "a",
+    "b",
+    "c",
+    "d",
+    "e",
+    "猫",
+    "坐",
+]
 TEXTS = [
-    "The cats sat.", "A naïve café — ½ of ﬁve!", " two  spaces\tand a tab ", "", "東京は 2024年 の🎉首都", "x" * 300,
-    "[CLS] [MASK] </s>", "İstanbul",
-]  # fmt: skip
+    "The cats sat.",
+    "A naïve café — ½ of ﬁve!",
+    " two  spaces\tand a tab ",
+    "",
+    "東京は 2024年 の🎉首都",
+    "x" * 300,
+    "[CLS] [MASK] </s>",
+    "İstanbul",
+]
 
 
 @pytest.fixture(scope="module")
 def hf():
-    return pytest.importorskip("transformers", reason="tokens are compared with transformers' (the test extra brings it)")
+    return pytest.importorskip(
+        "transformers", reason="tokens are compared with transformers' (the test extra brings it)"
+    )
 
 
 def sentencepiece_model(family):
     """The bytes of a tiny SentencePiece model with the special tokens that a family's has."""
     special = {
         "XLMRoberta": dict(unk_id=0, bos_id=1, eos_id=2, pad_id=-1),
-        "Albert": dict(pad_id=0, unk_id=1, bos_id=2, eos_id=3, bos_piece="[CLS]", eos_piece="[SEP]"),
-        "DebertaV3": dict(pad_id=0, bos_id=1, eos_id=2, unk_id=3, pad_piece="[PAD]", bos_piece="[CLS]", eos_piece="[SEP]"),
+        "Albert": dict(
+            pad_id=0, unk_id=1, bos_id=2, eos_id=3, bos_piece="[CLS]", eos_piece="[SEP]"
+        ),
+        "DebertaV3": dict(
+            pad_id=0,
+            bos_id=1,
+            eos_id=2,
+            unk_id=3,
+            pad_piece="[PAD]",
+            bos_piece="[CLS]",
+            eos_piece="[SEP]",
+        ),
     }[family]
     if family != "XLMRoberta":
         special["user_defined_symbols"] = "[MASK]"
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(["the cat sat on the mat", "a naïve café", "東京 the end"] * 9), model_writer=model,
-        vocab_size=40, hard_vocab_limit=False, minloglevel=2, **special,
-    )  # fmt: skip
+        sentence_iterator=iter(["the cat sat on the mat", "a naïve café", "東京 the end"] * 9),
+        model_writer=model,
+        vocab_size=40,
+        hard_vocab_limit=False,
+        minloglevel=2,
+        **special,
+    )
     return model.getvalue()
 
 
 class TestBert:
-    """A vocabulary of a few words, and where they are there the real ones, with the strings that break programs."""
+    """A vocabulary of a few words, and where they are there the real ones, with the strings that
+    break programs."""
 
-    @pytest.fixture(scope="class", params=["few words", "bert-base-uncased-vocab.txt", "bert_chinese_vocab.txt"])
+    @pytest.fixture(
+        scope="class", params=["few words", "bert-base-uncased-vocab.txt", "bert_chinese_vocab.txt"]
+    )
     def folder(self, request, tmp_path_factory):
         folder = tmp_path_factory.mktemp("bert")
         vocabulary = "\n".join(WORDS).encode()
@@ -50,13 +92,24 @@ class TestBert:
             vocabulary = (request.getfixturevalue("shared") / "vocabs" / request.param).read_bytes()
         (folder / "vocab.txt").write_bytes(vocabulary)
         lower = "chinese" not in request.param
-        (folder / "tokenizer_config.json").write_text(json.dumps({"do_lower_case": lower, "tokenizer_class": "BertTokenizer"}))
+        (folder / "tokenizer_config.json").write_text(
+            json.dumps({"do_lower_case": lower, "tokenizer_class": "BertTokenizer"})
+        )
         return folder
 
     @pytest.fixture(scope="class")
     def texts(self, request, folder):
         if (folder / "vocab.txt").read_text(encoding="utf-8").split() == WORDS:
-            return [*TEXTS, "", "the cats sat", "THE Cäts  sat.", "猫坐a the猫", "a" * 200, "the\u200bcat\x07 \ufffd", "b c [SEP] d [MASK]"]
+            return [
+                *TEXTS,
+                "",
+                "the cats sat",
+                "THE Cäts  sat.",
+                "猫坐a the猫",
+                "a" * 200,
+                "the\u200bcat\x07 \ufffd",
+                "b c [SEP] d [MASK]",
+            ]
         shared = request.getfixturevalue("shared")
         naughty = json.loads((shared / "naughty_strings" / "blns.json").read_text(encoding="utf-8"))
         tnews = (shared / "tnews" / "dev.tsv").read_text(encoding="utf-8").splitlines()[:300]
@@ -88,12 +141,20 @@ class TestBert:
             assert [row.types for row in found] == expected["token_type_ids"]
 
     def test_the_original_program(self, hf, folder, texts):
-        """BERT's own, in Python. U+FFFE, which is no character, is unknown to one and nothing to the other."""
-        legacy = pytest.importorskip("transformers.models.bert.tokenization_bert_legacy").BertTokenizerLegacy
+        """BERT's own, in Python. U+FFFE, which is no character, is unknown to one and nothing to
+        the other."""
+        legacy = pytest.importorskip(
+            "transformers.models.bert.tokenization_bert_legacy"
+        ).BertTokenizerLegacy
         lower = json.loads((folder / "tokenizer_config.json").read_text())["do_lower_case"]
-        theirs, ours = legacy(str(folder / "vocab.txt"), do_lower_case=lower), from_hugging_face(folder)
+        theirs, ours = (
+            legacy(str(folder / "vocab.txt"), do_lower_case=lower),
+            from_hugging_face(folder),
+        )
         found = ours.encode(texts, max_length=999)
-        assert {text for text, row in zip(texts, found) if row.ids != theirs(text)["input_ids"]} <= {"\ufffe"}
+        assert {
+            text for text, row in zip(texts, found) if row.ids != theirs(text)["input_ids"]
+        } <= {"\ufffe"}
 
     def test_the_tokenizer_file(self, hf, folder, texts, tmp_path):
         """The same from tokenizer.json, whatever truncation and padding it asks for."""
@@ -124,25 +185,37 @@ class TestBytePairs:
 
         folder = tmp_path_factory.mktemp("roberta")
         learner = ByteLevelBPETokenizer()
-        learner.train_from_iterator(["the cat sat on the mat", "a naïve café", "東京 the end"] * 9, 330, show_progress=False,
-                                    special_tokens=["<s>", "<pad>", "</s>", "<unk>", "<mask>"])  # fmt: skip
+        learner.train_from_iterator(
+            ["the cat sat on the mat", "a naïve café", "東京 the end"] * 9,
+            330,
+            show_progress=False,
+            special_tokens=["<s>", "<pad>", "</s>", "<unk>", "<mask>"],
+        )
         learner.save_model(str(folder))
-        (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "RobertaTokenizer"}))
+        (folder / "tokenizer_config.json").write_text(
+            json.dumps({"tokenizer_class": "RobertaTokenizer"})
+        )
         return folder
 
     def test_as_hugging_face(self, hf, folder, tmp_path):
         theirs, ours = hf.AutoTokenizer.from_pretrained(folder), from_hugging_face(folder)
         assert (ours.pad_id, ours.vocab_size) == (1, len(theirs))
         pairs = TEXTS[3:] + TEXTS[:3]
-        assert [row.ids for row in ours.encode(TEXTS)] == theirs(TEXTS, truncation=True, max_length=128)["input_ids"]
+        assert [row.ids for row in ours.encode(TEXTS)] == theirs(
+            TEXTS, truncation=True, max_length=128
+        )["input_ids"]
         for length in (9, 17):
             found = ours.encode(TEXTS, pairs, max_length=length)
-            assert [row.ids for row in found] == theirs(TEXTS, pairs, truncation=True, max_length=length)["input_ids"]
+            assert [row.ids for row in found] == theirs(
+                TEXTS, pairs, truncation=True, max_length=length
+            )["input_ids"]
             assert {kind for row in found for kind in row.types} == {0}
         ours.save(tmp_path)
         assert load_text_inputs(tmp_path).encode(TEXTS, pairs) == ours.encode(TEXTS, pairs)
         theirs.save_pretrained(tmp_path / "theirs")  # tokenizer.json
-        assert from_hugging_face(tmp_path / "theirs").encode(TEXTS, pairs) == ours.encode(TEXTS, pairs)
+        assert from_hugging_face(tmp_path / "theirs").encode(TEXTS, pairs) == ours.encode(
+            TEXTS, pairs
+        )
 
     def test_offsets(self, folder):
         text = "the café 東京 🎉the  cat"
@@ -157,7 +230,9 @@ class TestXLMR:
     def folder(self, tmp_path_factory):
         folder = tmp_path_factory.mktemp("xlmr")
         (folder / "sentencepiece.bpe.model").write_bytes(sentencepiece_model("XLMRoberta"))
-        (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "XLMRobertaTokenizer"}))
+        (folder / "tokenizer_config.json").write_text(
+            json.dumps({"tokenizer_class": "XLMRobertaTokenizer"})
+        )
         return folder
 
     def test_as_hugging_face(self, hf, folder, tmp_path):
@@ -169,21 +244,35 @@ class TestXLMR:
         assert [row.ids for row in ours.encode(texts, pairs, max_length=11)] == expected
         ours.save(tmp_path)
         assert load_text_inputs(tmp_path).encode(texts, pairs) == ours.encode(texts, pairs)
-        theirs.save_pretrained(tmp_path / "theirs")  # tokenizer.json, by another library than SentencePiece
+        theirs.save_pretrained(
+            tmp_path / "theirs"
+        )  # tokenizer.json, by another library than SentencePiece
         other = from_hugging_face(tmp_path / "theirs")
-        assert (other.frame, other.pad_id, other.encode(texts, pairs)) == (ours.frame, 1, ours.encode(texts, pairs))
+        assert (other.frame, other.pad_id, other.encode(texts, pairs)) == (
+            ours.frame,
+            1,
+            ours.encode(texts, pairs),
+        )
         text = "the  cat sat 東京"
         windows = [inputs.windows(["mat"], [text])[0] for inputs in (ours, other)]
         assert windows[0].ids == windows[1].ids
         # A "▁" alone has an empty place here, that of the next letter there.
-        pairs = [pair for pair in zip(*(window.offsets for window in windows)) if pair[0] and pair[0][0] < pair[0][1]]
+        pairs = [
+            pair
+            for pair in zip(*(window.offsets for window in windows))
+            if pair[0] and pair[0][0] < pair[0][1]
+        ]
         assert all(one == other for one, other in pairs) and text[slice(*pairs[-1][0])] == "京"
 
     def test_ids_are_those_of_sentencepiece_plus_one(self, folder):
         ours = from_hugging_face(folder)
         inner = ours.tokenizer.processor.encode("the q cat")
         assert 0 in inner
-        assert ours.encode(["the q cat"])[0].ids == [0, *(3 if number == 0 else number + 1 for number in inner), 2]
+        assert ours.encode(["the q cat"])[0].ids == [
+            0,
+            *(3 if number == 0 else number + 1 for number in inner),
+            2,
+        ]
 
 
 class TestKerasHub:
@@ -193,8 +282,14 @@ class TestKerasHub:
         theirs = keras_hub.models.BertTokenizer(vocabulary=WORDS, lowercase=True)
         ours = from_keras_hub(theirs, two_types=True, max_length=8)
         assert (ours.pad_id, ours.vocab_size, ours.max_length) == (0, 16, 8)
-        assert ours.encode(["The cats sat 猫"], max_length=8)[0].ids == [2, *list(map(int, theirs("The cats sat 猫"))), 3]
-        assert ours.encode(["a"], ["b"], max_length=8)[0] == Encoded([2, 9, 3, 10, 3], [0, 0, 0, 1, 1], 5)
+        assert ours.encode(["The cats sat 猫"], max_length=8)[0].ids == [
+            2,
+            *list(map(int, theirs("The cats sat 猫"))),
+            3,
+        ]
+        assert ours.encode(["a"], ["b"], max_length=8)[0] == Encoded(
+            [2, 9, 3, 10, 3], [0, 0, 0, 1, 1], 5
+        )
 
     @pytest.mark.parametrize(
         "lowercase, accents, ids",
@@ -253,7 +348,23 @@ class TestKerasHub:
 
         vocabulary = {"<s>": 0, "<pad>": 1, "</s>": 2, "<mask>": 3, "a": 4, "Ġquick": 5, "Ġfox": 6}
         merges = ["Ġ q", "u i", "c k", "ui ck", "Ġq uick", "Ġ f", "o x", "Ġf ox"]
-        for piece in ("Ġ", "q", "u", "i", "c", "k", "f", "o", "x", "Ġq", "ui", "ck", "uick", "Ġf", "ox"):
+        for piece in (
+            "Ġ",
+            "q",
+            "u",
+            "i",
+            "c",
+            "k",
+            "f",
+            "o",
+            "x",
+            "Ġq",
+            "ui",
+            "ck",
+            "uick",
+            "Ġf",
+            "ox",
+        ):
             vocabulary[piece] = len(vocabulary)
         theirs = keras_hub.models.RobertaTokenizer(vocabulary=vocabulary, merges=merges)
         ours = from_keras_hub(theirs)
@@ -440,7 +551,6 @@ def test_xlm_r_by_hand(tmp_path):
 
 
 class TestRefusals:
-
     def test_a_folder_that_is_not_there(self, tmp_path):
         with pytest.raises(ConfigError, match="needs its tokenizer.* with no files"):
             from_hugging_face(tmp_path / "none")
@@ -474,13 +584,17 @@ class TestRefusals:
     def test_special_tokens_of_other_names(self):
         with pytest.raises(ConfigError, match="without <s>, </s>"):
             byte_level_bpe({"a": 0}, [])
-        tokenizer = word_piece(["<u>", "<s>", "<c>", "a"], names={"unk": "<u>", "sep": "<s>", "cls": "<c>"})
+        tokenizer = word_piece(
+            ["<u>", "<s>", "<c>", "a"], names={"unk": "<u>", "sep": "<s>", "cls": "<c>"}
+        )
         assert tokenizer.encode("a b").ids == [2, 3, 0, 1]
 
     def test_a_tokenizer_that_frames_one_text_otherwise_than_two(self):
         from tokenizers.processors import TemplateProcessing
 
         tokenizer = word_piece(WORDS)
-        tokenizer.post_processor = TemplateProcessing("$A", "[CLS] $A [SEP] $B:1", [("[CLS]", 2), ("[SEP]", 3)])
+        tokenizer.post_processor = TemplateProcessing(
+            "$A", "[CLS] $A [SEP] $B:1", [("[CLS]", 2), ("[SEP]", 3)]
+        )
         with pytest.raises(ConfigError, match="the same tokens around one text and around two"):
             HuggingFaceInputs(tokenizer, 0)

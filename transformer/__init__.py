@@ -1,6 +1,7 @@
 """Encoder-decoder Transformers in Keras 3: build, train, translate.
 
-The names below load on first use, so that `import transformer` and `python -m transformer --help` stay fast.
+The names below load on first use, so that `import transformer` and `python -m transformer --help`
+stay fast.
 """
 
 import importlib

@@ -1,4 +1,5 @@
-"""python -m transformer COMMAND: use a trained run from the command line, or train one with several processes.
+"""python -m transformer COMMAND: use a trained run from the command line, or train one with several
+processes.
 
     generate    write a text for each line of stdin or --input
     evaluate    score a run on a pair of files, or on a file of examples
@@ -19,7 +20,8 @@ from transformer.config import ConfigError, DecodingConfig
 from transformer.flags import import_keras, main, run_command
 from transformer.launch import command_line as launch
 
-# Lines are read, translated and written in groups, so that a long file needs little memory and shows its progress.
+# Lines are read, translated and written in groups, so that a long file needs little memory and
+# shows its progress.
 GROUP = 2048
 
 
@@ -27,13 +29,21 @@ def define_generate(flag_values):
     from absl import flags
 
     flags.DEFINE_string("run", "", "folder of a finished run", flag_values=flag_values)
-    flags.DEFINE_string("input", "-", "file to read, one text a line; -: stdin", flag_values=flag_values)
-    flags.DEFINE_string("output", "-", "file to write, one text a line; -: stdout", flag_values=flag_values)
+    flags.DEFINE_string(
+        "input", "-", "file to read, one text a line; -: stdin", flag_values=flag_values
+    )
+    flags.DEFINE_string(
+        "output", "-", "file to write, one text a line; -: stdout", flag_values=flag_values
+    )
     flags.DEFINE_bool(
-        "jsonl", False, "a line is a JSON object, for texts of several lines: {\"source\"} in, with \"prediction\" out",
+        "jsonl",
+        False,
+        'a line is a JSON object, for texts of several lines: {"source"} in, with "prediction" out',
         flag_values=flag_values,
-    )  # fmt: skip
-    flags.DEFINE_bool("scores", False, "write score TAB text, and all of --n_best", flag_values=flag_values)
+    )
+    flags.DEFINE_bool(
+        "scores", False, "write score TAB text, and all of --n_best", flag_values=flag_values
+    )
 
 
 def define_evaluate(flag_values):
@@ -42,16 +52,38 @@ def define_evaluate(flag_values):
     flags.DEFINE_string("run", "", "folder of a finished run", flag_values=flag_values)
     flags.DEFINE_string("source", "", "file of source texts, one a line", flag_values=flag_values)
     flags.DEFINE_string("target", "", "file of reference texts", flag_values=flag_values)
-    flags.DEFINE_string("examples", "", "file of both instead: .tsv, .csv, .jsonl, SQuAD's .json, bAbI's .txt; .gz too",
-                        flag_values=flag_values)  # fmt: skip
+    flags.DEFINE_string(
+        "examples",
+        "",
+        "file of both instead: .tsv, .csv, .jsonl, SQuAD's .json, bAbI's .txt; .gz too",
+        flag_values=flag_values,
+    )
     for side in ("source", "target"):
-        flags.DEFINE_string(f"{side}_column", side, "of --examples, as for train.py", flag_values=flag_values)
-    flags.DEFINE_string("problems", "", "file of programming problems instead, HumanEval's or MBPP's: pass@k", flag_values=flag_values)
-    flags.DEFINE_bool("run_code", False, "WARNING: run what the model writes for --problems, see docs/tasks.md",
-                      flag_values=flag_values)  # fmt: skip
-    flags.DEFINE_integer("samples", 1, "programs for each problem; more than 1 need a --temperature", lower_bound=1,
-                         flag_values=flag_values)  # fmt: skip
-    flags.DEFINE_bool("lowercase", False, "lowercase sources, outputs and references", flag_values=flag_values)
+        flags.DEFINE_string(
+            f"{side}_column", side, "of --examples, as for train.py", flag_values=flag_values
+        )
+    flags.DEFINE_string(
+        "problems",
+        "",
+        "file of programming problems instead, HumanEval's or MBPP's: pass@k",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_bool(
+        "run_code",
+        False,
+        "WARNING: run what the model writes for --problems, see docs/tasks.md",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_integer(
+        "samples",
+        1,
+        "programs for each problem; more than 1 need a --temperature",
+        lower_bound=1,
+        flag_values=flag_values,
+    )
+    flags.DEFINE_bool(
+        "lowercase", False, "lowercase sources, outputs and references", flag_values=flag_values
+    )
     flags.DEFINE_bool("json", False, "print JSON instead of a table", flag_values=flag_values)
 
 
@@ -59,9 +91,18 @@ def define_export(flag_values):
     from absl import flags
 
     flags.DEFINE_string("run", "", "folder of a finished run", flag_values=flag_values)
-    flags.DEFINE_string("output", "", "folder to write; empty: FORMAT-QUANTIZATION in the run's", flag_values=flag_values)
-    flags.DEFINE_enum("format", "ctranslate2", ["ctranslate2"], "of the runtime", flag_values=flag_values)
-    flags.DEFINE_enum("quantization", "float32", ["float32", "int8"], "of the matrices", flag_values=flag_values)
+    flags.DEFINE_string(
+        "output",
+        "",
+        "folder to write; empty: FORMAT-QUANTIZATION in the run's",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_enum(
+        "format", "ctranslate2", ["ctranslate2"], "of the runtime", flag_values=flag_values
+    )
+    flags.DEFINE_enum(
+        "quantization", "float32", ["float32", "int8"], "of the matrices", flag_values=flag_values
+    )
 
 
 def load_generator(flag_values, decoding=None):
@@ -69,7 +110,9 @@ def load_generator(flag_values, decoding=None):
     if not flag_values["run"].value:
         raise ConfigError("--run must name a run folder. Received: nothing. Write --run=runs/NAME.")
     names = [field.name for field in dataclasses.fields(decoding)] if decoding else []
-    given = {name: getattr(decoding, name) for name in names if not flag_values[name].using_default_value}
+    given = {
+        name: getattr(decoding, name) for name in names if not flag_values[name].using_default_value
+    }
     import_keras()
     from transformer.generation import Generator, one_core_a_batch
 
@@ -78,12 +121,15 @@ def load_generator(flag_values, decoding=None):
 
 
 def read_lines(path):
-    """The lines of a UTF-8 file, cut at \\n alone: other separators of Unicode are part of the text."""
+    """The lines of a UTF-8 file, cut at \\n alone: other separators of Unicode are part of the
+    text."""
     try:
         with open(path, encoding="utf-8-sig", newline="\n") as file:
             return [line.rstrip("\n").removesuffix("\r") for line in file]
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"a file must be readable UTF-8 text. Received: {path!r} ({error}).") from None
+        raise ConfigError(
+            f"a file must be readable UTF-8 text. Received: {path!r} ({error})."
+        ) from None
 
 
 def open_text(path, stream, mode):
@@ -91,16 +137,25 @@ def open_text(path, stream, mode):
     # Bytes that are no UTF-8 become U+FFFD: a line is never lost.
     options = dict(encoding="utf-8-sig" if mode == "r" else "utf-8", errors="replace", newline="\n")
     try:
-        return open(stream, mode, closefd=False, **options) if path == "-" else open(path, mode, **options)
+        return (
+            open(stream, mode, closefd=False, **options)
+            if path == "-"
+            else open(path, mode, **options)
+        )
     except OSError as error:
         verb = "read" if mode == "r" else "written"
-        raise ConfigError(f"a file must be there to be {verb}. Received: {path!r} ({error.strerror}).") from None
+        raise ConfigError(
+            f"a file must be there to be {verb}. Received: {path!r} ({error.strerror})."
+        ) from None
 
 
 def generate(decoding, flag_values):
-    """Writes one line for each line of --input, in order. Decoding flags that are not given are the run's own. A line break
-    within an output becomes a space, unless with --jsonl."""
-    target, with_scores, as_json = (flag_values[name].value for name in ("output", "scores", "jsonl"))
+    """Writes one line for each line of --input, in order. Decoding flags that are not given are the
+    run's own. A line break within an output becomes a space, unless with --jsonl.
+    """
+    target, with_scores, as_json = (
+        flag_values[name].value for name in ("output", "scores", "jsonl")
+    )
     temporary = target if target == "-" else f"{target}.tmp"
     with open_text(flag_values["input"].value, 0, "r") as reader:
         generator = load_generator(flag_values, decoding)
@@ -110,7 +165,11 @@ def generate(decoding, flag_values):
                 group = list(itertools.islice(lines, GROUP))
                 if not group:
                     break
-                rows = [json_row(line, first + number) for number, line in enumerate(group, 1)] if as_json else []
+                rows = (
+                    [json_row(line, first + number) for number, line in enumerate(group, 1)]
+                    if as_json
+                    else []
+                )
                 texts = [row["source"] for row in rows] if as_json else group
                 warn_of_cuts(generator, texts)
                 answers = generator.n_best(texts, first)
@@ -149,7 +208,9 @@ def json_row(line, number):
             return row
     except (ValueError, TypeError, KeyError, RecursionError):
         pass
-    raise ConfigError(f"a line must be a JSON object with a text \"source\". Received: line {number}: {line[:80]}.")
+    raise ConfigError(
+        f'a line must be a JSON object with a text "source". Received: line {number}: {line[:80]}.'
+    )
 
 
 def write_json_group(writer, rows, answers, with_scores):
@@ -168,15 +229,22 @@ def read_pairs(flag_values):
 
     if flag_values["examples"].value:
         columns = {name: flag_values[name].value for name in ("source_column", "target_column")}
-        pairs = [Pair(*pair) for pair in read_examples(flag_values["examples"].value, columns=columns)]
+        pairs = [
+            Pair(*pair) for pair in read_examples(flag_values["examples"].value, columns=columns)
+        ]
         if not pairs:
-            raise ConfigError(f"a file of examples must have at least one. Received: {flag_values['examples'].value}, which has none.")
+            raise ConfigError(
+                f"a file of examples must have at least one. Received: "
+                f"{flag_values['examples'].value}, which has none."
+            )
     else:
         sources, references = (read_lines(flag_values[name].value) for name in ("source", "target"))
         if len(sources) != len(references) or not sources:
             raise ConfigError(
-                "source and target must have as many lines as each other, and at least one. Received: "
-                f"{len(sources)} lines in {flag_values['source'].value!r}, {len(references)} in {flag_values['target'].value!r}."
+                "source and target must have as many lines as each other, and at least one. "
+                "Received: "
+                f"{len(sources)} lines in {flag_values['source'].value!r}, {len(references)} in "
+                f"{flag_values['target'].value!r}."
             )
         pairs = list(map(Pair, sources, references))
     return list(map(lowercase, pairs)) if flag_values["lowercase"].value else pairs
@@ -203,11 +271,14 @@ def read_problems(flag_values):
 
     if not flag_values["run_code"].value:
         raise ConfigError(
-            "problems are scored by running what the model writes, which nobody has read. Received: no --run_code. "
+            "problems are scored by running what the model writes, which nobody has read. "
+            "Received: no --run_code. "
             "Read in docs/tasks.md what is prevented, then add --run_code."
         )
     try:
-        run_programs(["pass"], run_code=True)  # what is wrong with this machine is said before the answers are written
+        run_programs(
+            ["pass"], run_code=True
+        )  # what is wrong with this machine is said before the answers are written
     except RuntimeError as error:
         raise ConfigError(str(error)) from None
     return read_problems(flag_values["problems"].value)
@@ -219,22 +290,33 @@ def problem_scores(generator, problems, data, flag_values):
 
     samples = flag_values["samples"].value
     if samples > 1 and not generator.config.temperature:
-        raise ConfigError(f"several samples of a problem must differ. Received: --samples={samples}. Add --temperature=0.8.")
-    return evaluate_programs(generator, problems, data["corpus"] == "functions", samples, run_code=True)
+        raise ConfigError(
+            f"several samples of a problem must differ. Received: --samples={samples}. Add "
+            f"--temperature=0.8."
+        )
+    return evaluate_programs(
+        generator, problems, data["corpus"] == "functions", samples, run_code=True
+    )
 
 
 def evaluate(decoding, flag_values):
-    """Scores a run: on texts with references by its task's scores, on programming problems by their unit tests. Decoding
-    flags that are not given are the run's own."""
+    """Scores a run: on texts with references by its task's scores, on programming problems by their
+    unit tests. Decoding flags that are not given are the run's own.
+    """
     from data.config import DataError
 
-    names = [name for name in ("source", "target", "examples", "problems") if flag_values[name].value]
+    names = [
+        name for name in ("source", "target", "examples", "problems") if flag_values[name].value
+    ]
     if names not in (["source", "target"], ["examples"], ["problems"]):
         raise ConfigError(
-            "texts must come from --source and --target, from --examples or from --problems. Received: "
+            "texts must come from --source and --target, from --examples or from --problems. "
+            "Received: "
             f"{', '.join(f'--{name}' for name in names) or 'none'}. Name these files."
         )
-    read, score = (read_problems, problem_scores) if names == ["problems"] else (read_pairs, pair_scores)
+    read, score = (
+        (read_problems, problem_scores) if names == ["problems"] else (read_pairs, pair_scores)
+    )
     try:
         examples = read(flag_values)
     except DataError as error:
@@ -248,7 +330,8 @@ def evaluate(decoding, flag_values):
 
 
 def export(flag_values):
-    """Writes a run as a CTranslate2 model, and compares the two on the run's test sources, decoded greedily."""
+    """Writes a run as a CTranslate2 model, and compares the two on the run's test sources,
+    decoded greedily."""
     generator = load_generator(flag_values)
     from transformer.export import export_ctranslate2, sources_of
 
@@ -272,7 +355,13 @@ def command_line(argv):
         if name == "launch":
             return launch(arguments)
         function, define_more, configs = COMMANDS[name]
-        return main(function, configs, function.__doc__, define_more, argv=[f"-m transformer {name}", *arguments])
+        return main(
+            function,
+            configs,
+            function.__doc__,
+            define_more,
+            argv=[f"-m transformer {name}", *arguments],
+        )
 
     return run_command(argv, [*COMMANDS, "launch"], __doc__, run)
 

@@ -1,4 +1,5 @@
-"""Scaled dot-product attention and its multi-head form (Vaswani et al. 2017, section 3.2), with a cache for decoding.
+"""Scaled dot-product attention and its multi-head form (Vaswani et al. 2017, section 3.2), with a
+cache for decoding.
 
 Shapes: B batch, T query length, S key length, D model width, H heads, K width of a head.
 """
@@ -14,7 +15,8 @@ def segment_mask(query_segments, key_segments):
     """Which keys a query may see: those of its own segment, never padding (segment 0).
 
     Args:
-        query_segments: int32 (B, T); key_segments: int32 (B, S).
+        query_segments: int32 (B, T);
+        key_segments: int32 (B, S).
 
     Returns:
         bool (B, T, S).
@@ -30,13 +32,17 @@ def causal_mask(length):
 
 
 def attention_weights(query, key, mask=None):
-    """softmax(Q K^T / sqrt(K)), the weights of equation 1: the product in the input's precision, the softmax in float32.
+    """softmax(Q K^T / sqrt(K)), the weights of equation 1: the product in the input's precision,
+    the softmax in float32.
 
     Args:
-        query: (B, H, T, K); key: (B, H, S, K); mask: bool (B, T, S), or broadcastable to it; True is visible.
+        query: (B, H, T, K);
+        key: (B, H, S, K);
+        mask: bool (B, T, S), or broadcastable to it; True is visible.
 
     Returns:
-        float32 (B, H, T, S). A query that sees nothing gets uniform weights: finite, and masked later on.
+        float32 (B, H, T, S). A query that sees nothing gets uniform weights: finite, and masked
+        later on.
     """
     scores = ops.matmul(query * query.shape[-1] ** -0.5, ops.swapaxes(key, -1, -2))
     scores = ops.cast(scores, "float32")
@@ -50,19 +56,26 @@ def attention_weights(query, key, mask=None):
 class MultiHeadAttention(keras.layers.Layer):
     """Multi-head attention of a sequence to itself, or to another one.
 
-    What is projected from the same input is one matrix: queries, keys and values of self-attention side by side, keys and
-    values of cross-attention. One large product is faster than three small ones.
+    What is projected from the same input is one matrix: queries, keys and values of self-attention
+    side by side, keys and values of cross-attention. One large product is faster than three small
+    ones.
 
     Args:
-        d_model: width D. num_heads: H, a divisor of D.
+        d_model: width D.
+        num_heads: H, a divisor of D.
         cross: keys and values come from another sequence.
-        use_bias: biases on the projections. dropout: rate on the attention weights.
+        use_bias: biases on the projections.
+        dropout: rate on the attention weights.
         rotary: rotate queries and keys by their positions.
     """
 
-    def __init__(self, d_model, num_heads, cross=False, use_bias=True, dropout=0.0, rotary=False, **kwargs):
+    def __init__(
+        self, d_model, num_heads, cross=False, use_bias=True, dropout=0.0, rotary=False, **kwargs
+    ):
         super().__init__(**kwargs)
-        self.supports_masking = True  # Keras's masks pass through; attention goes by the one it is given
+        self.supports_masking = (
+            True  # Keras's masks pass through; attention goes by the one it is given
+        )
         self.d_model, self.num_heads, self.cross = d_model, num_heads, cross
         self.use_bias, self.rotary, self.rate = use_bias, rotary, dropout
         parts = {"query": 1, "key_value": 2} if cross else {"query_key_value": 3}
@@ -71,10 +84,15 @@ class MultiHeadAttention(keras.layers.Layer):
         self.dropout = Dropout(dropout, dtype=self.dtype_policy)
 
     def _dense(self, name, count):
-        """`count` matrices (D, D) side by side, each initialised as if it stood alone (Glorot & Bengio 2010)."""
+        """`count` matrices (D, D) side by side, each initialised as if it stood alone (Glorot &
+        Bengio 2010)."""
         initializer = keras.initializers.VarianceScaling((1 + count) / 2, "fan_avg", "uniform")
         return keras.layers.Dense(
-            count * self.d_model, use_bias=self.use_bias, kernel_initializer=initializer, dtype=self.dtype_policy, name=name
+            count * self.d_model,
+            use_bias=self.use_bias,
+            kernel_initializer=initializer,
+            dtype=self.dtype_policy,
+            name=name,
         )
 
     def build(self, input_shape=None):
@@ -88,25 +106,34 @@ class MultiHeadAttention(keras.layers.Layer):
         if x.shape[1] == 1:  # decoding: nothing needs to move
             parts = ops.split(x, count, axis=-1) if count > 1 else [x]
             return [ops.reshape(part, (batch, shape[0], 1, shape[1])) for part in parts]
-        return ops.unstack(ops.transpose(ops.reshape(x, (batch, length, count, *shape)), (2, 0, 3, 1, 4)), count)
+        return ops.unstack(
+            ops.transpose(ops.reshape(x, (batch, length, count, *shape)), (2, 0, 3, 1, 4)), count
+        )
 
     def queries(self, x):
         """The queries (B, H, T, K) of x (B, T, D), in cross-attention."""
         return self._split(self.projections[0](x))[0]
 
     def keys_values(self, source):
-        """Keys and values of source (B, S, D), in cross-attention: a pair of (B, H, S, K), the thing that a cache holds."""
+        """Keys and values of source (B, S, D), in cross-attention: a pair of (B, H, S, K), the
+        thing that a cache holds."""
         return tuple(self._split(self.projections[1](source)))
 
     def queries_keys_values(self, x, positions=None):
         """Queries, keys and values of x (B, L, D), in self-attention: three times (B, H, L, K)."""
         query, key, value = self._split(self.projections[0](x))
-        return (rotate(query, positions), rotate(key, positions), value) if self.rotary else (query, key, value)
+        return (
+            (rotate(query, positions), rotate(key, positions), value)
+            if self.rotary
+            else (query, key, value)
+        )
 
     def _project(self, x, source, positions):
         if self.cross == (source is None):
             raise ValueError(
-                f"A layer with cross=True attends to a source, one without to its input. Received: cross={self.cross}, "
+                f"A layer with cross=True attends to a source, one without to its input. "
+                f"Received: "
+                f"cross={self.cross}, "
                 f"source {'missing' if source is None else 'given'}."
             )
         if self.cross:

@@ -3,8 +3,8 @@
     runs/NAME/ config.json  flags.cfg  tokenizer/  model.keras  checkpoints/  tensorboard/
                predictions.jsonl  scores.json  model_card.md
 
-A checkpoint is one safetensors file: every variable of model and optimizer, random generators included, and in its header
-the progress of the training as JSON and a checksum of all that.
+A checkpoint is one safetensors file: every variable of model and optimizer, random generators
+included, and in its header the progress of the training as JSON and a checksum of all that.
 """
 
 import concurrent.futures
@@ -25,12 +25,20 @@ READABLE = {"2", "3"}  # 2 has no checksum
 # What no longer fits in an older one.
 CHANGED = {"1": "queries, keys and values of self-attention were three matrices"}
 
-# What may differ between the runs of one command in one folder: how long training lasts (and with it the slope of a cosine
-# or linear schedule), what is kept and shown of it, and where it runs.
+# What may differ between the runs of one command in one folder: how long training lasts (and with
+# it the slope of a cosine or linear schedule), what is kept and shown of it, and where it runs.
 FREE_FIELDS = {
-    "train_steps", "early_stopping", "log_every", "checkpoint_every", "keep_checkpoints", "average_checkpoints", "data_dir", "jit",
-    "distribution", "model_devices",
-}  # fmt: skip
+    "train_steps",
+    "early_stopping",
+    "log_every",
+    "checkpoint_every",
+    "keep_checkpoints",
+    "average_checkpoints",
+    "data_dir",
+    "jit",
+    "distribution",
+    "model_devices",
+}
 
 
 class BrokenCheckpointError(ConfigError):
@@ -38,19 +46,21 @@ class BrokenCheckpointError(ConfigError):
 
 
 def check_run(folder, sections):
-    """Checks that a run can be written into a folder, and that a run that is there has the same configuration.
+    """Checks that a run can be written into a folder, and that a run that is there has the same
+    configuration.
 
     Args:
         folder: the run folder; made if it is not there.
-        sections: some or all sections of config.json: {"training": TrainingConfig(...), ...}, dataclasses or JSON-able dicts. A
-            dataclass's field that the run's own version did not have counts as its default.
+        sections: some or all sections of config.json: {"training": TrainingConfig(...), ...},
+            dataclasses or JSON-able dicts. A dataclass's field that the run's own version did not
+            have counts as its default.
 
     Returns:
         True if the folder holds a run that has saved something.
 
     Raises:
-        ConfigError: it cannot be written, or holds other files, or another configuration: the message lists the fields that
-            differ.
+        ConfigError: it cannot be written, or holds other files, or another configuration: the
+            message lists the fields that differ.
     """
     folder = pathlib.Path(folder)
     try:
@@ -58,15 +68,29 @@ def check_run(folder, sections):
         (folder / "config.tmp.json").touch()
         (folder / "config.tmp.json").unlink()
     except OSError as error:
-        raise ConfigError(f"a run folder must be writable. Received: {folder} ({error.strerror}). Use another --run.") from None
+        raise ConfigError(
+            f"a run folder must be writable. Received: {folder} ({error.strerror}). Use another "
+            f"--run."
+        ) from None
     path = folder / "config.json"
-    if not path.exists() and any(".tmp." not in file.name for file in folder.iterdir()):  # a killed run may leave such
-        raise ConfigError(f"a run folder must be new or hold a run. Received: {folder}, with other files. Use another --run.")
+    if not path.exists() and any(
+        ".tmp." not in file.name for file in folder.iterdir()
+    ):  # a killed run may leave such
+        raise ConfigError(
+            f"a run folder must be new or hold a run. Received: {folder}, with other files. Use "
+            f"another --run."
+        )
     if not list_checkpoints(folder):
         return False
     old = json.loads(path.read_text(encoding="utf-8"))
-    defaults = {name: type(section)() for name, section in sections.items() if dataclasses.is_dataclass(section)}
-    sections, defaults = (json.loads(json.dumps(value, default=dataclasses.asdict)) for value in (sections, defaults))
+    defaults = {
+        name: type(section)()
+        for name, section in sections.items()
+        if dataclasses.is_dataclass(section)
+    }
+    sections, defaults = (
+        json.loads(json.dumps(value, default=dataclasses.asdict)) for value in (sections, defaults)
+    )
     differences = [
         f"{name}: {there.get(name)!r} there, {here.get(name)!r} now"
         for section, here in sections.items()
@@ -85,8 +109,9 @@ def check_run(folder, sections):
 
 
 def claim_run(folder, sections):
-    """Writes config.json into a run folder, and removes what a killed run began to write; arguments, result and errors as for
-    `check_run`."""
+    """Writes config.json into a run folder, and removes what a killed run began to write;
+    arguments, result and errors as for `check_run`.
+    """
     known = check_run(folder, sections)
     for pattern in ("*.tmp.*", ".tmp*"):  # of ours, and of safetensors
         for path in pathlib.Path(folder).rglob(pattern):
@@ -96,23 +121,29 @@ def claim_run(folder, sections):
 
 
 def named_variables(model, optimizer=None):
-    """{"model/NUMBER/PATH": variable}: all that training changes, in a fixed order, seeds of dropout included.
+    """{"model/NUMBER/PATH": variable}: all that training changes, in a fixed order, seeds of
+    dropout included.
 
-    Paths alone are not unique in Keras; the number makes them so. Those of seeds hold a counter of all seeds that the
-    process ever made, and are left out.
+    Paths alone are not unique in Keras; the number makes them so. Those of seeds hold a counter of
+    all seeds that the process ever made, and are left out.
     """
     groups = {"model": model.variables, "optimizer": optimizer.variables if optimizer else []}
-    return {
-        f"{group}/{number:04d}/{variable.name if 'seed_generator' in variable.path else variable.path}": variable
-        for group, variables in groups.items()
-        for number, variable in enumerate(variables)
-    }
+    named = {}
+    for group, variables in groups.items():
+        for number, variable in enumerate(variables):
+            path = variable.name if "seed_generator" in variable.path else variable.path
+            named[f"{group}/{number:04d}/{path}"] = variable
+    return named
 
 
 def named_weights(model):
     """Those of `named_variables` that are weights."""
     weights = {id(variable) for variable in model.weights}
-    return {name: variable for name, variable in named_variables(model).items() if id(variable) in weights}
+    return {
+        name: variable
+        for name, variable in named_variables(model).items()
+        if id(variable) in weights
+    }
 
 
 def read_config(run):
@@ -124,32 +155,49 @@ def read_config(run):
     run = pathlib.Path(run)
     if not (run / "model.keras").exists():
         raise ConfigError(
-            f"a run folder must hold model.keras, which train.py writes at its end. Received: {run}. "
+            f"a run folder must hold model.keras, which train.py writes at its end. Received: "
+            f"{run}. "
             "Name another run, or run its training command again."
         )
     try:
         config = json.loads((run / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ConfigError(f"a run folder must be whole. Received: {run} ({error}). Run its training command again.") from None
+        raise ConfigError(
+            f"a run folder must be whole. Received: {run} ({error}). Run its training command "
+            f"again."
+        ) from None
     if not {"model", "decoding", "data"} <= {*config}:
         raise ConfigError(
-            "a run must be of an encoder-decoder, as train.py and finetune.py --task=text2text make them. Received: "
+            "a run must be of an encoder-decoder, as train.py and finetune.py --task=text2text "
+            "make them. Received: "
             f"{run}, whose config.json has {', '.join(config)}. Name another run."
         )
     data = config["data"]
     # The option pointer_generator is as old as the way in which symbols are written now.
-    if data.get("copy_values") or data.get("copy_unknown") and "pointer_generator" not in config["model"]:
+    if (
+        data.get("copy_values")
+        or data.get("copy_unknown")
+        and "pointer_generator" not in config["model"]
+    ):
         raise ConfigError(
-            "a run that copies must be of this version, where a name stays behind its symbol. Received: "
+            "a run that copies must be of this version, where a name stays behind its symbol. "
+            "Received: "
             f"{run}, of an older one. Train it again, with --copy_unknown."
         )
     # Runs of before there was a choice.
-    config["data"] = {"task": "translation", "copy_unknown": False, "clean": True, "prefixes": [], **config["data"]}
+    config["data"] = {
+        "task": "translation",
+        "copy_unknown": False,
+        "clean": True,
+        "prefixes": [],
+        **config["data"],
+    }
     return config
 
 
 def save_checkpoint(path, variables, progress):
-    """Writes the variables ({name: Keras variable}) and `progress` (a JSON-able dict) to one safetensors file.
+    """Writes the variables ({name: Keras variable}) and `progress` (a JSON-able dict) to one
+    safetensors file.
 
     Raises:
         ConfigError: there is no room, or the folder is read-only.
@@ -158,7 +206,8 @@ def save_checkpoint(path, variables, progress):
 
 
 class BackgroundWriter:
-    """Writes checkpoints while the training goes on: one at a time, in a thread, from copies in memory.
+    """Writes checkpoints while the training goes on: one at a time, in a thread, from copies in
+    memory.
 
     Every method raises what went wrong in the thread, as save_checkpoint would have.
     """
@@ -167,7 +216,8 @@ class BackgroundWriter:
         self.pool, self.pending = concurrent.futures.ThreadPoolExecutor(1), None
 
     def save(self, path, variables, progress, then=lambda: None):
-        """As save_checkpoint, but returns once the variables are copied; waits for the one before. `then` is called after it."""
+        """As save_checkpoint, but returns once the variables are copied; waits for the one
+        before. `then` is called after it."""
         self.wait()
         arrays, progress = _copied(variables), json.dumps(progress)
         self.pending = self.pool.submit(lambda: (_write(path, arrays, progress), then()))
@@ -215,34 +265,42 @@ def read_checkpoint(path):
     """A checkpoint's arrays ({name: numpy array}) and progress.
 
     Raises:
-        BrokenCheckpointError: it is cut short, damaged, or no checkpoint. ConfigError: its format is of another version.
+        BrokenCheckpointError: it is cut short, damaged, or no checkpoint. ConfigError: its format
+            is of another version.
     """
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
-            arrays = {name: file.get_tensor(name) for name in file.keys()}
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no dict)
     except (SafetensorError, OSError) as error:
-        raise BrokenCheckpointError(f"a checkpoint must be a whole safetensors file. Received: {path} ({error}).") from None
+        raise BrokenCheckpointError(
+            f"a checkpoint must be a whole safetensors file. Received: {path} ({error})."
+        ) from None
     number, progress = metadata.get("format", "none"), metadata.get("progress", "")
     # The formats before 3 had no checksum: a file that has one was damaged in its number.
     if number in CHANGED and "sha256" not in metadata:
         raise ConfigError(
-            f"a checkpoint must have format {FORMAT}, or 2. Received: {path}, format {number}, in which {CHANGED[number]}. "
+            f"a checkpoint must have format {FORMAT}, or 2. Received: {path}, format {number}, in "
+            f"which {CHANGED[number]}. "
             "Continue with the version that wrote it, or use another --run."
         )
     if number not in READABLE:
         raise BrokenCheckpointError(
-            f"a checkpoint must have format {FORMAT}, or 2. Received: {path}, format {number}: it is damaged, or of a version to come."
+            f"a checkpoint must have format {FORMAT}, or 2. Received: {path}, format {number}: it "
+            f"is damaged, or of a version to come."
         )
     if metadata.get("sha256") != (None if number == "2" else _checksum(arrays, progress)):
-        raise BrokenCheckpointError(f"a checkpoint must be as it was written. Received: {path}, whose checksum is another.")
+        raise BrokenCheckpointError(
+            f"a checkpoint must be as it was written. Received: {path}, whose checksum is another."
+        )
     return arrays, json.loads(progress)
 
 
 def read_whole(paths):
-    """Yields (path, arrays, progress) of those checkpoints that are whole; names the others on stderr."""
+    """Yields (path, arrays, progress) of those checkpoints that are whole; names the others on
+    stderr."""
     for path in paths:
         try:
             yield path, *read_checkpoint(path)
@@ -251,7 +309,8 @@ def read_whole(paths):
 
 
 def read_newest(folder):
-    """Arrays and progress of the newest whole step checkpoint of a run folder; None if it has no step checkpoint.
+    """Arrays and progress of the newest whole step checkpoint of a run folder; None if it has no
+    step checkpoint.
 
     Raises:
         ConfigError: it has some, and none is whole.
@@ -266,7 +325,8 @@ def read_newest(folder):
 
 def _none_whole(paths):
     return ConfigError(
-        f"of a run's checkpoints one must be whole. Received: {', '.join(map(str, paths))}. Put back a copy of one, or use "
+        f"of a run's checkpoints one must be whole. Received: {', '.join(map(str, paths))}. Put "
+        f"back a copy of one, or use "
         "another --run to begin anew."
     )
 
@@ -280,7 +340,10 @@ def restore(variables, arrays):
     for name, variable in variables.items():
         if name not in arrays or arrays[name].shape != tuple(variable.shape):
             found = arrays[name].shape if name in arrays else "nothing"
-            raise ConfigError(f"a checkpoint must fit the model: {name} is {tuple(variable.shape)}. Received: {found}.")
+            raise ConfigError(
+                f"a checkpoint must fit the model: {name} is {tuple(variable.shape)}. Received: "
+                f"{found}."
+            )
     for name, variable in variables.items():
         variable.assign(arrays[name])
 
@@ -293,31 +356,39 @@ def checkpoint_path(folder, step):
 def list_checkpoints(folder):
     """The step checkpoints of a run folder, oldest first."""
     folder = pathlib.Path(folder) / "checkpoints"
-    return sorted(path for path in folder.glob("step-*.safetensors") if re.fullmatch(r"step-\d+\.safetensors", path.name))
+    return sorted(
+        path
+        for path in folder.glob("step-*.safetensors")
+        if re.fullmatch(r"step-\d+\.safetensors", path.name)
+    )
 
 
 def remove_old_checkpoints(folder, step, every, keep):
-    """Removes all step checkpoints but that of `step`, which is the newest, and before it the newest at multiples of `every`:
-    `keep` in all. So what is averaged at the end does not depend on where the training was interrupted.
+    """Removes all step checkpoints but that of `step`, which is the newest, and before it the
+    newest at multiples of `every`: `keep` in all. So what is averaged at the end does not depend on
+    where the training was interrupted.
 
     Those beyond `step` are broken: the training went back behind them.
     """
     paths, last = list_checkpoints(folder), checkpoint_path(folder, step)
-    regular = [path for path in paths if path < last and int(path.stem.removeprefix("step-")) % every == 0]
+    regular = [
+        path for path in paths if path < last and int(path.stem.removeprefix("step-")) % every == 0
+    ]
     kept = {last, *regular[max(len(regular) - keep + 1, 0) :]}
     for path in {*paths} - kept:
         path.unlink()
 
 
 def average_weights(paths, names):
-    """The mean of the arrays `names` over those checkpoints that are whole (Vaswani et al. 2017, section 6.1), {name: float32
-    array}, and their number.
+    """The mean of the arrays `names` over those checkpoints that are whole (Vaswani et al. 2017,
+    section 6.1), {name: float32 array}, and their number.
 
     Raises:
         ConfigError: none is whole.
     """
     totals, count = {}, 0
-    for count, (_, arrays, _) in enumerate(read_whole(paths), 1):
+    for _, arrays, _ in read_whole(paths):
+        count += 1
         for name in names:
             totals[name] = totals.get(name, 0.0) + arrays[name].astype("float64")
     if not count:

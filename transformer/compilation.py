@@ -4,23 +4,26 @@ import keras
 
 
 def graph(function=None, **options):
-    """tf.function, for code that asks no tensor a question in Python: AutoGraph would read and translate all of it and of Keras,
-    which takes longer than the trace."""
+    """tf.function, for code that asks no tensor a question in Python: AutoGraph would read and
+    translate all of it and of Keras, which takes longer than the trace.
+    """
     import tensorflow as tf
 
     return tf.function(function, autograph=False, **options)
 
 
 def kernel(function):
-    """A function of arrays as one XLA kernel with TensorFlow, also where the step around it is not compiled; as it is with JAX, which
-    compiles all that it trains."""
+    """A function of arrays as one XLA kernel with TensorFlow, also where the step around it is not
+    compiled; as it is with JAX, which compiles all that it trains.
+    """
     if keras.backend.backend() != "tensorflow":
         return function
     return graph(function, jit_compile=True)
 
 
 def compiled(function, model):
-    """A function of arrays that reads the variables of a built model, traced once for each shape of its arguments.
+    """A function of arrays that reads the variables of a built model, traced once for each shape of
+    its arguments.
 
     Args:
         function: arrays -> a structure of arrays; it changes no variable.

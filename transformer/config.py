@@ -1,7 +1,9 @@
-"""The options of model, tokenizer, training and decoding: frozen dataclasses whose fields are the command line's flags.
+"""The options of model, tokenizer, training and decoding: frozen dataclasses whose fields are the
+command line's flags.
 
-Each field is made with `option(default, help)`, so that name, type, default and help stand in one place;
-`transformer/flags.py` turns them into absl flags. A dataclass checks itself: a wrong value never gets as far as a layer.
+Each field is made with `option(default, help)`, so that name, type, default and help stand in one
+place; `transformer/flags.py` turns them into absl flags. A dataclass checks itself: a wrong value
+never gets as far as a layer.
 """
 
 import dataclasses
@@ -15,22 +17,34 @@ def option(default, help, choices=None, minimum=None, maximum=None, flag=True):
         help: one line for `--help`.
         choices: the allowed strings, if only some are.
         minimum, maximum: bounds of a number, both inclusive.
-        flag: False for a field that the program finds out itself, such as the size of a trained vocabulary.
+        flag: False for a field that the program finds out itself, such as the size of a trained
+            vocabulary.
     """
-    metadata = {"help": help, "choices": choices, "minimum": minimum, "maximum": maximum, "flag": flag}
+    metadata = {
+        "help": help,
+        "choices": choices,
+        "minimum": minimum,
+        "maximum": maximum,
+        "flag": flag,
+    }
     return dataclasses.field(default=default, metadata=metadata)
 
 
 class ConfigError(ValueError):
-    """An option's value breaks a rule; the message gives the rule, the value received and the cure."""
+    """An option's value breaks a rule; the message gives the rule, the value received and the
+    cure."""
 
 
 def check_options(config):
-    """Raises ConfigError for the first field of a dataclass instance whose value its `option` does not allow."""
+    """Raises ConfigError for the first field of a dataclass instance whose value its `option`
+    does not allow."""
     for field in dataclasses.fields(config):
         value, rule = getattr(config, field.name), field.metadata
         if rule.get("choices") and value not in rule["choices"]:
-            raise ConfigError(f"{field.name} must be one of {', '.join(map(repr, rule['choices']))}. Received: {value!r}.")
+            raise ConfigError(
+                f"{field.name} must be one of {', '.join(map(repr, rule['choices']))}. Received: "
+                f"{value!r}."
+            )
         low, high = rule.get("minimum"), rule.get("maximum")
         if low is not None and value < low:
             raise ConfigError(f"{field.name} must be at least {low}. Received: {value}.")
@@ -45,8 +59,17 @@ def from_json(kind, values):
         ConfigError: it has an option that there is not, or not any more.
     """
     if unknown := values.keys() - {field.name for field in dataclasses.fields(kind)}:
-        raise ConfigError(f"what was saved must be of this version. Received: {', '.join(sorted(unknown))}. Make it again.")
-    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+        raise ConfigError(
+            f"what was saved must be of this version. Received: {', '.join(sorted(unknown))}. "
+            f"Make "
+            f"it again."
+        )
+    return kind(
+        **{
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in values.items()
+        }
+    )
 
 
 def base_language(code):
@@ -56,7 +79,8 @@ def base_language(code):
 
 @dataclasses.dataclass(frozen=True)
 class ModelConfig:
-    """Every switch of the one encoder-decoder; the default is the model of Vaswani et al. 2017, sized like `small`.
+    """Every switch of the one encoder-decoder; the default is the model of Vaswani et al. 2017,
+    sized like `small`.
 
     `vocab_size` is the target vocabulary, and the source's too where `source_vocab_size` is 0.
     """
@@ -65,53 +89,80 @@ class ModelConfig:
     num_heads: int = option(4, "attention heads", minimum=1)
     num_layers: int = option(3, "layers of the encoder, and of the decoder", minimum=1)
     vocab_size: int = option(8000, "size of the (target) vocabulary", minimum=4, flag=False)
-    source_vocab_size: int = option(0, "size of the source vocabulary; 0: the target's", minimum=0, flag=False)
+    source_vocab_size: int = option(
+        0, "size of the source vocabulary; 0: the target's", minimum=0, flag=False
+    )
     ffn_dim: int = option(0, "width of the feed-forward layer; 0: 4 x d_model", minimum=0)
     norm: str = option("post", "where a residual block normalises", choices=("pre", "post"))
-    norm_type: str = option("layer", "layer normalisation or root mean square", choices=("layer", "rms"))
+    norm_type: str = option(
+        "layer", "layer normalisation or root mean square", choices=("layer", "rms")
+    )
     norm_epsilon: float = option(1e-6, "added to the variance", minimum=0.0)
-    activation: str = option("relu", "of the feed-forward layer", choices=("relu", "gelu", "gelu_tanh", "swish"))
+    activation: str = option(
+        "relu", "of the feed-forward layer", choices=("relu", "gelu", "gelu_tanh", "swish")
+    )
     gated: bool = option(False, "feed-forward with a gate (Shazeer 2020): activation(x W) * (x V)")
-    positions: str = option("sinusoidal", "how order is encoded", choices=("sinusoidal", "learned", "rotary"))
+    positions: str = option(
+        "sinusoidal", "how order is encoded", choices=("sinusoidal", "learned", "rotary")
+    )
     max_positions: int = option(512, "longest sequence of learned positions", minimum=1)
     use_bias: bool = option(True, "biases in attention and feed-forward projections")
-    tie_embeddings: bool = option(True, "one table for source and target embeddings (needs one vocabulary)")
+    tie_embeddings: bool = option(
+        True, "one table for source and target embeddings (needs one vocabulary)"
+    )
     tie_output: bool = option(True, "the target embedding is also the output projection")
-    pointer_generator: bool = option(False, "a token is written, or copied from where an attention points in the source (See et al. 2017)")
+    pointer_generator: bool = option(
+        False,
+        "a token is written, or copied from where an attention points in the source (See et al. "
+        "2017)",
+    )
     scale_embeddings: bool = option(True, "multiply embeddings by sqrt(d_model)")
-    embedding_norm: bool = option(False, "normalise the embeddings once positions are added, as BERT and BART do")
-    dropout: float = option(0.1, "on embeddings and on each block's output", minimum=0.0, maximum=0.99)
+    embedding_norm: bool = option(
+        False, "normalise the embeddings once positions are added, as BERT and BART do"
+    )
+    dropout: float = option(
+        0.1, "on embeddings and on each block's output", minimum=0.0, maximum=0.99
+    )
     attention_dropout: float = option(0.0, "on attention weights", minimum=0.0, maximum=0.99)
-    activation_dropout: float = option(0.0, "inside the feed-forward layer", minimum=0.0, maximum=0.99)
+    activation_dropout: float = option(
+        0.0, "inside the feed-forward layer", minimum=0.0, maximum=0.99
+    )
     pad_id: int = option(0, "id of padding, masked everywhere", minimum=0, flag=False)
-    source_pad_id: int = option(-1, "id of padding in the source; -1: pad_id", minimum=-1, flag=False)
+    source_pad_id: int = option(
+        -1, "id of padding in the source; -1: pad_id", minimum=-1, flag=False
+    )
 
     def __post_init__(self):
         check_options(self)
         if self.d_model % self.num_heads:
             good = [h for h in range(1, min(self.d_model, 32) + 1) if self.d_model % h == 0]
             raise ConfigError(
-                f"num_heads must divide d_model. Received: d_model={self.d_model}, num_heads={self.num_heads}. "
+                f"num_heads must divide d_model. Received: d_model={self.d_model}, "
+                f"num_heads={self.num_heads}. "
                 f"Use one of {', '.join(map(str, good))}."
             )
         if self.positions == "rotary" and (self.d_model // self.num_heads) % 2:
             raise ConfigError(
                 "positions='rotary' needs an even width per head. "
-                f"Received: d_model={self.d_model}, num_heads={self.num_heads}, width {self.d_model // self.num_heads}. "
+                f"Received: d_model={self.d_model}, num_heads={self.num_heads}, width "
+                f"{self.d_model // self.num_heads}. "
                 "Use another num_heads, or positions='sinusoidal'."
             )
         if self.positions == "sinusoidal" and self.d_model % 2:
             raise ConfigError(
-                f"positions='sinusoidal' needs an even d_model. Received: d_model={self.d_model}. Use an even width."
+                f"positions='sinusoidal' needs an even d_model. Received: d_model={self.d_model}. "
+                f"Use an even width."
             )
         if self.tie_embeddings and self.source_vocab_size not in (0, self.vocab_size):
             raise ConfigError(
                 "tie_embeddings needs one vocabulary for source and target. Received: "
-                f"source_vocab_size={self.source_vocab_size}, vocab_size={self.vocab_size}. Use tie_embeddings=False."
+                f"source_vocab_size={self.source_vocab_size}, vocab_size={self.vocab_size}. Use "
+                f"tie_embeddings=False."
             )
         if self.pointer_generator and not self.tie_embeddings:
             raise ConfigError(
-                "pointer_generator needs one vocabulary, and one table, for source and target. Received: tie_embeddings=False. "
+                "pointer_generator needs one vocabulary, and one table, for source and target. "
+                "Received: tie_embeddings=False. "
                 "Leave out one of them."
             )
 
@@ -154,36 +205,58 @@ class TokenizerConfig:
     """How text becomes ids."""
 
     tokenizer: str = option(
-        "unigram", "subword algorithm, or a toy tokenizer", choices=("unigram", "bpe", "byte", "character")
+        "unigram",
+        "subword algorithm, or a toy tokenizer",
+        choices=("unigram", "bpe", "byte", "character"),
     )
-    vocab_size: int = option(8000, "pieces to learn, special ones and the 256 bytes included", minimum=8)
+    vocab_size: int = option(
+        8000, "pieces to learn, special ones and the 256 bytes included", minimum=8
+    )
     joint_vocabulary: bool = option(True, "one vocabulary for source and target")
-    character_coverage: float = option(0.9995, "share of characters that get a piece; the rest are spelt in bytes",
-                                       minimum=0.9, maximum=1.0)
-    normalization: str = option("nfkc", "nfkc makes ﬁ fi and ？ ?; identity, for Chinese and code, changes nothing",
-                                choices=("nfkc", "identity"))
+    character_coverage: float = option(
+        0.9995,
+        "share of characters that get a piece; the rest are spelt in bytes",
+        minimum=0.9,
+        maximum=1.0,
+    )
+    normalization: str = option(
+        "nfkc",
+        "nfkc makes ﬁ fi and ？ ?; identity, for Chinese and code, changes nothing",
+        choices=("nfkc", "identity"),
+    )
     user_symbols: tuple = option((), "comma-separated symbols that are never split")
-    subword_samples: int = option(1, "how often training pairs are tokenised, but for the first time into pieces drawn at random: against "
-                                  "overfitting, where pairs are few (Kudo 2018)", minimum=1)
-    source_tokenizer: str = option("", "a SentencePiece .model file to use instead of training one, or a run's tokenizer folder")
+    subword_samples: int = option(
+        1,
+        "how often training pairs are tokenised, but for the first time into pieces drawn at "
+        "random: against "
+        "overfitting, where pairs are few (Kudo 2018)",
+        minimum=1,
+    )
+    source_tokenizer: str = option(
+        "",
+        "a SentencePiece .model file to use instead of training one, or a run's tokenizer folder",
+    )
     target_tokenizer: str = option("", "the same for the target; empty: the source's")
 
     def __post_init__(self):
         check_options(self)
         if self.target_tokenizer and not self.source_tokenizer:
             raise ConfigError(
-                f"target_tokenizer needs source_tokenizer. Received: target_tokenizer={self.target_tokenizer!r} alone. "
+                f"target_tokenizer needs source_tokenizer. Received: "
+                f"target_tokenizer={self.target_tokenizer!r} alone. "
                 "Give both files."
             )
         if self.subword_samples > 1 and self.tokenizer in ("byte", "character"):
             raise ConfigError(
-                f"subword_samples needs --tokenizer=unigram or bpe. Received: {self.tokenizer!r}, which has one way to split a text. "
+                f"subword_samples needs --tokenizer=unigram or bpe. Received: {self.tokenizer!r}, "
+                f"which has one way to split a text. "
                 "Leave it out."
             )
         wrong = {"", "<pad>", "<unk>", "<s>", "</s>"} & {*self.user_symbols}
         if wrong or len({*self.user_symbols}) < len(self.user_symbols):
             raise ConfigError(
-                "user_symbols must differ from each other and from <pad>, <unk>, <s> and </s>. Received: "
+                "user_symbols must differ from each other and from <pad>, <unk>, <s> and </s>. "
+                "Received: "
                 f"{', '.join(map(repr, self.user_symbols))}. Leave out the extra ones."
             )
 
@@ -193,48 +266,87 @@ class LearningConfig:
     """How weights are learnt, from nothing or not. A step is one update of the weights."""
 
     train_steps: int = option(10000, "updates of the weights", minimum=1)
-    accumulate_steps: int = option(1, "batches whose gradients are summed into one update", minimum=1)
-    seed: int = option(1, "of weights, dropout and the order of the data", minimum=0, maximum=2**32 - 1)
-    precision: str = option("float32", "of the computation; weights stay float32",
-                            choices=("float32", "bfloat16", "float16"))
-    jit: str = option("auto", "compile the whole step with XLA; auto: on a GPU or TPU, and on a CPU if a long training gains by it",
-                      choices=("auto", "on", "off"))
-    distribution: str = option("none", "tf.distribute strategy: see docs/distributed.md",
-                               choices=("none", "mirrored", "multi_worker", "tpu"))
-    model_devices: int = option(1, "devices that share one copy of the model, each with a part of it; with KERAS_BACKEND=jax "
-                                   "and --distribution=mirrored", minimum=1)
+    accumulate_steps: int = option(
+        1, "batches whose gradients are summed into one update", minimum=1
+    )
+    seed: int = option(
+        1, "of weights, dropout and the order of the data", minimum=0, maximum=2**32 - 1
+    )
+    precision: str = option(
+        "float32",
+        "of the computation; weights stay float32",
+        choices=("float32", "bfloat16", "float16"),
+    )
+    jit: str = option(
+        "auto",
+        "compile the whole step with XLA; auto: on a GPU or TPU, and on a CPU if a long training "
+        "gains by it",
+        choices=("auto", "on", "off"),
+    )
+    distribution: str = option(
+        "none",
+        "tf.distribute strategy: see docs/distributed.md",
+        choices=("none", "mirrored", "multi_worker", "tpu"),
+    )
+    model_devices: int = option(
+        1,
+        "devices that share one copy of the model, each with a part of it; with KERAS_BACKEND=jax "
+        "and --distribution=mirrored",
+        minimum=1,
+    )
     optimizer: str = option("adam", "the update rule", choices=("adam", "adamw"))
     learning_rate: float = option(1e-3, "the peak of the schedule", minimum=0.0)
-    schedule: str = option("inverse_sqrt", "of the learning rate after warm-up",
-                           choices=("inverse_sqrt", "noam", "cosine", "linear", "constant"))
+    schedule: str = option(
+        "inverse_sqrt",
+        "of the learning rate after warm-up",
+        choices=("inverse_sqrt", "noam", "cosine", "linear", "constant"),
+    )
     warmup_steps: int = option(1000, "updates until the peak", minimum=0)
     adam_beta_1: float = option(0.9, "decay of the gradient's mean", minimum=0.0, maximum=0.9999)
-    adam_beta_2: float = option(0.98, "decay of the gradient's square", minimum=0.0, maximum=0.999999)
+    adam_beta_2: float = option(
+        0.98, "decay of the gradient's square", minimum=0.0, maximum=0.999999
+    )
     adam_epsilon: float = option(1e-9, "added to the root of the square", minimum=0.0)
     weight_decay: float = option(0.0, "decoupled, with --optimizer=adamw", minimum=0.0)
     clip_norm: float = option(0.0, "largest global norm of the gradient; 0: no limit", minimum=0.0)
-    label_smoothing: float = option(0.1, "probability mass spread over the vocabulary", minimum=0.0, maximum=0.99)
-    rdrop_alpha: float = option(0.0, "two passes with other dropout, and so much weight on the divergence between what they predict "
-                                     "(R-Drop, Liang et al. 2021: 5 for translation, 1 for classes); twice the work; 0: one pass", minimum=0.0)
+    label_smoothing: float = option(
+        0.1, "probability mass spread over the vocabulary", minimum=0.0, maximum=0.99
+    )
+    rdrop_alpha: float = option(
+        0.0,
+        "two passes with other dropout, and so much weight on the divergence between what they "
+        "predict "
+        "(R-Drop, Liang et al. 2021: 5 for translation, 1 for classes); twice the work; 0: one "
+        "pass",
+        minimum=0.0,
+    )
     log_every: int = option(50, "steps between lines of the log", minimum=1)
     eval_every: int = option(1000, "steps between validations", minimum=1)
     checkpoint_every: int = option(1000, "steps between checkpoints", minimum=1)
     keep_checkpoints: int = option(5, "newest checkpoints to keep, besides the best", minimum=1)
-    average_checkpoints: int = option(5, "newest checkpoints to average at the end; 1: no average", minimum=1)
-    keep_best_metric: str = option("", "what the best checkpoint is best at; empty: the task's first metric")
-    early_stopping: int = option(0, "validations without improvement before training stops; 0: never", minimum=0)
+    average_checkpoints: int = option(
+        5, "newest checkpoints to average at the end; 1: no average", minimum=1
+    )
+    keep_best_metric: str = option(
+        "", "what the best checkpoint is best at; empty: the task's first metric"
+    )
+    early_stopping: int = option(
+        0, "validations without improvement before training stops; 0: never", minimum=0
+    )
 
     def __post_init__(self):
         check_options(self)
         if self.average_checkpoints > self.keep_checkpoints:
             raise ConfigError(
                 "average_checkpoints must not exceed keep_checkpoints. Received: "
-                f"average_checkpoints={self.average_checkpoints}, keep_checkpoints={self.keep_checkpoints}. "
+                f"average_checkpoints={self.average_checkpoints}, "
+                f"keep_checkpoints={self.keep_checkpoints}. "
                 f"Use --keep_checkpoints={self.average_checkpoints}."
             )
         if self.weight_decay and self.optimizer != "adamw":
             raise ConfigError(
-                f"weight_decay needs optimizer='adamw'. Received: optimizer={self.optimizer!r}, weight_decay={self.weight_decay}. "
+                f"weight_decay needs optimizer='adamw'. Received: optimizer={self.optimizer!r}, "
+                f"weight_decay={self.weight_decay}. "
                 "Use --weight_decay=0 or --optimizer=adamw."
             )
 
@@ -246,15 +358,18 @@ class LearningConfig:
         """
         if self.keep_best_metric and self.keep_best_metric not in metrics:
             raise ConfigError(
-                f"keep_best_metric must be one of {', '.join(metrics)} for task={task!r}. Received: {self.keep_best_metric!r}."
+                f"keep_best_metric must be one of {', '.join(metrics)} for task={task!r}. "
+                f"Received: {self.keep_best_metric!r}."
             )
         return dataclasses.replace(self, keep_best_metric=self.keep_best_metric or metrics[0])
 
     def check_dropout(self, *rates):
-        """Raises ConfigError where no rate is above 0, and R-Drop would compare two equal passes; -1: a rate that is not known yet."""
+        """Raises ConfigError where no rate is above 0, and R-Drop would compare two equal
+        passes; -1: a rate that is not known yet."""
         if self.rdrop_alpha and not any(rates):
             raise ConfigError(
-                f"rdrop_alpha needs dropout. Received: {self.rdrop_alpha:g}, with no dropout. Use it above 0, or leave rdrop_alpha out."
+                f"rdrop_alpha needs dropout. Received: {self.rdrop_alpha:g}, with no dropout. Use "
+                f"it above 0, or leave rdrop_alpha out."
             )
 
 
@@ -262,43 +377,88 @@ class LearningConfig:
 class TrainingConfig(LearningConfig):
     """How an encoder-decoder is trained."""
 
-    initial_run: str = option("", "run folder to go on from on other data: its weights, sizes and tokenizers; empty: from nothing")
-    max_tokens: int = option(4096, "positions in a batch, on the source side and on the target side each", minimum=16)
-    eval_decode: int = option(200, "validation examples decoded for the scores at each validation, 2,000 at the end; 0: none", minimum=0)
+    initial_run: str = option(
+        "",
+        "run folder to go on from on other data: its weights, sizes and tokenizers; empty: from "
+        "nothing",
+    )
+    max_tokens: int = option(
+        4096, "positions in a batch, on the source side and on the target side each", minimum=16
+    )
+    eval_decode: int = option(
+        200,
+        "validation examples decoded for the scores at each validation, 2,000 at the end; 0: none",
+        minimum=0,
+    )
 
 
 @dataclasses.dataclass(frozen=True)
 class TaskConfig:
     """What a pretrained model is fine-tuned to do, and how much of it changes."""
 
-    task: str = option("classification", "one label a text, several, a number, the answer's place in a context, or a text",
-                       choices=("classification", "multilabel", "regression", "spans", "text2text"))
-    pretrained: str = option("none", "run folder of train.py or finetune.py (text2text: no other), Hugging Face folder, hf://owner/name, "
-                             "KerasHub preset; none: from nothing, with the model and tokenizer flags")
-    max_length: int = option(0, "longest input in tokens, with pair_encoding=bi of each text; what is longer is cut, for spans read "
-                             "in windows, for text2text dropped if either side is; 0: 128, or for text2text the run's own",
-                      minimum=0)
-    pair_encoding: str = option("cross", "how an encoder reads a pair: cross, both texts at once; bi, each alone, to be compared",
-                                choices=("cross", "bi"))
+    task: str = option(
+        "classification",
+        "one label a text, several, a number, the answer's place in a context, or a text",
+        choices=("classification", "multilabel", "regression", "spans", "text2text"),
+    )
+    pretrained: str = option(
+        "none",
+        "run folder of train.py or finetune.py (text2text: no other), Hugging Face folder, "
+        "hf://owner/name, "
+        "KerasHub preset; none: from nothing, with the model and tokenizer flags",
+    )
+    max_length: int = option(
+        0,
+        "longest input in tokens, with pair_encoding=bi of each text; what is longer is cut, for "
+        "spans read "
+        "in windows, for text2text dropped if either side is; 0: 128, or for text2text the run's "
+        "own",
+        minimum=0,
+    )
+    pair_encoding: str = option(
+        "cross",
+        "how an encoder reads a pair: cross, both texts at once; bi, each alone, to be compared",
+        choices=("cross", "bi"),
+    )
     stride: int = option(64, "tokens that two windows share, for spans", minimum=0)
-    longest_answer: int = option(30, "tokens of an answer at most, for spans; long Chinese answers need more", minimum=1)
-    language: str = option("", "code such as en or zh: whose rules score spans (empty: SQuAD's) and split text2text for BLEU "
-                           "(empty: of the run's target)")
-    pooling: str = option("mean", "from tokens to one vector a text", choices=("mean", "first", "max"))
+    longest_answer: int = option(
+        30, "tokens of an answer at most, for spans; long Chinese answers need more", minimum=1
+    )
+    language: str = option(
+        "",
+        "code such as en or zh: whose rules score spans (empty: SQuAD's) and split text2text for "
+        "BLEU "
+        "(empty: of the run's target)",
+    )
+    pooling: str = option(
+        "mean", "from tokens to one vector a text", choices=("mean", "first", "max")
+    )
     head_dropout: float = option(0.1, "in the task's head", minimum=0.0, maximum=0.99)
-    encoder_dropout: float = option(-1.0, "of what is pretrained; -1: its own", minimum=-1.0, maximum=0.99)
-    class_weights: str = option("none", "balanced: rare classes count as much as frequent ones", choices=("none", "balanced"))
-    tuning: str = option("full", "what is learnt: all weights, the head, or low-rank changes (Hu et al. 2022) and any head",
-                         choices=("full", "head", "lora"))
+    encoder_dropout: float = option(
+        -1.0, "of what is pretrained; -1: its own", minimum=-1.0, maximum=0.99
+    )
+    class_weights: str = option(
+        "none",
+        "balanced: rare classes count as much as frequent ones",
+        choices=("none", "balanced"),
+    )
+    tuning: str = option(
+        "full",
+        "what is learnt: all weights, the head, or low-rank changes (Hu et al. 2022) and any head",
+        choices=("full", "head", "lora"),
+    )
     lora_rank: int = option(8, "rank of the changes", minimum=1)
     lora_alpha: float = option(16.0, "the changes are scaled by alpha / rank", minimum=0.0)
-    lora_targets: tuple = option(("attention", "feed_forward"), "projections that change: attention, feed_forward")
+    lora_targets: tuple = option(
+        ("attention", "feed_forward"), "projections that change: attention, feed_forward"
+    )
 
     def __post_init__(self):
         check_options(self)
         if not self.lora_targets or {*self.lora_targets} - {"attention", "feed_forward"}:
             raise ConfigError(
-                f"lora_targets must be attention, feed_forward or both. Received: {','.join(self.lora_targets) or 'none'}."
+                f"lora_targets must be attention, feed_forward or both. Received: "
+                f"{','.join(self.lora_targets) or 'none'}."
             )
         if 0 < self.max_length < 8:
             raise ConfigError(f"max_length must be at least 8. Received: {self.max_length}.")
@@ -308,22 +468,40 @@ class TaskConfig:
                 f"stride={self.stride}, max_length={self.input_length}. Use a smaller --stride."
             )
         if self.pair_encoding == "bi" and self.task == "spans":
-            raise ConfigError("pair_encoding='bi' does not go with task='spans', where question meets context. Use 'cross'.")
+            raise ConfigError(
+                "pair_encoding='bi' does not go with task='spans', where question meets context. "
+                "Use 'cross'."
+            )
         if self.encoder_dropout >= 0 and self.pretrained == "none" and self.task != "text2text":
-            raise ConfigError("encoder_dropout is of a pretrained encoder. Received: pretrained='none'. Use --dropout.")
+            raise ConfigError(
+                "encoder_dropout is of a pretrained encoder. Received: pretrained='none'. Use "
+                "--dropout."
+            )
         if not self.pretrained:
-            raise ConfigError("pretrained must name a model, or be none for one from nothing. Received: ''. Use --pretrained=none.")
+            raise ConfigError(
+                "pretrained must name a model, or be none for one from nothing. Received: ''. Use "
+                "--pretrained=none."
+            )
         if self.class_weights != "none" and self.task != "classification":
-            raise ConfigError(f"class_weights={self.class_weights!r} needs task='classification'. Received: task={self.task!r}.")
+            raise ConfigError(
+                f"class_weights={self.class_weights!r} needs task='classification'. Received: "
+                f"task={self.task!r}."
+            )
         if self.task == "text2text":
             self._check_text2text()
 
     def _check_text2text(self):
         options = ("pair_encoding", "stride", "longest_answer", "pooling", "head_dropout")
-        given = [f"{name}={value}" for name in options if (value := getattr(self, name)) != getattr(TaskConfig, name)]
+        given = [
+            f"{name}={value}"
+            for name in options
+            if (value := getattr(self, name)) != getattr(TaskConfig, name)
+        ]
         given += ["tuning=head"] if self.tuning == "head" else []
         if given:
-            raise ConfigError(f"text2text has no windows and no head. Received: {', '.join(given)}. Leave it out.")
+            raise ConfigError(
+                f"text2text has no windows and no head. Received: {', '.join(given)}. Leave it out."
+            )
 
     @property
     def pretrained_dropout(self):
@@ -341,65 +519,110 @@ class FinetuningConfig(LearningConfig):
     """How a pretrained model is fine-tuned: counted in epochs and in texts."""
 
     epochs: int = option(3, "how often every training text is seen", minimum=1)
-    initial_seed: int = option(-1, "of the weights that are new, such as a head's, where several seeds begin alike; -1: --seed", minimum=-1, maximum=2**32 - 1)
-    batch_size: int = option(32, "texts in a batch; for text2text on average, since a row holds several pairs", minimum=1)
-    eval_decode: int = option(200, "validation texts that text2text writes at each validation, greedily; 0: none", minimum=0)
-    warmup_share: float = option(0.1, "of the updates, until the learning rate's peak", minimum=0.0, maximum=1.0)
+    initial_seed: int = option(
+        -1,
+        "of the weights that are new, such as a head's, where several seeds begin alike; -1: "
+        "--seed",
+        minimum=-1,
+        maximum=2**32 - 1,
+    )
+    batch_size: int = option(
+        32, "texts in a batch; for text2text on average, since a row holds several pairs", minimum=1
+    )
+    eval_decode: int = option(
+        200,
+        "validation texts that text2text writes at each validation, greedily; 0: none",
+        minimum=0,
+    )
+    warmup_share: float = option(
+        0.1, "of the updates, until the learning rate's peak", minimum=0.0, maximum=1.0
+    )
     train_steps: int = option(1, "from epochs", minimum=1, flag=False)
     warmup_steps: int = option(0, "from warmup_share", minimum=0, flag=False)
     optimizer: str = option("adamw", "the update rule", choices=("adam", "adamw"))
     learning_rate: float = option(5e-5, "the peak of the schedule", minimum=0.0)
-    schedule: str = option("linear", "of the learning rate after warm-up",
-                           choices=("inverse_sqrt", "noam", "cosine", "linear", "constant"))
-    adam_beta_2: float = option(0.999, "decay of the gradient's square", minimum=0.0, maximum=0.999999)
+    schedule: str = option(
+        "linear",
+        "of the learning rate after warm-up",
+        choices=("inverse_sqrt", "noam", "cosine", "linear", "constant"),
+    )
+    adam_beta_2: float = option(
+        0.999, "decay of the gradient's square", minimum=0.0, maximum=0.999999
+    )
     adam_epsilon: float = option(1e-8, "added to the root of the square", minimum=0.0)
     weight_decay: float = option(0.01, "decoupled, with --optimizer=adamw", minimum=0.0)
     clip_norm: float = option(1.0, "largest global norm of the gradient; 0: no limit", minimum=0.0)
-    label_smoothing: float = option(0.0, "probability mass spread over the classes, for text2text over the vocabulary",
-                                    minimum=0.0, maximum=0.99)
+    label_smoothing: float = option(
+        0.0,
+        "probability mass spread over the classes, for text2text over the vocabulary",
+        minimum=0.0,
+        maximum=0.99,
+    )
     log_every: int = option(20, "steps between lines of the log", minimum=1)
     eval_every: int = option(0, "steps between validations; 0: after each epoch", minimum=0)
     checkpoint_every: int = option(200, "steps between checkpoints", minimum=1)
     keep_checkpoints: int = option(1, "newest checkpoints to keep, besides the best", minimum=1)
-    average_checkpoints: int = option(1, "newest checkpoints to average at the end; 1: no average", minimum=1)
-    keep_best_metric: str = option("", "what the best checkpoint is best at; empty, by the task: accuracy, f1_micro, "
-                                   "spearman, f1 or bleu")
+    average_checkpoints: int = option(
+        1, "newest checkpoints to average at the end; 1: no average", minimum=1
+    )
+    keep_best_metric: str = option(
+        "",
+        "what the best checkpoint is best at; empty, by the task: accuracy, f1_micro, "
+        "spearman, f1 or bleu",
+    )
 
     def counted(self, steps_per_epoch):
         """The same with the numbers of steps that these epochs have."""
         steps = self.epochs * steps_per_epoch
         return dataclasses.replace(
-            self, train_steps=steps, warmup_steps=round(self.warmup_share * steps), eval_every=self.eval_every or steps_per_epoch
+            self,
+            train_steps=steps,
+            warmup_steps=round(self.warmup_share * steps),
+            eval_every=self.eval_every or steps_per_epoch,
         )
 
 
 @dataclasses.dataclass(frozen=True)
 class DecodingConfig:
-    """How a trained model writes. Greedy is `beam_size=1`; a `temperature` above 0 samples instead."""
+    """How a trained model writes. Greedy is `beam_size=1`; a `temperature` above 0 samples
+    instead."""
 
     beam_size: int = option(4, "hypotheses kept; 1: greedy", minimum=1)
-    length_penalty: float = option(0.6, "alpha of the GNMT penalty ((5 + length) / 6) ^ alpha; 0: none", minimum=0.0)
+    length_penalty: float = option(
+        0.6, "alpha of the GNMT penalty ((5 + length) / 6) ^ alpha; 0: none", minimum=0.0
+    )
     n_best: int = option(1, "hypotheses returned for each input", minimum=1)
-    max_length: int = option(0, "longest output in tokens; 0: twice the source and 10 more", minimum=0)
+    max_length: int = option(
+        0, "longest output in tokens; 0: twice the source and 10 more", minimum=0
+    )
     min_length: int = option(0, "shortest output in tokens", minimum=0)
     no_repeat_ngram: int = option(0, "no n-gram of this size occurs twice; 0: no limit", minimum=0)
-    temperature: float = option(0.0, "above 0: sample from softmax(logits / temperature)", minimum=0.0)
+    temperature: float = option(
+        0.0, "above 0: sample from softmax(logits / temperature)", minimum=0.0
+    )
     top_k: int = option(0, "sample among the k likeliest; 0: all", minimum=0)
-    top_p: float = option(1.0, "sample among the likeliest whose probabilities sum to p", minimum=0.0, maximum=1.0)
+    top_p: float = option(
+        1.0, "sample among the likeliest whose probabilities sum to p", minimum=0.0, maximum=1.0
+    )
     sampling_seed: int = option(1, "of the sampling", minimum=0, maximum=2**32 - 1)
 
     def __post_init__(self):
         check_options(self)
         if self.n_best > self.beam_size and not self.temperature:
             raise ConfigError(
-                f"n_best must not exceed beam_size. Received: n_best={self.n_best}, beam_size={self.beam_size}. "
+                f"n_best must not exceed beam_size. Received: n_best={self.n_best}, "
+                f"beam_size={self.beam_size}. "
                 f"Use --beam_size={self.n_best}."
             )
         if self.n_best > 1 and self.temperature:
-            raise ConfigError(f"sampling returns one output for each input. Received: n_best={self.n_best}. Use --n_best=1.")
+            raise ConfigError(
+                f"sampling returns one output for each input. Received: n_best={self.n_best}. Use "
+                f"--n_best=1."
+            )
         if 0 < self.max_length <= self.min_length:
             raise ConfigError(
-                f"min_length must be less than max_length. Received: min_length={self.min_length}, "
+                f"min_length must be less than max_length. Received: "
+                f"min_length={self.min_length}, "
                 f"max_length={self.max_length}. Use a smaller --min_length."
             )
 

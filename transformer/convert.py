@@ -1,10 +1,12 @@
-"""Encoders of Hugging Face as ours: a folder with config.json and model.safetensors -> ModelConfig, number of token types,
-{variable: array}. Neither PyTorch nor transformers is needed.
+"""Encoders of Hugging Face as ours: a folder with config.json and model.safetensors -> ModelConfig,
+number of token types, {variable: array}. Neither PyTorch nor transformers is needed.
 
-BERT (Devlin et al. 2019), RoBERTa (Liu et al. 2019), XLM-R (Conneau et al. 2020) and ELECTRA (Clark et al. 2020) are one
-architecture with one set of names; DistilBERT (Sanh et al. 2019) has no token types and other names.
+BERT (Devlin et al. 2019), RoBERTa (Liu et al. 2019), XLM-R (Conneau et al. 2020) and ELECTRA (Clark
+et al. 2020) are one architecture with one set of names; DistilBERT (Sanh et al. 2019) has no token
+types and other names.
 
-Shapes: V vocabulary, D model width, F feed-forward width. Hugging Face's matrices are (out, in), Keras's (in, out).
+Shapes: V vocabulary, D model width, F feed-forward width. Hugging Face's matrices are (out, in),
+Keras's (in, out).
 """
 
 import contextlib
@@ -16,34 +18,64 @@ import numpy as np
 from transformer.config import ConfigError, ModelConfig
 
 ACTIVATIONS = {
-    "gelu": "gelu", "gelu_new": "gelu_tanh", "gelu_fast": "gelu_tanh", "gelu_pytorch_tanh": "gelu_tanh",
-    "relu": "relu", "silu": "swish", "swish": "swish",
-}  # fmt: skip
+    "gelu": "gelu",
+    "gelu_new": "gelu_tanh",
+    "gelu_fast": "gelu_tanh",
+    "gelu_pytorch_tanh": "gelu_tanh",
+    "relu": "relu",
+    "silu": "swish",
+    "swish": "swish",
+}
 
-# Where config.json has a field of ModelConfig, and what Hugging Face takes it for if it is left out (None: it must not be).
+# Where config.json has a field of ModelConfig, and what Hugging Face takes it for if it is left out
+# (None: it must not be).
 _BERT_FIELDS = {
-    "d_model": ("hidden_size", None), "num_heads": ("num_attention_heads", None), "num_layers": ("num_hidden_layers", None),
-    "ffn_dim": ("intermediate_size", None), "vocab_size": ("vocab_size", None), "dropout": ("hidden_dropout_prob", 0.1),
-    "attention_dropout": ("attention_probs_dropout_prob", 0.1), "activation": ("hidden_act", "gelu"),
-    "norm_epsilon": ("layer_norm_eps", 1e-12), "max_positions": ("max_position_embeddings", 512),
-}  # fmt: skip
+    "d_model": ("hidden_size", None),
+    "num_heads": ("num_attention_heads", None),
+    "num_layers": ("num_hidden_layers", None),
+    "ffn_dim": ("intermediate_size", None),
+    "vocab_size": ("vocab_size", None),
+    "dropout": ("hidden_dropout_prob", 0.1),
+    "attention_dropout": ("attention_probs_dropout_prob", 0.1),
+    "activation": ("hidden_act", "gelu"),
+    "norm_epsilon": ("layer_norm_eps", 1e-12),
+    "max_positions": ("max_position_embeddings", 512),
+}
 _DISTILBERT_FIELDS = {
-    "d_model": ("dim", None), "num_heads": ("n_heads", None), "num_layers": ("n_layers", None),
-    "ffn_dim": ("hidden_dim", None), "vocab_size": ("vocab_size", None), "dropout": ("dropout", 0.1),
-    "attention_dropout": ("attention_dropout", 0.1), "activation": ("activation", "gelu"),
-    "norm_epsilon": ("", 1e-12), "max_positions": ("max_position_embeddings", 512),
-}  # fmt: skip
+    "d_model": ("dim", None),
+    "num_heads": ("n_heads", None),
+    "num_layers": ("n_layers", None),
+    "ffn_dim": ("hidden_dim", None),
+    "vocab_size": ("vocab_size", None),
+    "dropout": ("dropout", 0.1),
+    "attention_dropout": ("attention_dropout", 0.1),
+    "activation": ("activation", "gelu"),
+    "norm_epsilon": ("", 1e-12),
+    "max_positions": ("max_position_embeddings", 512),
+}
 # What a layer's parts are called.
 _BERT_NAMES = {
-    "layer": "encoder.layer", "query": "attention.self.query", "key": "attention.self.key",
-    "value": "attention.self.value", "output": "attention.output.dense", "self_norm": "attention.output.LayerNorm",
-    "inner": "intermediate.dense", "outer": "output.dense", "feed_forward_norm": "output.LayerNorm",
-}  # fmt: skip
+    "layer": "encoder.layer",
+    "query": "attention.self.query",
+    "key": "attention.self.key",
+    "value": "attention.self.value",
+    "output": "attention.output.dense",
+    "self_norm": "attention.output.LayerNorm",
+    "inner": "intermediate.dense",
+    "outer": "output.dense",
+    "feed_forward_norm": "output.LayerNorm",
+}
 _DISTILBERT_NAMES = {
-    "layer": "transformer.layer", "query": "attention.q_lin", "key": "attention.k_lin", "value": "attention.v_lin",
-    "output": "attention.out_lin", "self_norm": "sa_layer_norm", "inner": "ffn.lin1", "outer": "ffn.lin2",
+    "layer": "transformer.layer",
+    "query": "attention.q_lin",
+    "key": "attention.k_lin",
+    "value": "attention.v_lin",
+    "output": "attention.out_lin",
+    "self_norm": "sa_layer_norm",
+    "inner": "ffn.lin1",
+    "outer": "ffn.lin2",
     "feed_forward_norm": "output_layer_norm",
-}  # fmt: skip
+}
 FAMILIES = {
     **dict.fromkeys(("bert", "roberta", "xlm-roberta", "electra"), (_BERT_FIELDS, _BERT_NAMES)),
     "distilbert": (_DISTILBERT_FIELDS, _DISTILBERT_NAMES),
@@ -56,14 +88,16 @@ def read_hugging_face(folder):
     """A Hugging Face encoder as ours.
 
     Args:
-        folder: config.json, and model.safetensors or model.safetensors.index.json with its parts. Heads are left out.
+        folder: config.json, and model.safetensors or model.safetensors.index.json with its parts.
+            Heads are left out.
 
     Returns:
-        config: the ModelConfig. token_types: how many rows the table of types has, 0 if there is none.
-        arrays: {variable: float32 array}, the variables of a TextEncoder by their paths.
+        config: the ModelConfig. token_types: how many rows the table of types has, 0 if there is
+        none. arrays: {variable: float32 array}, the variables of a TextEncoder by their paths.
 
     Raises:
-        ConfigError: the model is of another architecture, or a file or a weight is missing or has another shape.
+        ConfigError: the model is of another architecture, or a file or a weight is missing or has
+            another shape.
     """
     folder = pathlib.Path(folder)
     theirs = read_folder_config(folder)
@@ -88,9 +122,13 @@ def read_folder_config(folder):
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ConfigError(f"a pretrained model's folder must hold config.json. Received: {folder} ({error}).") from None
+        raise ConfigError(
+            f"a pretrained model's folder must hold config.json. Received: {folder} ({error})."
+        ) from None
     if not isinstance(config, dict):
-        raise ConfigError(f"config.json must hold an object. Received: {path} with {type(config).__name__}.")
+        raise ConfigError(
+            f"config.json must hold an object. Received: {path} with {type(config).__name__}."
+        )
     return config
 
 
@@ -102,34 +140,59 @@ def model_config(theirs):
     """
     kind = theirs.get("model_type")
     if kind not in FAMILIES:
-        raise ConfigError(f"model_type must be one of {', '.join(FAMILIES)}. Received: {kind!r}. Use one of these.")
+        raise ConfigError(
+            f"model_type must be one of {', '.join(FAMILIES)}. Received: {kind!r}. Use one of "
+            f"these."
+        )
     fields = FAMILIES[kind][0]
     missing = [name for name, default in fields.values() if default is None and name not in theirs]
     if missing:
-        raise ConfigError(f"config.json of {kind} must have {', '.join(missing)}. Received: {', '.join(theirs)}. Get it again.")
+        raise ConfigError(
+            f"config.json of {kind} must have {', '.join(missing)}. Received: "
+            f"{', '.join(theirs)}. "
+            f"Get it again."
+        )
     positions = theirs.get("position_embedding_type", "absolute")
     if positions != "absolute":
-        raise ConfigError(f"position_embedding_type must be 'absolute'. Received: {positions!r}. Use another checkpoint.")
+        raise ConfigError(
+            f"position_embedding_type must be 'absolute'. Received: {positions!r}. Use another "
+            f"checkpoint."
+        )
     if theirs.get("is_decoder"):
-        raise ConfigError("an encoder must look both ways. Received: is_decoder=true in config.json. Use another checkpoint.")
+        raise ConfigError(
+            "an encoder must look both ways. Received: is_decoder=true in config.json. Use "
+            "another "
+            "checkpoint."
+        )
     if theirs.get("embedding_size", theirs.get("hidden_size")) != theirs.get("hidden_size"):
         raise ConfigError(
             "embedding_size must equal hidden_size. Received: "
-            f"embedding_size={theirs['embedding_size']}, hidden_size={theirs['hidden_size']}. Use another size of the model."
+            f"embedding_size={theirs['embedding_size']}, hidden_size={theirs['hidden_size']}. Use "
+            f"another size of the model."
         )
     values = {ours: theirs.get(name, default) for ours, (name, default) in fields.items()}
     if values["activation"] not in ACTIVATIONS:
         name, wrong = fields["activation"][0], values["activation"]
-        raise ConfigError(f"{name} must be one of {', '.join(ACTIVATIONS)}. Received: {wrong!r}. Use another checkpoint.")
+        raise ConfigError(
+            f"{name} must be one of {', '.join(ACTIVATIONS)}. Received: {wrong!r}. Use another "
+            f"checkpoint."
+        )
     values["activation"] = ACTIVATIONS[values["activation"]]
     values["max_positions"] -= _unused_positions(theirs)
     try:
         return ModelConfig(
-            **values, norm="post", embedding_norm=True, positions="learned", scale_embeddings=False, pad_id=_pad_id(theirs)
+            **values,
+            norm="post",
+            embedding_norm=True,
+            positions="learned",
+            scale_embeddings=False,
+            pad_id=_pad_id(theirs),
         )
     except TypeError as error:
         raise ConfigError(
-            f"config.json must have numbers for sizes and rates. Received: {values} ({error}). Get it again."
+            f"config.json must have numbers for sizes and rates. Received: {values} ({error}). "
+            f"Get "
+            f"it again."
         ) from None
 
 
@@ -143,7 +206,8 @@ def _unused_positions(theirs):
 
 
 class _Weights:
-    """The tensors of a folder, read one by one; names without the prefix of the encoder ("bert.", "roberta.", or none)."""
+    """The tensors of a folder, read one by one; names without the prefix of the encoder
+    ("bert.", "roberta.", or none)."""
 
     def __init__(self, folder, stack):
         from safetensors import SafetensorError, safe_open
@@ -153,7 +217,9 @@ class _Weights:
             try:
                 file = stack.enter_context(safe_open(path, framework="numpy"))
             except (SafetensorError, OSError) as error:
-                raise ConfigError(f"weights must be whole safetensors. Received: {path} ({error}). Get it again.") from None
+                raise ConfigError(
+                    f"weights must be whole safetensors. Received: {path} ({error}). Get it again."
+                ) from None
             self.files |= dict.fromkeys(file.keys(), file)
         ends = [name for name in self.files if name.endswith("embeddings.word_embeddings.weight")]
         if len(ends) != 1:
@@ -167,15 +233,21 @@ class _Weights:
         """The float32 array of a tensor, checked to have this shape."""
         name = self.prefix + name
         # Checkpoints made from TensorFlow's keep its names.
-        old = name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta")
+        old = name.replace("LayerNorm.weight", "LayerNorm.gamma").replace(
+            "LayerNorm.bias", "LayerNorm.beta"
+        )
         found = name if name in self.files else old
         if found not in self.files:
-            raise ConfigError(f"a checkpoint must hold all weights of its encoder. Received: {self.folder} without {name}.")
+            raise ConfigError(
+                f"a checkpoint must hold all weights of its encoder. Received: {self.folder} "
+                f"without {name}."
+            )
         array = np.asarray(self.files[found].get_tensor(found), "float32")
         if array.shape != shape:
             raise ConfigError(
                 "weights must have the sizes of config.json. "
-                f"Received: {found} is {array.shape}, not {shape}, in {self.folder}. Get both files from one place."
+                f"Received: {found} is {array.shape}, not {shape}, in {self.folder}. Get both "
+                f"files from one place."
             )
         return array
 
@@ -193,43 +265,70 @@ def _safetensors(folder):
             names = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
         except (OSError, ValueError, KeyError, AttributeError) as error:
             raise ConfigError(
-                f"{index} must name the weights' files. Received: {error}. Get it from where the model came from."
+                f"{index} must name the weights' files. Received: {error}. Get it from where the "
+                f"model came from."
             ) from None
         return sorted({folder / pathlib.PurePath(name).name for name in names})
-    others = [name for name in ("pytorch_model.bin", "tf_model.h5", "flax_model.msgpack") if (folder / name).exists()]
+    others = [
+        name
+        for name in ("pytorch_model.bin", "tf_model.h5", "flax_model.msgpack")
+        if (folder / name).exists()
+    ]
     received = f"{folder} with {', '.join(others) or 'no weights'}"
-    cure = "Save it as safetensors: save_pretrained in transformers." if others else "Get it from where the model came from."
+    cure = (
+        "Save it as safetensors: save_pretrained in transformers."
+        if others
+        else "Get it from where the model came from."
+    )
     raise ConfigError(f"a pretrained encoder needs model.safetensors. Received: {received}. {cure}")
 
 
 def _embeddings(weights, config, token_types, unused):
     width = config.d_model
-    positions = weights.take("embeddings.position_embeddings.weight", config.max_positions + unused, width)
+    positions = weights.take(
+        "embeddings.position_embeddings.weight", config.max_positions + unused, width
+    )
     arrays = {
-        "embedding/embeddings": weights.take("embeddings.word_embeddings.weight", config.vocab_size, width),
+        "embedding/embeddings": weights.take(
+            "embeddings.word_embeddings.weight", config.vocab_size, width
+        ),
         "encoder/positions/table/embeddings": positions[unused:],
         **_norm(weights, "embeddings.LayerNorm", "encoder/embedding_norm", width),
     }
     if token_types:
-        arrays["token_types/embeddings"] = weights.take("embeddings.token_type_embeddings.weight", token_types, width)
+        arrays["token_types/embeddings"] = weights.take(
+            "embeddings.token_type_embeddings.weight", token_types, width
+        )
     return arrays
 
 
 def _layer(weights, config, names, number):
     theirs, ours = f"{names['layer']}.{number}", f"encoder/layer_{number}"
     width, inner = config.d_model, config.inner_dim
-    parts = [weights.linear(f"{theirs}.{names[part]}", width, width) for part in ("query", "key", "value")]
+    parts = [
+        weights.linear(f"{theirs}.{names[part]}", width, width)
+        for part in ("query", "key", "value")
+    ]
     dense = {
         "self_attention/query_key_value": [np.concatenate(pair, -1) for pair in zip(*parts)],
         "self_attention/output": weights.linear(f"{theirs}.{names['output']}", width, width),
         "feed_forward/inner": weights.linear(f"{theirs}.{names['inner']}", width, inner),
         "feed_forward/outer": weights.linear(f"{theirs}.{names['outer']}", inner, width),
     }
-    arrays = {f"{ours}/{name}/{part}": array for name, pair in dense.items() for part, array in zip(("kernel", "bias"), pair)}
+    arrays = {
+        f"{ours}/{name}/{part}": array
+        for name, pair in dense.items()
+        for part, array in zip(("kernel", "bias"), pair)
+    }
     for block in ("self", "feed_forward"):
-        arrays |= _norm(weights, f"{theirs}.{names[f'{block}_norm']}", f"{ours}/{block}_residual/norm", width)
+        arrays |= _norm(
+            weights, f"{theirs}.{names[f'{block}_norm']}", f"{ours}/{block}_residual/norm", width
+        )
     return arrays
 
 
 def _norm(weights, theirs, ours, width):
-    return {f"{ours}/gamma": weights.take(f"{theirs}.weight", width), f"{ours}/beta": weights.take(f"{theirs}.bias", width)}
+    return {
+        f"{ours}/gamma": weights.take(f"{theirs}.weight", width),
+        f"{ours}/beta": weights.take(f"{theirs}.bias", width),
+    }

@@ -1,4 +1,5 @@
-"""Dropout (Srivastava et al. 2014) with bits from a hash: the same on every backend, with XLA and without.
+"""Dropout (Srivastava et al. 2014) with bits from a hash: the same on every backend, with XLA and
+without.
 
 Keras's own Dropout draws from Philox, which costs XLA a third of a training step on a CPU.
 """
@@ -15,11 +16,14 @@ from transformer.compilation import kernel
 def keep_mask(key, shape, rate):
     """Which elements dropout keeps: element n, if a hash of (key, n) is at least rate * 2^32.
 
-    The hash is lowbias32 of Wellons 2018 ("Prospecting for hash functions"), with one half of the key before each of its two
-    multiplications, so that the masks of two keys are no shifted copies of each other.
+    The hash is lowbias32 of Wellons 2018 ("Prospecting for hash functions"), with one half of the
+    key before each of its two multiplications, so that the masks of two keys are no shifted copies
+    of each other.
 
     Args:
-        key: uint32 (2,). shape: static or not, of at most 2^31 elements. rate: the probability of False, in [0, 1).
+        key: uint32 (2,).
+        shape: static or not, of at most 2^31 elements.
+        rate: the probability of False, in [0, 1).
 
     Returns:
         bool, of the shape.
@@ -53,9 +57,10 @@ def _factors(key, shape, rate, dtype):
 class Dropout(keras.layers.Layer):
     """Zeroes a share `rate` of the elements in training and divides the others by 1 - rate.
 
-    Which ones is a function of the layer's seed, the number of calls before this one, and the element's place. Seed and
-    number are variables of the model, so that a checkpoint continues the series. The replicas of a strategy drop the same
-    places of their different rows. What is kept is divided in the dtype of x: by 0.9014 for 0.9 in bfloat16.
+    Which ones is a function of the layer's seed, the number of calls before this one, and the
+    element's place. Seed and number are variables of the model, so that a checkpoint continues the
+    series. The replicas of a strategy drop the same places of their different rows. What is kept is
+    divided in the dtype of x: by 0.9014 for 0.9 in bfloat16.
     """
 
     def __init__(self, rate, **kwargs):

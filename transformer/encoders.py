@@ -1,6 +1,8 @@
-"""Pretrained encoders, all called alike: (ids, types) -> hidden states. Ours, or one of KerasHub's in the same coat.
+"""Pretrained encoders, all called alike: (ids, types) -> hidden states. Ours, or one of KerasHub's
+in the same coat.
 
-`load_encoder(name)` makes one of a run folder, a Hugging Face folder or repository, or a KerasHub preset.
+`load_encoder(name)` makes one of a run folder, a Hugging Face folder or repository, or a KerasHub
+preset.
 
 Shapes: B batch, S length, D model width, V vocabulary.
 """
@@ -23,11 +25,17 @@ from transformer.text_inputs import from_run, load_text_inputs
 from transformer.tokenizer import load_tokenizer, train_tokenizer
 from transformer.vocabularies import from_hugging_face, from_keras_hub
 
-# KerasHub's encoders: a backbone of another class does not map a text to one state a token, or sees the past alone.
+# KerasHub's encoders: a backbone of another class does not map a text to one state a token, or sees
+# the past alone.
 BACKBONES = (
-    "AlbertBackbone", "BertBackbone", "DebertaV3Backbone", "DistilBertBackbone", "ElectraBackbone", "RobertaBackbone",
+    "AlbertBackbone",
+    "BertBackbone",
+    "DebertaV3Backbone",
+    "DistilBertBackbone",
+    "ElectraBackbone",
+    "RobertaBackbone",
     "XLMRobertaBackbone",
-)  # fmt: skip
+)
 # What is wanted of a Hugging Face repository: it may hold the weights in three formats more.
 HUB_FILES = ("*.json", "*.safetensors", "vocab.txt", "merges.txt", "*.model")
 
@@ -37,26 +45,45 @@ class TextEncoder(keras.Model):
     """Our Encoder with its embeddings: (ids, types) -> hidden states.
 
     Args:
-        config: a ModelConfig, or its dictionary: the source side of it counts, decoder and output do not.
-        token_types: rows of the table of token types (BERT's segments), which is added to the embeddings; 0: no table.
+        config: a ModelConfig, or its dictionary: the source side of it counts, decoder and output
+            do not.
+        token_types: rows of the table of token types (BERT's segments), which is added to the
+            embeddings; 0: no table.
 
     Attributes:
-        d_model: D. vocab_size: V. pad_id: id of padding. max_length: most positions, or None. token_types: as above.
+        d_model: D. vocab_size: V. pad_id: id of padding. max_length: most positions, or None.
+        token_types: as above.
     """
 
     def __init__(self, config, token_types=0, name=None, dtype=None, trainable=True):
         super().__init__(name=name, dtype=dtype, trainable=trainable)
         self.config = config = as_config(config)
-        self.d_model, self.vocab_size, self.token_types = config.d_model, config.input_vocab_size, token_types
+        self.d_model, self.vocab_size, self.token_types = (
+            config.d_model,
+            config.input_vocab_size,
+            token_types,
+        )
         self.pad_id = config.input_pad_id
         self.max_length = config.max_positions if config.positions == "learned" else None
-        policy, scale = self.dtype_policy, keras.initializers.RandomNormal(stddev=config.d_model**-0.5)
-        self.embedding = keras.layers.Embedding(self.vocab_size, self.d_model, scale, dtype=policy, name="embedding")
+        policy, scale = (
+            self.dtype_policy,
+            keras.initializers.RandomNormal(stddev=config.d_model**-0.5),
+        )
+        self.embedding = keras.layers.Embedding(
+            self.vocab_size, self.d_model, scale, dtype=policy, name="embedding"
+        )
         self.type_embedding = None
         if token_types:
-            self.type_embedding = keras.layers.Embedding(token_types, self.d_model, scale, dtype=policy, name="token_types")
+            self.type_embedding = keras.layers.Embedding(
+                token_types, self.d_model, scale, dtype=policy, name="token_types"
+            )
         self.encoder = Encoder(
-            config.d_model, config.num_heads, config.num_layers, config=config, dtype=policy, name="encoder"
+            config.d_model,
+            config.num_heads,
+            config.num_layers,
+            config=config,
+            dtype=policy,
+            name="encoder",
         )
 
     def build(self, input_shape=None):
@@ -67,7 +94,8 @@ class TextEncoder(keras.Model):
         self.built = True
 
     def call(self, inputs, training=False):
-        """Hidden states (B, S, D) of (ids, types), int32 (B, S) each; those of padding mean nothing.
+        """Hidden states (B, S, D) of (ids, types), int32 (B, S) each; those of padding mean
+        nothing.
 
         Without a table of types the types are not looked at.
         """
@@ -77,7 +105,9 @@ class TextEncoder(keras.Model):
             x = x * self.d_model**0.5
         if self.type_embedding:
             x = x + self.type_embedding(types)
-        return self.encoder(x, ops.cast(ops.not_equal(ids, self.pad_id), "int32"), training=training)
+        return self.encoder(
+            x, ops.cast(ops.not_equal(ids, self.pad_id), "int32"), training=training
+        )
 
     def compute_output_shape(self, input_shape):
         return (*input_shape[0], self.d_model)
@@ -94,8 +124,9 @@ class KerasHubEncoder(keras.Model):
     Args:
         backbone: a keras_hub Backbone, one of BACKBONES.
         pad_id: id of padding, masked everywhere.
-        exact_gelu: use gelu where the backbone has its tanh approximation. Hugging Face trained BERT's kin with the exact
-            one; KerasHub's classes have the other, as Google's program had.
+        exact_gelu: use gelu where the backbone has its tanh approximation. Hugging Face trained
+            BERT's kin with the exact one; KerasHub's classes have the other, as Google's program
+            had.
 
     Attributes: as TextEncoder's.
     """
@@ -103,22 +134,37 @@ class KerasHubEncoder(keras.Model):
     def __init__(self, backbone, pad_id=0, exact_gelu=False, **kwargs):
         super().__init__(**kwargs)
         self.backbone, self.pad_id, self.exact_gelu = backbone, pad_id, exact_gelu
-        self.d_model, self.max_length = backbone.hidden_dim, getattr(backbone, "max_sequence_length", None)
-        self.vocab_size = backbone.vocab_size if hasattr(backbone, "vocab_size") else backbone.vocabulary_size
+        self.d_model, self.max_length = (
+            backbone.hidden_dim,
+            getattr(backbone, "max_sequence_length", None),
+        )
+        self.vocab_size = (
+            backbone.vocab_size if hasattr(backbone, "vocab_size") else backbone.vocabulary_size
+        )
         self.token_types = backbone.num_segments if "segment_ids" in backbone.input else 0
         for layer in backbone._flatten_layers():
-            if layer.name == "pooled_dense":  # is not on the way to the hidden states: no gradient reaches it
+            if (
+                layer.name == "pooled_dense"
+            ):  # is not on the way to the hidden states: no gradient reaches it
                 layer.trainable = False
-            if exact_gelu and getattr(getattr(layer, "activation", None), "__name__", "") == "gelu_approximate":
+            if (
+                exact_gelu
+                and getattr(getattr(layer, "activation", None), "__name__", "")
+                == "gelu_approximate"
+            ):
                 layer.activation = keras.activations.gelu
 
     def build(self, input_shape=None):
         self.built = True
 
     def call(self, inputs, training=False):
-        """Hidden states (B, S, D) of (ids, types), int32 (B, S) each; those of padding mean nothing."""
+        """Hidden states (B, S, D) of (ids, types), int32 (B, S) each; those of padding mean
+        nothing."""
         ids, types = (ops.cast(x, "int32") for x in inputs)
-        inputs = {"token_ids": ids, "padding_mask": ops.cast(ops.not_equal(ids, self.pad_id), "int32")}
+        inputs = {
+            "token_ids": ids,
+            "padding_mask": ops.cast(ops.not_equal(ids, self.pad_id), "int32"),
+        }
         if self.token_types:
             inputs["segment_ids"] = types
         outputs = self.backbone(inputs, training=training)
@@ -129,13 +175,20 @@ class KerasHubEncoder(keras.Model):
 
     def get_config(self):
         backbone = keras.saving.serialize_keras_object(self.backbone)
-        return {**super().get_config(), "backbone": backbone, "pad_id": self.pad_id, "exact_gelu": self.exact_gelu}
+        return {
+            **super().get_config(),
+            "backbone": backbone,
+            "pad_id": self.pad_id,
+            "exact_gelu": self.exact_gelu,
+        }
 
     @classmethod
     def from_config(cls, config):
         import keras_hub  # noqa: F401  registers the backbones
 
-        return cls(**{**config, "backbone": keras.saving.deserialize_keras_object(config["backbone"])})
+        return cls(
+            **{**config, "backbone": keras.saving.deserialize_keras_object(config["backbone"])}
+        )
 
 
 def load_encoder(pretrained, dropout=None):
@@ -144,11 +197,15 @@ def load_encoder(pretrained, dropout=None):
     Args:
         pretrained: one of
             a run folder of train.py: its source embeddings and encoder, its source tokenizer;
-            a folder that finetune.py or a pipeline's `save` wrote: its encoder as it was learnt, without the head;
-            a folder that Hugging Face's `save_pretrained` wrote, or "hf://owner/name": BERT, RoBERTa, XLM-R, DistilBERT and
+            a folder that finetune.py or a pipeline's `save` wrote: its encoder as it was learnt,
+                without the head;
+            a folder that Hugging Face's `save_pretrained` wrote, or "hf://owner/name": BERT,
+                RoBERTa, XLM-R, DistilBERT and
             ELECTRA become a TextEncoder, without PyTorch; ALBERT a KerasHubEncoder;
-            a KerasHub preset: a folder, a name such as "bert_base_en", "kaggle://...": a KerasHubEncoder.
-        dropout: the rate that replaces the pretrained model's own, on embeddings, blocks, and wherever it has any.
+            a KerasHub preset: a folder, a name such as "bert_base_en", "kaggle://...": a
+                KerasHubEncoder.
+        dropout: the rate that replaces the pretrained model's own, on embeddings, blocks, and
+            wherever it has any.
 
     Returns:
         encoder: a built TextEncoder or KerasHubEncoder, in Keras's global dtype policy.
@@ -162,8 +219,12 @@ def load_encoder(pretrained, dropout=None):
         found = _from_hub(str(pretrained), dropout)
     elif not folder.is_dir():
         if "://" not in str(pretrained) and {"/", os.sep} & set(str(pretrained)):
-            raise ConfigError(f"a pretrained model must be a folder or a preset's name. Received: {pretrained}, which is not "
-                              "there. Name a run of train.py, a Hugging Face folder, hf://owner/name or a KerasHub preset.")
+            raise ConfigError(
+                f"a pretrained model must be a folder or a preset's name. Received: {pretrained}, "
+                f"which is not "
+                "there. Name a run of train.py, a Hugging Face folder, hf://owner/name or a "
+                "KerasHub preset."
+            )
         found = _from_keras_hub(str(pretrained), dropout)
     else:
         found = _from_folder(folder, dropout)
@@ -171,7 +232,9 @@ def load_encoder(pretrained, dropout=None):
     if tokenizer.vocab_size > encoder.vocab_size:
         raise ConfigError(
             "a tokenizer must not have more tokens than the encoder has embeddings. Received: "
-            f"{tokenizer.vocab_size} and {encoder.vocab_size} of {pretrained}. Use the model's own tokenizer."
+            f"{tokenizer.vocab_size} and {encoder.vocab_size} of {pretrained}. Use the model's "
+            f"own "
+            f"tokenizer."
         )
     return encoder, tokenizer
 
@@ -180,14 +243,22 @@ def new_encoder(model, tokenizer, texts, max_length):
     """An encoder from nothing, and its tokenizer, learnt from texts.
 
     Args:
-        model: ModelConfig; its vocabulary is the tokenizer's. tokenizer: TokenizerConfig. texts: list of str.
+        model: ModelConfig; its vocabulary is the tokenizer's.
+        tokenizer: TokenizerConfig.
+        texts: list of str.
         max_length: longest input in tokens.
 
     Returns:
         As load_encoder.
     """
-    learnt = load_tokenizer(tokenizer.source_tokenizer) if tokenizer.source_tokenizer else train_tokenizer(texts, tokenizer)
-    model = dataclasses.replace(model, vocab_size=learnt.vocab_size, source_vocab_size=0, pad_id=learnt.pad_id)
+    learnt = (
+        load_tokenizer(tokenizer.source_tokenizer)
+        if tokenizer.source_tokenizer
+        else train_tokenizer(texts, tokenizer)
+    )
+    model = dataclasses.replace(
+        model, vocab_size=learnt.vocab_size, source_vocab_size=0, pad_id=learnt.pad_id
+    )
     model.check_lengths(max_length)
     encoder = TextEncoder(model, name="text_encoder")
     encoder.build()
@@ -206,12 +277,16 @@ def load_text_model(folder):
         if not isinstance(model, TextModel):
             raise TypeError(f"model.keras holds a {type(model).__name__}")
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"a fine-tuned model's folder must be whole. Received: {folder} ({error}). Run it again.") from None
+        raise ConfigError(
+            f"a fine-tuned model's folder must be whole. Received: {folder} ({error}). Run it "
+            f"again."
+        ) from None
     return model, load_text_inputs(folder / "tokenizer")
 
 
 def renewed(encoder, dropout=None):
-    """A copy of a TextEncoder or KerasHubEncoder in Keras's global dtype policy, all of it trainable, low-rank changes merged.
+    """A copy of a TextEncoder or KerasHubEncoder in Keras's global dtype policy, all of it
+    trainable, low-rank changes merged.
 
     Args:
         dropout: as for load_encoder.
@@ -255,7 +330,11 @@ def _from_run(folder, dropout):
     model, whole = generator.model, generator.model.config
     # The source's vocabulary and padding are the encoder's only ones.
     config = dataclasses.replace(
-        whole, vocab_size=whole.input_vocab_size, source_vocab_size=0, pad_id=whole.input_pad_id, source_pad_id=-1
+        whole,
+        vocab_size=whole.input_vocab_size,
+        source_vocab_size=0,
+        pad_id=whole.input_pad_id,
+        source_pad_id=-1,
     )
     arrays = {variable.path.split("/", 1)[1]: variable for variable in model.encoder.weights}
     arrays["embedding/embeddings"] = model.source_embedding.embeddings
@@ -264,7 +343,8 @@ def _from_run(folder, dropout):
 
 
 def _from_hub(name, dropout):
-    """A repository of the Hugging Face Hub: downloaded and converted by us where we can, else by KerasHub."""
+    """A repository of the Hugging Face Hub: downloaded and converted by us where we can, else by
+    KerasHub."""
     from huggingface_hub import hf_hub_download, snapshot_download
 
     repository = name.removeprefix("hf://")
@@ -274,9 +354,12 @@ def _from_hub(name, dropout):
             folder = snapshot_download(repository, allow_patterns=list(HUB_FILES))
     except ConfigError:
         raise
-    except Exception as error:  # a wrong name, no network, no permission: each has classes of its own
+    except (
+        Exception
+    ) as error:  # a wrong name, no network, no permission: each has classes of its own
         raise ConfigError(
-            f"hf://owner/name must be a repository of the Hugging Face Hub that can be reached. Received: {name} ({error}). "
+            f"hf://owner/name must be a repository of the Hugging Face Hub that can be reached. "
+            f"Received: {name} ({error}). "
             "Check the name and the network, or download it elsewhere and give the folder."
         ) from None
     if config.get("model_type") in FAMILIES:
@@ -288,23 +371,34 @@ def _from_keras_hub(preset, dropout, exact_gelu=False):
     import keras_hub
 
     try:
-        backbone = keras_hub.models.Backbone.from_preset(preset, **({} if dropout is None else {"dropout": dropout}))
+        backbone = keras_hub.models.Backbone.from_preset(
+            preset, **({} if dropout is None else {"dropout": dropout})
+        )
         tokenizer = keras_hub.tokenizers.Tokenizer.from_preset(preset)
-    except Exception as error:  # a wrong name, no network, no permission: each has classes of its own
+    except (
+        Exception
+    ) as error:  # a wrong name, no network, no permission: each has classes of its own
         raise ConfigError(
-            "a pretrained model must be a run of train.py, a Hugging Face folder, hf://owner/name, or a KerasHub preset such "
-            f"as bert_base_en, which needs the network once. Received: {preset} ({error}). Check the name and the network."
+            "a pretrained model must be a run of train.py, a Hugging Face folder, "
+            "hf://owner/name, "
+            "or a KerasHub preset such "
+            f"as bert_base_en, which needs the network once. Received: {preset} ({error}). Check "
+            f"the name and the network."
         ) from None
     name = type(backbone).__name__
     if name not in BACKBONES:
-        raise ConfigError(f"a pretrained encoder must be one of {', '.join(BACKBONES)}. Received: {name}. Use another preset.")
+        raise ConfigError(
+            f"a pretrained encoder must be one of {', '.join(BACKBONES)}. Received: {name}. Use "
+            f"another preset."
+        )
     encoder = KerasHubEncoder(backbone, tokenizer.pad_token_id, exact_gelu)
     encoder.build()
     return encoder, from_keras_hub(tokenizer, encoder.token_types > 1, encoder.max_length)
 
 
 def _filled(config, token_types, arrays, dropout):
-    """The TextEncoder of a configuration with these weights: {path: array}; `dropout`: see load_encoder."""
+    """The TextEncoder of a configuration with these weights: {path: array}; `dropout`: see
+    load_encoder."""
     encoder = TextEncoder(with_dropout(config, dropout), token_types, name="text_encoder")
     encoder.build()
     for variable in encoder.weights:
@@ -313,8 +407,13 @@ def _filled(config, token_types, arrays, dropout):
 
 
 def with_dropout(config, dropout):
-    """The ModelConfig with another rate wherever it has any, and on embeddings and blocks in any case; None: as it is."""
+    """The ModelConfig with another rate wherever it has any, and on embeddings and blocks in any
+    case; None: as it is."""
     if dropout is None:
         return config
-    others = {name: dropout for name in ("attention_dropout", "activation_dropout") if getattr(config, name)}
+    others = {
+        name: dropout
+        for name in ("attention_dropout", "activation_dropout")
+        if getattr(config, name)
+    }
     return dataclasses.replace(config, dropout=dropout, **others)

@@ -1,4 +1,5 @@
-"""What a validation finds, and a model's scores on a test set, written down: predictions.jsonl, scores.json, the model card."""
+"""What a validation finds, and a model's scores on a test set, written down: predictions.jsonl,
+scores.json, the model card."""
 
 import json
 import os
@@ -14,13 +15,16 @@ from transformer.model_cards import training_card
 
 
 class Validation:
-    """What is found of a Transformer between updates: loss, perplexity, accuracy, and the scores of decoded text.
+    """What is found of a Transformer between updates: loss, perplexity, accuracy, and the scores of
+    decoded text.
 
     Args:
         model: a Transformer.
         batches: list of (inputs, targets), as in training.
-        write: list of str -> list of str. pairs: those that are written and scored; empty: none.
-        task: a transformer.tasks.Task. language: of the target.
+        write: list of str -> list of str.
+        pairs: those that are written and scored; empty: none.
+        task: a transformer.tasks.Task.
+        language: of the target.
     """
 
     def __init__(self, model, batches, write=None, pairs=(), task=None, language=""):
@@ -29,24 +33,31 @@ class Validation:
         self._sums = compiled(self._sums_of, model)
 
     def __call__(self):
-        """Results {"loss", "accuracy", "perplexity", and the task's metrics of written text} and a list of (source, target,
-        output)."""
+        """Results {"loss", "accuracy", "perplexity", and the task's metrics of written text} and a
+        list of (source, target, output).
+        """
         results = self.token_scores()
         results["perplexity"] = perplexity(results["loss"])
         outputs = self.write([pair.source for pair in self.pairs]) if self.pairs else []
         if outputs:
             results |= self.task.shown(self.pairs, outputs, self.language)
-        return results, [(pair.source, pair.target, output) for pair, output in zip(self.pairs, outputs)]
+        return results, [
+            (pair.source, pair.target, output) for pair, output in zip(self.pairs, outputs)
+        ]
 
     def token_scores(self):
-        """Means over all real tokens, without dropout and label smoothing: {"loss": nats a token, "accuracy": share of
-        tokens predicted right}."""
+        """Means over all real tokens, without dropout and label smoothing: {"loss": nats a token,
+        "accuracy": share of tokens predicted right}.
+        """
         parts = (part for batch in self.batches for part in self._parts(*batch))
-        loss, right, count = (float(sum(column)) for column in zip(*(self._sums(*part) for part in parts)))
+        loss, right, count = (
+            float(sum(column)) for column in zip(*(self._sums(*part) for part in parts))
+        )
         return {"loss": loss / count, "accuracy": right / count}
 
     def _parts(self, inputs, targets):
-        """A batch as batches of fewer rows, whose logits take no more memory than those of training."""
+        """A batch as batches of fewer rows, whose logits take no more memory than those of
+        training."""
         rows = max(MAX_LOGITS // (targets.shape[1] * self.model.config.vocab_size), 1)
         for start in range(0, len(targets), rows):
             end = start + rows
@@ -63,30 +74,39 @@ def evaluate_generator(generator, pairs, task, language="", train=()):
 
     Args:
         generator: list of str -> list of str.
-        pairs: see transformer.tasks. task: a Task. language: of the target, unless all pairs are of a kind that names one.
+        pairs: see transformer.tasks.
+        task: a Task.
+        language: of the target, unless all pairs are of a kind that names one.
         train: training pairs, for the task's baselines; empty: no baselines.
 
     Returns:
-        scores, a dict: those of the task; "kinds", as Task.by_kind, and "baselines", as Task.baseline_scores, where there are
-        any; "examples", how many, and "examples_per_second". And the outputs.
+        scores, a dict: those of the task; "kinds", as Task.by_kind, and "baselines", as
+        Task.baseline_scores, where there are any; "examples", how many, and "examples_per_second".
+        And the outputs.
     """
     language, begun = task.language_of(pairs, language), time.monotonic()
     outputs = generator([pair.source for pair in pairs])
     seconds = time.monotonic() - begun
     scores = task.scores(pairs, outputs, language, confidence=True)
-    kinds, baselines = task.by_kind(pairs, outputs, language), task.baseline_scores(train, pairs, language) if train else {}
+    kinds, baselines = (
+        task.by_kind(pairs, outputs, language),
+        task.baseline_scores(train, pairs, language) if train else {},
+    )
     scores |= {name: value for name, value in (("kinds", kinds), ("baselines", baselines)) if value}
     return scores | {"examples": len(pairs), "examples_per_second": len(pairs) / seconds}, outputs
 
 
 def evaluate_programs(generator, problems, described=False, samples=1, run_code=False):
-    """Writes programs and runs them with their unit tests. WARNING: read the docstring of transformer/execution.py first.
+    """Writes programs and runs them with their unit tests. WARNING: read the docstring of
+    transformer/execution.py first.
 
     Args:
-        generator: list of str -> list of str, which samples where more than one sample is asked for.
+        generator: list of str -> list of str, which samples where more than one sample is asked
+            for.
         problems: list of data.humaneval.Problem.
         described: the model reads the function's name and description, not the prompt.
-        samples: programs for each problem. run_code: True, to say that they may be executed here.
+        samples: programs for each problem.
+        run_code: True, to say that they may be executed here.
 
     Returns:
         scores, as transformer.execution.pass_scores, with "problems" and "samples", how many.
@@ -100,18 +120,27 @@ def evaluate_programs(generator, problems, described=False, samples=1, run_code=
 
 
 def scores_table(scores):
-    """Scores as lines of text: each with its interval, then those of kinds and baselines, then the signatures."""
+    """Scores as lines of text: each with its interval, then those of kinds and baselines, then
+    the signatures."""
     rows = []
     for name, value in scores.items():
         if isinstance(value, (int, float)) and not name.endswith(("_mean", "_interval")):
-            rows.append(f"  {name:<24} {value:>12,}" if isinstance(value, int) else f"  {name:<24} {value:>12,.2f}")
+            rows.append(
+                f"  {name:<24} {value:>12,}"
+                if isinstance(value, int)
+                else f"  {name:<24} {value:>12,.2f}"
+            )
             if f"{name}_interval" in scores:
                 middle, half = scores.get(f"{name}_mean", value), scores[f"{name}_interval"]
-                rows.append(f"  {'  95 % interval':<24} {f'{middle - half:.2f} - {middle + half:.2f}':>12}")
+                rows.append(
+                    f"  {'  95 % interval':<24} {f'{middle - half:.2f} - {middle + half:.2f}':>12}"
+                )
     for title in ("kinds", "baselines"):
         for name, values in scores.get(title, {}).items():
-            shown = "  ".join(f"{metric} {value:,}" if isinstance(value, int) else f"{metric} {value:.2f}"
-                              for metric, value in values.items())  # fmt: skip
+            shown = "  ".join(
+                f"{metric} {value:,}" if isinstance(value, int) else f"{metric} {value:.2f}"
+                for metric, value in values.items()
+            )
             rows.append(f"  {title.removesuffix('s')} {name}: {shown}")
     rows += [f"  {name}: {value}" for name, value in scores.items() if isinstance(value, str)]
     return "\n".join(rows)
@@ -122,10 +151,16 @@ def samples_text(pairs, outputs, count=10):
     count = min(count, len(pairs))
     chosen = [n * len(pairs) // count for n in range(count)]
     return "\n\n".join(
-        "\n".join(f"  {name:<9}  {_indented(text)}" for name, text in
-                  (("source", pairs[i].source), ("reference", pairs[i].target), ("output", outputs[i])))
+        "\n".join(
+            f"  {name:<9}  {_indented(text)}"
+            for name, text in (
+                ("source", pairs[i].source),
+                ("reference", pairs[i].target),
+                ("output", outputs[i]),
+            )
+        )
         for i in chosen
-    )  # fmt: skip
+    )
 
 
 def _indented(text):
@@ -138,7 +173,9 @@ def predictions_of(pairs, outputs):
     for pair, output in zip(pairs, outputs):
         more = {"references": [*pair.references]} if len(pair.references) > 1 else {}
         kind = {"kind": pair.kind} if pair.kind else {}
-        rows.append({"source": pair.source, "reference": pair.target, **more, "prediction": output, **kind})
+        rows.append(
+            {"source": pair.source, "reference": pair.target, **more, "prediction": output, **kind}
+        )
     return rows
 
 
@@ -149,4 +186,7 @@ def write_results(folder, scores, pairs, outputs):
     write_json(folder / "scores.json", scores)
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     samples = samples_text(pairs, outputs)
-    write_text(folder / "model_card.md", training_card(folder.name, config, scores, scores_table(scores), samples))
+    write_text(
+        folder / "model_card.md",
+        training_card(folder.name, config, scores, scores_table(scores), samples),
+    )

@@ -1,4 +1,5 @@
-"""Files and folders that are there whole or not at all: written under a temporary name, brought to the disk, renamed."""
+"""Files and folders that are there whole or not at all: written under a temporary name, brought
+to the disk, renamed."""
 
 import contextlib
 import dataclasses
@@ -13,7 +14,9 @@ from transformer.config import ConfigError
 
 def write_json(path, value):
     """Writes `value` as indented JSON, dataclasses as dicts, in one step."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, default=dataclasses.asdict) + "\n")
+    write_text(
+        path, json.dumps(value, indent=2, ensure_ascii=False, default=dataclasses.asdict) + "\n"
+    )
 
 
 def write_json_lines(path, rows):
@@ -29,10 +32,12 @@ def write_text(path, text):
 
 @contextlib.contextmanager
 def replacing(path):
-    """Gives a temporary name; what stands there at the end of the block is brought to the disk and becomes `path`.
+    """Gives a temporary name; what stands there at the end of the block is brought to the disk and
+    becomes `path`.
 
     Raises:
-        ConfigError: there is no room, or the place is read-only. The old file is as it was, and the temporary one gone.
+        ConfigError: there is no room, or the place is read-only. The old file is as it was, and the
+            temporary one gone.
     """
     path = pathlib.Path(path)
     temporary = path.with_name(f"{path.stem}.tmp{path.suffix}")
@@ -52,7 +57,8 @@ def replacing(path):
 def unwritable(path, reason):
     """The ConfigError of a file that could not be written."""
     return ConfigError(
-        f"a folder must have room and be writable. Received: {path} ({reason}). Make room; a training continues by its command "
+        f"a folder must have room and be writable. Received: {path} ({reason}). Make room; a "
+        f"training continues by its command "
         "from its newest checkpoint."
     )
 
@@ -68,7 +74,8 @@ def _sync(path):
 
 @contextlib.contextmanager
 def replacing_folder(folder):
-    """Gives an empty folder beside `folder`, which it becomes at the end of the block; after an error it is gone.
+    """Gives an empty folder beside `folder`, which it becomes at the end of the block; after an
+    error it is gone.
 
     Raises:
         OSError: `folder` is there and not empty, or there is no room.

@@ -1,12 +1,13 @@
-"""Dataclass fields as absl flags: the door between a command line and the frozen dataclasses beneath it.
+"""Dataclass fields as absl flags: the door between a command line and the frozen dataclasses
+beneath it.
 
     def run(model, training, flag_values):
         import keras  # heavy imports stand here, so that --help and a misspelt flag answer at once
 
     sys.exit(main(run, configs=(ModelConfig, TrainingConfig), description="Train a Transformer."))
 
-Every field of a dataclass is one flag of the same name, type, default and help. The flags live in a private
-`absl.flags.FlagValues`, so neither absl's own flags nor TensorFlow's appear beside them.
+Every field of a dataclass is one flag of the same name, type, default and help. The flags live in a
+private `absl.flags.FlagValues`, so neither absl's own flags nor TensorFlow's appear beside them.
 """
 
 import dataclasses
@@ -62,19 +63,33 @@ class _Words(flags.ListParser):
         return argument if isinstance(argument, tuple) else tuple(super().parse(argument))
 
 
-_PARSERS = {bool: _Switch, int: _WholeNumber, float: _Number, tuple: _Words, str: flags.ArgumentParser}
+_PARSERS = {
+    bool: _Switch,
+    int: _WholeNumber,
+    float: _Number,
+    tuple: _Words,
+    str: flags.ArgumentParser,
+}
 
 
 def _flag(field):
     """The absl flag of one dataclass field."""
     kind = type(field.default)
     if kind not in _PARSERS:
-        raise TypeError(f"a flag's default must be bool, int, float, str or tuple. Received: {field!r}.")
+        raise TypeError(
+            f"a flag's default must be bool, int, float, str or tuple. Received: {field!r}."
+        )
     choices = field.metadata.get("choices")
     parser = flags.EnumParser(list(choices)) if choices else _PARSERS[kind]()
     serializer = flags.CsvListSerializer(",") if kind is tuple else flags.ArgumentSerializer()
-    return flags.Flag(parser, serializer, field.name, field.default, field.metadata.get("help") or "",
-                      boolean=kind is bool)
+    return flags.Flag(
+        parser,
+        serializer,
+        field.name,
+        field.default,
+        field.metadata.get("help") or "",
+        boolean=kind is bool,
+    )
 
 
 def _fields(config):
@@ -88,7 +103,8 @@ def _heading(config):
 
 
 def define(*configs, flag_values):
-    """Defines one flag for each field of each dataclass, and `--preset` beside those of `ModelConfig`.
+    """Defines one flag for each field of each dataclass, and `--preset` beside those of
+    `ModelConfig`.
 
     Args:
         configs: dataclasses whose fields are made with `transformer.config.option`.
@@ -100,12 +116,20 @@ def define(*configs, flag_values):
     """
     for config in configs:
         if config is ModelConfig:
-            preset = flags.Flag(flags.EnumParser(list(PRESETS)), flags.ArgumentSerializer(), "preset", None,
-                                "sizes of the model: stands for the flags of these sizes")
+            preset = flags.Flag(
+                flags.EnumParser(list(PRESETS)),
+                flags.ArgumentSerializer(),
+                "preset",
+                None,
+                "sizes of the model: stands for the flags of these sizes",
+            )
             flags.DEFINE_flag(preset, flag_values, module_name=_heading(config))
         for field in _fields(config):
             if field.name in flag_values:
-                raise ValueError(f"a flag's name must be free. Received: {field.name} of {config.__name__}. Rename it.")
+                raise ValueError(
+                    f"a flag's name must be free. Received: {field.name} of {config.__name__}. "
+                    f"Rename it."
+                )
             flags.DEFINE_flag(_flag(field), flag_values, module_name=_heading(config))
 
 
@@ -125,18 +149,19 @@ def given(configs, flag_values):
 
 
 def parse(argv, flag_values):
-    """Sets flags from arguments; the later argument wins, and the lines of a flagfile and the sizes of a preset count where
-    `--flagfile` and `--preset` stand.
+    """Sets flags from arguments; the later argument wins, and the lines of a flagfile and the sizes
+    of a preset count where `--flagfile` and `--preset` stand.
 
     Args:
-        argv: the program's name and its arguments: `--name=value`, `--name value`, `--switch`, `--noswitch`,
-            `--flagfile=FILE`. A flagfile has one `--name=value` a line; a line that starts with # or // is a comment; a
-            `--flagfile` in it is found relative to its own folder.
+        argv: the program's name and its arguments: `--name=value`, `--name value`, `--switch`,
+            `--noswitch`, `--flagfile=FILE`. A flagfile has one `--name=value` a line; a line that
+            starts with # or // is a comment; a `--flagfile` in it is found relative to its own
+            folder.
         flag_values: the flags; changed in place.
 
     Raises:
-        ConfigError: an unknown flag (with the nearest known one), a value of the wrong type, an argument that is no
-            flag, a flagfile that cannot be read.
+        ConfigError: an unknown flag (with the nearest known one), a value of the wrong type, an
+            argument that is no flag, a flagfile that cannot be read.
     """
     flag_values([argv[0]])  # absl: no argument is parsed as well
     arguments = _expand(argv[1:])
@@ -151,11 +176,15 @@ def parse(argv, flag_values):
         try:
             rest = flag_values([argv[0], *taken])[1:]
         except flags.UnrecognizedFlagError as error:
-            raise ConfigError(f"{where}unknown flag --{error.flagname}.{_nearest(error.flagname, flag_values)}") from None
+            raise ConfigError(
+                f"{where}unknown flag --{error.flagname}.{_nearest(error.flagname, flag_values)}"
+            ) from None
         except (flags.Error, ValueError) as error:
             raise ConfigError(f"{where}{str(error).rstrip('.')}.") from None
         if rest:
-            raise ConfigError(f"{where}every argument must be a flag. Received: {rest[0]!r}. Write --name=value.")
+            raise ConfigError(
+                f"{where}every argument must be a flag. Received: {rest[0]!r}. Write --name=value."
+            )
 
 
 def _wants_value(argument, flag_values):
@@ -165,8 +194,9 @@ def _wants_value(argument, flag_values):
 
 
 def _expand(arguments, folder="", parents=()):
-    """Arguments with each `--flagfile` replaced by the file's lines, and each `--preset` followed by its sizes: a list of
-    (argument, "FILE:LINE: " or "")."""
+    """Arguments with each `--flagfile` replaced by the file's lines, and each `--preset` followed
+    by its sizes: a list of (argument, "FILE:LINE: " or "").
+    """
     expanded, arguments = [], list(arguments)
     while arguments:
         argument = arguments.pop(0)
@@ -179,21 +209,33 @@ def _expand(arguments, folder="", parents=()):
             value = arguments.pop(0)
         if name.endswith("preset"):
             sizes = PRESETS.get(value, {}).items()
-            expanded += [(f"--preset={value}", where), *((f"--{field}={size}", where) for field, size in sizes)]
+            expanded += [
+                (f"--preset={value}", where),
+                *((f"--{field}={size}", where) for field, size in sizes),
+            ]
             continue
         if not value:
             raise ConfigError(f"{where}--flagfile needs a file. Write --flagfile=FILE.")
         path = os.path.normpath(os.path.join(folder, os.path.expanduser(value)))
         if path in parents:
-            raise ConfigError(f"{where}a flagfile must not include itself. Received: {path}. Remove the line.")
+            raise ConfigError(
+                f"{where}a flagfile must not include itself. Received: {path}. Remove the line."
+            )
         expanded += _expand(_flagfile_lines(path, where), os.path.dirname(path), (*parents, path))
     return expanded
 
 
 def flagfiles(argv):
     """The paths of the flagfiles among the arguments, in order."""
-    pairs = [(*argument.partition("="), following) for argument, following in zip(argv[1:], [*argv[2:], ""])]
-    return [path if equals else following for name, equals, path, following in pairs if name in ("--flagfile", "-flagfile")]
+    pairs = [
+        (*argument.partition("="), following)
+        for argument, following in zip(argv[1:], [*argv[2:], ""])
+    ]
+    return [
+        path if equals else following
+        for name, equals, path, following in pairs
+        if name in ("--flagfile", "-flagfile")
+    ]
 
 
 def _flagfile_lines(path, where):
@@ -203,9 +245,14 @@ def _flagfile_lines(path, where):
             lines = [line.strip() for line in file]
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8"
-        raise ConfigError(f"{where}--flagfile must name a readable text file. Received: {path} ({reason}).") from None
-    found = [(line, f"{path}:{number}: ") for number, line in enumerate(lines, 1)
-             if line and not line.startswith(("#", "//"))]
+        raise ConfigError(
+            f"{where}--flagfile must name a readable text file. Received: {path} ({reason})."
+        ) from None
+    found = [
+        (line, f"{path}:{number}: ")
+        for number, line in enumerate(lines, 1)
+        if line and not line.startswith(("#", "//"))
+    ]
     for line, place in found:
         if not re.match(r"--[^\s=]+(=|$)", line):
             raise ConfigError(f"{place}a line must be --name=value. Received: {line!r}.")
@@ -213,7 +260,11 @@ def _flagfile_lines(path, where):
 
 
 def _nearest(name, flag_values):
-    known = [*flag_values, "flagfile", *(f"no{known}" for known in flag_values if flag_values[known].boolean)]
+    known = [
+        *flag_values,
+        "flagfile",
+        *(f"no{known}" for known in flag_values if flag_values[known].boolean),
+    ]
     near = difflib.get_close_matches(name.replace("-", "_"), known, n=1)
     return f" Did you mean --{near[0]}?" if near else " See --help."
 
@@ -227,7 +278,8 @@ def write_flagfile(configs, path, header=""):
         header: text for comments at the top.
 
     Raises:
-        ConfigError: a value does not survive a line of text: a line break, space at the end, or what is no UTF-8.
+        ConfigError: a value does not survive a line of text: a line break, space at the end, or
+            what is no UTF-8.
     """
     lines = [f"# {line}".rstrip() for line in header.splitlines()]
     for config in configs:
@@ -246,12 +298,16 @@ def _line(field, value):
     except ValueError:
         same = False
     if not same:
-        raise ConfigError(f"{field.name} must fit one line of a flagfile, in UTF-8, no space at the ends. Received: {value!r}.")
+        raise ConfigError(
+            f"{field.name} must fit one line of a flagfile, in UTF-8, no space at the ends. "
+            f"Received: {value!r}."
+        )
     return f"--{field.name}={text}"
 
 
 def help_text(program, description, configs, flag_values):
-    """What `--help` prints: the flags as `--name=default  help (choices)`, in groups, the program's own first."""
+    """What `--help` prints: the flags as `--name=default help (choices)`, in groups, the
+    program's own first."""
     groups = {"program": list(map(flag_values.__getitem__, flag_values))}
     for module, members in flag_values.flags_by_module_dict().items():
         if module in map(_heading, configs):
@@ -275,11 +331,15 @@ def _help_row(flag):
         default = flag.serializer.serialize(default)
     choices = "|".join(getattr(flag.parser, "enum_values", []))
     text = flag.help.removeprefix(f"<{choices}>: ")  # put there by absl's DEFINE_enum
-    return f"--{flag.name}={'' if default is None else default}", f"{text} ({choices})" if choices else text
+    return (
+        f"--{flag.name}={'' if default is None else default}",
+        f"{text} ({choices})" if choices else text,
+    )
 
 
 def import_keras():
-    """Imports Keras and its backend without TensorFlow's greetings, which it writes to stderr whatever its log level."""
+    """Imports Keras and its backend without TensorFlow's greetings, which it writes to stderr
+    whatever its log level."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
     stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
@@ -296,7 +356,9 @@ def run_command(argv, commands, text, run):
     """Runs the command that a program's first argument names: `run(name, the arguments after it)`.
 
     Args:
-        argv: the program's name and its arguments. commands: the names there are. text: what `--help` prints.
+        argv: the program's name and its arguments.
+        commands: the names there are.
+        text: what `--help` prints.
 
     Returns:
         The exit code: that of `run`, 0 after `--help`, 2 where no command is named.
@@ -304,8 +366,12 @@ def run_command(argv, commands, text, run):
     if len(argv) > 1 and argv[1] in commands:
         return run(argv[1], argv[2:])
     wanted_help = len(argv) > 1 and argv[1] in ("--help", "-h", "help")
-    print(text.strip() if wanted_help else f"error: a command is needed: {', '.join(commands)}.\n\n{text.strip()}",
-          file=sys.stdout if wanted_help else sys.stderr)
+    print(
+        text.strip()
+        if wanted_help
+        else f"error: a command is needed: {', '.join(commands)}.\n\n{text.strip()}",
+        file=sys.stdout if wanted_help else sys.stderr,
+    )
     return 0 if wanted_help else 2
 
 
@@ -316,17 +382,19 @@ def main(run, configs, description="", define_more=None, user_errors=(ConfigErro
     """Runs a program whose options are dataclasses.
 
     Args:
-        run: called as run(*instances of configs, flag_values); its return value, if an int, is the exit code.
+        run: called as run(*instances of configs, flag_values); its return value, if an int, is the
+            exit code.
         configs: the dataclasses whose fields are flags.
         description: text for `--help`.
         define_more: called with the FlagValues, to define flags that belong to no dataclass.
-        user_errors: exceptions that are the user's to cure, besides ConfigError: the message alone is printed.
+        user_errors: exceptions that are the user's to cure, besides ConfigError: the message alone
+            is printed.
         argv: the program's name and its arguments; default: `sys.argv`.
 
     Returns:
-        The exit code: 0, 2 after a user's error (`error: ...` on stderr) and where files cannot be written, 130 after Ctrl-C,
-        141 where the reader of stdout has gone. SIGTERM ends the program as an exception does, so that what must be tidied
-        up is.
+        The exit code: 0, 2 after a user's error (`error: ...` on stderr) and where files cannot be
+        written, 130 after Ctrl-C, 141 where the reader of stdout has gone. SIGTERM ends the program
+        as an exception does, so that what must be tidied up is.
     """
     argv = sys.argv if argv is None else argv
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
@@ -354,6 +422,10 @@ def main(run, configs, description="", define_more=None, user_errors=(ConfigErro
     except OSError as error:
         if error.errno not in _UNWRITABLE:
             raise
-        print(f"error: there must be room to write. Received: {error}. Make room and run the same command again.", file=sys.stderr)
+        print(
+            f"error: there must be room to write. Received: {error}. Make room and run the same "
+            f"command again.",
+            file=sys.stderr,
+        )
         return 2
     return code if isinstance(code, int) else 0

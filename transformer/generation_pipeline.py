@@ -1,4 +1,5 @@
-"""Texts from texts by a run of an encoder-decoder: asked, fine-tuned on new pairs, evaluated, saved as a run again."""
+"""Texts from texts by a run of an encoder-decoder: asked, fine-tuned on new pairs, evaluated,
+saved as a run again."""
 
 import dataclasses
 import math
@@ -23,34 +24,61 @@ from transformer.reports import text_report
 from transformer.tasks import find_task
 from transformer.tokenizer import save_tokenizers
 
-# What a fine-tuned run has of its pretrained run's data: how texts are read and written, not where they came from.
-KEPT = ("task", "copy_unknown", "clean", "source_language", "target_language", "lowercase", "max_source_length", "max_target_length")
+# What a fine-tuned run has of its pretrained run's data: how texts are read and written, not where
+# they came from.
+KEPT = (
+    "task",
+    "copy_unknown",
+    "clean",
+    "source_language",
+    "target_language",
+    "lowercase",
+    "max_source_length",
+    "max_target_length",
+)
 # Fields of TaskConfig that `fit` takes; the others are of tasks with a head.
-OPTIONS = ("max_length", "language", "encoder_dropout", "tuning", "lora_rank", "lora_alpha", "lora_targets")
+OPTIONS = (
+    "max_length",
+    "language",
+    "encoder_dropout",
+    "tuning",
+    "lora_rank",
+    "lora_alpha",
+    "lora_targets",
+)
 
 
 class GenerationPipeline(FineTunable):
     """Texts from texts, by an encoder-decoder.
 
         translator = GenerationPipeline.from_run("runs/multi30k_en_de", "translation_text")
-        translator("A dog runs.")                           # [{"translation_text": "Ein Hund rennt."}]
+        translator("A dog runs.")  # [{"translation_text": "Ein Hund rennt."}]
         translator.fit(texts, targets, epochs=3, tuning="lora").save("runs/mine")
 
     Args:
-        generator: a Generator. name: of the output.
+        generator: a Generator.
+        name: of the output.
         config: a TaskConfig of task="text2text".
-        data: a DataConfig, of which the fields KEPT count: they are those of the texts that the model was trained on.
+        data: a DataConfig, of which the fields KEPT count: they are those of the texts that the
+            model was trained on.
     """
 
     objective, beyond = TokenObjective, "longer than"
 
-    def __init__(self, generator, name="generated_text", config=TaskConfig(task="text2text"), data=DataConfig()):
+    def __init__(
+        self,
+        generator,
+        name="generated_text",
+        config=TaskConfig(task="text2text"),
+        data=DataConfig(),
+    ):
         self.generator, self.name, self.config, self.data = generator, name, config, data
         self._history = {}  # sections of config.json that tell how it was fine-tuned
 
     @classmethod
     def from_run(cls, run, name="generated_text", config=None, **decoding):
-        """The pipeline of a run folder of train.py, finetune.py or `save`; `decoding`: see Generator.from_run.
+        """The pipeline of a run folder of train.py, finetune.py or `save`; `decoding`: see
+        Generator.from_run.
 
         Raises:
             ConfigError: the folder holds no finished run of an encoder-decoder.
@@ -75,25 +103,41 @@ class GenerationPipeline(FineTunable):
             raise ConfigError(f"an input must be a text, as str. Received: {str(wrong[0])[:100]}.")
         return [{self.name: text} for text in self.generator(texts)]
 
-    def fit(self, texts, targets=None, validation_data=None, run=None, data=LabelledDataConfig(), **options):
+    def fit(
+        self,
+        texts,
+        targets=None,
+        validation_data=None,
+        run=None,
+        data=LabelledDataConfig(),
+        **options,
+    ):
         """Fine-tunes on pairs of texts, from the weights that are there, with their vocabulary.
 
         Args:
-            options: fields of FinetuningConfig, and of TaskConfig those of OPTIONS: fit(..., epochs=3, tuning="lora").
+            options: fields of FinetuningConfig, and of TaskConfig those of OPTIONS: fit(...,
+                epochs=3, tuning="lora").
             others, returns, raises: as for FineTunable.fit; the labels are the target texts.
         """
         before = self.config
-        self.config = dataclasses.replace(before, **{name: options.pop(name) for name in OPTIONS if name in options})
+        self.config = dataclasses.replace(
+            before, **{name: options.pop(name) for name in OPTIONS if name in options}
+        )
         try:
-            return super().fit(texts, targets, validation_data=validation_data, run=run, data=data, **options)
+            return super().fit(
+                texts, targets, validation_data=validation_data, run=run, data=data, **options
+            )
         finally:
             self.config = before
 
     def results(self, examples, train=()):
-        """The report on examples (transformer.reports.text_report, with the scores of the run's task), and what
-        predictions.jsonl has of each."""
+        """The report on examples (transformer.reports.text_report, with the scores of the run's
+        task), and what predictions.jsonl has of each.
+        """
         pairs = list(map(self._pair, examples))
-        scores, outputs = evaluate_generator(self.generator, pairs, self._task, self.data.target_language)
+        scores, outputs = evaluate_generator(
+            self.generator, pairs, self._task, self.data.target_language
+        )
         texts = [pair.source for pair in pairs], [pair.target for pair in pairs]
         return text_report(*texts, outputs, scores), predictions_of(pairs, outputs)
 
@@ -102,11 +146,14 @@ class GenerationPipeline(FineTunable):
         return find_task(self.data.task)
 
     def save(self, folder):
-        """Writes model.keras, tokenizer/ and config.json into a folder, as train.py does: a run for all that takes one."""
+        """Writes model.keras, tokenizer/ and config.json into a folder, as train.py does: a run
+        for all that takes one."""
         folder, generator = pathlib.Path(folder), self.generator
         folder.mkdir(parents=True, exist_ok=True)
         checkpoints.save_model(self.model, folder)
-        save_tokenizers(folder / "tokenizer", generator.source_tokenizer, generator.target_tokenizer)
+        save_tokenizers(
+            folder / "tokenizer", generator.source_tokenizer, generator.target_tokenizer
+        )
         write_json(folder / "config.json", self._history | self._sections())
 
     def _sections(self):
@@ -122,34 +169,59 @@ class GenerationPipeline(FineTunable):
         return config.judged_by([*written, "loss", "accuracy"], self.config.task)
 
     def _encoded(self, examples):
-        generator, limits = self.generator, (self.data.max_source_length, self.data.max_target_length)
+        generator, limits = (
+            self.generator,
+            (self.data.max_source_length, self.data.max_target_length),
+        )
         pairs = list(map(self._pair, examples))
-        split, _, lengths = encode_pairs(pairs, generator.source_tokenizer, generator.target_tokenizer, self.data)
+        split, _, lengths = encode_pairs(
+            pairs, generator.source_tokenizer, generator.target_tokenizer, self.data
+        )
         return split, dict(zip(("source", "target"), map(length_report, lengths.T, limits)))
 
     def _remarks(self, examples, split):
-        lines = [f"{len(examples) - len(split):,} pairs are too long to be learnt from"] if len(split) < len(examples) else []
-        changed = changed_texts([self._pair(example).target for example in examples], self.generator.target_tokenizer, self.data)
+        lines = (
+            [f"{len(examples) - len(split):,} pairs are too long to be learnt from"]
+            if len(split) < len(examples)
+            else []
+        )
+        changed = changed_texts(
+            [self._pair(example).target for example in examples],
+            self.generator.target_tokenizer,
+            self.data,
+        )
         if changed:
-            lines.append(f"{len(changed):,} targets cannot be written with this vocabulary, such as {changed[0]}")
+            lines.append(
+                f"{len(changed):,} targets cannot be written with this vocabulary, such as "
+                f"{changed[0]}"
+            )
         return lines
 
     def _check_some(self, split):
         if not len(split):
             raise DataError(
-                f"some pairs must be short enough. Received: none within {self.data.max_source_length} tokens of source and "
+                f"some pairs must be short enough. Received: none within "
+                f"{self.data.max_source_length} tokens of source and "
                 f"{self.data.max_target_length} of target. Use a larger --max_length."
             )
 
     def _plan(self, split, config, replicas):
         self._check_some(split)
-        plan = Plan(split, positions_of(split, config.batch_size), config.seed, config.accumulate_steps, replicas)
+        plan = Plan(
+            split,
+            positions_of(split, config.batch_size),
+            config.seed,
+            config.accumulate_steps,
+            replicas,
+        )
         longest = (length for _, *lengths in plan.shapes for length in lengths)
         self.model.config.check_lengths(*longest, cure="Use a smaller --max_length.")
         return plan
 
     def _new_model(self, examples, config):
-        model = Transformer.from_model_config(with_dropout(self.model.config, self.config.pretrained_dropout))
+        model = Transformer.from_model_config(
+            with_dropout(self.model.config, self.config.pretrained_dropout)
+        )
         model.set_weights(self.model.get_weights())
         lora.choose_trainable(model, self.config)
         return model
@@ -175,7 +247,10 @@ class GenerationPipeline(FineTunable):
         checkpoints.save_model(model, folder)
         learnt = Transformer.from_model_config(self.model.config, dtype="float32")
         learnt.load_weights(folder / "model.keras")
-        self.generator, self._history = self._generator(learnt, self.generator.config), checkpoints.read_config(folder)
+        self.generator, self._history = (
+            self._generator(learnt, self.generator.config),
+            checkpoints.read_config(folder),
+        )
 
     def _generator(self, model, decoding):
         tokenizers = self.generator.source_tokenizer, self.generator.target_tokenizer

@@ -1,10 +1,12 @@
-"""Task layers on an encoder: classification, regression, spans; and the model that an encoder and a head make.
+"""Task layers on an encoder: classification, regression, spans; and the model that an encoder and a
+head make.
 
-A head is called as head(hidden, real, training=...), hidden (B, S, D), real bool (B, S), True where there is a token, and
-returns float32 outputs. `loss(targets, outputs)` gives the summed loss and what it is summed over; `count(targets)` the latter
-alone; `divergence(first, second)` (B,) how far apart two passes' outputs are, for R-Drop (Liang et al. 2021). Targets are arrays
-of rank 2, a row an example; a row that fills a batch up holds -1 or NaN. Where `num_texts` is 2, the rows 2 i and 2 i + 1 of
-`hidden` are the two texts of example i, each read alone.
+A head is called as head(hidden, real, training=...), hidden (B, S, D), real bool (B, S), True where
+there is a token, and returns float32 outputs. `loss(targets, outputs)` gives the summed loss and
+what it is summed over; `count(targets)` the latter alone; `divergence(first, second)` (B,) how far
+apart two passes' outputs are, for R-Drop (Liang et al. 2021). Targets are arrays of rank 2, a row
+an example; a row that fills a batch up holds -1 or NaN. Where `num_texts` is 2, the rows 2 i and 2
+i + 1 of `hidden` are the two texts of example i, each read alone.
 
 Shapes: B batch, S length, D width of the encoder, C classes.
 """
@@ -13,11 +15,18 @@ import keras
 from keras import ops
 
 from transformer.dropout import Dropout
-from transformer.losses import binary_cross_entropy, binary_divergence, divergence, label_cross_entropy, squared_error
+from transformer.losses import (
+    binary_cross_entropy,
+    binary_divergence,
+    divergence,
+    label_cross_entropy,
+    squared_error,
+)
 
 
 def pool(hidden, real, kind):
-    """One vector a text, float32 (B, D), of hidden (B, S, D): the mean or the maximum over real tokens, or the first one's."""
+    """One vector a text, float32 (B, D), of hidden (B, S, D): the mean or the maximum over real
+    tokens, or the first one's."""
     hidden, real = ops.cast(hidden, "float32"), real[:, :, None]
     if kind == "first":
         return hidden[:, 0]
@@ -28,11 +37,15 @@ def pool(hidden, real, kind):
 
 
 class PooledHead(keras.layers.Layer):
-    """What heads on a whole text share: pool, dropout, dense and tanh, dropout, dense (Liu et al. 2019, RoBERTa's head).
+    """What heads on a whole text share: pool, dropout, dense and tanh, dropout, dense (Liu et al.
+    2019, RoBERTa's head).
 
     Args:
-        units: numbers that come out. pooling: "mean", "first" or "max". dropout: rate.
-        num_texts: 2: two texts u and v, read apart, are seen as (u, v, |u - v|) (Reimers & Gurevych 2019, section 3).
+        units: numbers that come out.
+        pooling: "mean", "first" or "max".
+        dropout: rate.
+        num_texts: 2: two texts u and v, read apart, are seen as (u, v, |u - v|) (Reimers & Gurevych
+            2019, section 3).
     """
 
     def __init__(self, units, pooling="mean", dropout=0.1, num_texts=1, **kwargs):
@@ -60,7 +73,12 @@ class PooledHead(keras.layers.Layer):
         return self.loss(targets, ops.zeros((ops.shape(targets)[0], self.units)))[1]
 
     def get_config(self):
-        return {**super().get_config(), "pooling": self.pooling, "dropout": self.rate, "num_texts": self.num_texts}
+        return {
+            **super().get_config(),
+            "pooling": self.pooling,
+            "dropout": self.rate,
+            "num_texts": self.num_texts,
+        }
 
 
 @keras.saving.register_keras_serializable("transformer")
@@ -68,20 +86,31 @@ class ClassificationHead(PooledHead):
     """One of C classes, or with `multilabel` any of them: outputs are logits (B, C).
 
     Args:
-        num_classes: C. multilabel: a text has any number of labels. class_weights: C floats, or () for equal weights.
-        label_smoothing: e in [0, 1). options: of PooledHead.
+        num_classes: C.
+        multilabel: a text has any number of labels.
+        class_weights: C floats, or () for equal weights.
+        label_smoothing: e in [0, 1).
+        options: of PooledHead.
 
     Targets: int32 (B, 1), the class; with `multilabel` int32 (B, C), 0 or 1.
     """
 
-    def __init__(self, num_classes, multilabel=False, class_weights=(), label_smoothing=0.0, **options):
+    def __init__(
+        self, num_classes, multilabel=False, class_weights=(), label_smoothing=0.0, **options
+    ):
         super().__init__(num_classes, **options)
-        self.multilabel, self.class_weights, self.label_smoothing = multilabel, tuple(class_weights), label_smoothing
+        self.multilabel, self.class_weights, self.label_smoothing = (
+            multilabel,
+            tuple(class_weights),
+            label_smoothing,
+        )
 
     def loss(self, targets, outputs):
         if self.multilabel:
             return binary_cross_entropy(targets, outputs)
-        weights = ops.convert_to_tensor(self.class_weights, "float32") if self.class_weights else None
+        weights = (
+            ops.convert_to_tensor(self.class_weights, "float32") if self.class_weights else None
+        )
         return label_cross_entropy(targets[:, 0], outputs, weights, self.label_smoothing)
 
     def divergence(self, first, second):
@@ -93,9 +122,12 @@ class ClassificationHead(PooledHead):
 
     def get_config(self):
         return {
-            **super().get_config(), "num_classes": self.units, "multilabel": self.multilabel,
-            "class_weights": self.class_weights, "label_smoothing": self.label_smoothing,
-        }  # fmt: skip
+            **super().get_config(),
+            "num_classes": self.units,
+            "multilabel": self.multilabel,
+            "class_weights": self.class_weights,
+            "label_smoothing": self.label_smoothing,
+        }
 
 
 @keras.saving.register_keras_serializable("transformer")
@@ -103,7 +135,9 @@ class RegressionHead(PooledHead):
     """A number: outputs float32 (B, 1), shift + scale * dense. Targets: float32 (B, 1).
 
     Args:
-        shift, scale: mean and deviation of the training targets, so that learning begins at the mean. options: of PooledHead.
+        shift, scale: mean and deviation of the training targets, so that learning begins at the
+            mean.
+        options: of PooledHead.
     """
 
     def __init__(self, shift=0.0, scale=1.0, **options):
@@ -131,11 +165,13 @@ class RegressionHead(PooledHead):
 
 @keras.saving.register_keras_serializable("transformer")
 class SimilarityHead(RegressionHead):
-    """A number from the cosine of two texts that were read apart (Reimers & Gurevych 2019, section 3, the regression
-    objective): outputs float32 (B, 1), shift + scale * cosine, where both are learnt. Targets: float32 (B, 1).
+    """A number from the cosine of two texts that were read apart (Reimers & Gurevych 2019, section
+    3, the regression objective): outputs float32 (B, 1), shift + scale * cosine, where both are
+    learnt. Targets: float32 (B, 1).
 
     Args:
-        shift, scale: where learning begins: lowest training target, and highest less lowest. options: of PooledHead.
+        shift, scale: where learning begins: lowest training target, and highest less lowest.
+        options: of PooledHead.
     """
 
     def __init__(self, shift=0.0, scale=1.0, num_texts=2, **options):
@@ -153,8 +189,10 @@ class SimilarityHead(RegressionHead):
 
 @keras.saving.register_keras_serializable("transformer")
 class SpanHead(keras.layers.Layer):
-    """Where an answer begins and ends (Devlin et al. 2019, section 4.2): outputs float32 (B, S, 2), logits of start and end;
-    position 0 stands for "no answer". Targets: int32 (B, 2), the first and the last token."""
+    """Where an answer begins and ends (Devlin et al. 2019, section 4.2): outputs float32 (B, S, 2),
+    logits of start and end; position 0 stands for "no answer". Targets: int32 (B, 2), the first and
+    the last token.
+    """
 
     num_texts = 1
 
@@ -168,7 +206,11 @@ class SpanHead(keras.layers.Layer):
 
     def call(self, hidden, real, training=False):
         """float32 (B, S, 2), what is no token at -1e9."""
-        return ops.where(real[:, :, None], self.outer(self.dropout(ops.cast(hidden, "float32"), training=training)), -1e9)
+        return ops.where(
+            real[:, :, None],
+            self.outer(self.dropout(ops.cast(hidden, "float32"), training=training)),
+            -1e9,
+        )
 
     def loss(self, targets, outputs):
         ends = [label_cross_entropy(targets[:, side], outputs[:, :, side]) for side in (0, 1)]
@@ -195,8 +237,8 @@ class TextModel(keras.Model):
     Where the head takes two texts, each stands in its half of a row.
 
     Args:
-        encoder: called as encoder((ids, types), training=...) -> (B, S, D), with attributes d_model and pad_id; see
-            transformer.encoders.
+        encoder: called as encoder((ids, types), training=...) -> (B, S, D), with attributes d_model
+            and pad_id; see transformer.encoders.
         head: one of the above.
     """
 
@@ -228,9 +270,15 @@ class TextModel(keras.Model):
 
     def get_config(self):
         parts = {"encoder": self.encoder, "head": self.head}
-        return {**super().get_config(), **{name: keras.saving.serialize_keras_object(part) for name, part in parts.items()}}
+        return {
+            **super().get_config(),
+            **{name: keras.saving.serialize_keras_object(part) for name, part in parts.items()},
+        }
 
     @classmethod
     def from_config(cls, config):
-        parts = {name: keras.saving.deserialize_keras_object(config.pop(name)) for name in ("encoder", "head")}
+        parts = {
+            name: keras.saving.deserialize_keras_object(config.pop(name))
+            for name in ("encoder", "head")
+        }
         return cls(**parts, **config)

@@ -1,4 +1,5 @@
-"""Training with JAX as backend (KERAS_BACKEND=jax): the update step, and how model and data are spread over devices."""
+"""Training with JAX as backend (KERAS_BACKEND=jax): the update step, and how model and data are
+spread over devices."""
 
 import contextlib
 
@@ -17,7 +18,12 @@ class JaxTrainee(keras.Model):
 
     def __init__(self, model, config, objective, strategy):
         super().__init__(dtype=model.dtype_policy)
-        self.model, self.config, self.objective, self.distribute_strategy = model, config, objective, strategy
+        self.model, self.config, self.objective, self.distribute_strategy = (
+            model,
+            config,
+            objective,
+            strategy,
+        )
         self.num_traces = 0
         self.built = True
 
@@ -41,12 +47,15 @@ class JaxTrainee(keras.Model):
         if self.config.clip_norm:
             factor = ops.minimum(1.0, self.config.clip_norm / norm)
             gradients = [gradient * factor for gradient in gradients]
-        trainable, optimizer_state = self.optimizer.stateless_apply(optimizer_state, gradients, trainable)
+        trainable, optimizer_state = self.optimizer.stateless_apply(
+            optimizer_state, gradients, trainable
+        )
         logs = {"loss": loss, "tokens": tokens, "gradient_norm": norm}
         return logs, (trainable, fixed, optimizer_state, metrics)
 
     def _gradients(self, trainable, fixed, data, weight):
-        """(weight * the summed loss, the variables that are not learnt) and the gradients, summed over the micro-batches."""
+        """(weight * the summed loss, the variables that are not learnt) and the gradients,
+        summed over the micro-batches."""
         steps = self.config.accumulate_steps
         gradient_of = jax.value_and_grad(self._loss, has_aux=True)
         if steps == 1:
@@ -63,10 +72,15 @@ class JaxTrainee(keras.Model):
         return (loss, fixed), gradients
 
     def _loss(self, trainable, fixed, data, weight):
-        variables = [*zip(self.trainable_variables, trainable), *zip(self.non_trainable_variables, fixed)]
+        variables = [
+            *zip(self.trainable_variables, trainable),
+            *zip(self.non_trainable_variables, fixed),
+        ]
         with keras.StatelessScope(variables) as scope:
             loss = self.objective.loss(self.model, *data, weight)
-        return loss, [scope.get_current_value(variable) for variable in self.non_trainable_variables]
+        return loss, [
+            scope.get_current_value(variable) for variable in self.non_trainable_variables
+        ]
 
 
 class JaxStrategy:
@@ -74,8 +88,8 @@ class JaxStrategy:
 
     Args:
         distribution: "none", or "mirrored": each device has a part of each batch's rows.
-        model_devices: how many devices share one copy of the model; each has a part of every matrix (Shoeybi et al. 2019,
-            "Megatron-LM", section 3).
+        model_devices: how many devices share one copy of the model; each has a part of every matrix
+            (Shoeybi et al. 2019, "Megatron-LM", section 3).
 
     Raises:
         ConfigError: the devices cannot be divided so.
@@ -85,17 +99,25 @@ class JaxStrategy:
         devices = keras.distribution.list_devices()
         if model_devices > 1 and distribution != "mirrored" or len(devices) % model_devices:
             raise ConfigError(
-                "model_devices must divide the number of devices, with --distribution=mirrored. Received: "
-                f"model_devices={model_devices}, {len(devices)} devices, distribution={distribution!r}."
+                "model_devices must divide the number of devices, with --distribution=mirrored. "
+                "Received: "
+                f"model_devices={model_devices}, {len(devices)} devices, "
+                f"distribution={distribution!r}."
             )
-        self.num_replicas_in_sync = len(devices) // model_devices if distribution == "mirrored" else 1
+        self.num_replicas_in_sync = (
+            len(devices) // model_devices if distribution == "mirrored" else 1
+        )
         layout = None
         if model_devices > 1:
-            mesh = keras.distribution.DeviceMesh((self.num_replicas_in_sync, model_devices), ("batch", "model"), devices)
+            mesh = keras.distribution.DeviceMesh(
+                (self.num_replicas_in_sync, model_devices), ("batch", "model"), devices
+            )
             layouts = keras.distribution.LayoutMap(mesh)
             for path, axes in LAYOUTS.items():
                 layouts[path] = axes
-            layout = keras.distribution.ModelParallel(layout_map=layouts, batch_dim_name="batch", auto_shard_dataset=False)
+            layout = keras.distribution.ModelParallel(
+                layout_map=layouts, batch_dim_name="batch", auto_shard_dataset=False
+            )
         elif distribution == "mirrored":
             layout = keras.distribution.DataParallel(devices=devices, auto_shard_dataset=False)
         # For the whole process: variables and batches are laid out by it wherever they are made.
@@ -105,8 +127,9 @@ class JaxStrategy:
         return contextlib.nullcontext()
 
 
-# How a variable is divided, by its path: of two matrices in a row the first by columns, the second by rows, so that what is
-# between them stays where it is. Norms and the other biases are on every device.
+# How a variable is divided, by its path: of two matrices in a row the first by columns, the second
+# by rows, so that what is between them stays where it is. Norms and the other biases are on every
+# device.
 LAYOUTS = {
     ".*(query_key_value|query|key_value|key|inner|gate)/kernel": (None, "model"),
     ".*(query_key_value|query|key_value|key|inner|gate)/bias": ("model",),

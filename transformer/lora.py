@@ -1,4 +1,5 @@
-"""Which of the pretrained weights are learnt: all, none, or low-rank changes of projections (Hu et al. 2022, LoRA)."""
+"""Which of the pretrained weights are learnt: all, none, or low-rank changes of projections (Hu
+et al. 2022, LoRA)."""
 
 import keras
 
@@ -9,11 +10,13 @@ ADDED = ("lora_kernel_a", "lora_kernel_b")
 def choose_trainable(pretrained, config):
     """Freezes what a TaskConfig does not tune, and adds the low-rank changes.
 
-    With tuning="lora" a projection W becomes W + alpha / rank * A B, A random and B zero at first; a saved model holds the
-    sum. The projections are Dense and EinsumDense layers of attention or feed-forward, ours or KerasHub's.
+    With tuning="lora" a projection W becomes W + alpha / rank * A B, A random and B zero at first;
+    a saved model holds the sum. The projections are Dense and EinsumDense layers of attention or
+    feed-forward, ours or KerasHub's.
 
     Args:
-        pretrained: a built encoder or Transformer without such changes, changed in place. config: TaskConfig.
+        pretrained: a built encoder or Transformer without such changes, changed in place.
+        config: TaskConfig.
     """
     if config.tuning == "lora":
         for layer in projections(pretrained, config.lora_targets):
@@ -28,5 +31,8 @@ def projections(pretrained, targets):
     """The Dense and EinsumDense layers of a model that belong to "attention" or "feed_forward"."""
     kinds_of_layer = keras.layers.Dense, keras.layers.EinsumDense
     dense = [layer for layer in pretrained._flatten_layers() if isinstance(layer, kinds_of_layer)]
-    kinds = {"attention": lambda path: "attention" in path or "pointer" in path, "feed_forward": lambda path: "feed" in path}
+    kinds = {
+        "attention": lambda path: "attention" in path or "pointer" in path,
+        "feed_forward": lambda path: "feed" in path,
+    }
     return [layer for layer in dense if any(kinds[target](layer.path) for target in targets)]

@@ -1,9 +1,10 @@
 """The encoder-decoder Transformer (Vaswani et al. 2017), configured by ModelConfig, never forked.
 
-`Transformer(d_model, num_heads, num_layers, vocab_size)` maps [source ids, target ids] to logits. `encode`, `start` and
-`step` are its parts for decoding token by token.
+`Transformer(d_model, num_heads, num_layers, vocab_size)` maps [source ids, target ids] to logits.
+`encode`, `start` and `step` are its parts for decoding token by token.
 
-Shapes: B batch, S source length, T target length, D model width, V vocabulary, N = B * W hypotheses.
+Shapes: B batch, S source length, T target length, D model width, V vocabulary, N = B * W
+hypotheses.
 """
 
 import dataclasses
@@ -18,7 +19,8 @@ from transformer.layers import DecoderLayer, EncoderLayer, as_config, normalizat
 from transformer.pointer import Pointer
 from transformer.positions import PositionalEmbedding, segment_positions
 
-# Rows of the table a stack makes for itself when it is given ids and nobody said how many there are.
+# Rows of the table a stack makes for itself when it is given ids and nobody said how many there
+# are.
 DEFAULT_VOCAB_SIZE = 32768
 
 
@@ -33,21 +35,32 @@ def _segments_of_mask(mask, x):
 
 
 class Stack(keras.layers.Layer):
-    """What Encoder and Decoder share: positions, a normalisation of the embeddings if there is one, dropout, N layers and, pre-norm,
-    a last normalisation.
+    """What Encoder and Decoder share: positions, a normalisation of the embeddings if there is one,
+    dropout, N layers and, pre-norm, a last normalisation.
 
     Args:
         d_model, num_heads, num_layers: D, H and N.
-        config: a ModelConfig with all the switches; its sizes must agree with the three arguments. None: the default's.
+        config: a ModelConfig with all the switches; its sizes must agree with the three arguments.
+            None: the default's.
         options: fields of ModelConfig, instead of `config`.
 
-    A stack takes embeddings, floats (B, L, D). Given ids, integers (B, L), it embeds them with a table of its own of
-    `vocab_size` rows (32,768 unless told) and masks `pad_id`.
+    A stack takes embeddings, floats (B, L, D). Given ids, integers (B, L), it embeds them with a
+    table of its own of `vocab_size` rows (32,768 unless told) and masks `pad_id`.
     """
 
     layer_class = None
 
-    def __init__(self, d_model, num_heads, num_layers, config=None, name=None, dtype=None, trainable=True, **options):
+    def __init__(
+        self,
+        d_model,
+        num_heads,
+        num_layers,
+        config=None,
+        name=None,
+        dtype=None,
+        trainable=True,
+        **options,
+    ):
         super().__init__(name=name, dtype=dtype, trainable=trainable)
         sizes = dict(d_model=d_model, num_heads=num_heads, num_layers=num_layers)
         if config is None:
@@ -56,11 +69,16 @@ class Stack(keras.layers.Layer):
         policy = self.dtype_policy
         self.supports_masking = True
         self.embedding = None
-        self.positions = PositionalEmbedding(config.positions, config.max_positions, dtype=policy, name="positions")
-        self.embedding_norm = normalization(config, policy, "embedding_norm") if config.embedding_norm else None
+        self.positions = PositionalEmbedding(
+            config.positions, config.max_positions, dtype=policy, name="positions"
+        )
+        self.embedding_norm = (
+            normalization(config, policy, "embedding_norm") if config.embedding_norm else None
+        )
         self.dropout = Dropout(config.dropout, dtype=policy)
         self.layers = [
-            self.layer_class(config, dtype=policy, name=f"layer_{number}") for number in range(config.num_layers)
+            self.layer_class(config, dtype=policy, name=f"layer_{number}")
+            for number in range(config.num_layers)
         ]
         self.norm = normalization(config, policy, "norm") if config.norm == "pre" else None
 
@@ -74,9 +92,12 @@ class Stack(keras.layers.Layer):
         config, shape = self.config, (None, None, self.config.d_model)
         if len(inputs_shape) == 2:
             self.embedding = keras.layers.Embedding(
-                config.vocab_size, config.d_model, keras.initializers.RandomNormal(stddev=config.d_model**-0.5),
-                dtype=self.dtype_policy, name="embedding",
-            )  # fmt: skip
+                config.vocab_size,
+                config.d_model,
+                keras.initializers.RandomNormal(stddev=config.d_model**-0.5),
+                dtype=self.dtype_policy,
+                name="embedding",
+            )
             self.embedding.build(inputs_shape)
         self.positions.build(shape)
         for layer in self.layers:
@@ -86,7 +107,8 @@ class Stack(keras.layers.Layer):
                 norm.build(shape)
 
     def _placed(self, embeddings, positions):
-        """Embeddings (B, L, D) with their positions, int32 (B or 1, L), added and, if so configured, normalised."""
+        """Embeddings (B, L, D) with their positions, int32 (B or 1, L), added and, if so
+        configured, normalised."""
         x = self.positions(embeddings, positions)
         return self.embedding_norm(x) if self.embedding_norm else x
 
@@ -106,7 +128,9 @@ class Stack(keras.layers.Layer):
 
     def compute_mask(self, inputs, previous_mask=None):
         """Keras's mask of the output, bool (B, L), which a Decoder takes as that of its memory."""
-        return previous_mask if self.embedding is None else ops.not_equal(inputs, self.config.pad_id)
+        return (
+            previous_mask if self.embedding is None else ops.not_equal(inputs, self.config.pad_id)
+        )
 
     def compute_output_shape(self, inputs_shape, *args, **kwargs):
         return (*inputs_shape[:2], self.config.d_model)
@@ -119,7 +143,8 @@ class Stack(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("transformer")
 class Encoder(Stack):
-    """The encoder: `Encoder(d_model, num_heads, num_layers)(embeddings)` -> (B, S, D). Arguments: see Stack."""
+    """The encoder: `Encoder(d_model, num_heads, num_layers)(embeddings)` -> (B, S, D).
+    Arguments: see Stack."""
 
     layer_class = EncoderLayer
 
@@ -127,9 +152,10 @@ class Encoder(Stack):
         """Encodes embeddings (B, S, D), or ids (B, S).
 
         Args:
-            segments: int32 (B, S), 0 for padding; tokens see each other within one segment only. None: what `pad_id` says
-                of ids, and `mask` of embeddings.
-            mask: bool (B, S), True where real; Keras fills it in for embeddings of a layer with mask_zero.
+            segments: int32 (B, S), 0 for padding; tokens see each other within one segment only.
+                None: what `pad_id` says of ids, and `mask` of embeddings.
+            mask: bool (B, S), True where real; Keras fills it in for embeddings of a layer with
+                mask_zero.
 
         Returns:
             (B, S, D).
@@ -152,7 +178,8 @@ class Encoder(Stack):
 
 @keras.saving.register_keras_serializable("transformer")
 class Decoder(Stack):
-    """The decoder: `Decoder(d_model, num_heads, num_layers)(embeddings, memory)` -> (B, T, D). Arguments: see Stack."""
+    """The decoder: `Decoder(d_model, num_heads, num_layers)(embeddings, memory)` -> (B, T, D).
+    Arguments: see Stack."""
 
     layer_class = DecoderLayer
 
@@ -160,15 +187,24 @@ class Decoder(Stack):
         super().build(inputs_shape)
 
     def call(
-        self, inputs, memory, segments=None, memory_segments=None, inputs_mask=None, memory_mask=None, training=False
+        self,
+        inputs,
+        memory,
+        segments=None,
+        memory_segments=None,
+        inputs_mask=None,
+        memory_mask=None,
+        training=False,
     ):
         """Decodes embeddings (B, T, D), or ids (B, T), attending to memory (B, S, D).
 
         Args:
-            segments: int32 (B, T), 0 for padding; memory_segments: int32 (B, S). A token sees the tokens before it in
-                its segment, and the memory of the segment with the same number.
-            inputs_mask, memory_mask: bool (B, T) and (B, S), True where real, for what has no segments. Keras fills them
-                in, by these names: the memory's is the mask of the Encoder's input.
+            segments: int32 (B, T), 0 for padding;
+            memory_segments: int32 (B, S). A token sees the tokens before it in its segment, and the
+                memory of the segment with the same number.
+            inputs_mask, memory_mask: bool (B, T) and (B, S), True where real, for what has no
+                segments. Keras fills them in, by these names: the memory's is the mask of the
+                Encoder's input.
 
         Returns:
             (B, T, D).
@@ -181,7 +217,14 @@ class Decoder(Stack):
         return self.norm(x) if self.norm else x
 
     def _enter_with_memory(
-        self, inputs, memory, segments, memory_segments, training, inputs_mask=None, memory_mask=None
+        self,
+        inputs,
+        memory,
+        segments,
+        memory_segments,
+        training,
+        inputs_mask=None,
+        memory_mask=None,
     ):
         x, segments, positions = self._enter(inputs, segments, training, inputs_mask)
         if memory_segments is None:
@@ -190,8 +233,11 @@ class Decoder(Stack):
         return x, (mask, segment_mask(segments, memory_segments)), positions
 
     def attention_weights(self, inputs, memory, segments=None, memory_segments=None):
-        """Two lists, one entry a layer: self float32 (B, H, T, T) and cross float32 (B, H, T, S)."""
-        x, masks, positions = self._enter_with_memory(inputs, memory, segments, memory_segments, False)
+        """Two lists, one entry a layer: self float32 (B, H, T, T) and cross float32 (B, H, T,
+        S)."""
+        x, masks, positions = self._enter_with_memory(
+            inputs, memory, segments, memory_segments, False
+        )
         pairs = []
         for layer in self.layers:
             pairs.append(layer.attention_weights(x, memory, *masks, positions))
@@ -200,17 +246,20 @@ class Decoder(Stack):
         return list(self_weights), list(cross_weights)
 
     def memory_caches(self, memory):
-        """Keys and values of the memory (B, S, D) for every layer, computed once a sentence: pairs of (B, H, S, K)."""
+        """Keys and values of the memory (B, S, D) for every layer, computed once a sentence:
+        pairs of (B, H, S, K)."""
         return [layer.cross_attention.keys_values(memory) for layer in self.layers]
 
     def empty_caches(self, batch_size, length):
-        """Zeroed caches for `length` positions: for every layer a pair (batch_size, H, length, K)."""
+        """Zeroed caches for `length` positions: for every layer a pair (batch_size, H, length,
+        K)."""
         config = self.config
         shape = (batch_size, config.num_heads, length, config.d_model // config.num_heads)
         return [tuple(ops.zeros(shape, self.compute_dtype) for _ in "kv") for _ in self.layers]
 
     def step(self, inputs, position, caches, memory_caches, memory_mask, grow=False):
-        """Decodes the token at `position` alone: (N, 1, D) -> (N, 1, D) and the new caches. See DecoderLayer.step."""
+        """Decodes the token at `position` alone: (N, 1, D) -> (N, 1, D) and the new caches. See
+        DecoderLayer.step."""
         x, new_caches = self._placed(inputs, ops.reshape(position, (1, 1))), []
         for layer, cache, memory_cache in zip(self.layers, caches, memory_caches):
             x, cache = layer.step(x, position, cache, memory_cache, memory_mask, grow)
@@ -220,7 +269,8 @@ class Decoder(Stack):
 
 @keras.saving.register_keras_serializable("transformer")
 class Transformer(keras.Model):
-    """Encoder and decoder with embeddings and output projection: [source ids, target ids] -> logits.
+    """Encoder and decoder with embeddings and output projection: [source ids, target ids] ->
+    logits.
 
     Args:
         d_model, num_heads, num_layers, vocab_size: D, H, N (of encoder and decoder each) and V.
@@ -228,26 +278,49 @@ class Transformer(keras.Model):
 
     Example:
         model = Transformer(d_model=128, num_heads=4, num_layers=2, vocab_size=1000)
-        logits = model([source_ids, target_ids])            # int (B, S), int (B, T) -> float (B, T, 1000)
+        logits = model([source_ids, target_ids])  # int (B, S), int (B, T) -> float (B, T, 1000)
     """
 
-    def __init__(self, d_model, num_heads, num_layers, vocab_size, name=None, dtype=None, trainable=True, **options):
+    def __init__(
+        self,
+        d_model,
+        num_heads,
+        num_layers,
+        vocab_size,
+        name=None,
+        dtype=None,
+        trainable=True,
+        **options,
+    ):
         super().__init__(name=name, dtype=dtype, trainable=trainable)
         self.config = config = ModelConfig(d_model, num_heads, num_layers, vocab_size, **options)
-        policy, scale = self.dtype_policy, keras.initializers.RandomNormal(stddev=config.d_model**-0.5)
+        policy, scale = (
+            self.dtype_policy,
+            keras.initializers.RandomNormal(stddev=config.d_model**-0.5),
+        )
         self.target_embedding = keras.layers.ReversibleEmbedding(
-            vocab_size, d_model, tie_weights=config.tie_output, embeddings_initializer=scale,
-            dtype=policy, name="embedding" if config.tie_embeddings else "target_embedding",
-        )  # fmt: skip
+            vocab_size,
+            d_model,
+            tie_weights=config.tie_output,
+            embeddings_initializer=scale,
+            dtype=policy,
+            name="embedding" if config.tie_embeddings else "target_embedding",
+        )
         if config.tie_embeddings:
             self.source_embedding = self.target_embedding
         else:
             self.source_embedding = keras.layers.Embedding(
                 config.input_vocab_size, d_model, scale, dtype=policy, name="source_embedding"
             )
-        self.encoder = Encoder(d_model, num_heads, num_layers, config=config, dtype=policy, name="encoder")
-        self.decoder = Decoder(d_model, num_heads, num_layers, config=config, dtype=policy, name="decoder")
-        self.pointer = Pointer(config, dtype=policy, name="pointer") if config.pointer_generator else None
+        self.encoder = Encoder(
+            d_model, num_heads, num_layers, config=config, dtype=policy, name="encoder"
+        )
+        self.decoder = Decoder(
+            d_model, num_heads, num_layers, config=config, dtype=policy, name="decoder"
+        )
+        self.pointer = (
+            Pointer(config, dtype=policy, name="pointer") if config.pointer_generator else None
+        )
 
     @classmethod
     def from_model_config(cls, config, **kwargs):
@@ -271,12 +344,13 @@ class Transformer(keras.Model):
         """Logits of the next target token at each target position.
 
         Args:
-            inputs: [source, target], integer ids (B, S) and (B, T); or [source, target, source_segments,
-                target_segments] where several pairs share a row: int (B, S) and (B, T), the number of the pair a token
-                belongs to, 0 for padding.
+            inputs: [source, target], integer ids (B, S) and (B, T); or [source, target,
+                source_segments, target_segments] where several pairs share a row: int (B, S) and
+                (B, T), the number of the pair a token belongs to, 0 for padding.
 
         Returns:
-            float32 (B, T, V), in every precision: not normalised; of a pointer-generator log-probabilities.
+            float32 (B, T, V), in every precision: not normalised; of a pointer-generator
+            log-probabilities.
         """
         return self._logits(*self.hidden_states(inputs, training))
 
@@ -284,12 +358,15 @@ class Transformer(keras.Model):
         """What `call` makes logits of; arguments as there.
 
         Returns:
-            (B, T, D), to be multiplied by `output_table`; and a transformer.pointer.Pointed, or None.
+            (B, T, D), to be multiplied by `output_table`; and a transformer.pointer.Pointed, or
+            None.
         """
         source, target, source_segments, target_segments = self._unpack(inputs)
         embedded, embedded_target = self._embed_both(source, target)
         memory = self.encoder(embedded, source_segments, training=training)
-        states = self.decoder(embedded_target, memory, target_segments, source_segments, training=training)
+        states = self.decoder(
+            embedded_target, memory, target_segments, source_segments, training=training
+        )
         if not self.pointer:
             return states, None
         mask = segment_mask(target_segments, source_segments)
@@ -308,48 +385,76 @@ class Transformer(keras.Model):
     def output_table(self):
         """The output projection, float32 (V, D)."""
         table = self.target_embedding
-        return table.embeddings if self.config.tie_output else ops.transpose(table.reverse_embeddings)
+        return (
+            table.embeddings if self.config.tie_output else ops.transpose(table.reverse_embeddings)
+        )
 
     def _unpack(self, inputs):
         source, target = (ops.cast(ids, "int32") for ids in inputs[:2])
         if len(inputs) == 4:
             return source, target, inputs[2], inputs[3]
-        return source, target, _segments(source, self.config.input_pad_id), _segments(target, self.config.pad_id)
+        return (
+            source,
+            target,
+            _segments(source, self.config.input_pad_id),
+            _segments(target, self.config.pad_id),
+        )
 
     def _embed(self, table, ids):
         x = table(ids)
         return x * self.config.d_model**0.5 if self.config.scale_embeddings else x
 
     def _embed_both(self, source, target):
-        """Both, of one table in one look-up: three gradients, with the output's, TensorFlow sums as they come, not twice in one order."""
+        """Both, of one table in one look-up: three gradients, with the output's, TensorFlow sums
+        as they come, not twice in one order."""
         if self.source_embedding is not self.target_embedding:
-            return self._embed(self.source_embedding, source), self._embed(self.target_embedding, target)
-        embedded, length = self._embed(self.target_embedding, ops.concatenate([source, target], axis=1)), ops.shape(source)[1]
+            return self._embed(self.source_embedding, source), self._embed(
+                self.target_embedding, target
+            )
+        embedded, length = (
+            self._embed(self.target_embedding, ops.concatenate([source, target], axis=1)),
+            ops.shape(source)[1],
+        )
         return embedded[:, :length], embedded[:, length:]
 
     def encode(self, source):
         """The memory of source ids (B, S): (B, S, D)."""
-        return self.encoder(self._embed(self.source_embedding, source), _segments(source, self.config.input_pad_id))
+        return self.encoder(
+            self._embed(self.source_embedding, source), _segments(source, self.config.input_pad_id)
+        )
 
     def attention_weights(self, inputs):
-        """What looks at what: {"encoder": [...], "decoder": [...], "cross": [...]}, one entry a layer, each float32
-        (B, H, queries, keys); of a pointer-generator also {"pointer": [...]}, one entry. `inputs` as in `call`."""
+        """What looks at what: {"encoder": [...], "decoder": [...], "cross": [...]}, one entry a
+        layer, each float32 (B, H, queries, keys); of a pointer-generator also {"pointer": [...]},
+        one entry. `inputs` as in `call`.
+        """
         source, target, source_segments, target_segments = self._unpack(inputs)
         embedded, embedded_target = self._embed_both(source, target)
         memory = self.encoder(embedded, source_segments)
-        own, cross = self.decoder.attention_weights(embedded_target, memory, target_segments, source_segments)
-        pointer = {"pointer": [self.hidden_states(inputs)[1].weights[:, None]]} if self.pointer else {}
-        return {"encoder": self.encoder.attention_weights(embedded, source_segments), "decoder": own, "cross": cross, **pointer}
+        own, cross = self.decoder.attention_weights(
+            embedded_target, memory, target_segments, source_segments
+        )
+        pointer = (
+            {"pointer": [self.hidden_states(inputs)[1].weights[:, None]]} if self.pointer else {}
+        )
+        return {
+            "encoder": self.encoder.attention_weights(embedded, source_segments),
+            "decoder": own,
+            "cross": cross,
+            **pointer,
+        }
 
     def start(self, source, length, batch_size=None):
         """What step-by-step decoding begins with.
 
         Args:
-            source: int (B, S) ids. length: most target positions. batch_size: N, if other than B.
+            source: int (B, S) ids.
+            length: most target positions.
+            batch_size: N, if other than B.
 
         Returns:
-            caches, a list of pairs (N, H, length, K), and the constants of `step`: memory caches, memory mask, and of a pointer
-            what it points at, (B, S, D), and the ids (B, S).
+            caches, a list of pairs (N, H, length, K), and the constants of `step`: memory caches,
+            memory mask, and of a pointer what it points at, (B, S, D), and the ids (B, S).
         """
         memory = self.encode(source)
         mask = ops.not_equal(source, self.config.input_pad_id)[:, None, :]
@@ -360,8 +465,9 @@ class Transformer(keras.Model):
     def step(self, ids, position, caches, constants, grow=False):
         """Logits (N, V) of the token after `ids` (N,) at `position` (scalar), and the new caches.
 
-        Equals `call` on the whole prefix, without computing it again. With `grow` the caches begin at length 0 and become
-        one position longer, which is faster than to select and mask, where shapes may change.
+        Equals `call` on the whole prefix, without computing it again. With `grow` the caches begin
+        at length 0 and become one position longer, which is faster than to select and mask, where
+        shapes may change.
         """
         x = self._embed(self.target_embedding, ops.expand_dims(ids, 1))
         memory_caches, mask, *pointing = constants

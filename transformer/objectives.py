@@ -1,7 +1,9 @@
-"""What a training minimises, as sums over a batch that training.Trainee divides by how many they are.
+"""What a training minimises, as sums over a batch that training.Trainee divides by how many they
+are.
 
-An objective has three methods: count(targets), how much its loss is summed over; tokens(inputs, targets), the real tokens of
-a batch, for the log; loss(model, inputs, targets, weight), weight times the summed loss. All return float32 scalars.
+An objective has three methods: count(targets), how much its loss is summed over; tokens(inputs,
+targets), the real tokens of a batch, for the log; loss(model, inputs, targets, weight), weight
+times the summed loss. All return float32 scalars.
 """
 
 from keras import ops
@@ -10,14 +12,20 @@ from transformer.losses import output_cross_entropy
 
 
 class TokenObjective:
-    """Label-smoothed cross-entropy of the next token, over the tokens of the target that are not padding.
+    """Label-smoothed cross-entropy of the next token, over the tokens of the target that are not
+    padding.
 
     Args:
-        model: a Transformer. config: a LearningConfig.
+        model: a Transformer.
+        config: a LearningConfig.
     """
 
     def __init__(self, model, config):
-        self.pad_id, self.label_smoothing, self.rdrop_alpha = model.config.pad_id, config.label_smoothing, config.rdrop_alpha
+        self.pad_id, self.label_smoothing, self.rdrop_alpha = (
+            model.config.pad_id,
+            config.label_smoothing,
+            config.rdrop_alpha,
+        )
 
     def count(self, targets):
         """How many tokens of targets (B, T) are no padding."""
@@ -32,18 +40,33 @@ class TokenObjective:
         hidden, pointed = model.hidden_states(passes(inputs), training=True)
         table = ops.cast(model.output_table, "float32")
         copying = (pointed.p_gen, pointed.probability(*passes((targets,)))) if pointed else ()
-        return output_cross_entropy(targets, hidden, table, self.label_smoothing, self.pad_id, weight, self.rdrop_alpha, copying)
+        return output_cross_entropy(
+            targets,
+            hidden,
+            table,
+            self.label_smoothing,
+            self.pad_id,
+            weight,
+            self.rdrop_alpha,
+            copying,
+        )
 
 
 class HeadObjective:
-    """The loss of a TextModel's head, over the examples; with R-Drop the divergence of all that have text, class weights or not.
+    """The loss of a TextModel's head, over the examples; with R-Drop the divergence of all that
+    have text, class weights or not.
 
     Args:
-        model: a TextModel. config: a LearningConfig.
+        model: a TextModel.
+        config: a LearningConfig.
     """
 
     def __init__(self, model, config):
-        self.head, self.pad_id, self.rdrop_alpha = model.head, model.encoder.pad_id, config.rdrop_alpha
+        self.head, self.pad_id, self.rdrop_alpha = (
+            model.head,
+            model.encoder.pad_id,
+            config.rdrop_alpha,
+        )
 
     def count(self, targets):
         """How many examples there are, or the sum of their weights."""

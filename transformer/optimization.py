@@ -11,9 +11,11 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
     """Linear warm-up to a peak, then a decay. Update n counts from 1.
 
     Args:
-        peak: the highest learning rate; for "noam" the factor before the formula of Vaswani et al. 2017, equation 3.
+        peak: the highest learning rate; for "noam" the factor before the formula of Vaswani et al.
+            2017, equation 3.
         kind: after warm-up, "inverse_sqrt": peak * sqrt(warmup / n); "noam": peak * d_model^-0.5 *
-            min(n^-0.5, n * warmup^-1.5); "cosine" (Loshchilov & Hutter 2017) and "linear": to 0 at `total_steps`;
+            min(n^-0.5, n * warmup^-1.5); "cosine" (Loshchilov & Hutter 2017) and "linear": to 0 at
+                `total_steps`;
             "constant": peak.
         warmup_steps: updates until the peak; 0 begins there.
         total_steps: the last update, where "cosine" and "linear" arrive at 0.
@@ -31,7 +33,11 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
         if self.kind == "constant":
             return self.peak * rising
         if self.kind in ("inverse_sqrt", "noam"):
-            peak = self.peak if self.kind == "inverse_sqrt" else self.peak * (self.d_model * warmup) ** -0.5
+            peak = (
+                self.peak
+                if self.kind == "inverse_sqrt"
+                else self.peak * (self.d_model * warmup) ** -0.5
+            )
             return peak * ops.minimum(rising, ops.sqrt(warmup / ops.maximum(n, warmup)))
         done = (n - warmup) / max(self.total_steps - warmup, 1.0)
         done = ops.clip(done, 0.0, 1.0)
@@ -49,20 +55,30 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
 
 
 class OneKernel:
-    """Mixed into Adam or AdamW: TensorFlow updates a weight and its two moments in one pass over memory, not ten."""
+    """Mixed into Adam or AdamW: TensorFlow updates a weight and its two moments in one pass over
+    memory, not ten."""
 
     def update_step(self, gradient, variable, learning_rate):
         if keras.backend.backend() != "tensorflow" or self.amsgrad:
             return super().update_step(gradient, variable, learning_rate)
         import tensorflow as tf
 
-        index, steps = self._get_variable_index(variable), ops.cast(self.iterations + 1, variable.dtype)
+        index, steps = (
+            self._get_variable_index(variable),
+            ops.cast(self.iterations + 1, variable.dtype),
+        )
         tf.raw_ops.ResourceApplyAdam(
-            var=_handle(variable), m=_handle(self._momentums[index]), v=_handle(self._velocities[index]),
-            beta1_power=ops.power(self.beta_1, steps), beta2_power=ops.power(self.beta_2, steps),
-            lr=ops.cast(learning_rate, variable.dtype), beta1=self.beta_1, beta2=self.beta_2, epsilon=self.epsilon,
+            var=_handle(variable),
+            m=_handle(self._momentums[index]),
+            v=_handle(self._velocities[index]),
+            beta1_power=ops.power(self.beta_1, steps),
+            beta2_power=ops.power(self.beta_2, steps),
+            lr=ops.cast(learning_rate, variable.dtype),
+            beta1=self.beta_1,
+            beta2=self.beta_2,
+            epsilon=self.epsilon,
             grad=gradient,
-        )  # fmt: skip
+        )
 
 
 def _handle(variable):
@@ -80,13 +96,27 @@ class AdamW(OneKernel, keras.optimizers.AdamW):
 
 
 def make_optimizer(config, d_model):
-    """Adam (Kingma & Ba 2015) or AdamW (Loshchilov & Hutter 2019) as a LearningConfig says; with loss scaling for
-    float16. Weight decay leaves biases, normalisations and embeddings alone."""
-    schedule = WarmupSchedule(config.learning_rate, config.schedule, config.warmup_steps, config.train_steps, d_model)
-    options = dict(beta_1=config.adam_beta_1, beta_2=config.adam_beta_2, epsilon=config.adam_epsilon, name=config.optimizer)
+    """Adam (Kingma & Ba 2015) or AdamW (Loshchilov & Hutter 2019) as a LearningConfig says; with
+    loss scaling for float16. Weight decay leaves biases, normalisations and embeddings alone.
+    """
+    schedule = WarmupSchedule(
+        config.learning_rate, config.schedule, config.warmup_steps, config.train_steps, d_model
+    )
+    options = dict(
+        beta_1=config.adam_beta_1,
+        beta_2=config.adam_beta_2,
+        epsilon=config.adam_epsilon,
+        name=config.optimizer,
+    )
     if config.optimizer == "adamw":
         optimizer = AdamW(schedule, weight_decay=config.weight_decay, **options)
-        optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta", "scale", "embeddings"])
+        optimizer.exclude_from_weight_decay(
+            var_names=["bias", "gamma", "beta", "scale", "embeddings"]
+        )
     else:
         optimizer = Adam(schedule, **options)
-    return keras.optimizers.LossScaleOptimizer(optimizer, name="loss_scale") if config.precision == "float16" else optimizer
+    return (
+        keras.optimizers.LossScaleOptimizer(optimizer, name="loss_scale")
+        if config.precision == "float16"
+        else optimizer
+    )

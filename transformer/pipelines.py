@@ -1,11 +1,14 @@
-"""pipeline(task, model=...): from texts to answers in one call, and `fit` to teach a pretrained model a task.
+"""pipeline(task, model=...): from texts to answers in one call, and `fit` to teach a pretrained
+model a task.
 
-    classifier = pipeline("text-classification", model="bert_base_en")    # or a Hugging Face folder, a run of train.py
+    # A KerasHub preset, a Hugging Face folder or a run of train.py
+    classifier = pipeline("text-classification", model="bert_base_en")
     classifier.fit(["so good", "so bad"], ["positive", "negative"], epochs=3)
-    classifier("not bad at all")                                          # [{"label": "positive", "score": 0.98}]
-    classifier.save("runs/mine")                                          # pipeline("text-classification", model="runs/mine")
+    classifier("not bad at all")  # [{"label": "positive", "score": 0.98}]
+    classifier.save("runs/mine")  # pipeline("text-classification", model="runs/mine")
 
-    translator = pipeline("translation", model="runs/multi30k_en_de")     # a run of train.py; its `fit` goes on from there
+    # A run of train.py; its `fit` goes on from there
+    translator = pipeline("translation", model="runs/multi30k_en_de")
 """
 
 import dataclasses
@@ -31,10 +34,16 @@ from transformer.text_tasks import TASKS
 
 # Tasks by the names that users of Hugging Face know, on an encoder and on an encoder-decoder.
 TEXT_PIPELINES = {
-    "text-classification": "classification", "multilabel-classification": "multilabel", "text-regression": "regression",
+    "text-classification": "classification",
+    "multilabel-classification": "multilabel",
+    "text-regression": "regression",
     "question-answering": "spans",
-}  # fmt: skip
-OUTPUTS = {"translation": "translation_text", "summarization": "summary_text", "text2text-generation": "generated_text"}
+}
+OUTPUTS = {
+    "translation": "translation_text",
+    "summarization": "summary_text",
+    "text2text-generation": "generated_text",
+}
 # Texts that are answered at once.
 BATCH = 32
 
@@ -43,13 +52,14 @@ def pipeline(task, model, **options):
     """A ready pipeline.
 
     Args:
-        task: "text-classification", "multilabel-classification" (any number of labels a text), "text-regression",
-            "question-answering", "translation", "summarization" or "text2text-generation".
-        model: for the last three a run folder of train.py, or of finetune.py --task=text2text. For the others a folder that
-            finetune.py or `save` wrote; or a pretrained model that is yet to be taught by `fit`: see
-            transformer.encoders.load_encoder.
-        options: for a model yet to be taught fields of TaskConfig, such as tuning="lora"; for the last three tasks fields of
-            DecodingConfig, and `fit` takes the others.
+        task: "text-classification", "multilabel-classification" (any number of labels a text),
+            "text-regression", "question-answering", "translation", "summarization" or
+            "text2text-generation".
+        model: for the last three a run folder of train.py, or of finetune.py --task=text2text. For
+            the others a folder that finetune.py or `save` wrote; or a pretrained model that is yet
+            to be taught by `fit`: see transformer.encoders.load_encoder.
+        options: for a model yet to be taught fields of TaskConfig, such as tuning="lora"; for the
+            last three tasks fields of DecodingConfig, and `fit` takes the others.
 
     Raises:
         ConfigError: there is no such task or model.
@@ -57,13 +67,18 @@ def pipeline(task, model, **options):
     if task in OUTPUTS:
         return GenerationPipeline.from_run(model, OUTPUTS[task], **options)
     if task not in TEXT_PIPELINES:
-        raise ConfigError(f"task must be one of {', '.join([*TEXT_PIPELINES, *OUTPUTS])}. Received: {task!r}.")
+        raise ConfigError(
+            f"task must be one of {', '.join([*TEXT_PIPELINES, *OUTPUTS])}. Received: {task!r}."
+        )
     if not (pathlib.Path(model) / "task.json").exists():
-        return TextPipeline(TaskConfig(**{"task": TEXT_PIPELINES[task], **options, "pretrained": str(model)}))
+        return TextPipeline(
+            TaskConfig(**{"task": TEXT_PIPELINES[task], **options, "pretrained": str(model)})
+        )
     loaded = TextPipeline.load(model)
     if options or loaded.config.task != TEXT_PIPELINES[task]:
         raise ConfigError(
-            f"{model} was made for task={loaded.config.task!r}, and keeps its options. Received: {task!r}, {options or 'none'}."
+            f"{model} was made for task={loaded.config.task!r}, and keeps its options. Received: "
+            f"{task!r}, {options or 'none'}."
         )
     return loaded
 
@@ -80,9 +95,13 @@ class TextPipeline(FineTunable):
 
     def __init__(self, config, make_encoder=None):
         if config.task not in TASKS:
-            raise ConfigError(f"an encoder's task must be one of {', '.join(TASKS)}. Received: {config.task!r}.")
+            raise ConfigError(
+                f"an encoder's task must be one of {', '.join(TASKS)}. Received: {config.task!r}."
+            )
         self.config = config
-        self.make_encoder = make_encoder or (lambda: load_encoder(config.pretrained, config.pretrained_dropout))
+        self.make_encoder = make_encoder or (
+            lambda: load_encoder(config.pretrained, config.pretrained_dropout)
+        )
         self.task = self.encoder = self.tokenizer = self.model = self._forward = None
         self.tuned = {}
 
@@ -101,7 +120,8 @@ class TextPipeline(FineTunable):
             new.task, new.tuned = TASKS[config.task](state["labels"], config), state["tuned"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ConfigError(
-                f"a fine-tuned model's folder must be whole. Received: {folder} ({error}). Run it again."
+                f"a fine-tuned model's folder must be whole. Received: {folder} ({error}). Run it "
+                f"again."
             ) from None
         model, new.tokenizer = load_text_model(folder)
         new._set_model(model)
@@ -109,31 +129,39 @@ class TextPipeline(FineTunable):
 
     def _set_model(self, model):
         self.model, self.encoder = model, model.encoder
-        # Not `predict`, which under a strategy with several replicas gives each of them the whole batch.
+        # Not `predict`, which under a strategy with several replicas gives each of them the whole
+        # batch.
         self._forward = compiled(lambda ids, types: model((ids, types), training=False), model)
 
     def save(self, folder):
-        """Writes model.keras, tokenizer/ and task.json into a folder; `pipeline(task, model=folder)` reads them."""
+        """Writes model.keras, tokenizer/ and task.json into a folder; `pipeline(task,
+        model=folder)` reads them."""
         self._check_taught()
         folder = pathlib.Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         checkpoints.save_model(self.model, folder)
         self.tokenizer.save(folder / "tokenizer")
-        state = {"config": dataclasses.asdict(self.config), "labels": self.task.labels, "tuned": self.tuned}
+        state = {
+            "config": dataclasses.asdict(self.config),
+            "labels": self.task.labels,
+            "tuned": self.tuned,
+        }
         write_json(folder / "task.json", state)
 
     def __call__(self, inputs=None, top_k=1, **pair):
         """Answers, as Hugging Face's pipelines give them.
 
         Args:
-            inputs: a text or {"text": str}, a pair {"text": str, "text_pair": str}, for question answering {"question": str,
-                "context": str}; or a list, an array or a column of such. `pair`: the parts of one pair as keywords instead.
-            top_k: how many labels a text gets, the likeliest first; None: all. 1, where a text can have several labels: those
-                that apply.
+            inputs: a text or {"text": str}, a pair {"text": str, "text_pair": str}, for question
+                answering {"question": str, "context": str}; or a list, an array or a column of
+                such. `pair`: the parts of one pair as keywords instead.
+            top_k: how many labels a text gets, the likeliest first; None: all. 1, where a text can
+                have several labels: those that apply.
 
         Returns:
-            For one input a list of dicts: {"label", "score"}, {"score"} for a regression, {"answer", "start", "end", "score"}
-            for a question. For a list of inputs one such dict for each; a list of dicts for each where there can be several.
+            For one input a list of dicts: {"label", "score"}, {"score"} for a regression,
+            {"answer", "start", "end", "score"} for a question. For a list of inputs one such dict
+            for each; a list of dicts for each where there can be several.
         """
         self._check_taught()
         inputs = pair if inputs is None else inputs
@@ -149,12 +177,15 @@ class TextPipeline(FineTunable):
         return [self.task.chosen(row, **self.tuned) if top_k == 1 else row[:top_k] for row in rows]
 
     def predict(self, examples, batch_size=BATCH):
-        """The task's predictions for examples, and the mean loss (nats, or squared error); without labels it means nothing."""
+        """The task's predictions for examples, and the mean loss (nats, or squared error);
+        without labels it means nothing."""
         return self._predict(examples, self.task.features(self.tokenizer, examples), batch_size)
 
     def _predict(self, examples, features, batch_size):
         texts = self._rows(features)
-        plan = Plan(texts, max(map(len, features.ids)), seed=0, rows=min(batch_size, len(features.ids)))
+        plan = Plan(
+            texts, max(map(len, features.ids)), seed=0, rows=min(batch_size, len(features.ids))
+        )
         outputs, losses, counts, head = [None] * len(texts), 0.0, 0.0, self.model.head
         for step in range(plan.steps_per_epoch):
             _, _, numbers = plan.batch(step)
@@ -164,10 +195,19 @@ class TextPipeline(FineTunable):
             losses, counts = losses + float(loss), counts + float(count)
             for (number,), row in zip(numbers, np.asarray(head.predictions(found))):
                 outputs[number] = row[: len(features.ids[number])] if row.ndim == 2 else row
-        return self.task.predictions(examples, features, outputs), losses / counts if counts else float("nan")
+        return self.task.predictions(
+            examples, features, outputs
+        ), losses / counts if counts else float("nan")
 
     def _rows(self, features):
-        return Texts(features.ids, features.types, features.targets, self.tokenizer.pad_id, self.task.empty, features.num_texts)
+        return Texts(
+            features.ids,
+            features.types,
+            features.targets,
+            self.tokenizer.pad_id,
+            self.task.empty,
+            features.num_texts,
+        )
 
     def _check_taught(self):
         if self.model is None:
@@ -179,41 +219,68 @@ class TextPipeline(FineTunable):
     def evaluate(self, texts, labels=None, pairs=None, data=LabelledDataConfig()):
         """As FineTunable.evaluate; the labels are those that were learnt."""
         self._check_taught()
-        return super().evaluate(texts, labels, pairs, dataclasses.replace(data, labels=self.task.labels, labels_file=""))
+        return super().evaluate(
+            texts, labels, pairs, dataclasses.replace(data, labels=self.task.labels, labels_file="")
+        )
 
     def results(self, examples, train=()):
-        """The report on examples, and what predictions.jsonl has of each; `train`: those learnt from, for the baselines."""
+        """The report on examples, and what predictions.jsonl has of each; `train`: those learnt
+        from, for the baselines."""
         predictions, _ = self.predict(examples)
         report = self.task.report(examples, predictions, train=train, **self.tuned)
         answers = self.answers(examples, predictions)
-        return report, [{**example._asdict(), "prediction": answer} for example, answer in zip(examples, answers)]
+        return report, [
+            {**example._asdict(), "prediction": answer}
+            for example, answer in zip(examples, answers)
+        ]
 
     def _begin(self, labelled, config):
         if config.label_smoothing and self.config.task != "classification":
-            raise ConfigError(f"label_smoothing needs task='classification'. Received: {self.config.task!r}. Leave it out.")
-        if self.config.pair_encoding == "bi" and any(example.pair is None for example in labelled.splits["train"]):
-            raise ConfigError("pair_encoding='bi' needs pairs of texts. Received: texts alone. Use --pair_column, or 'cross'.")
+            raise ConfigError(
+                f"label_smoothing needs task='classification'. Received: {self.config.task!r}. "
+                f"Leave it out."
+            )
+        if self.config.pair_encoding == "bi" and any(
+            example.pair is None for example in labelled.splits["train"]
+        ):
+            raise ConfigError(
+                "pair_encoding='bi' needs pairs of texts. Received: texts alone. Use "
+                "--pair_column, or 'cross'."
+            )
         self.task = TASKS[self.config.task](labelled.labels, self.config)
         return config.judged_by(self.task.best_metrics, self.config.task)
 
     def _load(self):
-        # After a first training a copy: in the precision and the strategy of this one, and what was taught stays as it is.
-        self.encoder, self.tokenizer = (renewed(self.encoder), self.tokenizer) if self.encoder else self.make_encoder()
+        # After a first training a copy: in the precision and the strategy of this one, and what was
+        # taught stays as it is.
+        self.encoder, self.tokenizer = (
+            (renewed(self.encoder), self.tokenizer) if self.encoder else self.make_encoder()
+        )
 
     def _encoded(self, examples):
         features = self.task.features(self.tokenizer, examples)
         part = "window" if features.windows else "text"
-        return self._rows(features), {part: length_report(features.lengths, self.config.input_length)}
+        return self._rows(features), {
+            part: length_report(features.lengths, self.config.input_length)
+        }
 
     def _remarks(self, examples, split):
-        return [f"{len(split):,} windows of {len(examples):,} questions"] if self.config.task == "spans" else []
+        return (
+            [f"{len(split):,} windows of {len(examples):,} questions"]
+            if self.config.task == "spans"
+            else []
+        )
 
     def _plan(self, split, config, replicas):
         longest = int(split.source_lengths.max())
-        return Plan(split, longest, config.seed, config.accumulate_steps, replicas, rows=config.batch_size)
+        return Plan(
+            split, longest, config.seed, config.accumulate_steps, replicas, rows=config.batch_size
+        )
 
     def _new_model(self, examples, config):
-        model = TextModel(self.encoder, self.task.head(examples, config.label_smoothing), name="text_model")
+        model = TextModel(
+            self.encoder, self.task.head(examples, config.label_smoothing), name="text_model"
+        )
         model.build()
         lora.choose_trainable(model.encoder, self.config)
         self._set_model(model)
@@ -227,8 +294,14 @@ class TextPipeline(FineTunable):
             self.tuned = self.task.tuned(examples, predictions)
             scores = self.task.scores(examples, predictions, **self.tuned)
             answers = self.answers(examples[:10], predictions[:10])
-            rows = [(_shown(example), self.task.shown_label(example), str(row)) for example, row in zip(examples, answers)]
-            return {"loss": loss, **{name: scores[name] for name in self.task.metrics if name in scores}}, rows
+            rows = [
+                (_shown(example), self.task.shown_label(example), str(row))
+                for example, row in zip(examples, answers)
+            ]
+            return {
+                "loss": loss,
+                **{name: scores[name] for name in self.task.metrics if name in scores},
+            }, rows
 
         return evaluate
 
@@ -237,7 +310,9 @@ class TextPipeline(FineTunable):
         features = self.task.features(self.tokenizer, sample)
 
         def evaluate():
-            scores = self.task.scores(sample, self._predict(sample, features, config.batch_size)[0], **self.tuned)
+            scores = self.task.scores(
+                sample, self._predict(sample, features, config.batch_size)[0], **self.tuned
+            )
             return {name: scores[name] for name in self.task.metrics if name in scores}
 
         return evaluate
@@ -248,7 +323,9 @@ class TextPipeline(FineTunable):
 
 
 def _shown(example):
-    return " ||| ".join(part for part in (getattr(example, "text", None), getattr(example, "pair", None)) if part)
+    return " ||| ".join(
+        part for part in (getattr(example, "text", None), getattr(example, "pair", None)) if part
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -269,7 +346,15 @@ def _example(one, task):
         return _Input(text=one)
     spans = task == "spans"
     forms = [{"question", "context"}] if spans else [{"text"}, {"text", "text_pair"}]
-    if not isinstance(one, dict) or not all(isinstance(value, str) for value in one.values()) or set(one) not in forms:
+    if (
+        not isinstance(one, dict)
+        or not all(isinstance(value, str) for value in one.values())
+        or set(one) not in forms
+    ):
         wanted = "context and question" if spans else "text, or a dict of text and text_pair"
         raise ConfigError(f"an input must have {wanted}, as str. Received: {str(one)[:100]}.")
-    return _Input(question=one["question"], context=one["context"]) if spans else _Input(one["text"], one.get("text_pair"))
+    return (
+        _Input(question=one["question"], context=one["context"])
+        if spans
+        else _Input(one["text"], one.get("text_pair"))
+    )

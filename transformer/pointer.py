@@ -1,10 +1,13 @@
-"""The pointer-generator (See et al. 2017, section 2.2): a token is written by the softmax over the vocabulary, or copied from where an
-attention points in the source. Names and words too rare to be learnt can so be copied.
+"""The pointer-generator (See et al. 2017, section 2.2): a token is written by the softmax over the
+vocabulary, or copied from where an attention points in the source. Names and words too rare to be
+learnt can so be copied.
 
-    P(w) = p_gen * softmax(logits)[w] + (1 - p_gen) * (sum of the weights of the source's places that hold w)
+    P(w) = p_gen * softmax(logits)[w] + (1 - p_gen) * (sum of the weights of the source's places
+    that hold w)
 
-See et al. point with the decoder's cross-attention. Here it is an attention of its own, with one head, over the decoder's output, so
-that pointing need not agree with reading, and any of the decoder's switches goes with it.
+See et al. point with the decoder's cross-attention. Here it is an attention of its own, with one
+head, over the decoder's output, so that pointing need not agree with reading, and any of the
+decoder's switches goes with it.
 
 Shapes: B batch, T target length, S source length, D model width, V vocabulary.
 """
@@ -21,7 +24,8 @@ from transformer.layers import ConfiguredLayer
 class Pointed(typing.NamedTuple):
     """Where in the source each target position points, and how likely it writes instead.
 
-    weights: float32 (B, T, S), each row's sum 1. p_gen: float32 (B, T). source: int32 (B, S), the ids that are pointed at.
+    weights: float32 (B, T, S), each row's sum 1. p_gen: float32 (B, T). source: int32 (B, S), the
+    ids that are pointed at.
     """
 
     weights: typing.Any
@@ -38,9 +42,15 @@ class Pointed(typing.NamedTuple):
         batch, length, vocab_size = ops.shape(logits)
         rows = ops.reshape(ops.arange(batch * length), (batch, length, 1))
         cells = rows * vocab_size + self.source[:, None, :]
-        copied = ops.scatter(ops.reshape(cells, (-1, 1)), ops.reshape(self.weights, (-1,)), (batch * length * vocab_size,))
+        copied = ops.scatter(
+            ops.reshape(cells, (-1, 1)),
+            ops.reshape(self.weights, (-1,)),
+            (batch * length * vocab_size,),
+        )
         written = self.p_gen[..., None] * ops.softmax(ops.cast(logits, "float32"))
-        mixed = written + (1.0 - self.p_gen)[..., None] * ops.reshape(copied, (batch, length, vocab_size))
+        mixed = written + (1.0 - self.p_gen)[..., None] * ops.reshape(
+            copied, (batch, length, vocab_size)
+        )
         return ops.log(ops.maximum(mixed, 1e-35))
 
 
@@ -66,8 +76,11 @@ class Pointer(ConfiguredLayer):
         return self.key(memory)
 
     def call(self, states, keys, source, attention_mask):
-        """A Pointed of states (B, T, D), keys (B, S, D), ids of the source int32 (B, S), attention_mask bool (B, T or 1, S)."""
-        weights = attention_weights(self.query(states)[:, None], keys[:, None], attention_mask)[:, 0]
+        """A Pointed of states (B, T, D), keys (B, S, D), ids of the source int32 (B, S),
+        attention_mask bool (B, T or 1, S)."""
+        weights = attention_weights(self.query(states)[:, None], keys[:, None], attention_mask)[
+            :, 0
+        ]
         found = ops.matmul(ops.cast(weights, keys.dtype), keys)
         switch = self.switch(ops.concatenate([states, found], axis=-1))
         return Pointed(weights, ops.sigmoid(ops.cast(switch, "float32"))[..., 0], source)

@@ -1,4 +1,5 @@
-"""How a Transformer knows the order of its tokens: sinusoids, a learned table, or rotated queries and keys."""
+"""How a Transformer knows the order of its tokens: sinusoids, a learned table, or rotated
+queries and keys."""
 
 import keras
 import numpy as np
@@ -24,7 +25,8 @@ def segment_positions(segments):
 
 
 def sinusoids(positions, d_model):
-    """The sinusoids of Vaswani et al. 2017, section 3.5, sine and cosine interleaved: int (L,) -> float32 (L, d_model).
+    """The sinusoids of Vaswani et al. 2017, section 3.5, sine and cosine interleaved: int (L,) ->
+    float32 (L, d_model).
 
     PE(pos, 2i) = sin(pos / 10000^(2i/d_model)), PE(pos, 2i+1) = cos of the same.
     """
@@ -34,7 +36,8 @@ def sinusoids(positions, d_model):
 
 
 def rotate(x, positions):
-    """Rotary position embedding (Su et al. 2021, section 3.2.2), in the half-split layout of GPT-NeoX.
+    """Rotary position embedding (Su et al. 2021, section 3.2.2), in the half-split layout of
+    GPT-NeoX.
 
     Args:
         x: (B, H, L, K) queries or keys.
@@ -47,13 +50,16 @@ def rotate(x, positions):
     rate = np.power(10000.0, -np.arange(half) / half).astype("float32")
     angle = ops.cast(positions, "float32")[:, None, :, None] * rate  # (B, 1, L, K/2)
     cos, sin = ops.cast(ops.cos(angle), x.dtype), ops.cast(ops.sin(angle), x.dtype)
-    first, second = ops.split(x, 2, axis=-1)  # not two slices, whose gradients are each as long as x, and added
+    first, second = ops.split(
+        x, 2, axis=-1
+    )  # not two slices, whose gradients are each as long as x, and added
     return ops.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1)
 
 
 @keras.saving.register_keras_serializable("transformer")
 class PositionalEmbedding(keras.layers.Layer):
-    """Adds positions to embeddings (B, L, D); for `kind="rotary"` it adds nothing, since attention rotates instead.
+    """Adds positions to embeddings (B, L, D); for `kind="rotary"` it adds nothing, since attention
+    rotates instead.
 
     Args:
         kind: "sinusoidal", "learned" or "rotary".
@@ -69,7 +75,11 @@ class PositionalEmbedding(keras.layers.Layer):
     def build(self, input_shape):
         if self.kind == "learned":
             self.table = keras.layers.Embedding(
-                self.max_positions, input_shape[-1], "random_normal", dtype=self.dtype_policy, name="table"
+                self.max_positions,
+                input_shape[-1],
+                "random_normal",
+                dtype=self.dtype_policy,
+                name="table",
             )
             self.table.build(input_shape[:-1])
 
@@ -81,8 +91,10 @@ class PositionalEmbedding(keras.layers.Layer):
         if self.kind == "learned":
             if isinstance(length, int) and length > self.max_positions:
                 raise ValueError(
-                    f"A sequence must not be longer than max_positions. Received: length {length}, "
-                    f"max_positions={self.max_positions}. Use shorter input or positions='sinusoidal'."
+                    f"A sequence must not be longer than max_positions. Received: length "
+                    f"{length}, "
+                    f"max_positions={self.max_positions}. Use shorter input or "
+                    f"positions='sinusoidal'."
                 )
             return x + self.table(positions)
         if positions.shape[0] == 1:  # one row for all, at any place

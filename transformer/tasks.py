@@ -1,15 +1,16 @@
-"""The tasks of an encoder-decoder, as data: how what it writes is scored, and the baselines that it must beat.
+"""The tasks of an encoder-decoder, as data: how what it writes is scored, and the baselines that it
+must beat.
 
 A new task is an entry of TASKS; docs/tasks.md shows one.
 
-Pairs are anything with `source`, `target`, `references` (all accepted targets) and `kind` (by which scores are told apart, or ""),
-such as data.pairs.Pair.
+Pairs are anything with `source`, `target`, `references` (all accepted targets) and `kind` (by which
+scores are told apart, or ""), such as data.pairs.Pair.
 """
 
 import collections
 import dataclasses
 import re
-from typing import Callable
+from collections.abc import Callable
 
 import numpy as np
 
@@ -28,9 +29,9 @@ class Task:
     """What is particular to a task.
 
     Fields:
-        scores: (pairs, outputs, language, confidence) -> {name: value}; `confidence`: intervals too, which take longer.
-        metrics: the scores that a validation shows; the best weights are chosen by the first, unless told.
-        baselines: {name: (training pairs, pairs) -> outputs}.
+        scores: (pairs, outputs, language, confidence) -> {name: value}; `confidence`: intervals
+        too, which take longer. metrics: the scores that a validation shows; the best weights are
+        chosen by the first, unless told. baselines: {name: (training pairs, pairs) -> outputs}.
     """
 
     scores: Callable
@@ -43,23 +44,38 @@ class Task:
         return {name: scores[name] for name in self.metrics}
 
     def by_kind(self, pairs, outputs, language):
-        """{kind: {"examples": N, metric: value}} where there are several kinds of pairs, else {}."""
+        """{kind: {"examples": N, metric: value}} where there are several kinds of pairs, else
+        {}."""
         groups = collections.defaultdict(list)
         for pair, output in zip(pairs, outputs, strict=True):
             groups[pair.kind].append((pair, output))
-        found = {kind: tuple(zip(*rows)) for kind, rows in sorted(groups.items())} if len(groups) > 1 else {}
-        return {kind: {"examples": len(rows[0]), **self.shown(*rows, self.language_of(rows[0], language))} for kind, rows in found.items()}
+        found = (
+            {kind: tuple(zip(*rows)) for kind, rows in sorted(groups.items())}
+            if len(groups) > 1
+            else {}
+        )
+        return {
+            kind: {
+                "examples": len(rows[0]),
+                **self.shown(*rows, self.language_of(rows[0], language)),
+            }
+            for kind, rows in found.items()
+        }
 
     @staticmethod
     def language_of(pairs, language):
-        """The language of the targets: German if all pairs are of the kind "<2de>", else `language`."""
+        """The language of the targets: German if all pairs are of the kind "<2de>", else
+        `language`."""
         kinds = {pair.kind for pair in pairs}
         named = re.fullmatch(r"<2(\w+)>", *kinds) if len(kinds) == 1 else None
         return named[1] if named else language
 
     def baseline_scores(self, train, pairs, language):
         """{baseline: {metric: value}}."""
-        return {name: self.shown(pairs, answer(train, pairs), language) for name, answer in self.baselines.items()}
+        return {
+            name: self.shown(pairs, answer(train, pairs), language)
+            for name, answer in self.baselines.items()
+        }
 
 
 def _translation(pairs, outputs, language, confidence):
@@ -75,7 +91,9 @@ def _summaries(pairs, outputs, language, confidence):
 
 def _answers(pairs, outputs, language, confidence):
     references = [[text for text in pair.references if text != UNANSWERABLE] for pair in pairs]
-    return span_scores(references, ["" if text == UNANSWERABLE else text for text in outputs], language)
+    return span_scores(
+        references, ["" if text == UNANSWERABLE else text for text in outputs], language
+    )
 
 
 def _code(pairs, outputs, language, confidence):
@@ -90,7 +108,10 @@ def _lead(train, pairs):
 
 def _commonest(train, pairs):
     # That a question has no answer is what must be found out: as a kind it would be told.
-    train_kinds, kinds = (["" if pair.kind in ("answerable", UNANSWERABLE) else pair.kind for pair in some] for some in (train, pairs))
+    train_kinds, kinds = (
+        ["" if pair.kind in ("answerable", UNANSWERABLE) else pair.kind for pair in some]
+        for some in (train, pairs)
+    )
     return commonest_answers([pair.target for pair in train], train_kinds, kinds)
 
 
@@ -101,7 +122,9 @@ def _nearest(train, pairs):
 
 TASKS = {
     "translation": Task(_translation, ("bleu", "chrf", "exact_match")),
-    "summarization": Task(_summaries, ("rougeL", "rouge1", "rouge2"), {"lead": _lead, "nearest": _nearest}),
+    "summarization": Task(
+        _summaries, ("rougeL", "rouge1", "rouge2"), {"lead": _lead, "nearest": _nearest}
+    ),
     "question_answering": Task(_answers, ("f1", "exact_match"), {"commonest": _commonest}),
     "code": Task(_code, ("exact_match", "bleu", "parses"), {"nearest": _nearest}),
     "text2text": Task(_translation, ("bleu", "chrf", "exact_match"), {"nearest": _nearest}),

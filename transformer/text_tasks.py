@@ -1,9 +1,11 @@
-"""What can be asked of a text: one label, several, a number, or where an answer stands. One class a task, all alike.
+"""What can be asked of a text: one label, several, a number, or where an answer stands. One class a
+task, all alike.
 
-A task knows no model but its head. It makes the head, the inputs and the targets of examples, and of a model's predictions
-the scores, the report and the answers.
+A task knows no model but its head. It makes the head, the inputs and the targets of examples, and
+of a model's predictions the scores, the report and the answers.
 
-Examples have `text`, `pair` and `label`, for spans `question`, `context` and `answers`, as data/labelled.py makes them.
+Examples have `text`, `pair` and `label`, for spans `question`, `context` and `answers`, as
+data/labelled.py makes them.
 """
 
 import dataclasses
@@ -14,14 +16,14 @@ from transformer import answer_metrics, metrics, reports
 from transformer.config import ConfigError
 from transformer.heads import ClassificationHead, RegressionHead, SimilarityHead, SpanHead
 
-
 # The log-probability of a span where there is none: finite, so that differences of it stay numbers.
 IMPOSSIBLE = -1e9
 
 
 @dataclasses.dataclass(frozen=True)
 class Features:
-    """Examples as a model takes them, one row each; or several, where a long context is read in windows."""
+    """Examples as a model takes them, one row each; or several, where a long context is read in
+    windows."""
 
     ids: list  # of lists of int
     types: list
@@ -32,7 +34,8 @@ class Features:
 
 
 class TextTask:
-    """What the tasks share. Arguments: `labels`, the names that a label's index counts; `config`, a TaskConfig."""
+    """What the tasks share. Arguments: `labels`, the names that a label's index counts;
+    `config`, a TaskConfig."""
 
     metrics = ()  # those a validation shows; the best weights are chosen by the first, unless told
     empty = -1  # the target of a row without example
@@ -46,9 +49,15 @@ class TextTask:
         return [*(metric for metric in self.metrics if metric != "roc_auc"), "loss"]
 
     def _options(self):
-        # The name is part of a checkpoint's names: without it, it would count the heads that the process has made.
+        # The name is part of a checkpoint's names: without it, it would count the heads that the
+        # process has made.
         num_texts = 2 if self.config.pair_encoding == "bi" else 1
-        return {"pooling": self.config.pooling, "dropout": self.config.head_dropout, "num_texts": num_texts, "name": "head"}
+        return {
+            "pooling": self.config.pooling,
+            "dropout": self.config.head_dropout,
+            "num_texts": num_texts,
+            "name": "head",
+        }
 
     def shown_label(self, example):
         """The label of an example for people to read."""
@@ -62,10 +71,15 @@ class TextTask:
         """Features of a list of examples; `tokenizer`: a transformer.text_inputs.TextInputs."""
         texts, pairs = _texts(examples)
         if pairs and None in pairs:
-            raise ConfigError("texts must be all alone or all in pairs. Received: some of each. Ask in two calls.")
+            raise ConfigError(
+                "texts must be all alone or all in pairs. Received: some of each. Ask in two calls."
+            )
         if bi := self.config.pair_encoding == "bi":
             if not pairs:
-                raise ConfigError("a model that compares two texts needs pairs of them. Received: texts alone. Add text_pair.")
+                raise ConfigError(
+                    "a model that compares two texts needs pairs of them. Received: texts alone. "
+                    "Add text_pair."
+                )
             encoded = tokenizer.encode_apart(texts, pairs, self.config.input_length)
         else:
             encoded = tokenizer.encode(texts, pairs, self.config.input_length)
@@ -77,7 +91,8 @@ class TextTask:
         return np.stack(outputs)
 
     def tuned(self, examples, predictions):
-        """What is chosen on validation data for `answers` and `scores`, a dict for JSON: nothing."""
+        """What is chosen on validation data for `answers` and `scores`, a dict for JSON:
+        nothing."""
         return {}
 
 
@@ -99,7 +114,9 @@ class Classification(TextTask):
         return self.labels[example.label]
 
     def targets(self, examples):
-        return np.array([[-1 if example.label is None else example.label] for example in examples], np.int32)
+        return np.array(
+            [[-1 if example.label is None else example.label] for example in examples], np.int32
+        )
 
     def scores(self, examples, predictions, **tuned):
         return metrics.classification_scores(self.targets(examples)[:, 0], predictions)
@@ -107,13 +124,21 @@ class Classification(TextTask):
     def report(self, examples, predictions, train=(), **tuned):
         labels = [example.label for example in train] or None
         return reports.classification_report(
-            *_texts(examples), self.targets(examples)[:, 0], predictions, self.labels, train_labels=labels
+            *_texts(examples),
+            self.targets(examples)[:, 0],
+            predictions,
+            self.labels,
+            train_labels=labels,
         )
 
     def answers(self, examples, predictions, **tuned):
-        """For each text its labels, the likeliest first: [{"label": str, "score": probability}, ...]."""
+        """For each text its labels, the likeliest first: [{"label": str, "score": probability},
+        ...]."""
         return [
-            [{"label": self.labels[number], "score": float(row[number])} for number in np.argsort(-row, kind="stable")]
+            [
+                {"label": self.labels[number], "score": float(row[number])}
+                for number in np.argsort(-row, kind="stable")
+            ]
             for row in predictions
         ]
 
@@ -146,7 +171,9 @@ class Multilabel(Classification):
         return metrics.multilabel_scores(self.targets(examples), predictions, threshold)
 
     def report(self, examples, predictions, train=(), threshold=0.5):
-        return reports.multilabel_report(*_texts(examples), self.targets(examples), predictions, self.labels, threshold)
+        return reports.multilabel_report(
+            *_texts(examples), self.targets(examples), predictions, self.labels, threshold
+        )
 
 
 class Regression(TextTask):
@@ -161,14 +188,19 @@ class Regression(TextTask):
         return RegressionHead(np.mean(labels), max(np.std(labels), 1e-6), **self._options())
 
     def targets(self, examples):
-        return np.array([[np.nan if example.label is None else example.label] for example in examples], np.float32)
+        return np.array(
+            [[np.nan if example.label is None else example.label] for example in examples],
+            np.float32,
+        )
 
     def scores(self, examples, predictions):
         return metrics.regression_scores([example.label for example in examples], predictions)
 
     def report(self, examples, predictions, train=()):
         labels = [example.label for example in train] or None
-        return reports.regression_report(*_texts(examples), [example.label for example in examples], predictions, labels)
+        return reports.regression_report(
+            *_texts(examples), [example.label for example in examples], predictions, labels
+        )
 
     def answers(self, examples, predictions):
         """For each text [{"score": number}]."""
@@ -176,10 +208,11 @@ class Regression(TextTask):
 
 
 class Spans(TextTask):
-    """Where in a context the answer to a question stands (Devlin et al. 2019, sections 4.2 and 4.3).
+    """Where in a context the answer to a question stands (Devlin et al. 2019, sections 4.2 and
+    4.3).
 
-    A prediction is {"answer": str, "start", "end": characters of the context, "score": log-probability of the best span,
-    "no_answer": log-probability of none minus that}.
+    A prediction is {"answer": str, "start", "end": characters of the context, "score":
+    log-probability of the best span, "no_answer": log-probability of none minus that}.
     """
 
     metrics = ("f1", "exact_match")
@@ -190,29 +223,49 @@ class Spans(TextTask):
 
     def features(self, tokenizer, examples):
         """One row a window."""
-        questions, contexts = ([getattr(example, name) for example in examples] for name in ("question", "context"))
-        windows = tokenizer.windows(questions, contexts, self.config.input_length, self.config.stride)
-        targets = np.array([_place(window, examples[window.example]) for window in windows], np.int32)
+        questions, contexts = (
+            [getattr(example, name) for example in examples] for name in ("question", "context")
+        )
+        windows = tokenizer.windows(
+            questions, contexts, self.config.input_length, self.config.stride
+        )
+        targets = np.array(
+            [_place(window, examples[window.example]) for window in windows], np.int32
+        )
         lengths = [len(window.ids) for window in windows]
-        return Features([w.ids for w in windows], [w.types for w in windows], targets, lengths, tuple(windows))
+        return Features(
+            [w.ids for w in windows], [w.types for w in windows], targets, lengths, tuple(windows)
+        )
 
     def predictions(self, examples, features, outputs):
-        """The best span over all windows of a question; see the class. `outputs`: a list of (S, 2), a window each."""
+        """The best span over all windows of a question; see the class. `outputs`: a list of (S,
+        2), a window each."""
         spans, nothing = [(0, 0, IMPOSSIBLE)] * len(examples), [-IMPOSSIBLE] * len(examples)
         for window, output in zip(features.windows, outputs):
-            spans[window.example] = max(spans[window.example], self._best_span(window, output), key=lambda span: span[2])
+            spans[window.example] = max(
+                spans[window.example], self._best_span(window, output), key=lambda span: span[2]
+            )
             # There is no answer anywhere: as sure as the window that is least sure of it.
             nothing[window.example] = min(nothing[window.example], float(output[0].sum()))
         return [
-            {"answer": example.context[start:end], "start": start, "end": end, "score": score, "no_answer": none - score}
+            {
+                "answer": example.context[start:end],
+                "start": start,
+                "end": end,
+                "score": score,
+                "no_answer": none - score,
+            }
             for example, (start, end, score), none in zip(examples, spans, nothing)
         ]
 
     def _best_span(self, window, output):
-        """(first character, last, log-probability) of the likeliest span of at most `longest_answer` tokens."""
+        """(first character, last, log-probability) of the likeliest span of at most
+        `longest_answer` tokens."""
         inside = [place for place, offset in enumerate(window.offsets) if offset is not None]
         best = (0, 0, IMPOSSIBLE)
-        starts, ends = (sorted(inside, key=lambda place: -output[place, side])[: self.best] for side in (0, 1))
+        starts, ends = (
+            sorted(inside, key=lambda place: -output[place, side])[: self.best] for side in (0, 1)
+        )
         for start in starts:
             for end in ends:
                 score = float(output[start, 0] + output[end, 1])
@@ -221,12 +274,15 @@ class Spans(TextTask):
         return best
 
     def tuned(self, examples, predictions):
-        """Where some questions have no answer: how much likelier than the best span none must be, to be said."""
+        """Where some questions have no answer: how much likelier than the best span none must
+        be, to be said."""
         references, answers = self._references(examples), [row["answer"] for row in predictions]
         if all(references):
             return {}
         doubts = [row["no_answer"] for row in predictions]
-        found = answer_metrics.best_no_answer_threshold(references, answers, doubts, self.config.language)
+        found = answer_metrics.best_no_answer_threshold(
+            references, answers, doubts, self.config.language
+        )
         return {"no_answer_threshold": found}
 
     def scores(self, examples, predictions, no_answer_threshold=None):
@@ -234,17 +290,30 @@ class Spans(TextTask):
         return answer_metrics.span_scores(self._references(examples), answers, self.config.language)
 
     def report(self, examples, predictions, train=(), no_answer_threshold=None):
-        questions, contexts = ([getattr(example, name) for example in examples] for name in ("question", "context"))
+        questions, contexts = (
+            [getattr(example, name) for example in examples] for name in ("question", "context")
+        )
         answers = _said(predictions, no_answer_threshold)
-        return reports.span_report(questions, contexts, self._references(examples), answers, self.config.language)
+        return reports.span_report(
+            questions, contexts, self._references(examples), answers, self.config.language
+        )
 
     def answers(self, examples, predictions, no_answer_threshold=None):
-        """For each question [{"answer": str, "start", "end": its characters in the context, "score": probability}]; an answer
-        that is not there is "" at 0, 0, its score the probability of that."""
+        """For each question [{"answer": str, "start", "end": its characters in the context,
+        "score": probability}]; an answer that is not there is "" at 0, 0, its score the probability
+        of that.
+        """
         none, found = {"answer": "", "start": 0, "end": 0}, []
         for row, text in zip(predictions, _said(predictions, no_answer_threshold)):
             score = row["score"] if text else row["score"] + row["no_answer"]
-            found.append([{"score": float(np.exp(score)), **({name: row[name] for name in none} if text else none)}])
+            found.append(
+                [
+                    {
+                        "score": float(np.exp(score)),
+                        **({name: row[name] for name in none} if text else none),
+                    }
+                ]
+            )
         return found
 
     @staticmethod
@@ -252,26 +321,37 @@ class Spans(TextTask):
         return [[text for _, text in example.answers] for example in examples]
 
 
-TASKS = {"classification": Classification, "multilabel": Multilabel, "regression": Regression, "spans": Spans}
+TASKS = {
+    "classification": Classification,
+    "multilabel": Multilabel,
+    "regression": Regression,
+    "spans": Spans,
+}
 
 
 def _texts(examples):
     """The texts, and the second texts or None."""
     pairs = [example.pair for example in examples]
-    return [example.text for example in examples], pairs if any(pair is not None for pair in pairs) else None
+    return [example.text for example in examples], pairs if any(
+        pair is not None for pair in pairs
+    ) else None
 
 
 def _said(predictions, no_answer_threshold):
-    """The answers of predictions of spans, "" where none is likelier by more than the threshold, if there is one."""
+    """The answers of predictions of spans, "" where none is likelier by more than the threshold,
+    if there is one."""
     answers = [row["answer"] for row in predictions]
     if no_answer_threshold is None:
         return answers
-    return answer_metrics.apply_no_answer_threshold(answers, [row["no_answer"] for row in predictions], no_answer_threshold)
+    return answer_metrics.apply_no_answer_threshold(
+        answers, [row["no_answer"] for row in predictions], no_answer_threshold
+    )
 
 
 def _place(window, question):
-    """The first and the last token of the first answer in a window; (0, 0) where it is not there, (-1, -1) where nobody
-    knows."""
+    """The first and the last token of the first answer in a window; (0, 0) where it is not there,
+    (-1, -1) where nobody knows.
+    """
     if not question.answers:
         return 0, 0
     begin, text = question.answers[0]

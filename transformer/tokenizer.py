@@ -1,7 +1,8 @@
-"""Text to ids and back: SentencePiece (Kudo & Richardson 2018) learnt from the run's own data, or bytes, or characters.
+"""Text to ids and back: SentencePiece (Kudo & Richardson 2018) learnt from the run's own data, or
+bytes, or characters.
 
-Every tokenizer made here has pad 0, unk 1, bos 2, eos 3. `encode` adds none of them, `decode` stops at the first eos.
-`graph()` gives the same ids inside a TensorFlow graph, by tensorflow-text.
+Every tokenizer made here has pad 0, unk 1, bos 2, eos 3. `encode` adds none of them, `decode` stops
+at the first eos. `graph()` gives the same ids inside a TensorFlow graph, by tensorflow-text.
 """
 
 import io
@@ -14,7 +15,8 @@ from transformer.files import replacing
 
 # The pieces of pad_id, unk_id, bos_id and eos_id.
 SPECIAL = ["<pad>", "<unk>", "<s>", "</s>"]
-# How far drawn pieces are from the best: the probability's exponent and the share of merges left out, as in both papers.
+# How far drawn pieces are from the best: the probability's exponent and the share of merges left
+# out, as in both papers.
 SAMPLING = 0.1
 # A vocabulary learnt from a million texts, drawn at random, is no worse than one learnt from more.
 MOST_TEXTS = 1_000_000
@@ -35,7 +37,8 @@ class Tokenizer:
     def sample(self, texts, seed):
         """Refused: a text has one way to be split."""
         raise ConfigError(
-            f"subword_samples needs a SentencePiece tokenizer. Received: one of {self.kind}s, which has one way to split a text. "
+            f"subword_samples needs a SentencePiece tokenizer. Received: one of {self.kind}s, "
+            f"which has one way to split a text. "
             "Use --subword_samples=1."
         )
 
@@ -44,8 +47,8 @@ class SentencePieceTokenizer(Tokenizer):
     """A SentencePiece model.
 
     Args:
-        model: the bytes of a .model file. Its special ids are read from it; where it has no pad, bos or eos (T5 has no
-            bos, OPUS-MT no pad), one is added behind its last piece.
+        model: the bytes of a .model file. Its special ids are read from it; where it has no pad,
+            bos or eos (T5 has no bos, OPUS-MT no pad), one is added behind its last piece.
     """
 
     kind = "sentencepiece"
@@ -57,11 +60,18 @@ class SentencePieceTokenizer(Tokenizer):
         try:
             self.processor = sentencepiece.SentencePieceProcessor(model_proto=model)
         except RuntimeError as error:
-            raise ConfigError(f"a tokenizer file must be a SentencePiece model. Received: {error}.") from None
+            raise ConfigError(
+                f"a tokenizer file must be a SentencePiece model. Received: {error}."
+            ) from None
         self.num_pieces = self.vocab_size = self.processor.get_piece_size()
         self.unk_id = self.processor.unk_id()
         self.pad_id, self.bos_id, self.eos_id = (
-            self._special(number) for number in (self.processor.pad_id(), self.processor.bos_id(), self.processor.eos_id())
+            self._special(number)
+            for number in (
+                self.processor.pad_id(),
+                self.processor.bos_id(),
+                self.processor.eos_id(),
+            )
         )
 
     def _special(self, number):
@@ -75,17 +85,23 @@ class SentencePieceTokenizer(Tokenizer):
         return self.processor.encode(list(texts))
 
     def sample(self, texts, seed):
-        """As `encode`, into pieces drawn at random: of a unigram model by their probability (Kudo 2018, "Subword Regularization"), of
-        BPE without a share of its merges (Provilkov et al. 2020, "BPE-Dropout"). The same for the same texts and seed."""
+        """As `encode`, into pieces drawn at random: of a unigram model by their probability (Kudo
+        2018, "Subword Regularization"), of BPE without a share of its merges (Provilkov et al.
+        2020, "BPE-Dropout"). The same for the same texts and seed.
+        """
         import sentencepiece
 
         # Each call has a new thread, whose generator begins with this seed.
         sentencepiece.set_random_generator_seed(seed)
-        return self.processor.encode(list(texts), enable_sampling=True, alpha=SAMPLING, nbest_size=-1, num_threads=1)
+        return self.processor.encode(
+            list(texts), enable_sampling=True, alpha=SAMPLING, nbest_size=-1, num_threads=1
+        )
 
     def decode(self, ids):
         """list of lists of int -> list of str."""
-        rows = [[number for number in self._content(row) if number < self.num_pieces] for row in ids]
+        rows = [
+            [number for number in self._content(row) if number < self.num_pieces] for row in ids
+        ]
         return self.processor.decode(rows) if rows else []
 
     def pieces(self, text):
@@ -94,7 +110,9 @@ class SentencePieceTokenizer(Tokenizer):
 
     def knows(self, word):
         """Whether a word is one piece, at the start of a word or within one."""
-        return any(self.processor.piece_to_id(piece) != self.unk_id for piece in (f"\u2581{word}", word))
+        return any(
+            self.processor.piece_to_id(piece) != self.unk_id for piece in (f"\u2581{word}", word)
+        )
 
     def vocabulary(self):
         """The pieces of all ids, distinct strings."""
@@ -102,7 +120,8 @@ class SentencePieceTokenizer(Tokenizer):
         return [*map(self.processor.id_to_piece, range(self.num_pieces)), *added]
 
     def graph(self):
-        """A tensorflow_text.SentencepieceTokenizer: tokenize(str (B,)) -> ragged int32, detokenize the way back."""
+        """A tensorflow_text.SentencepieceTokenizer: tokenize(str (B,)) -> ragged int32,
+        detokenize the way back."""
         import tensorflow_text
 
         return tensorflow_text.SentencepieceTokenizer(self.model)
@@ -147,14 +166,19 @@ class _ByteGraph:
 
         characters = tf.strings.bytes_split(texts)
         # A batch of empty texts has no bytes, and decode_raw no second dimension to squeeze.
-        values = tf.cast(tf.reshape(tf.io.decode_raw(characters.flat_values, tf.uint8), [-1]), tf.int32) + 4
+        values = (
+            tf.cast(tf.reshape(tf.io.decode_raw(characters.flat_values, tf.uint8), [-1]), tf.int32)
+            + 4
+        )
         return characters.with_flat_values(values)
 
     def detokenize(self, ids):
         import tensorflow as tf
 
         table = tf.constant([bytes([number]) for number in range(256)])
-        return tf.strings.reduce_join(ids.with_flat_values(tf.gather(table, ids.flat_values - 4)), axis=-1)
+        return tf.strings.reduce_join(
+            ids.with_flat_values(tf.gather(table, ids.flat_values - 4)), axis=-1
+        )
 
 
 class CharacterTokenizer(Tokenizer):
@@ -209,12 +233,16 @@ class _CharacterGraph:
         import tensorflow as tf
 
         characters = tf.strings.unicode_split(texts, "UTF-8")
-        return characters.with_flat_values(tf.cast(self.table.lookup(characters.flat_values), tf.int32))
+        return characters.with_flat_values(
+            tf.cast(self.table.lookup(characters.flat_values), tf.int32)
+        )
 
     def detokenize(self, ids):
         import tensorflow as tf
 
-        return tf.strings.reduce_join(ids.with_flat_values(tf.gather(self.characters, ids.flat_values)), axis=-1)
+        return tf.strings.reduce_join(
+            ids.with_flat_values(tf.gather(self.characters, ids.flat_values)), axis=-1
+        )
 
 
 def train_tokenizer(texts, config):
@@ -228,17 +256,22 @@ def train_tokenizer(texts, config):
         A Tokenizer; `vocab_size` tells how many ids it really has.
 
     Raises:
-        ConfigError: there is no text, or vocab_size is too small for the characters and bytes it must hold.
+        ConfigError: there is no text, or vocab_size is too small for the characters and bytes it
+            must hold.
     """
     texts = list(texts)
     if len(texts) > MOST_TEXTS:
         texts = random.Random(1).sample(texts, MOST_TEXTS)
     if not any(texts):
-        raise ConfigError("a tokenizer needs text to learn from. Received: no text. Check the training files.")
+        raise ConfigError(
+            "a tokenizer needs text to learn from. Received: no text. Check the training files."
+        )
     if config.tokenizer == "byte":
         return ByteTokenizer()
     if config.tokenizer == "character":
-        return CharacterTokenizer("".join(sorted({character for text in texts for character in text})))
+        return CharacterTokenizer(
+            "".join(sorted({character for text in texts for character in text}))
+        )
     return SentencePieceTokenizer(_train_sentencepiece(texts, config))
 
 
@@ -268,7 +301,8 @@ def _train_sentencepiece(texts, config):
         )
     except RuntimeError as error:
         raise ConfigError(
-            f"vocab_size must hold every character, 256 bytes and 4 special ids. Received: {config.vocab_size} ({error}). "
+            f"vocab_size must hold every character, 256 bytes and 4 special ids. Received: "
+            f"{config.vocab_size} ({error}). "
             "Use a larger --vocab_size or a smaller --character_coverage."
         ) from None
     return model.getvalue()
@@ -283,12 +317,15 @@ def load_tokenizer(path):
     try:
         model = pathlib.Path(path).read_bytes()
     except OSError as error:
-        raise ConfigError(f"a tokenizer file must be readable. Received: {path} ({error.strerror}).") from None
+        raise ConfigError(
+            f"a tokenizer file must be readable. Received: {path} ({error.strerror})."
+        ) from None
     return SentencePieceTokenizer(model)
 
 
 def save_tokenizers(folder, source, target):
-    """Writes a pair of tokenizers into a folder: tokenizer.json, and joint.model or source.model and target.model."""
+    """Writes a pair of tokenizers into a folder: tokenizer.json, and joint.model or source.model
+    and target.model."""
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     pair = {"joint": source} if source is target else {"source": source, "target": target}
@@ -300,7 +337,8 @@ def save_tokenizers(folder, source, target):
 
 
 def load_tokenizers(folder):
-    """The (source, target) pair that `save_tokenizers` wrote; one object twice where the vocabulary is joint.
+    """The (source, target) pair that `save_tokenizers` wrote; one object twice where the vocabulary
+    is joint.
 
     Raises:
         ConfigError: the folder holds none.
@@ -308,13 +346,23 @@ def load_tokenizers(folder):
     folder = pathlib.Path(folder)
     try:
         kinds = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
-        made = {name: _from_bytes(kind, (folder / f"{name}.model").read_bytes()) for name, kind in kinds.items()}
+        made = {
+            name: _from_bytes(kind, (folder / f"{name}.model").read_bytes())
+            for name, kind in kinds.items()
+        }
     except (OSError, json.JSONDecodeError) as error:
-        raise ConfigError(f"a tokenizer folder must hold tokenizer.json and its models. Received: {folder} ({error}).") from None
+        raise ConfigError(
+            f"a tokenizer folder must hold tokenizer.json and its models. Received: {folder} "
+            f"({error})."
+        ) from None
     return (made["joint"], made["joint"]) if "joint" in made else (made["source"], made["target"])
 
 
 def _from_bytes(kind, content):
     if kind == "byte":
         return ByteTokenizer()
-    return CharacterTokenizer(content.decode("utf-8")) if kind == "character" else SentencePieceTokenizer(content)
+    return (
+        CharacterTokenizer(content.decode("utf-8"))
+        if kind == "character"
+        else SentencePieceTokenizer(content)
+    )

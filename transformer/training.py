@@ -1,7 +1,8 @@
-"""Training with `fit`: precision, strategy, the update step, and the run that can be stopped and continued.
+"""Training with `fit`: precision, strategy, the update step, and the run that can be stopped and
+continued.
 
-The step works on sums, over tokens or examples as the objective says: the loss of an update is the sum over all of them, in
-every micro-batch and on every replica, divided by their number.
+The step works on sums, over tokens or examples as the objective says: the loss of an update is the
+sum over all of them, in every micro-batch and on every replica, divided by their number.
 """
 
 import dataclasses
@@ -38,7 +39,8 @@ def has_accelerator():
 
 
 def precision_warning(precision, cpuinfo="/proc/cpuinfo"):
-    """What to know of a precision on this machine, or "": a processor without units for it computes it by detours."""
+    """What to know of a precision on this machine, or "": a processor without units for it
+    computes it by detours."""
     if precision == "float32" or has_accelerator():
         return ""
     if precision == "float16":
@@ -50,41 +52,55 @@ def precision_warning(precision, cpuinfo="/proc/cpuinfo"):
         return ""
     if features & {"avx512_bf16", "amx_bf16", "bf16"}:
         return ""
-    return "this processor has no bfloat16 units: float32 is several times faster. Use --precision=float32."
+    return (
+        "this processor has no bfloat16 units: float32 is several times faster. "
+        "Use --precision=float32."
+    )
 
 
 def make_strategy(distribution, model_devices=1):
-    """The tf.distribute strategy of a `--distribution` value; with JAX a JaxStrategy. That of "multi_worker" waits for the other
-    workers, and must be made before TensorFlow computes anything.
+    """The tf.distribute strategy of a `--distribution` value; with JAX a JaxStrategy. That of
+    "multi_worker" waits for the other workers, and must be made before TensorFlow computes
+    anything.
 
     Raises:
-        ConfigError: "tpu" where there is none; "multi_worker" too late or without TF_CONFIG; what the backend does not have.
+        ConfigError: "tpu" where there is none; "multi_worker" too late or without TF_CONFIG; what
+            the backend does not have.
     """
     if keras.backend.backend() == "jax":
         if distribution not in ("none", "mirrored"):
             raise ConfigError(
-                f"distribution={distribution!r} is for TensorFlow. Received: KERAS_BACKEND=jax. With JAX --distribution=mirrored takes "
+                f"distribution={distribution!r} is for TensorFlow. Received: KERAS_BACKEND=jax. "
+                f"With JAX --distribution=mirrored takes "
                 "all devices, be they TPUs."
             )
         from transformer.jax_backend import JaxStrategy
 
         return JaxStrategy(distribution, model_devices)
     if model_devices > 1:
-        raise ConfigError(f"model_devices is for JAX. Received: {model_devices}. Set KERAS_BACKEND=jax, or use 1.")
+        raise ConfigError(
+            f"model_devices is for JAX. Received: {model_devices}. Set KERAS_BACKEND=jax, or use 1."
+        )
     return tf.distribute.get_strategy() if distribution == "none" else _joint_strategy(distribution)
 
 
 @functools.cache
 def _joint_strategy(distribution):
-    """One for all trainings of a process: each new one counts its collective operations from the same number, and TensorFlow
-    takes those of two graphs for one another; and workers are joined once."""
+    """One for all trainings of a process: each new one counts its collective operations from the
+    same number, and TensorFlow takes those of two graphs for one another; and workers are joined
+    once.
+    """
     if distribution == "mirrored":
-        return tf.distribute.MirroredStrategy(tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU"))
+        return tf.distribute.MirroredStrategy(
+            tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+        )
     if distribution == "tpu":
         try:
             resolver = tf.distribute.cluster_resolver.TPUClusterResolver.connect()
         except (ValueError, RuntimeError, tf.errors.OpError) as error:
-            raise ConfigError(f"distribution='tpu' needs a TPU. Received: {error}. Use --distribution=none.") from None
+            raise ConfigError(
+                f"distribution='tpu' needs a TPU. Received: {error}. Use --distribution=none."
+            ) from None
         return tf.distribute.TPUStrategy(resolver)
     is_chief(distribution)  # says so if TF_CONFIG is wrong
     print("waiting until all workers of TF_CONFIG are there", flush=True)
@@ -92,20 +108,25 @@ def _joint_strategy(distribution):
         strategy = tf.distribute.MultiWorkerMirroredStrategy()
     except RuntimeError as error:
         raise ConfigError(
-            f"distribution='multi_worker' must begin before TensorFlow computes anything. Received: {error}. Use a new process."
+            f"distribution='multi_worker' must begin before TensorFlow computes anything. "
+            f"Received: {error}. Use a new process."
         ) from None
-    # Every worker has a share of every batch: they need not ask each other at each step whether all have one.
+    # Every worker has a share of every batch: they need not ask each other at each step whether all
+    # have one.
     strategy.extended.experimental_enable_get_next_as_optional = False
     return strategy
 
 
 def use_jit(jit, strategy):
-    """Whether to compile the step with XLA, and why: (bool, or None if that is to be measured; the reason)."""
+    """Whether to compile the step with XLA, and why: (bool, or None if that is to be measured;
+    the reason)."""
     on_jax = keras.backend.backend() == "jax"
     several = strategy.num_replicas_in_sync > 1 and not on_jax
     if jit != "auto":
         if jit == "on" and several:
-            raise ConfigError("jit='on' does not work with several replicas. Received: --jit=on. Use --jit=off.")
+            raise ConfigError(
+                "jit='on' does not work with several replicas. Received: --jit=on. Use --jit=off."
+            )
         return jit == "on", f"--jit={jit}"
     if several:
         return False, "it does not work with several replicas"
@@ -124,13 +145,18 @@ class Progress:
     best: float | None = None  # best value of keep_best_metric so far
     best_step: int = 0
     without_gain: int = 0  # validations since then
-    jit: bool | None = None  # what --jit=auto chose by measurement; kept, since the two ways round differently
+    jit: bool | None = (
+        None  # what --jit=auto chose by measurement; kept, since the two ways round differently
+    )
     validated: int = 0  # step of the last validation
     peak_memory_gib: float = 0.0  # the most that a process which trained held
 
     def lacks_validation(self, config):
-        """Whether a LearningConfig asks for a validation of this step that was not made, or was interrupted."""
-        return self.validated < self.step and (self.step % config.eval_every == 0 or self.step == config.train_steps)
+        """Whether a LearningConfig asks for a validation of this step that was not made, or was
+        interrupted."""
+        return self.validated < self.step and (
+            self.step % config.eval_every == 0 or self.step == config.train_steps
+        )
 
     def is_over(self, config):
         """Whether a LearningConfig asks for no further step."""
@@ -138,18 +164,29 @@ class Progress:
 
     def summary(self):
         """What scores.json tells of the training, and of the process that scores."""
-        speed, memory = self.tokens / max(self.seconds, 1e-9), max(self.peak_memory_gib, callbacks.peak_memory_gib())
-        return {"steps": self.step, "minutes": self.seconds / 60, "tokens_per_second": speed, "peak_memory_gib": memory}
+        speed, memory = (
+            self.tokens / max(self.seconds, 1e-9),
+            max(self.peak_memory_gib, callbacks.peak_memory_gib()),
+        )
+        return {
+            "steps": self.step,
+            "minutes": self.seconds / 60,
+            "tokens_per_second": speed,
+            "peak_memory_gib": memory,
+        }
 
 
 class Trainee(keras.Model):
     """A model with its update step, for `compile` and `fit`.
 
     Args:
-        model: a built model. config: a LearningConfig. objective: what is minimised; see transformer.objectives.
+        model: a built model.
+        config: a LearningConfig.
+        objective: what is minimised; see transformer.objectives.
 
-    An element of the data is (inputs, targets): inputs a tuple of arrays (R, L), targets (R, L'), where R is
-    accumulate_steps times the rows of a micro-batch. `fit` counts such elements, so that a step is an update.
+    An element of the data is (inputs, targets): inputs a tuple of arrays (R, L), targets (R, L'),
+    where R is accumulate_steps times the rows of a micro-batch. `fit` counts such elements, so that
+    a step is an update.
     """
 
     def __init__(self, model, config, objective):
@@ -165,7 +202,8 @@ class Trainee(keras.Model):
         """Nothing: the model is built. Keras would compare the shapes of the replicas' batches."""
 
     def make_train_function(self, force=False):
-        """One trace for each shape of batch: a shape known while tracing makes a faster graph than one left open."""
+        """One trace for each shape of batch: a shape known while tracing makes a faster graph
+        than one left open."""
         if self.train_function is not None and not force:
             return
         strategy = self.distribute_strategy
@@ -178,18 +216,23 @@ class Trainee(keras.Model):
         def next_update(iterator):
             logs = update(next(iterator))
             # The replicas' logs are sums over the whole batch already, so one speaks for all.
-            return {name: strategy.experimental_local_results(value)[0] for name, value in logs.items()}
+            return {
+                name: strategy.experimental_local_results(value)[0] for name, value in logs.items()
+            }
 
         self.train_function = next_update
 
     @functools.cached_property
     def gather(self):
-        """int (N,) -> (R, N), what each replica's worker gives; all must call it at the same time."""
+        """int (N,) -> (R, N), what each replica's worker gives; all must call it at the same
+        time."""
         strategy = self.distribute_strategy
 
         @graph
         def gather(numbers):
-            rows = strategy.run(lambda: tf.distribute.get_replica_context().all_gather(numbers[None], axis=0))
+            rows = strategy.run(
+                lambda: tf.distribute.get_replica_context().all_gather(numbers[None], axis=0)
+            )
             return strategy.experimental_local_results(rows)[0]
 
         return lambda numbers: gather(tf.constant(numbers)).numpy()
@@ -198,13 +241,15 @@ class Trainee(keras.Model):
         """One update.
 
         Returns:
-            Scalars: loss (the objective's mean), tokens (real ones), gradient_norm (before clipping).
+            Scalars: loss (the objective's mean), tokens (real ones), gradient_norm (before
+            clipping).
         """
         variables, replica = self.model.trainable_variables, tf.distribute.get_replica_context()
         count, tokens = self.objective.count(data[1]), self.objective.tokens(*data)
         if replica.num_replicas_in_sync > 1:
             count, tokens = replica.all_reduce("sum", [count, tokens])
-        # The mean over all; a loss-scaling optimizer wants it scaled, and takes its gradient to be so.
+        # The mean over all; a loss-scaling optimizer wants it scaled, and takes its gradient to be
+        # so.
         scale = self.optimizer.scale_loss(1.0)
         total = self._gradients(data, variables, scale / count)
         if replica.num_replicas_in_sync > 1:
@@ -212,7 +257,9 @@ class Trainee(keras.Model):
         loss, gradients = total[0] / scale, total[1:]
         norm = tf.linalg.global_norm(gradients) / scale
         if self.config.clip_norm:
-            gradients, _ = tf.clip_by_global_norm(gradients, self.config.clip_norm * scale, use_norm=norm * scale)
+            gradients, _ = tf.clip_by_global_norm(
+                gradients, self.config.clip_norm * scale, use_norm=norm * scale
+            )
         if replica.num_replicas_in_sync > 1:  # the optimizer sums over the replicas once more
             gradients = [gradient / replica.num_replicas_in_sync for gradient in gradients]
         self.optimizer.apply(gradients, variables)
@@ -227,18 +274,31 @@ class Trainee(keras.Model):
 
         def body(number, total):
             part = tf.nest.map_structure(lambda x: x[number], parts)
-            return number + 1, [a + tf.reshape(b, a.shape) for a, b in zip(total, self._micro_gradients(part, variables, weight))]
+            return number + 1, [
+                a + tf.reshape(b, a.shape)
+                for a, b in zip(total, self._micro_gradients(part, variables, weight))
+            ]
 
-        # Summed as vectors: TensorFlow would make one sum of this one and those of the same shape within a micro-batch, and add in the
-        # order in which the summands come, so that trainings would differ by rounding.
-        zeros = [tf.zeros((1,)), *(tf.zeros((math.prod(variable.shape),), variable.dtype) for variable in variables)]
-        _, total = tf.while_loop(lambda number, _: number < steps, body, (0, zeros), parallel_iterations=1)
-        return [tf.reshape(array, shape) for array, shape in zip(total, [(), *(variable.shape for variable in variables)])]
+        # Summed as vectors: TensorFlow would make one sum of this one and those of the same shape
+        # within a micro-batch, and add in the order in which the summands come, so that trainings
+        # would differ by rounding.
+        zeros = [
+            tf.zeros((1,)),
+            *(tf.zeros((math.prod(variable.shape),), variable.dtype) for variable in variables),
+        ]
+        _, total = tf.while_loop(
+            lambda number, _: number < steps, body, (0, zeros), parallel_iterations=1
+        )
+        return [
+            tf.reshape(array, shape)
+            for array, shape in zip(total, [(), *(variable.shape for variable in variables)])
+        ]
 
     def _micro_gradients(self, data, variables, weight):
         with tf.GradientTape() as tape:
             loss = self.objective.loss(self.model, *data, weight)
-        # Sparse gradients of an embedding are made dense: Adam squares their rows one by one, not their sum.
+        # Sparse gradients of an embedding are made dense: Adam squares their rows one by one, not
+        # their sum.
         gradients = tape.gradient(loss, [variable.value for variable in variables])
         return [loss, *map(tf.convert_to_tensor, gradients)]
 
@@ -269,7 +329,8 @@ def _made(model_factory, config):
         if config.model_devices == 1:
             raise
         raise ConfigError(
-            f"model_devices must divide the widths of the model. Received: {config.model_devices} ({error}). Use another number."
+            f"model_devices must divide the widths of the model. Received: {config.model_devices} "
+            f"({error}). Use another number."
         ) from None
 
 
@@ -283,8 +344,9 @@ def _trainee(model, config, objective, strategy):
 
 
 def settle_jit(trainee, config, progress, make_dataset, num_shapes=1):
-    """Where --jit=auto is to be measured: times steps with and without XLA, leaves trainee as if they had not been made, and
-    keeps the faster way for the steps that are left, compilation counted: once for each shape of batch.
+    """Where --jit=auto is to be measured: times steps with and without XLA, leaves trainee as if
+    they had not been made, and keeps the faster way for the steps that are left, compilation
+    counted: once for each shape of batch.
 
     Returns:
         What was chosen and why, a sentence, or "" if there was no choice.
@@ -301,22 +363,30 @@ def settle_jit(trainee, config, progress, make_dataset, num_shapes=1):
     plain, _, plain_seconds = _timed(trainee, False, batches)
     # Chosen for good: who continues on a slower machine must not find otherwise.
     progress.jit = False
-    reason, compiled = f"{plain_seconds:.2f} s a step, {steps:,} to go: too short for a compilation to pay", None
+    reason, compiled = (
+        f"{plain_seconds:.2f} s a step, {steps:,} to go: too short for a compilation to pay",
+        None,
+    )
     if plain_seconds * steps > SHORT_TRAINING:
         compiled, compilation, compiled_seconds = _timed(trainee, True, batches)
         progress.jit = (plain_seconds - compiled_seconds) * steps > compilation * num_shapes
         reason = (
-            f"{plain_seconds:.2f} s a step without XLA, {compiled_seconds:.2f} s with it after {compilation:.0f} s of "
+            f"{plain_seconds:.2f} s a step without XLA, {compiled_seconds:.2f} s with it after "
+            f"{compilation:.0f} s of "
             f"compilation, {steps:,} steps to go"
         )
-    trainee.train_function, trainee.jit_compile = compiled if progress.jit else plain, bool(progress.jit)
+    trainee.train_function, trainee.jit_compile = (
+        compiled if progress.jit else plain,
+        bool(progress.jit),
+    )
     trainee.num_traces = 1
     checkpoints.restore(variables, before)
     return f"jit {'on' if progress.jit else 'off'}: {reason}"
 
 
 def _timed(trainee, jit, batches):
-    """Makes four steps; returns the train function, the seconds of the first, and the shortest of the others."""
+    """Makes four steps; returns the train function, the seconds of the first, and the shortest
+    of the others."""
     trainee.jit_compile = jit
     trainee.make_train_function(force=True)
     iterator, seconds = iter(batches), []
@@ -327,15 +397,20 @@ def _timed(trainee, jit, batches):
     return trainee.train_function, seconds[0], min(seconds[1:])
 
 
-def start_training(trainee, config, folder, make_dataset, batch_at, evaluate, padding_share, num_shapes=1):
+def start_training(
+    trainee, config, folder, make_dataset, batch_at, evaluate, padding_share, num_shapes=1
+):
     """Fits from the newest checkpoint of the run folder to `config.train_steps`, or until a signal.
 
     Args:
-        trainee: from make_trainee. config: LearningConfig. folder: the run folder.
+        trainee: from make_trainee.
+        config: LearningConfig.
+        folder: the run folder.
         make_dataset: step -> a tf.data.Dataset that begins with the batch of that step.
         batch_at: step -> that batch alone, for inspection.
         evaluate: () -> what validation finds; see callbacks.Validate.
-        padding_share: for the log. num_shapes: of batches, for settle_jit.
+        padding_share: for the log.
+        num_shapes: of batches, for settle_jit.
 
     Returns:
         The Progress, and the signal that stopped the training or None.
@@ -346,7 +421,9 @@ def start_training(trainee, config, folder, make_dataset, batch_at, evaluate, pa
         _check_same_step(trainee, progress.step, folder)
     if progress.is_over(config) and not progress.lacks_validation(config):
         return progress, None
-    checkpoint = (callbacks.WorkerCheckpoint if several else callbacks.Checkpoint)(trainee, config, progress, folder)
+    checkpoint = (callbacks.WorkerCheckpoint if several else callbacks.Checkpoint)(
+        trainee, config, progress, folder
+    )
     watching = [callbacks.Count(progress, folder, batch_at, config.precision), checkpoint]
     if chief:  # it alone validates and writes
         description = (folder / "config.json").read_text(encoding="utf-8")
@@ -382,25 +459,31 @@ def _check_same_step(trainee, step, folder):
     steps = trainee.gather([step])[:, 0].tolist()
     if len({*steps}) > 1:
         raise ConfigError(
-            f"all workers must find the same checkpoint. Received: steps {', '.join(map(str, steps))} in {folder}. "
+            f"all workers must find the same checkpoint. Received: steps "
+            f"{', '.join(map(str, steps))} in {folder}. "
             "Put --run on a disk that they share."
         )
 
 
 def resume(trainee, folder):
-    """Restores the newest whole checkpoint of a run folder, if it has any; returns the Progress it holds."""
+    """Restores the newest whole checkpoint of a run folder, if it has any; returns the Progress
+    it holds."""
     found = checkpoints.read_newest(folder)
     if not found:
         return Progress()
     arrays, progress = found
     checkpoints.restore(checkpoints.named_variables(trainee.model, trainee.optimizer), arrays)
     print(f"continuing from step {progress['step']}", flush=True)
-    return Progress(**{"validated": progress["step"], **progress})  # in format 2 validations came before checkpoints
+    return Progress(
+        **{"validated": progress["step"], **progress}
+    )  # in format 2 validations came before checkpoints
 
 
 def choose_weights(trainee, config, folder, evaluate):
-    """Puts the better of two into the model, judged by `keep_best_metric` of what `evaluate` finds: the weights of the best
-    validation, or the average of the newest checkpoints. Returns a description of what was chosen."""
+    """Puts the better of two into the model, judged by `keep_best_metric` of what `evaluate` finds:
+    the weights of the best validation, or the average of the newest checkpoints. Returns a
+    description of what was chosen.
+    """
     weights = checkpoints.named_weights(trainee.model)
     paths = checkpoints.list_checkpoints(folder)[-config.average_checkpoints :]
     average, count = checkpoints.average_weights(paths, weights)
@@ -414,7 +497,10 @@ def choose_weights(trainee, config, folder, evaluate):
         results, _ = evaluate()
         value = results[config.keep_best_metric]
         values[name] = -value if config.keep_best_metric == "loss" else value
-        print(f"{name}: " + "  ".join(f"{key} {result:.4g}" for key, result in results.items()), flush=True)
+        print(
+            f"{name}: " + "  ".join(f"{key} {result:.4g}" for key, result in results.items()),
+            flush=True,
+        )
     chosen = max(values, key=values.get)
     checkpoints.restore(weights, candidates[chosen])
     return chosen

@@ -12,8 +12,15 @@ def build(task):
     from transformer.generation import Generator, one_core_a_batch
 
     one_core_a_batch()
-    generator = Generator.from_run(task["run"], beam_size=task["beam_size"], length_penalty=task["length_penalty"], n_best=1,
-                                   temperature=0.0, min_length=0, no_repeat_ngram=0)  # fmt: skip
+    generator = Generator.from_run(
+        task["run"],
+        beam_size=task["beam_size"],
+        length_penalty=task["length_penalty"],
+        n_best=1,
+        temperature=0.0,
+        min_length=0,
+        no_repeat_ngram=0,
+    )
     texts = pathlib.Path(task["source"]).read_text(encoding="utf-8").splitlines()
 
     def one_round(count):

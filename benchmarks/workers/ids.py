@@ -17,7 +17,8 @@ def padded(sequences, pad):
 
 
 def specials_first(task):
-    """Our id for each of a vocabulary that begins with padding, start and end, and its id for each of ours, two int arrays.
+    """Our id for each of a vocabulary that begins with padding, start and end, and its id for each
+    of ours, two int arrays.
 
     Args:
         task: {"pad", "bos", "eos", "vocab_size"}: our ids of these, and how many there are.
@@ -28,10 +29,12 @@ def specials_first(task):
 
 
 def epoch_batches(lengths, count, seed):
-    """Numbers of pairs in `count` batches of as many tokens each, pairs of about the same length together, in random order.
+    """Numbers of pairs in `count` batches of as many tokens each, pairs of about the same length
+    together, in random order.
 
     Args:
-        lengths: int (pairs, 2), of source and target. seed: of numpy.random.default_rng.
+        lengths: int (pairs, 2), of source and target.
+        seed: of numpy.random.default_rng.
     """
     generator = np.random.default_rng(seed)
     order = np.lexsort((generator.random(len(lengths)), lengths[:, 0], lengths[:, 1]))
@@ -45,11 +48,14 @@ class Pairs:
     """Pairs of sequences, in the order in which a training learns from them.
 
     Args:
-        data: {"source_ids", "source_offsets", "target_ids", "target_offsets"}: arrays. task: dict with "steps_per_epoch", "seed".
+        data: {"source_ids", "source_offsets", "target_ids", "target_offsets"}: arrays.
+        task: dict with "steps_per_epoch", "seed".
     """
 
     def __init__(self, data, task):
-        self.source, self.target = (rows(data[f"{side}_ids"], data[f"{side}_offsets"]) for side in ("source", "target"))
+        self.source, self.target = (
+            rows(data[f"{side}_ids"], data[f"{side}_offsets"]) for side in ("source", "target")
+        )
         self.lengths = np.array([[*map(len, pair)] for pair in zip(self.source, self.target)])
         self.task, self.epoch, self.batches = task, -1, []
 
@@ -57,13 +63,21 @@ class Pairs:
         """The sources and the targets of one update, two lists of sequences."""
         epoch, place = divmod(step, self.task["steps_per_epoch"])
         if epoch != self.epoch:
-            self.epoch, self.batches = epoch, epoch_batches(self.lengths, self.task["steps_per_epoch"], [self.task["seed"], epoch])
+            self.epoch, self.batches = (
+                epoch,
+                epoch_batches(
+                    self.lengths, self.task["steps_per_epoch"], [self.task["seed"], epoch]
+                ),
+            )
         chosen = self.batches[place]
-        return [self.source[number] for number in chosen], [self.target[number] for number in chosen]
+        return [self.source[number] for number in chosen], [
+            self.target[number] for number in chosen
+        ]
 
 
 def translated(sources, size, translate):
-    """Outputs for sources, in their order, of `translate`: some sources of like length -> a list of their outputs."""
+    """Outputs for sources, in their order, of `translate`: some sources of like length -> a list
+    of their outputs."""
     outputs = [None] * len(sources)
     order = sorted(range(len(sources)), key=lambda number: len(sources[number]))
     for start in range(0, len(order), size):

@@ -28,21 +28,37 @@ def build(task):
     if task["dropout"] == "plain":  # Keras's own, drawn from Philox
         for module in (transformer.attention, transformer.layers, transformer.model):
             module.Dropout = keras.layers.Dropout
-    data = DataConfig(data_dir=task["data_dir"], source_language="en", target_language="de", **work.MULTI30K)
-    prepared = prepare(data, TokenizerConfig(vocab_size=6000), pathlib.Path(tempfile.gettempdir()) / "benchmarks-learning")
+    data = DataConfig(
+        data_dir=task["data_dir"], source_language="en", target_language="de", **work.MULTI30K
+    )
+    prepared = prepare(
+        data,
+        TokenizerConfig(vocab_size=6000),
+        pathlib.Path(tempfile.gettempdir()) / "benchmarks-learning",
+    )
     training = TrainingConfig(
-        train_steps=task["steps"], max_tokens=task["max_tokens"], seed=task["seed"], precision=task["precision"],
-        jit=task["jit"], learning_rate=2e-3, warmup_steps=200, schedule="inverse_sqrt",
-    )  # fmt: skip
+        train_steps=task["steps"],
+        max_tokens=task["max_tokens"],
+        seed=task["seed"],
+        precision=task["precision"],
+        jit=task["jit"],
+        learning_rate=2e-3,
+        warmup_steps=200,
+        schedule="inverse_sqrt",
+    )
     keras.utils.set_random_seed(training.seed)
     set_precision(training.precision)
     config = ModelConfig(vocab_size=prepared.target_tokenizer.vocab_size, norm="pre", **MODEL)
-    trainee, _ = make_trainee(lambda: transformer.model.Transformer.from_model_config(config), training)
+    trainee, _ = make_trainee(
+        lambda: transformer.model.Transformer.from_model_config(config), training
+    )
     split = prepared.splits["train"]
     plan = Plan(split, training.max_tokens, training.seed)
 
     def one_round(count):
-        trainee.fit(training_dataset(split, plan, 0, training.train_steps), verbose=0, shuffle=False)
+        trainee.fit(
+            training_dataset(split, plan, 0, training.train_steps), verbose=0, shuffle=False
+        )
         batches = evaluation_batches(prepared.splits["validation"], training.max_tokens)
         return Validation(trainee.model, batches).token_scores()
 

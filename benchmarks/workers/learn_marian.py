@@ -1,8 +1,12 @@
-"""Trains Hugging Face's Marian from nothing on token ids, and writes translations: benchmarks/from_nothing.py says on what.
+"""Trains Hugging Face's Marian from nothing on token ids, and writes translations:
+benchmarks/from_nothing.py says on what.
 
-    python -m benchmarks.workers.learn_marian FOLDER      # with task.json and data.npz; leaves outputs.json
+    python -m benchmarks.workers.learn_marian FOLDER
 
-Every `checkpoint_every` updates its state is kept in FOLDER/state.safetensors; the same command continues there.
+FOLDER has task.json and data.npz; outputs.json is left there.
+
+Every `checkpoint_every` updates its state is kept in FOLDER/state.safetensors; the same command
+continues there.
 """
 
 import json
@@ -22,20 +26,41 @@ from benchmarks.workers.protocol import leave
 
 def make_model(task):
     """MarianMTModel of the run's sizes."""
-    sides = {f"{side}_{name}": task[ours] for side in ("encoder", "decoder")
-             for name, ours in (("layers", "num_layers"), ("attention_heads", "num_heads"), ("ffn_dim", "ffn_dim"))}  # fmt: skip
-    return MarianMTModel(MarianConfig(
-        vocab_size=task["vocab_size"], d_model=task["d_model"], dropout=task["dropout"], attention_dropout=task["attention_dropout"],
-        activation_dropout=task["activation_dropout"], activation_function=task["activation"], scale_embedding=True,
-        pad_token_id=task["pad"], bos_token_id=task["bos"], eos_token_id=task["eos"], decoder_start_token_id=task["bos"],
-        forced_eos_token_id=None, **sides,
-    ))  # fmt: skip
+    sides = {
+        f"{side}_{name}": task[ours]
+        for side in ("encoder", "decoder")
+        for name, ours in (
+            ("layers", "num_layers"),
+            ("attention_heads", "num_heads"),
+            ("ffn_dim", "ffn_dim"),
+        )
+    }
+    return MarianMTModel(
+        MarianConfig(
+            vocab_size=task["vocab_size"],
+            d_model=task["d_model"],
+            dropout=task["dropout"],
+            attention_dropout=task["attention_dropout"],
+            activation_dropout=task["activation_dropout"],
+            activation_function=task["activation"],
+            scale_embedding=True,
+            pad_token_id=task["pad"],
+            bos_token_id=task["bos"],
+            eos_token_id=task["eos"],
+            decoder_start_token_id=task["bos"],
+            forced_eos_token_id=None,
+            **sides,
+        )
+    )
 
 
 def train(model, task, data, folder):
-    """Leaves the average of the newest checkpoints in the model; returns the seconds of all updates."""
+    """Leaves the average of the newest checkpoints in the model; returns the seconds of all
+    updates."""
     pairs = Pairs(data, task)
-    optimizer = torch.optim.Adam(model.parameters(), betas=task["betas"], eps=task["epsilon"], fused=True)
+    optimizer = torch.optim.Adam(
+        model.parameters(), betas=task["betas"], eps=task["epsilon"], fused=True
+    )
     parameters = {name: value for name, value in model.named_parameters() if value.requires_grad}
     state = folder / "state.safetensors"
     step, seconds, kept = 0, 0.0, []
@@ -46,7 +71,11 @@ def train(model, task, data, folder):
         torch.manual_seed(task["seed"] * 1_000_000 + step)
         for group in optimizer.param_groups:
             group["lr"] = float(data["learning_rates"][step])
-        loss = loss_of(model, task, *(torch.from_numpy(padded(side, task["pad"])) for side in pairs.batch(step)))
+        loss = loss_of(
+            model,
+            task,
+            *(torch.from_numpy(padded(side, task["pad"])) for side in pairs.batch(step)),
+        )
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         if task["clip_norm"]:
@@ -55,10 +84,15 @@ def train(model, task, data, folder):
         step, last = step + 1, loss.item()
         seconds += time.monotonic() - begun
         if step % task["checkpoint_every"] == 0 or step == task["steps"]:
-            kept = [*kept, {name: value.detach().clone() for name, value in parameters.items()}][-task["average"] :]
+            kept = [*kept, {name: value.detach().clone() for name, value in parameters.items()}][
+                -task["average"] :
+            ]
             save(state, step, seconds, kept, parameters, optimizer)
         if step % 100 == 0:
-            print(f"step {step}/{task['steps']}  loss {last:.4f}  {seconds / step:.2f} s a step", flush=True)
+            print(
+                f"step {step}/{task['steps']}  loss {last:.4f}  {seconds / step:.2f} s a step",
+                flush=True,
+            )
     with torch.no_grad():
         for name, value in parameters.items():
             value.copy_(torch.stack([weights[name] for weights in kept]).mean(dim=0))
@@ -69,15 +103,28 @@ def loss_of(model, task, ids, out):
     """The mean over the real tokens of targets, of a batch of padded ids."""
     before = torch.cat([torch.full((len(out), 1), task["bos"]), out[:, :-1]], dim=1)
     with torch.autocast("cpu", torch.bfloat16, enabled=task["precision"] == "bfloat16"):
-        logits = model(input_ids=ids, attention_mask=ids.ne(task["pad"]), decoder_input_ids=before, use_cache=False).logits
+        logits = model(
+            input_ids=ids,
+            attention_mask=ids.ne(task["pad"]),
+            decoder_input_ids=before,
+            use_cache=False,
+        ).logits
     return torch.nn.functional.cross_entropy(
-        logits.flatten(0, 1).float(), out.flatten(), ignore_index=task["pad"], label_smoothing=task["label_smoothing"]
+        logits.flatten(0, 1).float(),
+        out.flatten(),
+        ignore_index=task["pad"],
+        label_smoothing=task["label_smoothing"],
     )
 
 
 def save(path, step, seconds, kept, parameters, optimizer):
-    """Writes the state in one step: the newest weights, oldest first, Adam's moments, and where the training is."""
-    arrays = {f"kept/{number}/{name}": value for number, weights in enumerate(kept) for name, value in weights.items()}
+    """Writes the state in one step: the newest weights, oldest first, Adam's moments, and where
+    the training is."""
+    arrays = {
+        f"kept/{number}/{name}": value
+        for number, weights in enumerate(kept)
+        for name, value in weights.items()
+    }
     for name, value in parameters.items():
         for key in ("exp_avg", "exp_avg_sq", "step"):
             arrays[f"{key}/{name}"] = optimizer.state[value][key]
@@ -87,11 +134,14 @@ def save(path, step, seconds, kept, parameters, optimizer):
 
 
 def resume(path, parameters, optimizer):
-    """Puts the state into parameters and optimizer; returns step, seconds and the newest weights, a list of dicts."""
+    """Puts the state into parameters and optimizer; returns step, seconds and the newest
+    weights, a list of dicts."""
     arrays = load_file(path)
     step, seconds = arrays.pop("progress").tolist()
     kept = []
-    for key in sorted((key for key in arrays if key.startswith("kept/")), key=lambda key: int(key.split("/")[1])):
+    for key in sorted(
+        (key for key in arrays if key.startswith("kept/")), key=lambda key: int(key.split("/")[1])
+    ):
         _, number, name = key.split("/", 2)
         if int(number) == len(kept):
             kept.append({})
@@ -99,7 +149,9 @@ def resume(path, parameters, optimizer):
     with torch.no_grad():
         for name, value in parameters.items():
             value.copy_(kept[-1][name])
-            optimizer.state[value] = {key: arrays[f"{key}/{name}"] for key in ("exp_avg", "exp_avg_sq", "step")}
+            optimizer.state[value] = {
+                key: arrays[f"{key}/{name}"] for key in ("exp_avg", "exp_avg_sq", "step")
+            }
     return int(step), seconds, kept
 
 
@@ -109,16 +161,23 @@ def translate(model, task, data):
     def some(sources):
         ids = torch.from_numpy(padded(sources, task["pad"]))
         return model.generate(
-            input_ids=ids, attention_mask=ids.ne(task["pad"]), num_beams=task["beam_size"], length_penalty=task["length_penalty"],
-            max_new_tokens=2 * ids.shape[1] + 10, do_sample=False,
-        ).tolist()  # fmt: skip
+            input_ids=ids,
+            attention_mask=ids.ne(task["pad"]),
+            num_beams=task["beam_size"],
+            length_penalty=task["length_penalty"],
+            max_new_tokens=2 * ids.shape[1] + 10,
+            do_sample=False,
+        ).tolist()
 
     return translated(rows(data["test_ids"], data["test_offsets"]), 64, some)
 
 
 def main(folder):
     folder = pathlib.Path(folder)
-    task, data = json.loads((folder / "task.json").read_text()), np.load(folder / "data.npz", allow_pickle=False)
+    task, data = (
+        json.loads((folder / "task.json").read_text()),
+        np.load(folder / "data.npz", allow_pickle=False),
+    )
     torch.manual_seed(task["seed"])
     model = make_model(task)
     seconds = train(model.train(), task, {name: data[name] for name in data.files}, folder)

@@ -5,7 +5,8 @@ from benchmarks.workers.protocol import serve
 
 
 def prepared(task):
-    """A trainee of one of work.SIZES with its train function made, an iterator over one batch, and the tokens in it."""
+    """A trainee of one of work.SIZES with its train function made, an iterator over one batch,
+    and the tokens in it."""
     from transformer.flags import import_keras
 
     import_keras()
@@ -20,10 +21,16 @@ def prepared(task):
     keras.utils.set_random_seed(1)
     set_precision(task["precision"])
     config = TrainingConfig(
-        precision=task["precision"], jit=task["jit"], learning_rate=work.LEARNING_RATE, schedule="constant", warmup_steps=0,
+        precision=task["precision"],
+        jit=task["jit"],
+        learning_rate=work.LEARNING_RATE,
+        schedule="constant",
+        warmup_steps=0,
         label_smoothing=work.LABEL_SMOOTHING,
-    )  # fmt: skip
-    trainee, _ = make_trainee(lambda: Transformer.from_model_config(ModelConfig(**work.model_options(size))), config)
+    )
+    trainee, _ = make_trainee(
+        lambda: Transformer.from_model_config(ModelConfig(**work.model_options(size))), config
+    )
     source, target_in, target_out = map(tf.constant, work.batch(size))
     segments = tf.ones_like(source), tf.ones_like(target_in)
     data = tf.data.Dataset.from_tensors(((source, target_in, *segments), target_out)).repeat()

@@ -1,17 +1,34 @@
-"""Sentence patterns around a verb and its object: tenses, negation, modal verbs, questions, requests.
+"""Sentence patterns around a verb and its object: tenses, negation, modal verbs, questions,
+requests.
 
-A pattern takes `choose(options)`, which picks one of a sequence, or a value of a dict, and returns a Sentence.
+A pattern takes `choose(options)`, which picks one of a sequence, or a value of a dict, and returns
+a Sentence.
 """
 
 import collections
 
 from data.phrasebook.grammar import (
-    Action, Predicate, english_auxiliary, german_clause, german_haben, noun_phrase, person_subject, sentence,
-)  # fmt: skip
+    Action,
+    Predicate,
+    english_auxiliary,
+    german_clause,
+    german_haben,
+    noun_phrase,
+    person_subject,
+    sentence,
+)
 from data.phrasebook.nouns import MASS, NOUNS
 from data.phrasebook.words import (
-    ADJECTIVES, FREQUENCIES, FUTURE_TIMES, MODALS, NAMES, OBJECTS, PAST_TIMES, PRONOUNS, VERBS,
-)  # fmt: skip
+    ADJECTIVES,
+    FREQUENCIES,
+    FUTURE_TIMES,
+    MODALS,
+    NAMES,
+    OBJECTS,
+    PAST_TIMES,
+    PRONOUNS,
+    VERBS,
+)
 
 # combinations: the pairs of words by which training, validation and test are told apart.
 Sentence = collections.namedtuple("Sentence", "english german chinese combinations")
@@ -19,17 +36,26 @@ Sentence = collections.namedtuple("Sentence", "english german chinese combinatio
 SUBJECTS = {
     **PRONOUNS,
     **NAMES,
-    **{f"my {name}": person_subject(noun, "my") for name, noun in NOUNS.items() if "kin" in noun.classes},
+    **{
+        f"my {name}": person_subject(noun, "my")
+        for name, noun in NOUNS.items()
+        if "kin" in noun.classes
+    },
     **{
         f"the {name}": person_subject(noun, "the")
-        for name, noun in NOUNS.items() if "person" in noun.classes and noun.gender != "n" and name not in ("boy", "friend")
+        for name, noun in NOUNS.items()
+        if "person" in noun.classes and noun.gender != "n" and name not in ("boy", "friend")
     },
-}  # fmt: skip
+}
 # Pronouns are as frequent as all the others together.
 SUBJECT_NAMES = (*SUBJECTS, *list(PRONOUNS) * 5)
-VERBS_BY_USE = {use: {name: verb for name, verb in VERBS.items() if use in verb.uses} for use in "hnfpmi"}
+VERBS_BY_USE = {
+    use: {name: verb for name, verb in VERBS.items() if use in verb.uses} for use in "hnfpmi"
+}
 # What one does on purpose, and may therefore ask about.
-MEANT = {name: verb for name, verb in VERBS_BY_USE["p"].items() if name not in ("lose", "forget", "miss")}
+MEANT = {
+    name: verb for name, verb in VERBS_BY_USE["p"].items() if name not in ("lose", "forget", "miss")
+}
 NUMBERS = range(2, 13)
 # Two objects in three stand without an attribute.
 ATTRIBUTES = {
@@ -39,7 +65,13 @@ ATTRIBUTES = {
 }
 COLORS = {name for name, adjective in ADJECTIVES.items() if adjective.chinese.endswith("色的")}
 # What is not said of a noun; nor are the colors of what one reads: 黄色小说 is pornography.
-UNFIT = {"child": ("young",), "boy": ("young",), "beach": ("modern",), "lake": ("modern",), "castle": ("modern",)}
+UNFIT = {
+    "child": ("young",),
+    "boy": ("young",),
+    "beach": ("modern",),
+    "lake": ("modern",),
+    "castle": ("modern",),
+}
 
 
 def choose_subject(choose):
@@ -49,7 +81,13 @@ def choose_subject(choose):
 
 def attribute_of(choose, noun):
     """An adjective that can be said of the noun, or None."""
-    kinds = {"thing": "thing", "furniture": "thing", "vehicle": "thing", "person": "person", "place": "place"}
+    kinds = {
+        "thing": "thing",
+        "furniture": "thing",
+        "vehicle": "thing",
+        "person": "person",
+        "place": "place",
+    }
     kind = next((kinds[name] for name in kinds if name in noun.classes), None)
     if not kind:
         return None
@@ -61,8 +99,10 @@ def choose_action(choose, use, own, without="", verb=None, objects=None):
     """A verb and an object for it.
 
     Args:
-        use: of the verb, one of "hnfpmi" (see words.py). own: the possessive of the subject, such as "her".
-        without: determiners, by their letters, that do not fit the sentence. verb: the verb, if it is chosen already.
+        use: of the verb, one of "hnfpmi" (see words.py).
+        own: the possessive of the subject, such as "her".
+        without: determiners, by their letters, that do not fit the sentence.
+        verb: the verb, if it is chosen already.
         objects: {English: Noun}, if not all of the verb's.
     """
     verb = verb or choose(VERBS_BY_USE[use])
@@ -85,13 +125,21 @@ def _determiners(verb, noun, own, without=""):
         return ["the"]
     without += "o" if "person" in noun.classes and "mine" not in noun.classes else ""
     letters = {"a": "a", "t": "the", "s": "this", "o": own, "n": "n"}
-    return [letters[letter] for letter in verb.determiners.split() if letter not in without] or ["the"]
+    return [letters[letter] for letter in verb.determiners.split() if letter not in without] or [
+        "the"
+    ]
 
 
 def _habitual(verb, noun, own):
     """What one does again and again is done to one's own things, or to things of a kind."""
     options = _determiners(verb, noun, own)
-    return [own] if own in options and verb.name not in ("sell", "send", "sign") else options if options in ([""], ["the"]) else [""]
+    return (
+        [own]
+        if own in options and verb.name not in ("sell", "send", "sign")
+        else options
+        if options in ([""], ["the"])
+        else [""]
+    )
 
 
 def habit(choose):
@@ -100,7 +148,11 @@ def habit(choose):
     action, how = choose_action(choose, "h", subject.own), choose(FREQUENCIES)
     return Sentence(
         sentence(subject.name, how.name, action.english_present(subject)),
-        sentence(german_clause(subject.german, action.present(subject.person), how.german, action.german_object)),
+        sentence(
+            german_clause(
+                subject.german, action.present(subject.person), how.german, action.german_object
+            )
+        ),
         f"{subject.chinese}{how.chinese}{action.chinese()}。",
         {action.combination},
     )
@@ -111,22 +163,35 @@ def now(choose):
     subject = choose_subject(choose)
     action = choose_action(choose, "n", subject.own)
     return Sentence(
-        sentence(subject.name, english_auxiliary(subject, "be"), action.english("ing"), "right now"),
-        sentence(german_clause(subject.german, action.present(subject.person), "gerade", action.german_object)),
+        sentence(
+            subject.name, english_auxiliary(subject, "be"), action.english("ing"), "right now"
+        ),
+        sentence(
+            german_clause(
+                subject.german, action.present(subject.person), "gerade", action.german_object
+            )
+        ),
         f"{subject.chinese}正在{action.chinese()}。",
         {action.combination},
     )
 
 
 def plan(choose):
-    """Tomorrow Paul will invite his aunt. Morgen lädt Paul seine Tante ein. 明天保罗要邀请他姑姑。"""
+    """Tomorrow Paul will invite his aunt. Morgen lädt Paul seine Tante ein.
+    明天保罗要邀请他姑姑。"""
     subject = choose_subject(choose)
-    action, time, first = choose_action(choose, "f", subject.own), choose(FUTURE_TIMES), choose((True, False))
+    action, time, first = (
+        choose_action(choose, "f", subject.own),
+        choose(FUTURE_TIMES),
+        choose((True, False)),
+    )
     german, will = action.present(subject.person), "会" if action.verb.name == "need" else "要"
     if first:
         return Sentence(
             sentence(time.name, subject.name, "will", action.english()),
-            sentence(german_clause(subject.german, german, action.german_object, front=time.german)),
+            sentence(
+                german_clause(subject.german, german, action.german_object, front=time.german)
+            ),
             f"{time.chinese}{subject.chinese}{will}{action.chinese()}。",
             {action.combination},
         )
@@ -139,14 +204,21 @@ def plan(choose):
 
 
 def past(choose):
-    """Yesterday she lost her key. Gestern hat sie ihren Schlüssel verloren. 昨天她弄丢了她的钥匙。"""
+    """Yesterday she lost her key. Gestern hat sie ihren Schlüssel verloren.
+    昨天她弄丢了她的钥匙。"""
     subject = choose_subject(choose)
-    action, time, first = choose_action(choose, "p", subject.own), choose(PAST_TIMES), choose((True, False))
+    action, time, first = (
+        choose_action(choose, "p", subject.own),
+        choose(PAST_TIMES),
+        choose((True, False)),
+    )
     german = action.perfect(subject)
     if first:
         return Sentence(
             sentence(time.name, subject.name, action.english("past")),
-            sentence(german_clause(subject.german, german, action.german_object, front=time.german)),
+            sentence(
+                german_clause(subject.german, german, action.german_object, front=time.german)
+            ),
             f"{time.chinese}{subject.chinese}{action.chinese('了')}。",
             {action.combination},
         )
@@ -177,19 +249,31 @@ def not_present(choose):
     action = choose_action(choose, "h", subject.own, verb=verb)
     return Sentence(
         sentence(subject.name, english_auxiliary(subject, "do"), "not", action.english()),
-        sentence(german_clause(subject.german, action.present(subject.person), action.german_negated)),
+        sentence(
+            german_clause(subject.german, action.present(subject.person), action.german_negated)
+        ),
         f"{subject.chinese}不{action.chinese(negated=True)}。",
         {action.combination},
     )
 
 
 def already(choose):
-    """They have already opened the window. Sie haben das Fenster schon aufgemacht. 他们已经打开了那扇窗户。"""
+    """They have already opened the window. Sie haben das Fenster schon aufgemacht.
+    他们已经打开了那扇窗户。"""
     subject = choose_subject(choose)
     action = choose_action(choose, "p", subject.own, without="an", verb=choose(MEANT))
-    adverb = (action.german_object, "schon") if action.object.definite else ("schon", action.german_object)
+    adverb = (
+        (action.german_object, "schon")
+        if action.object.definite
+        else ("schon", action.german_object)
+    )
     return Sentence(
-        sentence(subject.name, english_auxiliary(subject, "have"), "already", action.english("participle")),
+        sentence(
+            subject.name,
+            english_auxiliary(subject, "have"),
+            "already",
+            action.english("participle"),
+        ),
         sentence(german_clause(subject.german, action.perfect(subject), *adverb)),
         f"{subject.chinese}已经{action.chinese('了')}。",
         {action.combination},
@@ -205,7 +289,13 @@ def not_yet(choose):
     else:
         german = ("noch", action.german_negated)
     return Sentence(
-        sentence(subject.name, english_auxiliary(subject, "have"), "not", action.english("participle"), "yet"),
+        sentence(
+            subject.name,
+            english_auxiliary(subject, "have"),
+            "not",
+            action.english("participle"),
+            "yet",
+        ),
         sentence(german_clause(subject.german, action.perfect(subject), *german)),
         f"{subject.chinese}还没{action.chinese(negated=True)}。",
         {action.combination},
@@ -220,33 +310,52 @@ def english_modal(subject, modal):
 
 
 def modal_sentence(choose):
-    """Maria has to pick up her father tomorrow. Maria muss morgen ihren Vater abholen. 玛丽亚明天得接她爸爸。"""
+    """Maria has to pick up her father tomorrow. Maria muss morgen ihren Vater abholen.
+    玛丽亚明天得接她爸爸。"""
     subject, modal = choose_subject(choose), choose(MODALS)
     action = choose_action(choose, "m", subject.own)
     time = FUTURE_TIMES.get(choose(("",) * len(FUTURE_TIMES) + tuple(FUTURE_TIMES)))
     english, german, chinese = time or ("", "", "")
     return Sentence(
         sentence(subject.name, english_modal(subject, modal.name), action.english(), english),
-        sentence(german_clause(subject.german, action.modal(modal.name, subject.person), german, action.german_object)),
+        sentence(
+            german_clause(
+                subject.german,
+                action.modal(modal.name, subject.person),
+                german,
+                action.german_object,
+            )
+        ),
         f"{subject.chinese}{chinese}{modal.chinese}{action.chinese()}。",
         {action.combination},
     )
 
 
 def not_modal(choose):
-    """You do not have to wait for the bus. Sie müssen nicht auf den Bus warten. 您不用等公共汽车。"""
+    """You do not have to wait for the bus. Sie müssen nicht auf den Bus warten.
+    您不用等公共汽车。"""
     subject = choose_subject(choose)
     do_not = f"{english_auxiliary(subject, 'do')} not"
-    english, modal, chinese = choose({
-        "cannot": ("cannot", "can", "不能"), "not have to": (f"{do_not} have to", "has to", "不用"),
-        "not want to": (f"{do_not} want to", "wants to", "不想"), "should not": ("should not", "should", "不应该"),
-    })  # fmt: skip
-    verb = choose({name: verb for name, verb in VERBS_BY_USE["m"].items() if name != "find" or modal == "can"})
+    english, modal, chinese = choose(
+        {
+            "cannot": ("cannot", "can", "不能"),
+            "not have to": (f"{do_not} have to", "has to", "不用"),
+            "not want to": (f"{do_not} want to", "wants to", "不想"),
+            "should not": ("should not", "should", "不应该"),
+        }
+    )
+    verb = choose(
+        {name: verb for name, verb in VERBS_BY_USE["m"].items() if name != "find" or modal == "can"}
+    )
     action = choose_action(choose, "m", subject.own, without="n", verb=verb)
     done = f"{chinese}{action.chinese(negated=True)}".replace("不能找到", "找不到")
     return Sentence(
         sentence(subject.name, english, action.english()),
-        sentence(german_clause(subject.german, action.modal(modal, subject.person), action.german_negated)),
+        sentence(
+            german_clause(
+                subject.german, action.modal(modal, subject.person), action.german_negated
+            )
+        ),
         f"{subject.chinese}{done}。",
         {action.combination},
     )
@@ -258,7 +367,12 @@ def did(choose):
     action = choose_action(choose, "p", subject.own)
     return Sentence(
         sentence("did", subject.name, action.english(), end="?"),
-        sentence(german_clause(subject.german, action.perfect(subject), action.german_object, order="first"), end="?"),
+        sentence(
+            german_clause(
+                subject.german, action.perfect(subject), action.german_object, order="first"
+            ),
+            end="?",
+        ),
         f"{subject.chinese}{action.chinese('了')}吗？",
         {action.combination},
     )
@@ -266,9 +380,17 @@ def did(choose):
 
 def can_you(choose):
     """Can you repair this lamp? Können Sie diese Lampe reparieren? 您能修理这盏灯吗？"""
-    subject, modal = choose_subject(choose), choose({"can": MODALS["can"], "should": MODALS["should"]})
+    subject, modal = (
+        choose_subject(choose),
+        choose({"can": MODALS["can"], "should": MODALS["should"]}),
+    )
     action = choose_action(choose, "m", subject.own)
-    german = german_clause(subject.german, action.modal(modal.name, subject.person), action.german_object, order="first")
+    german = german_clause(
+        subject.german,
+        action.modal(modal.name, subject.person),
+        action.german_object,
+        order="first",
+    )
     return Sentence(
         sentence(modal.name, subject.name, action.english(), end="?"),
         sentence(german, end="?"),
@@ -278,10 +400,13 @@ def can_you(choose):
 
 
 def when_will(choose):
-    """When will you visit your grandmother? Wann besuchen Sie Ihre Großmutter? 您什么时候看望您奶奶？"""
+    """When will you visit your grandmother? Wann besuchen Sie Ihre Großmutter?
+    您什么时候看望您奶奶？"""
     subject = choose_subject(choose)
     action = choose_action(choose, "f", subject.own)
-    german = german_clause(subject.german, action.present(subject.person), action.german_object, order="first")
+    german = german_clause(
+        subject.german, action.present(subject.person), action.german_object, order="first"
+    )
     return Sentence(
         sentence("when will", subject.name, action.english(), end="?"),
         sentence("wann", german, end="?"),
@@ -291,10 +416,13 @@ def when_will(choose):
 
 
 def why_not(choose):
-    """Why did he not sign the contract? Warum hat er den Vertrag nicht unterschrieben? 他为什么没签那份合同？"""
+    """Why did he not sign the contract? Warum hat er den Vertrag nicht unterschrieben?
+    他为什么没签那份合同？"""
     subject = choose_subject(choose)
     action = choose_action(choose, "p", subject.own, without="n", verb=choose(MEANT))
-    german = german_clause(subject.german, action.perfect(subject), action.german_negated, order="first")
+    german = german_clause(
+        subject.german, action.perfect(subject), action.german_negated, order="first"
+    )
     return Sentence(
         sentence("why did", subject.name, "not", action.english(), end="?"),
         sentence("warum", german, end="?"),
@@ -308,7 +436,12 @@ def who(choose):
     action = choose_action(choose, "p", "my")
     return Sentence(
         sentence("who", action.english("past"), end="?"),
-        sentence(german_clause("wer", Predicate("hat", "", action.verb.participle), action.german_object), end="?"),
+        sentence(
+            german_clause(
+                "wer", Predicate("hat", "", action.verb.participle), action.german_object
+            ),
+            end="?",
+        ),
         f"谁{action.chinese('了')}？",
         {action.combination},
     )
@@ -317,9 +450,16 @@ def who(choose):
 def where_can(choose):
     """Where can I rent a bicycle? Wo kann ich ein Fahrrad mieten? 我在哪里可以租一辆自行车？"""
     subject = choose({name: SUBJECTS[name] for name in ("I", "we")})
-    verb = choose({name: VERBS[name] for name in ("buy", "rent", "borrow", "wash", "copy", "print out", "return")})
+    verb = choose(
+        {
+            name: VERBS[name]
+            for name in ("buy", "rent", "borrow", "wash", "copy", "print out", "return")
+        }
+    )
     action = choose_action(choose, "m", subject.own, verb=verb)
-    german = german_clause(subject.german, action.modal("can", subject.person), action.german_object, order="first")
+    german = german_clause(
+        subject.german, action.modal("can", subject.person), action.german_object, order="first"
+    )
     return Sentence(
         sentence("where can", subject.name, action.english(), end="?"),
         sentence("wo", german, end="?"),
@@ -333,14 +473,20 @@ def imperative(choose):
     action = choose_action(choose, "i", "your")
     german = german_clause("Sie", action.present("p"), "bitte", action.german_object, order="first")
     return Sentence(
-        sentence("please", action.english(), end="!"), sentence(german, end="!"), f"请{action.chinese()}！", {action.combination}
+        sentence("please", action.english(), end="!"),
+        sentence(german, end="!"),
+        f"请{action.chinese()}！",
+        {action.combination},
     )
 
 
 def prohibition(choose):
-    """Please do not open the window! Machen Sie bitte das Fenster nicht auf! 请不要打开那扇窗户！"""
+    """Please do not open the window! Machen Sie bitte das Fenster nicht auf!
+    请不要打开那扇窗户！"""
     action = choose_action(choose, "i", "your", without="an")
-    german = german_clause("Sie", action.present("p"), "bitte", action.german_negated, order="first")
+    german = german_clause(
+        "Sie", action.present("p"), "bitte", action.german_negated, order="first"
+    )
     return Sentence(
         sentence("please do not", action.english(), end="!"),
         sentence(german, end="!"),
@@ -352,18 +498,31 @@ def prohibition(choose):
 def let_us(choose):
     """Let's visit the museum tomorrow. Besichtigen wir morgen das Museum. 我们明天参观博物馆吧。"""
     time = choose(FUTURE_TIMES)
-    action = choose_action(choose, "i", "our", verb=choose(VERBS_BY_USE["i"] | {"visit (place)": VERBS["visit (place)"]}))
+    action = choose_action(
+        choose,
+        "i",
+        "our",
+        verb=choose(VERBS_BY_USE["i"] | {"visit (place)": VERBS["visit (place)"]}),
+    )
     return Sentence(
         sentence("let's", action.english(), time.name),
-        sentence(german_clause("wir", action.present("p"), time.german, action.german_object, order="first")),
+        sentence(
+            german_clause(
+                "wir", action.present("p"), time.german, action.german_object, order="first"
+            )
+        ),
         f"我们{time.chinese}{action.chinese()}吧。",
         {action.combination},
     )
 
 
 def two_objects(choose):
-    """She bought two apples and a cake. Sie hat zwei Äpfel und einen Kuchen gekauft. 她买了两个苹果和一个蛋糕。"""
-    subject, verb = choose_subject(choose), choose({name: VERBS[name] for name in ("buy", "order", "see", "draw", "need")})
+    """She bought two apples and a cake. Sie hat zwei Äpfel und einen Kuchen gekauft.
+    她买了两个苹果和一个蛋糕。"""
+    subject, verb = (
+        choose_subject(choose),
+        choose({name: VERBS[name] for name in ("buy", "order", "see", "draw", "need")}),
+    )
     one = choose_action(choose, "p", subject.own, without="tso", verb=verb)
     others = {name: noun for name, noun in OBJECTS[verb.name].items() if name != one.object.name}
     two = choose_action(choose, "p", subject.own, without="tso", verb=verb, objects=others)
@@ -372,7 +531,9 @@ def two_objects(choose):
     german = one.present(subject.person) if present else one.perfect(subject)
     return Sentence(
         sentence(subject.name, english, "and", two.object.english),
-        sentence(german_clause(subject.german, german, one.german_object, "und", two.german_object)),
+        sentence(
+            german_clause(subject.german, german, one.german_object, "und", two.german_object)
+        ),
         f"{subject.chinese}{one.chinese('' if present else '了')}和{two.object.chinese}。",
         {one.combination, two.combination},
     )
@@ -381,10 +542,17 @@ def two_objects(choose):
 def how_many(choose):
     """How many apples did Anna eat? Wie viele Äpfel hat Anna gegessen? 安娜吃了多少个苹果？"""
     subject = choose_subject(choose)
-    verb = choose({name: VERBS[name] for name in ("eat", "buy", "order", "see", "draw", "write", "borrow", "send")})
+    verb = choose(
+        {
+            name: VERBS[name]
+            for name in ("eat", "buy", "order", "see", "draw", "write", "borrow", "send")
+        }
+    )
     noun = choose({name: noun for name, noun in OBJECTS[verb.name].items() if name in NOUNS})
     objects = noun_phrase(noun, plural=True)
-    german = german_clause(subject.german, Predicate(german_haben(subject), "", verb.participle), order="first")
+    german = german_clause(
+        subject.german, Predicate(german_haben(subject), "", verb.participle), order="first"
+    )
     return Sentence(
         sentence("how many", objects.english, "did", subject.name, verb.name, end="?"),
         sentence("wie viele", objects.german["acc"], german, end="?"),
@@ -394,6 +562,25 @@ def how_many(choose):
 
 
 PATTERNS = (
-    habit, now, plan, past, not_past, not_present, already, not_yet, modal_sentence, not_modal, did, can_you, when_will, why_not,
-    who, where_can, imperative, prohibition, let_us, two_objects, how_many,
-)  # fmt: skip
+    habit,
+    now,
+    plan,
+    past,
+    not_past,
+    not_present,
+    already,
+    not_yet,
+    modal_sentence,
+    not_modal,
+    did,
+    can_you,
+    when_will,
+    why_not,
+    who,
+    where_can,
+    imperative,
+    prohibition,
+    let_us,
+    two_objects,
+    how_many,
+)

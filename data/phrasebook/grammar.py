@@ -1,7 +1,7 @@
 """The grammar of the phrasebook: noun phrases, verbs and clauses in English, German and Chinese.
 
-German is declined by gender, case and determiner, and its verbs stand second, first or last; Chinese counts with measure
-words, marks aspect on the verb, and puts time and place before it.
+German is declined by gender, case and determiner, and its verbs stand second, first or last;
+Chinese counts with measure words, marks aspect on the verb, and puts time and place before it.
 """
 
 import collections
@@ -9,8 +9,16 @@ import dataclasses
 
 from data.phrasebook.nouns import MASS
 from data.phrasebook.words import (
-    ADJECTIVES, ENGLISH_FORMS, GERMAN_ICH, GERMAN_OBJECT, GRADES, MODALS, POSSESSIVES, PRONOUNS, Subject,
-)  # fmt: skip
+    ADJECTIVES,
+    ENGLISH_FORMS,
+    GERMAN_ICH,
+    GERMAN_OBJECT,
+    GRADES,
+    MODALS,
+    POSSESSIVES,
+    PRONOUNS,
+    Subject,
+)
 
 CASES = ("nom", "acc", "dat")
 # Endings by gender m, f, n and plural.
@@ -20,15 +28,24 @@ _WEAK = {"nom": "e e e en", "acc": "en e e en", "dat": "en en en en"}
 _MIXED = {"nom": "er e es en", "acc": "en e es en", "dat": "en en en en"}
 _ARTICLE = {"nom": "der die das die", "acc": "den die das die", "dat": "dem der dem den"}
 _CONTRACTED = {
-    "in dem": "im", "an dem": "am", "von dem": "vom", "zu dem": "zum", "zu der": "zur", "bei dem": "beim", "in das": "ins",
-}  # fmt: skip
+    "in dem": "im",
+    "an dem": "am",
+    "von dem": "vom",
+    "zu dem": "zum",
+    "zu der": "zur",
+    "bei dem": "beim",
+    "in das": "ins",
+}
 _ENGLISH_ONES = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen "
+    "fifteen "
+    "sixteen seventeen "
     "eighteen nineteen"
 ).split()
 _ENGLISH_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
 _GERMAN_ONES = (
-    "null eins zwei drei vier fünf sechs sieben acht neun zehn elf zwölf dreizehn vierzehn fünfzehn sechzehn siebzehn "
+    "null eins zwei drei vier fünf sechs sieben acht neun zehn elf zwölf dreizehn vierzehn "
+    "fünfzehn sechzehn siebzehn "
     "achtzehn neunzehn"
 ).split()
 _GERMAN_TENS = "zwanzig dreißig vierzig fünfzig sechzig siebzig achtzig neunzig".split()
@@ -54,11 +71,15 @@ def chinese_number(n, counting=False):
     """0 to 99: 21 -> "二十一". counting: before a measure word, where two is 两."""
     if n < 10:
         return "两" if counting and n == 2 else _CHINESE_DIGITS[n]
-    return (_CHINESE_DIGITS[n // 10] if n >= 20 else "") + "十" + (_CHINESE_DIGITS[n % 10] if n % 10 else "")
+    return (
+        (_CHINESE_DIGITS[n // 10] if n >= 20 else "")
+        + "十"
+        + (_CHINESE_DIGITS[n % 10] if n % 10 else "")
+    )
 
 
 def contract(text):
-    """"zu dem Markt" -> "zum Markt"."""
+    """ "zu dem Markt" -> "zum Markt"."""
     first_two = " ".join(text.split()[:2])
     return _CONTRACTED[first_two] + text[len(first_two) :] if first_two in _CONTRACTED else text
 
@@ -77,7 +98,8 @@ def noun_phrase(noun, determiner="", adjective=None, plural=False):
     """A noun in its phrase.
 
     Args:
-        determiner: "the", "this", "a", a possessive such as "my", "no", a number, or "" for a noun alone.
+        determiner: "the", "this", "a", a possessive such as "my", "no", a number, or "" for a noun
+            alone.
         adjective: an attribute, or None.
         plural: whether the noun stands in the plural; a number above 1 says so by itself.
     """
@@ -136,7 +158,12 @@ def _chinese_noun(noun, determiner, adjective, plural):
         return chinese_number(determiner, counting=True) + noun.measure + core
     if determiner in POSSESSIVES:
         return _chinese_possession(POSSESSIVES[determiner].chinese, noun, attribute)
-    if determiner == "the" and not attribute and not plural and (noun.english in MASS or noun.classes & _KNOWN):
+    if (
+        determiner == "the"
+        and not attribute
+        and not plural
+        and (noun.english in MASS or noun.classes & _KNOWN)
+    ):
         return core
     measure = "些" if plural else noun.measure
     return {"a": "一", "the": "那", "this": "这"}[determiner] + measure + core
@@ -160,7 +187,9 @@ GRADED = {name: adjective for name, adjective in ADJECTIVES.items() if "grade" i
 
 def grades_of(adjective):
     """What is good is not too much so: neither 太满意了 nor 有点儿漂亮."""
-    return {name: GRADES[name] for name in ("very", "not")} if "good" in adjective.classes else GRADES
+    return (
+        {name: GRADES[name] for name in ("very", "not")} if "good" in adjective.classes else GRADES
+    )
 
 
 def graded(adjective, grade):
@@ -173,7 +202,14 @@ def person_subject(noun, determiner):
     """A noun as the subject of a clause: "my mother", "the teacher"."""
     phrase = noun_phrase(noun, determiner)
     own = "her" if noun.gender == "f" else "his"
-    return Subject(phrase.english, *phrase.german.values(), phrase.chinese, "3", own, "she" if own == "her" else "he")
+    return Subject(
+        phrase.english,
+        *phrase.german.values(),
+        phrase.chinese,
+        "3",
+        own,
+        "she" if own == "her" else "he",
+    )
 
 
 def pronoun_of(subject):
@@ -182,12 +218,15 @@ def pronoun_of(subject):
 
 
 def english_verb(name, form):
-    """A verb, with the words that follow it: ("turn on", "past") -> "turned on". Forms: base, third, past, participle, ing."""
+    """A verb, with the words that follow it: ("turn on", "past") -> "turned on". Forms: base,
+    third, past, participle, ing."""
     name = name.partition(" (")[0]
     verb, _, rest = name.partition(" ")
     if form != "base":
         regular = _regular_forms(verb)
-        verb = dict(zip(("third", "past", "participle", "ing"), ENGLISH_FORMS.get(verb, regular)))[form]
+        verb = dict(zip(("third", "past", "participle", "ing"), ENGLISH_FORMS.get(verb, regular)))[
+            form
+        ]
     return f"{verb} {rest}".strip()
 
 
@@ -204,7 +243,11 @@ def english_present(subject, name):
 
 def english_auxiliary(subject, verb):
     """be, have or do for a subject."""
-    forms = {"be": ("am", "is", "are"), "have": ("have", "has", "have"), "do": ("do", "does", "do")}[verb]
+    forms = {
+        "be": ("am", "is", "are"),
+        "have": ("have", "has", "have"),
+        "do": ("do", "does", "do"),
+    }[verb]
     return forms["13p".index(subject.person)]
 
 
@@ -231,8 +274,11 @@ def german_clause(subject, predicate, *middle, order="second", front=""):
     """A German clause.
 
     Args:
-        subject: the nominative. predicate: Predicate. middle: what stands between verb and closing words, in order.
-        order: "second" (main clause; `front` first if given), "first" (question), "last" (subordinate clause).
+        subject: the nominative.
+        predicate: Predicate.
+        middle: what stands between verb and closing words, in order.
+        order: "second" (main clause; `front` first if given), "first" (question), "last"
+            (subordinate clause).
     """
     finite, prefix, closing = predicate
     if order == "last":
@@ -290,17 +336,20 @@ class Action:
     def modal(self, modal, person):
         """Predicate with a modal verb."""
         modal = MODALS[modal]
-        return Predicate(german_form(person, modal.german, modal.german, modal.plural), "", self.infinitive)
+        return Predicate(
+            german_form(person, modal.german, modal.german, modal.plural), "", self.infinitive
+        )
 
     @property
     def german_object(self):
-        """"den Mantel", "dem Lehrer", "auf den Bus"."""
+        """ "den Mantel", "dem Lehrer", "auf den Bus"."""
         preposition, case = GERMAN_OBJECT.get(self.verb.name, ("", "acc"))
         return f"{preposition} {self.object.german[case]}".strip()
 
     @property
     def german_negated(self):
-        """The object with its negation: "den Mantel nicht", "keinen Mantel", "nicht auf den Bus"."""
+        """The object with its negation: "den Mantel nicht", "keinen Mantel", "nicht auf den
+        Bus"."""
         preposition, case = GERMAN_OBJECT.get(self.verb.name, ("", "acc"))
         if preposition:
             return f"nicht {self.german_object}"

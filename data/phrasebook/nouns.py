@@ -1,12 +1,15 @@
 """The nouns of the phrasebook: English, German and Chinese side by side, as tables of text.
 
-Fields: English; its plural; German; gender (m, f, n; w: masculine of the weak declension, whose singular has the form of
-the plural outside the nominative); German plural; Chinese; measure word; classes, which say what can be done with it.
+Fields: English; its plural; German; gender (m, f, n; w: masculine of the weak declension, whose
+singular has the form of the plural outside the nominative); German plural; Chinese; measure word;
+classes, which say what can be done with it.
 """
 
 import collections
 
-Noun = collections.namedtuple("Noun", "english plural german gender german_plural chinese measure classes")
+Noun = collections.namedtuple(
+    "Noun", "english plural german gender german_plural chinese measure classes"
+)
 
 
 def _table(text):

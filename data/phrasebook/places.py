@@ -2,9 +2,18 @@
 
 from data.phrasebook.actions import NUMBERS, Sentence, attribute_of, choose_subject
 from data.phrasebook.grammar import (
-    Predicate, chinese_number, contract, english_auxiliary, english_number, german_clause, german_form, german_haben,
-    german_number, noun_phrase, sentence,
-)  # fmt: skip
+    Predicate,
+    chinese_number,
+    contract,
+    english_auxiliary,
+    english_number,
+    german_clause,
+    german_form,
+    german_haben,
+    german_number,
+    noun_phrase,
+    sentence,
+)
 from data.phrasebook.nouns import NOUNS, nouns_of
 from data.phrasebook.words import CITIES, FUTURE_TIMES, LOCATIONS, WEATHER, Word
 
@@ -14,19 +23,39 @@ LANDMARKS = {name: noun for name, noun in PLACES.items() if name not in ("lake",
 FURNITURE = {name: noun for name, noun in nouns_of("furniture").items() if name != "carpet"}
 OPENING = {
     name: NOUNS[name]
-    for name in ("museum", "bank", "post office", "pharmacy", "supermarket", "library", "bakery", "bookstore", "café",
-                 "swimming pool", "zoo", "town hall", "restaurant")
-}  # fmt: skip
+    for name in (
+        "museum",
+        "bank",
+        "post office",
+        "pharmacy",
+        "supermarket",
+        "library",
+        "bakery",
+        "bookstore",
+        "café",
+        "swimming pool",
+        "zoo",
+        "town hall",
+        "restaurant",
+    )
+}
 # German with its article in the dative; Chinese: sit in it, ride it, drive it.
 VEHICLES = {
     word.name: word
     for word in (
-        Word("train", "dem Zug", "坐火车"), Word("bus", "dem Bus", "坐大巴"), Word("car", "dem Auto", "开车"),
-        Word("ferry", "der Fähre", "坐渡轮"), Word("bicycle", "dem Fahrrad", "骑自行车"),
+        Word("train", "dem Zug", "坐火车"),
+        Word("bus", "dem Bus", "坐大巴"),
+        Word("car", "dem Auto", "开车"),
+        Word("ferry", "der Fähre", "坐渡轮"),
+        Word("bicycle", "dem Fahrrad", "骑自行车"),
         Word("motorcycle", "dem Motorrad", "骑摩托车"),
     )
-}  # fmt: skip
-PUBLIC = {"train": NOUNS["train"], "bus": NOUNS["bus"]._replace(chinese="大巴"), "ferry": NOUNS["ferry"]}  # a bus between cities
+}
+PUBLIC = {
+    "train": NOUNS["train"],
+    "bus": NOUNS["bus"]._replace(chinese="大巴"),
+    "ferry": NOUNS["ferry"],
+}  # a bus between cities
 # Minutes past the hour; German names some by the hour to come.
 MINUTES = {
     0: Word("{hour} o'clock", "{hour} Uhr", "{hour}点"),
@@ -57,9 +86,15 @@ def clock_time(choose):
 
 
 def there_is(choose):
-    """There is a pharmacy next to the train station. Neben dem Bahnhof gibt es eine Apotheke. 火车站旁边有一家药店。"""
-    noun, where = choose(PLACES), choose({name: LOCATIONS[name] for name in ("next to", "behind", "in front of")})
-    landmark = noun_phrase(choose({name: place for name, place in LANDMARKS.items() if name != noun.english}), "the")
+    """There is a pharmacy next to the train station. Neben dem Bahnhof gibt es eine Apotheke.
+    火车站旁边有一家药店。"""
+    noun, where = (
+        choose(PLACES),
+        choose({name: LOCATIONS[name] for name in ("next to", "behind", "in front of")}),
+    )
+    landmark = noun_phrase(
+        choose({name: place for name, place in LANDMARKS.items() if name != noun.english}), "the"
+    )
     place = noun_phrase(noun, "a")
     return Sentence(
         sentence("there is", place.english, where.name, landmark.english),
@@ -70,7 +105,8 @@ def there_is(choose):
 
 
 def nearby(choose):
-    """Is there a pharmacy near here? Gibt es hier in der Nähe eine Apotheke? 这附近有一家药店吗？"""
+    """Is there a pharmacy near here? Gibt es hier in der Nähe eine Apotheke?
+    这附近有一家药店吗？"""
     noun = choose(PLACES)
     place = noun_phrase(noun, "a", attribute_of(choose, noun))
     return Sentence(
@@ -107,11 +143,17 @@ def way(choose):
 def clock(choose):
     """It is half past three. Es ist halb vier. 现在三点半。"""
     time = clock_time(choose)
-    return Sentence(sentence("it is", time.name), sentence("es ist", time.german), f"现在{time.chinese}。", {("clock", time.name)})
+    return Sentence(
+        sentence("it is", time.name),
+        sentence("es ist", time.german),
+        f"现在{time.chinese}。",
+        {("clock", time.name)},
+    )
 
 
 def departure(choose):
-    """The train to Vienna leaves at a quarter past two. Der Zug nach Wien fährt um Viertel nach zwei ab. 去维也纳的火车两点一刻出发。"""
+    """The train to Vienna leaves at a quarter past two. Der Zug nach Wien fährt um Viertel nach
+    zwei ab. 去维也纳的火车两点一刻出发。"""
     vehicle, city, time = noun_phrase(choose(PUBLIC), "the"), choose(CITIES), clock_time(choose)
     return Sentence(
         sentence(vehicle.english, "to", city.name, "leaves at", time.name),
@@ -134,13 +176,32 @@ def which(choose):
 
 
 def travel(choose):
-    """Tomorrow we are going to Rome by train. Morgen fahren wir mit dem Zug nach Rom. 明天我们坐火车去罗马。"""
+    """Tomorrow we are going to Rome by train. Morgen fahren wir mit dem Zug nach Rom.
+    明天我们坐火车去罗马。"""
     subject, time = choose_subject(choose), choose(FUTURE_TIMES)
     vehicle, city = choose(VEHICLES), choose(CITIES)
     predicate = Predicate(german_form(subject.person, "fahre", "fährt", "fahren"), "", "")
     return Sentence(
-        sentence(time.name, subject.name, english_auxiliary(subject, "be"), "going to", city.name, "by", vehicle.name),
-        sentence(german_clause(subject.german, predicate, "mit", vehicle.german, "nach", city.german, front=time.german)),
+        sentence(
+            time.name,
+            subject.name,
+            english_auxiliary(subject, "be"),
+            "going to",
+            city.name,
+            "by",
+            vehicle.name,
+        ),
+        sentence(
+            german_clause(
+                subject.german,
+                predicate,
+                "mit",
+                vehicle.german,
+                "nach",
+                city.german,
+                front=time.german,
+            )
+        ),
         f"{time.chinese}{subject.chinese}{vehicle.chinese}去{city.chinese}。",
         {(vehicle.name, city.name)},
     )
@@ -148,7 +209,11 @@ def travel(choose):
 
 def location(choose):
     """My key is under the table. Mein Schlüssel ist unter dem Tisch. 我的钥匙在桌子下面。"""
-    noun, determiner, where = choose(SMALL), choose(("the", "my", "your", "his", "her")), choose(LOCATIONS)
+    noun, determiner, where = (
+        choose(SMALL),
+        choose(("the", "my", "your", "his", "her")),
+        choose(LOCATIONS),
+    )
     furniture = choose(FURNITURE)
     phrase, place = noun_phrase(noun, determiner), noun_phrase(furniture, "the")
     return Sentence(
@@ -160,14 +225,22 @@ def location(choose):
 
 
 def put(choose):
-    """Anna put the book on the table. Anna hat das Buch auf den Tisch gelegt. 安娜把那本书放在桌子上了。"""
+    """Anna put the book on the table. Anna hat das Buch auf den Tisch gelegt.
+    安娜把那本书放在桌子上了。"""
     subject, noun, where = choose_subject(choose), choose(SMALL), choose(LOCATIONS)
     determiner, furniture = choose(("the", subject.own)), choose(FURNITURE)
     phrase, place = noun_phrase(noun, determiner), noun_phrase(furniture, "the")
     participle = "gestellt" if "upright" in noun.classes else "gelegt"
     return Sentence(
         sentence(subject.name, "put", phrase.english, where.name, place.english),
-        sentence(subject.german, german_haben(subject), phrase.german["acc"], where.german, place.german["acc"], participle),
+        sentence(
+            subject.german,
+            german_haben(subject),
+            phrase.german["acc"],
+            where.german,
+            place.german["acc"],
+            participle,
+        ),
         f"{subject.chinese}把{phrase.chinese}放在{furniture.chinese}{where.chinese}了。",
         {(noun.english, furniture.english)},
     )
@@ -178,8 +251,13 @@ def been_to(choose):
     subject, city = choose_subject(choose), choose(CITIES)
     predicate = Predicate(_war(subject), "", "")
     return Sentence(
-        sentence(english_auxiliary(subject, "have"), subject.name, "ever been to", city.name, end="?"),
-        sentence(german_clause(subject.german, predicate, "schon einmal in", city.german, order="first"), end="?"),
+        sentence(
+            english_auxiliary(subject, "have"), subject.name, "ever been to", city.name, end="?"
+        ),
+        sentence(
+            german_clause(subject.german, predicate, "schon einmal in", city.german, order="first"),
+            end="?",
+        ),
         f"{subject.chinese}去过{city.chinese}吗？",
         {(subject.name, city.name)},
     )
@@ -208,12 +286,25 @@ def weather(choose):
 
 
 def lives_in(choose):
-    """Maria has lived in Vienna for three years. Maria wohnt seit drei Jahren in Wien. 玛丽亚在维也纳住了三年了。"""
+    """Maria has lived in Vienna for three years. Maria wohnt seit drei Jahren in Wien.
+    玛丽亚在维也纳住了三年了。"""
     subject, city, years = choose_subject(choose), choose(CITIES), choose(NUMBERS)
     predicate = Predicate(german_form(subject.person, "wohne", "wohnt", "wohnen"), "", "")
     return Sentence(
-        sentence(subject.name, english_auxiliary(subject, "have"), "lived in", city.name, "for", english_number(years), "years"),
-        sentence(german_clause(subject.german, predicate, "seit", german_number(years), "Jahren in", city.german)),
+        sentence(
+            subject.name,
+            english_auxiliary(subject, "have"),
+            "lived in",
+            city.name,
+            "for",
+            english_number(years),
+            "years",
+        ),
+        sentence(
+            german_clause(
+                subject.german, predicate, "seit", german_number(years), "Jahren in", city.german
+            )
+        ),
         f"{subject.chinese}在{city.chinese}住了{chinese_number(years, counting=True)}年了。",
         {(subject.name, city.name)},
     )
@@ -222,7 +313,9 @@ def lives_in(choose):
 def opens_at(choose):
     """The museum closes at five o'clock. Das Museum schließt um fünf Uhr. 博物馆五点关门。"""
     place = noun_phrase(choose(OPENING), "the")
-    verb = choose({"opens": Word("opens", "öffnet", "开门"), "closes": Word("closes", "schließt", "关门")})
+    verb = choose(
+        {"opens": Word("opens", "öffnet", "开门"), "closes": Word("closes", "schließt", "关门")}
+    )
     time = clock_time(choose)
     return Sentence(
         sentence(place.english, verb.name, "at", time.name),
@@ -233,14 +326,27 @@ def opens_at(choose):
 
 
 def appointment(choose):
-    """I am meeting my friend at four o'clock in front of the cinema. Ich treffe meinen Freund um vier Uhr vor dem Kino. 我四点在电影院前面见我的朋友。"""
+    """I am meeting my friend at four o'clock in front of the cinema. Ich treffe meinen Freund um
+    vier Uhr vor dem Kino. 我四点在电影院前面见我的朋友。"""
     subject, friend, time = choose_subject(choose), choose(LOVED_ONES), clock_time(choose)
-    place, where = noun_phrase(choose(LANDMARKS), "the"), choose({name: LOCATIONS[name] for name in ("in front of", "behind", "next to")})
+    place, where = (
+        noun_phrase(choose(LANDMARKS), "the"),
+        choose({name: LOCATIONS[name] for name in ("in front of", "behind", "next to")}),
+    )
     phrase = noun_phrase(friend, subject.own)
     predicate = Predicate(german_form(subject.person, "treffe", "trifft", "treffen"), "", "")
     middle = (phrase.german["acc"], "um", time.german, where.german, place.german["dat"])
     return Sentence(
-        sentence(subject.name, english_auxiliary(subject, "be"), "meeting", phrase.english, "at", time.name, where.name, place.english),
+        sentence(
+            subject.name,
+            english_auxiliary(subject, "be"),
+            "meeting",
+            phrase.english,
+            "at",
+            time.name,
+            where.name,
+            place.english,
+        ),
         sentence(german_clause(subject.german, predicate, *middle)),
         f"{subject.chinese}{time.chinese}在{place.chinese}{where.chinese}见{phrase.chinese}。",
         {("meet", friend.english)},
@@ -248,7 +354,8 @@ def appointment(choose):
 
 
 def distance(choose):
-    """It is twenty kilometers to Munich. Bis München sind es zwanzig Kilometer. 到慕尼黑有二十公里。"""
+    """It is twenty kilometers to Munich. Bis München sind es zwanzig Kilometer.
+    到慕尼黑有二十公里。"""
     city, kilometers = choose(CITIES), choose(range(2, 100))
     return Sentence(
         sentence("it is", english_number(kilometers), "kilometers to", city.name),
@@ -263,6 +370,21 @@ def _war(subject):
 
 
 PATTERNS = (
-    there_is, nearby, nearest, way, clock, departure, which, travel, location, put, been_to, never_been_to, weather, lives_in,
-    opens_at, appointment, distance,
-)  # fmt: skip
+    there_is,
+    nearby,
+    nearest,
+    way,
+    clock,
+    departure,
+    which,
+    travel,
+    location,
+    put,
+    been_to,
+    never_been_to,
+    weather,
+    lives_in,
+    opens_at,
+    appointment,
+    distance,
+)

@@ -1,4 +1,5 @@
-"""The other words of the phrasebook: verbs, adjectives, names, times, places, pleasantries, as tables of text."""
+"""The other words of the phrasebook: verbs, adjectives, names, times, places, pleasantries, as
+tables of text."""
 
 import collections
 
@@ -11,14 +12,19 @@ def _table(kind, text):
     return {row[0]: kind(*row) for row in rows}
 
 
-# English (a note in parentheses tells two meanings apart); German infinitive, a separable prefix before |; er-form;
-# participle; Chinese, ... where the object stands; determiners of the object: a an, t the, s this, o one's own,
-# n a number; uses: h habit, n now, f future, p past, m modal, i imperative; classes of objects.
-Verb = collections.namedtuple("Verb", "name german third participle chinese determiners uses classes")
+# English (a note in parentheses tells two meanings apart); German infinitive, a separable prefix
+# before |; er-form; participle; Chinese, ... where the object stands; determiners of the object: a
+# an, t the, s this, o one's own, n a number; uses: h habit, n now, f future, p past, m modal, i
+# imperative; classes of objects.
+Verb = collections.namedtuple(
+    "Verb", "name german third participle chinese determiners uses classes"
+)
 
 VERBS = {
     name: verb._replace(classes=frozenset(verb.classes.split()))
-    for name, verb in _table(Verb, """
+    for name, verb in _table(
+        Verb,
+        """
 eat; essen; isst; gegessen; 吃; a t n; hnfpmi; food eat
 drink; trinken; trinkt; getrunken; 喝; ; hnfpm; drink
 buy; kaufen; kauft; gekauft; 买; a t s n; hnfpmi; food thing furniture vehicle drink eat
@@ -72,12 +78,18 @@ feed; füttern; füttert; gefüttert; 喂; o t; hnfpmi; animal
 photograph; fotografieren; fotografiert; fotografiert; 拍; a t; hnfpm; animal place
 draw; zeichnen; zeichnet; gezeichnet; 画; a t n; hnfpmi; animal vehicle
 clean; putzen; putzt; geputzt; 擦; t o s; hnfpmi; clean
-""").items()
-}  # fmt: skip
+""",
+    ).items()
+}
 
 # Objects of each verb, {English: Noun}.
 OBJECTS = {
-    name: {key: noun for table in (NOUNS, MASS) for key, noun in table.items() if noun.classes & verb.classes}
+    name: {
+        key: noun
+        for table in (NOUNS, MASS)
+        for key, noun in table.items()
+        if noun.classes & verb.classes
+    }
     for name, verb in VERBS.items()
 }
 
@@ -114,13 +126,15 @@ draw draws drew drawn drawing
 """.strip().splitlines()
 }
 
-# Chinese: the attribute; the predicate drops its 的. Classes: thing, place, person: what it can be said of as an
-# attribute; grade: a predicate of things; taste: of food; state, figure: of persons.
+# Chinese: the attribute; the predicate drops its 的. Classes: thing, place, person: what it can be
+# said of as an attribute; grade: a predicate of things; taste: of food; state, figure: of persons.
 Adjective = collections.namedtuple("Adjective", "name german comparative chinese classes")
 
 ADJECTIVES = {
     name: adjective._replace(classes=frozenset(adjective.classes.split()))
-    for name, adjective in _table(Adjective, """
+    for name, adjective in _table(
+        Adjective,
+        """
 new; neu; neuer; 新; thing
 old; alt; älter; 旧; thing
 big; groß; größer; 大; thing grade
@@ -167,24 +181,32 @@ tall; groß; größer; 高; figure
 strong; stark; stärker; 强壮; figure
 smart; klug; klüger; 聪明; figure
 careful; vorsichtig; vorsichtiger; 谨慎; figure
-""").items()
-}  # fmt: skip
+""",
+    ).items()
+}
 
-# German nominative, accusative, dative; Chinese; person: 1 ich, 3 er or sie, p plural and Sie; the possessive; how one
-# goes on speaking of them.
-Subject = collections.namedtuple("Subject", "name german accusative dative chinese person own pronoun")
+# German nominative, accusative, dative; Chinese; person: 1 ich, 3 er or sie, p plural and Sie; the
+# possessive; how one goes on speaking of them.
+Subject = collections.namedtuple(
+    "Subject", "name german accusative dative chinese person own pronoun"
+)
 
-PRONOUNS = _table(Subject, """
+PRONOUNS = _table(
+    Subject,
+    """
 I; ich; mich; mir; 我; 1; my; I
 you; Sie; Sie; Ihnen; 您; p; your; you
 he; er; ihn; ihm; 他; 3; his; he
 she; sie; sie; ihr; 她; 3; her; she
 we; wir; uns; uns; 我们; p; our; we
 they; sie; sie; ihnen; 他们; p; their; they
-""")
+""",
+)
 NAMES = {
     name: Subject(name, german, german, german, chinese, "3", own, {"his": "he", "her": "she"}[own])
-    for name, german, chinese, own in _table(lambda *fields: fields, """
+    for name, german, chinese, own in _table(
+        lambda *fields: fields,
+        """
 Anna; Anna; 安娜; her
 Paul; Paul; 保罗; his
 Maria; Maria; 玛丽亚; her
@@ -197,20 +219,26 @@ Sophie; Sophie; 索菲; her
 David; David; 大卫; his
 Emma; Emma; 艾玛; her
 Lukas; Lukas; 卢卡斯; his
-""").values()
+""",
+    ).values()
 }
 
 Word = collections.namedtuple("Word", "name german chinese")
 
-POSSESSIVES = _table(Word, """
+POSSESSIVES = _table(
+    Word,
+    """
 my; mein; 我
 your; Ihr; 您
 his; sein; 他
 her; ihr; 她
 our; unser; 我们
 their; ihr; 他们
-""")
-CITIES = _table(Word, """
+""",
+)
+CITIES = _table(
+    Word,
+    """
 Berlin; Berlin; 柏林
 Munich; München; 慕尼黑
 Vienna; Wien; 维也纳
@@ -224,8 +252,11 @@ Beijing; Peking; 北京
 Shanghai; Schanghai; 上海
 Madrid; Madrid; 马德里
 Prague; Prag; 布拉格
-""")
-LANGUAGES = _table(Word, """
+""",
+)
+LANGUAGES = _table(
+    Word,
+    """
 German; Deutsch; 德语
 English; Englisch; 英语
 Chinese; Chinesisch; 汉语
@@ -234,16 +265,22 @@ Spanish; Spanisch; 西班牙语
 Italian; Italienisch; 意大利语
 Russian; Russisch; 俄语
 Japanese; Japanisch; 日语
-""")
-PAST_TIMES = _table(Word, """
+""",
+)
+PAST_TIMES = _table(
+    Word,
+    """
 yesterday; gestern; 昨天
 last week; letzte Woche; 上周
 this morning; heute Morgen; 今天早上
 yesterday evening; gestern Abend; 昨天晚上
 two days ago; vor zwei Tagen; 两天前
 last year; letztes Jahr; 去年
-""")
-FUTURE_TIMES = _table(Word, """
+""",
+)
+FUTURE_TIMES = _table(
+    Word,
+    """
 tomorrow; morgen; 明天
 today; heute; 今天
 next week; nächste Woche; 下周
@@ -252,63 +289,91 @@ the day after tomorrow; übermorgen; 后天
 on Friday; am Freitag; 星期五
 tomorrow morning; morgen früh; 明天早上
 next month; nächsten Monat; 下个月
-""")
-FREQUENCIES = _table(Word, """
+""",
+)
+FREQUENCIES = _table(
+    Word,
+    """
 often; oft; 经常
 always; immer; 总是
 sometimes; manchmal; 有时候
 rarely; selten; 很少
 usually; normalerweise; 通常
-""")
+""",
+)
 # The German ich-form and that of wir; the er-form is the ich-form.
-MODALS = _table(collections.namedtuple("Modal", "name german plural chinese"), """
+MODALS = _table(
+    collections.namedtuple("Modal", "name german plural chinese"),
+    """
 can; kann; können; 能
 has to; muss; müssen; 得
 wants to; will; wollen; 想
 would like to; möchte; möchten; 想
 should; sollte; sollten; 应该
-""")
+""",
+)
 # German prepositions; Chinese: what follows the place.
-LOCATIONS = _table(Word, """
+LOCATIONS = _table(
+    Word,
+    """
 on; auf; 上
 under; unter; 下面
 behind; hinter; 后面
 next to; neben; 旁边
 in front of; vor; 前面
-""")
-CONTAINERS = _table(collections.namedtuple("Container", "name plural german german_plural chinese"), """
+""",
+)
+CONTAINERS = _table(
+    collections.namedtuple("Container", "name plural german german_plural chinese"),
+    """
 cup; cups; Tasse; Tassen; 杯
 glass; glasses; Glas; Gläser; 杯
 bottle; bottles; Flasche; Flaschen; 瓶
-""")
+""",
+)
 # English now, as a condition and to come; German as finite verb and the rest.
-WEATHER = _table(collections.namedtuple("Weather", "name condition future finite rest chinese"), """
+WEATHER = _table(
+    collections.namedtuple("Weather", "name condition future finite rest chinese"),
+    """
 it is raining; it rains; it will rain; regnet;; 下雨
 it is snowing; it snows; it will snow; schneit;; 下雪
 it is cold; it is cold; it will be cold; ist; kalt; 很冷
 it is hot; it is hot; it will be hot; ist; heiß; 很热
 it is windy; it is windy; it will be windy; ist; windig; 刮风
 it is foggy; it is foggy; it will be foggy; ist; neblig; 有雾
-""")
-# The past of verbs that give something to someone: English base and past; German participle; Chinese with the receiver.
-GIVING = _table(collections.namedtuple("Giving", "name past german chinese"), """
+""",
+)
+# The past of verbs that give something to someone: English base and past; German participle;
+# Chinese with the receiver.
+GIVING = _table(
+    collections.namedtuple("Giving", "name past german chinese"),
+    """
 give; gave; gegeben; 给了...
 show; showed; gezeigt; 给...看了
 lend; lent; geliehen; 借给了...
 bring; brought; gebracht; 给...带来了
-""")
-GRADES = _table(Word, """
+""",
+)
+GRADES = _table(
+    Word,
+    """
 very; sehr; 很
 too; zu; 太
 not; nicht; 不
 a bit; ein bisschen; 有点儿
-""")
-SAYING = _table(collections.namedtuple("Saying", "name third ich er plural chinese"), """
+""",
+)
+SAYING = _table(
+    collections.namedtuple("Saying", "name third ich er plural chinese"),
+    """
 think; thinks; glaube; glaubt; glauben; 觉得
 say; says; sage; sagt; sagen; 说
 know; knows; weiß; weiß; wissen; 知道
-""")
-PLEASANTRIES = _table(Word, """
+""",
+)
+PLEASANTRIES = _table(
+    Word,
+    """
 Good morning!; Guten Morgen!; 早上好！
 Good evening!; Guten Abend!; 晚上好！
 Good night!; Gute Nacht!; 晚安！
@@ -333,13 +398,33 @@ Can you help me?; Können Sie mir helfen?; 您能帮我吗？
 What time is it?; Wie spät ist es?; 现在几点？
 That is all.; Das ist alles.; 就这些。
 No problem.; Kein Problem.; 没问题。
-""")
+""",
+)
 
 
 def entries():
-    """How many lexical entries there are: words and set phrases, each with its German and its Chinese."""
+    """How many lexical entries there are: words and set phrases, each with its German and its
+    Chinese."""
     tables = (
-        NOUNS, MASS, VERBS, ADJECTIVES, PRONOUNS, NAMES, POSSESSIVES, CITIES, LANGUAGES, PAST_TIMES, FUTURE_TIMES,
-        FREQUENCIES, MODALS, LOCATIONS, CONTAINERS, WEATHER, GIVING, GRADES, SAYING, PLEASANTRIES,
-    )  # fmt: skip
+        NOUNS,
+        MASS,
+        VERBS,
+        ADJECTIVES,
+        PRONOUNS,
+        NAMES,
+        POSSESSIVES,
+        CITIES,
+        LANGUAGES,
+        PAST_TIMES,
+        FUTURE_TIMES,
+        FREQUENCIES,
+        MODALS,
+        LOCATIONS,
+        CONTAINERS,
+        WEATHER,
+        GIVING,
+        GRADES,
+        SAYING,
+        PLEASANTRIES,
+    )
     return sum(map(len, tables))
