@@ -1,5 +1,5 @@
 # make train: German from English in minutes on a CPU. make test: the whole suite. make test-fast: its part that takes two minutes.
-# make mutants MODULES=transformer/attention.py MUTANTS=50: which small bugs the tests do not see. All install into .venv at first.
+# make mutants MODULES=transformer/model/attention.py MUTANTS=50: which small bugs the tests do not see. All install into .venv at first.
 PYTHON ?= python3
 MUTANTS ?= 0
 VENV := .venv

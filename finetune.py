@@ -15,6 +15,7 @@ import sys
 
 from data.config import DataError, LabelledDataConfig
 from train import default_run, sections
+from transformer.cli.flags import given, import_keras, main, write_flagfile
 from transformer.config import (
     ConfigError,
     FinetuningConfig,
@@ -23,7 +24,6 @@ from transformer.config import (
     TokenizerConfig,
     from_json,
 )
-from transformer.flags import given, import_keras, main, write_flagfile
 
 CONFIGS = (TaskConfig, FinetuningConfig, LabelledDataConfig, ModelConfig, TokenizerConfig)
 
@@ -72,15 +72,18 @@ def run(task, training, data, model, tokenizer, flag_values):
             f"several seeds need a folder of their own. Received: {folder}, which holds one run. "
             f"Use another --run."
         )
-    if (data.labels or data.labels_file) and task.task not in ("classification", "multilabel"):
+    if (data.readers.labels or data.labels_file) and task.task not in (
+        "classification",
+        "multilabel",
+    ):
         raise ConfigError(
             f"labels have names in classification and multilabel alone. Received: "
             f"task={task.task!r}. Leave them out."
         )
-    from data.labelled import load_labelled
+    from data.readers.labelled import load_labelled
     from data.report import format_report
-    from transformer.checkpoints import read_config
-    from transformer.cluster import is_chief
+    from transformer.training.checkpoints import read_config
+    from transformer.training.workers import is_chief
 
     chief = is_chief(training.distribution)
     if task.task == "text2text":
@@ -89,7 +92,7 @@ def run(task, training, data, model, tokenizer, flag_values):
     print(format_report(labelled.report), flush=True)
     import_keras()
     if training.distribution == "multi_worker":
-        from transformer.training import make_strategy
+        from transformer.training.loop import make_strategy
 
         make_strategy(
             training.distribution
@@ -129,10 +132,10 @@ def finetune(folder, configs, labelled):
     """One run: trains and reports; returns its scores, or the exit code where a signal stopped it.
     Of several workers the chief alone reports, and has scores.
     """
-    from transformer.cluster import is_chief
-    from transformer.encoders import new_encoder
     from transformer.files import write_json
-    from transformer.pipelines import GenerationPipeline, TextPipeline
+    from transformer.pipelines.encoder import GenerationPipeline, TextPipeline
+    from transformer.pretrained.encoders import new_encoder
+    from transformer.training.workers import is_chief
 
     task, training, data, model, tokenizer = configs
 
@@ -178,7 +181,7 @@ def finetune(folder, configs, labelled):
 
 def curve_points(folder):
     """(step, name, value) of all curves of a run."""
-    from transformer.visualization import read_curves
+    from transformer.evaluation.plots import read_curves
 
     return [
         (step, name, value)
@@ -192,8 +195,8 @@ def mix(folder, places, found, task, labelled):
     folder, as a run is written; returns its scores.
     """
     from transformer.files import write_json
-    from transformer.fine_tuning import soup
-    from transformer.pipelines import GenerationPipeline, TextPipeline
+    from transformer.pipelines.encoder import GenerationPipeline, TextPipeline
+    from transformer.pipelines.trainable import soup
 
     load = GenerationPipeline.from_run if task.task == "text2text" else TextPipeline.load
     first = next(iter(places.values()))
@@ -229,10 +232,15 @@ def write_results(folder, trained, labelled, summary, points=()):
     and the model card; returns the scores. `summary`: what scores.json tells of the training.
     `points`: of its curves.
     """
+    from transformer.evaluation.cards import finetuning_card
+    from transformer.evaluation.curves import overfitting_remark
+    from transformer.evaluation.reports import (
+        report_text,
+        scores_markdown,
+        tensorboard_images,
+        write_report,
+    )
     from transformer.files import write_json, write_json_lines, write_text
-    from transformer.model_cards import finetuning_card
-    from transformer.remarks import overfitting_remark
-    from transformer.reports import report_text, scores_markdown, tensorboard_images, write_report
 
     report, rows = trained.results(labelled.splits["test"], labelled.splits["train"])
     write_json_lines(folder / "predictions.jsonl", rows)
@@ -259,7 +267,7 @@ def show_in_tensorboard(folder, scores, images, step):
     """Shows the scores of a report, a table in Markdown, and its pictures in TensorBoard."""
     import tensorflow as tf
 
-    from transformer.callbacks import told
+    from transformer.training.callbacks import told
 
     with (
         told(folder),
@@ -273,8 +281,8 @@ def show_in_tensorboard(folder, scores, images, step):
 def summarise(folder, found, soup):
     """Writes and prints the mean and the deviation of the scores of several seeds, and the
     scores of their soup or None."""
+    from transformer.evaluation.reports import seeds_summary, seeds_text
     from transformer.files import write_json
-    from transformer.reports import seeds_summary, seeds_text
 
     summary = seeds_summary(found) | ({"soup": soup} if soup else {})
     write_json(folder / "scores.json", summary)

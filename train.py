@@ -11,6 +11,7 @@ import pathlib
 import sys
 
 from data.config import DataConfig, DataError
+from transformer.cli.flags import flagfiles, given, import_keras, main, write_flagfile
 from transformer.config import (
     ConfigError,
     DecodingConfig,
@@ -18,7 +19,6 @@ from transformer.config import (
     TokenizerConfig,
     TrainingConfig,
 )
-from transformer.flags import flagfiles, given, import_keras, main, write_flagfile
 
 CONFIGS = (ModelConfig, TokenizerConfig, TrainingConfig, DecodingConfig, DataConfig)
 # So many validation examples, if there are, judge the last choice of weights: on the few of
@@ -44,11 +44,11 @@ def run(model, tokenizer, training, decoding, data, flag_values):
     folder = pathlib.Path(flag_values["run"].value or default_run())
     from data.prepare import prepare
     from data.report import format_report
-    from transformer.checkpoints import check_run
-    from transformer.cluster import is_chief
-    from transformer.copying import SYMBOLS
-    from transformer.metrics import bleu_metric
-    from transformer.tasks import find_task
+    from transformer.metrics.classification import bleu_metric
+    from transformer.tasks.text_to_text import find_task
+    from transformer.text.symbols import SYMBOLS
+    from transformer.training.checkpoints import check_run
+    from transformer.training.workers import is_chief
 
     # What is wrong is said now, not after the preparation or the training.
     chief = is_chief(training.distribution)
@@ -121,7 +121,7 @@ def continued(initial_run, model, flag_values):
     Raises:
         ConfigError: it is no finished run, or flags of model or tokenizer say something else.
     """
-    from transformer.checkpoints import read_config
+    from transformer.training.checkpoints import read_config
 
     names, rates = (
         given((ModelConfig, TokenizerConfig), flag_values),
@@ -173,8 +173,8 @@ def build(configs, prepared):
     import keras
 
     from data.batches import Plan
-    from transformer.model import Transformer
-    from transformer.training import make_trainee, precision_warning, set_precision
+    from transformer.model.transformer import Transformer
+    from transformer.training.loop import make_trainee, precision_warning, set_precision
 
     model, _, training, _, _ = configs
     keras.utils.set_random_seed(training.seed)
@@ -205,9 +205,9 @@ def build(configs, prepared):
 def write_run(folder, configs, prepared):
     """Claims the run folder and writes what a later stage needs: config.json, flags.cfg,
     tokenizer/, data_report.json."""
-    from transformer.checkpoints import claim_run
     from transformer.files import write_json
-    from transformer.tokenizer import save_tokenizers
+    from transformer.text.tokenizer import save_tokenizers
+    from transformer.training.checkpoints import claim_run
 
     if claim_run(
         folder, sections(*configs) | {"prepared": {"training data": prepared.fingerprint}}
@@ -226,9 +226,9 @@ def validation_of(configs, prepared, transformer):
     """(DecodingConfig, count) -> the Validation of a Transformer on the validation set, of which
     `count` examples are decoded."""
     from data.batches import evaluation_batches
-    from transformer.evaluation import Validation
-    from transformer.generation import Generator, reading_of
-    from transformer.tasks import find_task
+    from transformer.evaluation.evaluation import Validation
+    from transformer.generation.generator import Generator, reading_of
+    from transformer.tasks.text_to_text import find_task
 
     model, _, training, _, data = configs
     split, tokenizers = (
@@ -257,7 +257,7 @@ def validation_of(configs, prepared, transformer):
 def train(folder, configs, prepared, trainee, plan, validation):
     """Fits to the last step or a signal; returns the progress and the signal (or None)."""
     from data.batches import batch_at, training_dataset
-    from transformer.training import start_training
+    from transformer.training.loop import start_training
 
     _, _, training, decoding, _ = configs
     split = prepared.splits["train"]
@@ -277,10 +277,15 @@ def train(folder, configs, prepared, trainee, plan, validation):
 
 def finish(folder, configs, prepared, trainee, progress, validation):
     """Chooses the weights, saves model.keras, and scores it on the test set."""
-    from transformer.checkpoints import save_model
-    from transformer.evaluation import evaluate_generator, samples_text, scores_table, write_results
-    from transformer.tasks import find_task
-    from transformer.training import choose_weights
+    from transformer.evaluation.evaluation import (
+        evaluate_generator,
+        samples_text,
+        scores_table,
+        write_results,
+    )
+    from transformer.tasks.text_to_text import find_task
+    from transformer.training.checkpoints import save_model
+    from transformer.training.loop import choose_weights
 
     _, _, training, decoding, data = configs
     validation = validation(decoding, training.eval_decode and max(training.eval_decode, CHOICE))

@@ -40,9 +40,9 @@ import sys
 
 from benchmarks.config import BenchmarkConfig
 from data.config import DataError
+from transformer.cli.flags import main, run_command
 from transformer.config import ConfigError
 from transformer.files import write_text
-from transformer.flags import main, run_command
 
 COMMANDS = (
     "train",

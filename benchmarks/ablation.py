@@ -13,9 +13,14 @@ from benchmarks.rounds import ROOT
 from benchmarks.scores import train
 from data.config import DataConfig
 from train import CONFIGS
-from transformer.checkpoints import average_weights, list_checkpoints, named_weights, restore
+from transformer.cli.flags import define, import_keras, parse, read
 from transformer.config import TrainingConfig
-from transformer.flags import define, import_keras, parse, read
+from transformer.training.checkpoints import (
+    average_weights,
+    list_checkpoints,
+    named_weights,
+    restore,
+)
 
 RECIPE = ROOT / "configs" / "multi30k_en_de_tokenized.cfg"
 TRAININGS = {
@@ -104,7 +109,7 @@ def _decoded(run, sources, count):
     """Outputs of a run as it is read, decoded otherwise, and with its last checkpoint and the
     average of so many."""
     import_keras()
-    from transformer.generation import Generator
+    from transformer.generation.generator import Generator
 
     found = {
         name: Generator.from_run(run, **options)(sources) for name, options in DECODINGS.items()
@@ -125,7 +130,7 @@ def compared(outputs, references, facts, language):
     with."""
     from sacrebleu.significance import PairedTest
 
-    from transformer.metrics import bleu_metric
+    from transformer.metrics.classification import bleu_metric
 
     metric = bleu_metric(language)
     _, found = PairedTest(

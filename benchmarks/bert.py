@@ -10,10 +10,10 @@ import numpy as np
 
 from benchmarks.peer import check_alike, check_unchanged, outputs_of, scores_of, side_by_side
 from data.config import LabelledDataConfig
-from data.labelled import fingerprint, load_labelled
+from data.readers.labelled import fingerprint, load_labelled
 from transformer.config import ConfigError, FinetuningConfig, TaskConfig, from_json
 from transformer.files import write_json
-from transformer.metrics import classification_scores
+from transformer.metrics.classification import classification_scores
 
 ALIKE = {
     "task": {

@@ -62,7 +62,7 @@ def run(config):
 def checkpoint_cost(folder, rounds):
     """Seconds of a step, the seconds that a checkpoint adds to STEPS of them, medians; and its
     bytes."""
-    from transformer import checkpoints
+    from transformer.training import checkpoints
 
     trainee, batches, _ = prepared(dict(size="small", precision="float32", jit="off"))
     variables, writer = (
@@ -91,7 +91,7 @@ def checkpoint_cost(folder, rounds):
 def first_steps(place, rounds):
     """{"fresh" and where it continues from: seconds of each round from the command to the first
     step of train.py}."""
-    from transformer import checkpoints
+    from transformer.training import checkpoints
 
     _first_step(place / "near", train_steps=3)
     arrays, progress = checkpoints.read_newest(place / "near")

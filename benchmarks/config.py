@@ -38,7 +38,7 @@ class BenchmarkConfig:
     steps: int = option(1000, "updates of each training of learn and ablation", minimum=1)
     seeds: int = option(3, "of learn and scores", minimum=1)
     modules: tuple = option(
-        (), "of mutants: files such as transformer/attention.py; none: all that compute"
+        (), "of mutants: files such as transformer/model/attention.py; none: all that compute"
     )
     mutants: int = option(
         0, "of mutants: how many of each module, drawn at random; 0: all", minimum=0

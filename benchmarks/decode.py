@@ -79,11 +79,11 @@ def run(config):
 def export(run, source, folder, kinds):
     """Exports a run to a folder for each compute type; returns the most tokens that ours would
     write for a line of `source`."""
-    from transformer.flags import import_keras
+    from transformer.cli.flags import import_keras
 
     import_keras()
-    from transformer.export import export_ctranslate2, sources_of
-    from transformer.generation import Generator
+    from transformer.export.ctranslate2 import export_ctranslate2, sources_of
+    from transformer.generation.generator import Generator
 
     generator, texts = Generator.from_run(run), sources_of(run)
     for kind in kinds:

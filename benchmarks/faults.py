@@ -217,7 +217,7 @@ def fingerprint(folder):
     """
     from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
-    from transformer.checkpoints import read_checkpoint
+    from transformer.training.checkpoints import read_checkpoint
 
     digest, timed = hashlib.sha256(), ("seconds", "minutes", "_per_second", "peak_memory_gib")
     for path in sorted((folder / "checkpoints").iterdir()):

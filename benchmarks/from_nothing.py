@@ -17,9 +17,9 @@ from benchmarks.peer import check_alike, check_unchanged, outputs_of, scores_of,
 from data.batches import Plan
 from data.config import DataConfig
 from data.prepare import prepare
-from transformer.checkpoints import read_config
 from transformer.config import ConfigError, TokenizerConfig, TrainingConfig, from_json
 from transformer.files import replacing, write_json
+from transformer.training.checkpoints import read_config
 
 # What peers do not have, or have in one way: options of a run that must be so, by section of
 # config.json.
@@ -78,10 +78,10 @@ def race(config, peer, alike, penalty_of):
         ConfigError: the run is not finished, or has what the peer cannot have; its data has
             changed; the peer fails.
     """
-    from transformer.flags import import_keras
+    from transformer.cli.flags import import_keras
 
     import_keras()
-    from transformer.tasks import find_task
+    from transformer.tasks.text_to_text import find_task
 
     folder = pathlib.Path(config.run)
     saved = read_config(folder)
@@ -125,7 +125,7 @@ def race(config, peer, alike, penalty_of):
 
 
 def _write_task(place, saved, prepared, steps, precision, penalty_of):
-    from transformer.optimization import WarmupSchedule
+    from transformer.training.optimizers import WarmupSchedule
 
     model, training, given = (
         saved["model"],

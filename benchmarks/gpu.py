@@ -29,7 +29,7 @@ def run(config):
     Raises:
         ConfigError: there is no accelerator.
     """
-    from transformer.flags import import_keras
+    from transformer.cli.flags import import_keras
 
     import_keras()
     import keras
@@ -86,9 +86,9 @@ def step_seconds(size, steps=20):
     from keras import ops
 
     from transformer.config import ModelConfig
-    from transformer.losses import output_cross_entropy
-    from transformer.model import Transformer
-    from transformer.optimization import Adam
+    from transformer.model.losses import output_cross_entropy
+    from transformer.model.transformer import Transformer
+    from transformer.training.optimizers import Adam
 
     transformer = Transformer.from_model_config(ModelConfig(**work.model_options(size)))
 

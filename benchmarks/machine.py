@@ -29,7 +29,7 @@ def describe():
 def matmul_peak(size=2048, repeats=10):
     """FLOP/s of the fastest of some products of two square matrices by TensorFlow, {"float32":
     ..., "bfloat16": ...}."""
-    from transformer.flags import import_keras
+    from transformer.cli.flags import import_keras
 
     import_keras()
     import tensorflow as tf

@@ -123,7 +123,7 @@ def run(config):
         if not (ROOT / module).is_file() or not (ROOT / tests_of(module)).is_file():
             raise ConfigError(
                 "--modules must be modules that have a test file, from the root of the project. "
-                f"Received: {module}. Use transformer/attention.py, for example."
+                f"Received: {module}. Use transformer/model/attention.py, for example."
             )
     mutants = [mutant for module in modules for mutant in mutants_of(module, config.mutants)]
     reasons = {

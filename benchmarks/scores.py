@@ -13,8 +13,8 @@ import sys
 
 from benchmarks.rounds import ROOT
 from transformer.config import ConfigError
+from transformer.evaluation.reports import seeds_summary
 from transformer.files import replacing, write_json
-from transformer.reports import seeds_summary
 
 KEPT = pathlib.Path(__file__).parent / "results" / "scores"
 # Of a run's scores.json those that judge it, and those that tell what it took.
@@ -189,7 +189,7 @@ def train(command):
 
 
 def _draw(runs, metric, path):
-    from transformer.visualization import plot_curves
+    from transformer.evaluation.plots import plot_curves
 
     names = dict.fromkeys(["train/loss", "validation/loss", f"validation/{metric}"])
     with replacing(path) as temporary:

@@ -22,7 +22,8 @@ class DataConfig:
     task: str = option(
         "translation",
         "what the target is of the source, so how it is cleaned, cut and scored: translation, "
-        "summarization, question_answering, code, text2text, or another of transformer/tasks.py",
+        "summarization, question_answering, code, text2text, or another of "
+        "transformer/tasks/text_to_text.py",
     )
     corpus: str = option(
         "",
@@ -91,7 +92,7 @@ class DataConfig:
         False,
         "quoted strings, names, and words that are no piece of the vocabulary become symbols, "
         "which "
-        "are copied (transformer/copying.py)",
+        "are copied (transformer/text/symbols.py)",
     )
     clean: bool = option(
         True, "repair training text, drop pairs that teach nothing; see data_report.json"

@@ -20,17 +20,22 @@ import pathlib
 import numpy as np
 
 import transformer.config
-import transformer.copying
-import transformer.tokenizer
+import transformer.text.symbols
+import transformer.text.tokenizer
 from data.batches import Packing, Pairs, pack
 from data.cleaning import clean
 from data.config import DataConfig, DataError
 from data.pairs import Pair
-from data.sources import SPLITS, input_files, load_examples, source_kind
+from data.readers.sources import SPLITS, input_files, load_examples, source_kind
 from transformer.config import ConfigError, TokenizerConfig
-from transformer.copying import hide_pair
 from transformer.files import replacing_folder, write_json
-from transformer.tokenizer import load_tokenizer, load_tokenizers, save_tokenizers, train_tokenizer
+from transformer.text.symbols import hide_pair
+from transformer.text.tokenizer import (
+    load_tokenizer,
+    load_tokenizers,
+    save_tokenizers,
+    train_tokenizer,
+)
 
 # Texts handed to the tokenizer at once.
 GROUP = 10_000
@@ -153,7 +158,7 @@ def cache_key(data, tokenizer):
     source_kind(data)
     options = dataclasses.asdict(data) | {"data_dir": ""} | dataclasses.asdict(tokenizer)
     options["versions"] = [importlib.metadata.version(name) for name in ("ftfy", "sentencepiece")]
-    modules = transformer.tokenizer, transformer.config, transformer.copying
+    modules = transformer.text.tokenizer, transformer.config, transformer.text.symbols
     code = [
         *sorted(pathlib.Path(__file__).parent.glob("**/*.py")),
         *(module.__file__ for module in modules),
@@ -246,7 +251,7 @@ def _check_symbols(tokenizers, symbols, copy_unknown):
     """Raises ConfigError for a symbol that a tokenizer which was given would split."""
     known = set.intersection(*(set(tokenizer.vocabulary()) for tokenizer in tokenizers))
     for flag, wanted in (
-        ("copy_unknown", transformer.copying.SYMBOLS if copy_unknown else ()),
+        ("copy_unknown", transformer.text.symbols.SYMBOLS if copy_unknown else ()),
         ("user_symbols", symbols),
     ):
         if lacking := [symbol for symbol in wanted if symbol not in known]:

@@ -27,8 +27,9 @@ class Log:
 
 
 def format_report(report):
-    """A report on the splits of pairs (data/cleaning.py) or of examples (data/labelled.py) as a
-    table for the console."""
+    """A report on the splits of pairs (data/cleaning.py) or of examples (data/readers/labelled.py)
+    as a table for the console.
+    """
     what = "pairs" if "pairs_in" in report["train"] else "examples"
     lines = [f"{'split':<12}{what:>10}{'kept':>10}"]
     for split, entry in report.items():

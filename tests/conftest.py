@@ -23,22 +23,22 @@ hypothesis.settings.register_profile("suite", derandomize=True, deadline=None, d
 hypothesis.settings.load_profile("suite")
 # The longest files go to the workers first, so that none is left alone with one of them at the end.
 LONGEST = [
-    "training",
-    "pipelines",
-    "backends",
-    "train",
-    "finetune",
-    "model",
-    "readme",
-    "launch",
-    "text2text",
-    "benchmarks",
+    "training/test_loop",
+    "pipelines/test_encoder",
+    "test_backends",
+    "cli/test_train",
+    "cli/test_finetune",
+    "model/test_transformer",
+    "test_readme",
+    "cli/test_launch",
+    "cli/test_text2text",
+    "test_benchmarks",
 ]
 
 
 def pytest_collection_modifyitems(items):
-    order = {f"test_{name}": place for place, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: order.get(item.path.stem, len(order)))
+    order = {ROOT / "tests" / f"{name}.py": place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path, len(order)))
 
 
 @pytest.fixture(scope="session")
@@ -54,7 +54,7 @@ def shared():
 @pytest.fixture
 def python_library(monkeypatch):
     """Corpora of installed Python source read a part of the standard library: it takes a second."""
-    from data import installed
+    from data.corpora import installed
 
     monkeypatch.setattr(installed, "DISTRIBUTIONS", ())
     files = [

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from keras.saving import load_model
 
-import transformer.model  # noqa: F401  (registers what a file holds)
+import transformer.model.transformer  # noqa: F401  (registers what a file holds)
 from tests.programs import run_apart
 
 PURE = ["attention", "positions", "model", "losses", "optimization", "decoding", "encoders"]
@@ -60,7 +60,7 @@ def test_the_same_tests_pass_with_jax():
 
 
 def test_training_on_eight_devices():
-    assert " passed" in with_jax("tests/test_jax_backend.py", devices=8)
+    assert " passed" in with_jax("tests/training/test_step_jax.py", devices=8)
 
 
 def test_train_py_learns_with_jax_what_it_learns_with_tensorflow(tmp_path):

@@ -41,10 +41,10 @@ from benchmarks import (
 from benchmarks.config import BenchmarkConfig
 from benchmarks.workers.ids import epoch_batches, rows, specials_first
 from data.config import DataConfig, LabelledDataConfig
-from data.labelled import fingerprint, load_labelled
 from data.prepare import prepare
+from data.readers.labelled import fingerprint, load_labelled
 from tests.programs import run_apart
-from transformer.checkpoints import checkpoint_path, named_variables, save_checkpoint, save_model
+from transformer.cli.flags import define, parse, read
 from transformer.config import (
     ConfigError,
     DecodingConfig,
@@ -54,11 +54,16 @@ from transformer.config import (
     TokenizerConfig,
     TrainingConfig,
 )
-from transformer.flags import define, parse, read
-from transformer.generation import Generator
-from transformer.model import Transformer
-from transformer.optimization import make_optimizer
-from transformer.tokenizer import ByteTokenizer, save_tokenizers
+from transformer.generation.generator import Generator
+from transformer.model.transformer import Transformer
+from transformer.text.tokenizer import ByteTokenizer, save_tokenizers
+from transformer.training.checkpoints import (
+    checkpoint_path,
+    named_variables,
+    save_checkpoint,
+    save_model,
+)
+from transformer.training.optimizers import make_optimizer
 
 pytestmark = pytest.mark.slow  # it trains, or starts programs
 
@@ -219,7 +224,7 @@ def test_what_is_missing_is_said():
 
 def test_the_hash_of_a_run_tells_every_bit_of_it_and_not_the_time(tmp_path):
     """And a point of a curve that is there twice, or not at all."""
-    from transformer import checkpoints
+    from transformer.training import checkpoints
 
     def made(name, value=1.0, step=5, seconds=2.0, steps=(1, 2), text="a"):
         path, variable = (

@@ -612,7 +612,7 @@ def test_options_come_back_from_json():
 
 
 def test_the_model_and_its_stacks_refuse_before_any_layer_is_made():
-    from transformer.model import Decoder, Encoder, Transformer
+    from transformer.model.transformer import Decoder, Encoder, Transformer
 
     message = (
         r"num_heads must divide d_model\. Received: d_model=10, num_heads=4\. "

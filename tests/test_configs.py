@@ -8,7 +8,7 @@ from absl import flags
 
 import finetune
 import train
-from transformer.flags import define, parse, read
+from transformer.cli.flags import define, parse, read
 
 ROOT = pathlib.Path(__file__).parents[1]
 RECIPES = sorted((ROOT / "configs").glob("*.cfg"))

@@ -1,5 +1,6 @@
-"""DESIGN's levels, read from the source: a module of transformer/ imports from lower levels
-only."""
+"""Who may import whom, read from the source: a room of transformer/ imports from lower rooms and
+itself.
+"""
 
 import ast
 import pathlib
@@ -7,57 +8,29 @@ import pathlib
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-LEVELS = [
-    ["config", "compilation"],
-    ["files"],
-    ["metrics", "model_cards", "tokenizer", "copying", "checkpoints", "cluster", "execution"],
-    [
-        "dropout",
-        "positions",
-        "losses",
-        "optimization",
-        "decoding",
-        "text_inputs",
-        "answer_metrics",
-        "summary_metrics",
-        "code_metrics",
-    ],
-    ["attention", "vocabularies"],
-    ["layers"],
-    ["pointer"],
-    ["model"],
-    ["heads", "generation", "convert", "objectives"],
-    ["encoders", "lora"],
-    ["tasks", "callbacks", "evaluation", "visualization", "remarks"],
-    ["reports"],
-    ["text_tasks", "jax_backend"],
-    ["training", "export"],
-    ["fine_tuning", "flags"],
-    ["generation_pipeline", "launch"],
-    ["pipelines"],
-    ["__main__"],
-]
-LEVEL = {module: level for level, modules in enumerate(LEVELS) for module in modules}
-# One more is pure but for a kernel that TensorFlow has: optimization. What TensorFlow compiles,
-# compilation compiles.
-PURE_KERAS = [
-    "attention",
-    "positions",
-    "dropout",
-    "layers",
-    "pointer",
+# From the lowest room to the highest; the modules of transformer/ itself are below all of them.
+ROOMS = [
     "model",
-    "losses",
-    "objectives",
-    "heads",
-    "encoders",
-    "decoding",
-    "config",
     "metrics",
-    "answer_metrics",
-    "summary_metrics",
-    "code_metrics",
-    "execution",
+    "text",
+    "training",
+    "generation",
+    "evaluation",
+    "tasks",
+    "pretrained",
+    "export",
+    "pipelines",
+    "cli",
+]
+# Rooms and modules that run on every backend of Keras. One more is pure but for a kernel that
+# TensorFlow has: training/optimizers. What TensorFlow compiles, compilation compiles.
+PURE_KERAS = [
+    "model",
+    "metrics",
+    "config",
+    "training/objectives",
+    "generation/search",
+    "pretrained/encoders",
 ]
 MODULES = sorted(
     path for path in (ROOT / "transformer").glob("**/*.py") if path.name != "__init__.py"
@@ -99,45 +72,63 @@ def packages(names):
     return {name.partition(".")[0] for name in names}
 
 
-def too_high(module, names):
-    """Those of the imported modules of transformer/ that do not stand below `module`."""
-    inner = {name.split(".")[1] for name in names if name.startswith("transformer.")} & set(LEVEL)
-    return sorted(name for name in inner if LEVEL[name] >= LEVEL[module])
+def room_of(module):
+    """The room of a module: "model" for transformer.model.layers, "" for transformer.config."""
+    parts = module.split(".")
+    if parts[1] == "__main__":
+        return "cli"
+    return parts[1] if parts[1] in ROOMS else ""
+
+
+def too_high(room, names):
+    """Those of the imported modules of transformer/ that stand in a higher room than `room`."""
+    above = ROOMS[ROOMS.index(room) + 1 :] if room else ROOMS
+    return sorted(
+        name for name in names if name.startswith("transformer.") and room_of(name) in above
+    )
 
 
 def test_the_reader_sees_every_form_of_import():
-    source = "import a.b, c as d\nfrom e.f import g\ndef h():\n    from transformer import model\n"
-    assert imports(source) == {"a.b", "c", "e.f", "e.f.g", "transformer", "transformer.model"}
-    assert module_level_imports(source) == {"a.b", "c", "e.f", "e.f.g"}
-    assert too_high("layers", imports(source)) == ["model"]
-    assert too_high("heads", imports(source)) == []
-
-
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
-def test_a_module_imports_only_from_lower_levels(path):
-    assert path.stem in LEVEL, (
-        f"transformer/{path.name} has no level: add it to LEVELS in tests/test_imports.py."
-    )
-    wrong = too_high(path.stem, imports(path.read_text(encoding="utf-8")))
-    assert not wrong, (
-        f"transformer/{path.name} must import only from levels below its own. Received: {wrong}."
-    )
-
-
-@pytest.mark.parametrize(
-    "path", [path for path in MODULES if path.stem in PURE_KERAS], ids=lambda path: path.stem
-)
-def test_the_model_is_pure_keras(path):
-    assert not packages(imports(path.read_text(encoding="utf-8"))) & {
-        "tensorflow",
-        "tensorflow_text",
-        "torch",
-        "jax",
+    source = "import a.b, c as d\nfrom e.f import g\ndef h():\n"
+    source += "    from transformer.text import tokenizer\n"
+    assert imports(source) == {
+        "a.b",
+        "c",
+        "e.f",
+        "e.f.g",
+        "transformer.text",
+        "transformer.text.tokenizer",
     }
+    assert module_level_imports(source) == {"a.b", "c", "e.f", "e.f.g"}
+    assert too_high("model", imports(source)) == ["transformer.text", "transformer.text.tokenizer"]
+    assert too_high("text", imports(source)) == too_high("cli", imports(source)) == []
+    assert too_high("", {"transformer.cli.flags", "transformer.files"}) == ["transformer.cli.flags"]
+
+
+def dotted(path):
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=dotted)
+def test_a_room_imports_only_from_lower_rooms(path):
+    folder = path.relative_to(ROOT / "transformer").parts[0]
+    assert path.parent == ROOT / "transformer" or folder in ROOMS, (
+        f"add {folder} to ROOMS in tests/test_imports.py"
+    )
+    wrong = too_high(room_of(dotted(path)), imports(path.read_text(encoding="utf-8")))
+    assert not wrong, f"{dotted(path)} must import only from lower rooms. Received: {wrong}."
+
+
+@pytest.mark.parametrize("name", PURE_KERAS)
+def test_the_model_is_pure_keras(name):
+    place = ROOT / "transformer" / name
+    for path in sorted(place.glob("*.py")) or [place.with_suffix(".py")]:
+        used = packages(imports(path.read_text(encoding="utf-8")))
+        assert not used & {"tensorflow", "tensorflow_text", "torch", "jax"}, path
 
 
 def test_importing_the_package_or_the_flags_loads_neither_keras_nor_tensorflow():
-    for name in ("__init__", "config", "flags"):
+    for name in ("__init__", "config", "cli/__init__", "cli/flags"):
         source = (ROOT / "transformer" / f"{name}.py").read_text(encoding="utf-8")
         assert not packages(module_level_imports(source)) & {
             "keras",
@@ -148,20 +139,17 @@ def test_importing_the_package_or_the_flags_loads_neither_keras_nor_tensorflow()
 
 
 def test_transformer_never_imports_data_but_where_the_two_are_joined():
-    joined = {
-        ROOT / "transformer" / f"{name}.py"
-        for name in ("fine_tuning", "generation_pipeline", "pipelines", "__main__")
-    }
-    for path in {*ROOT.glob("transformer/**/*.py")} - joined:
-        assert "data" not in packages(imports(path.read_text(encoding="utf-8"))), path.name
+    for path in MODULES:
+        if room_of(dotted(path)) not in ("pipelines", "cli"):
+            assert "data" not in packages(imports(path.read_text(encoding="utf-8"))), path
 
 
 def test_data_imports_only_what_knows_no_model_from_transformer():
     allowed = (
         "transformer.config",
-        "transformer.copying",
+        "transformer.text.symbols",
         "transformer.files",
-        "transformer.tokenizer",
+        "transformer.text.tokenizer",
     )
     for path in ROOT.glob("data/**/*.py"):
         names = [
@@ -197,8 +185,6 @@ def test_nothing_unpickles_or_evaluates_text(path):
 def test_the_package_lists_what_it_offers():
     import transformer
 
-    assert (
-        {"Transformer", "Encoder", "Decoder", "Generator", "__version__"}
-        <= {*dir(transformer)}
-        == {*transformer.__all__}
-    )
+    offered = {*transformer.__all__}
+    assert {"Transformer", "Encoder", "Decoder", "Generator", "pipeline"} <= offered
+    assert offered == {*dir(transformer)}

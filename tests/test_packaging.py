@@ -128,7 +128,7 @@ def test_the_sdist_and_the_wheel_have_what_they_must(tmp_path):
         }
         <= names
     )
-    command = "import transformer, data.corpora; print(transformer.__file__)"
+    command = "import transformer, data.corpora.registry; print(transformer.__file__)"
     found = subprocess.run(
         [sys.executable, "-c", command], cwd=tmp_path / "site", capture_output=True, text=True
     ).stdout

@@ -10,7 +10,7 @@ import pytest
 from absl import flags
 
 import finetune
-from transformer.flags import define, parse, read
+from transformer.cli.flags import define, parse, read
 
 pytestmark = pytest.mark.slow  # it trains, or starts programs
 

@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 from keras.saving import load_model
 
-from data.corpora import CORPORA
+from data.corpora.registry import CORPORA
 from tests.programs import ROOT, run
-from transformer.generation import Generator
-from transformer.pipelines import pipeline
+from transformer.generation.generator import Generator
+from transformer.pipelines.encoder import pipeline
 
 STORED = sorted(
     path for path in (pathlib.Path(__file__).parent / "stored").iterdir() if path.is_dir()
@@ -131,7 +131,7 @@ def test_a_fine_tuned_folder_answers_as_it_did(stored):
 
 def test_an_export_writes_what_it_wrote(stored):
     ctranslate2 = pytest.importorskip("ctranslate2")
-    from transformer.export import translate
+    from transformer.export.ctranslate2 import translate
 
     generator = Generator.from_run(stored / "translation", beam_size=3)
     translator = ctranslate2.Translator(str(stored / "translation" / "ctranslate2-float32"))

@@ -16,9 +16,9 @@ import os
 import pathlib
 import sys
 
+from transformer.cli.flags import import_keras, main, run_command
+from transformer.cli.launch import command_line as launch
 from transformer.config import ConfigError, DecodingConfig
-from transformer.flags import import_keras, main, run_command
-from transformer.launch import command_line as launch
 
 # Lines are read, translated and written in groups, so that a long file needs little memory and
 # shows its progress.
@@ -114,7 +114,7 @@ def load_generator(flag_values, decoding=None):
         name: getattr(decoding, name) for name in names if not flag_values[name].using_default_value
     }
     import_keras()
-    from transformer.generation import Generator, one_core_a_batch
+    from transformer.generation.generator import Generator, one_core_a_batch
 
     one_core_a_batch()
     return Generator.from_run(flag_values["run"].value, **given)
@@ -200,7 +200,7 @@ def one_line(text):
 
 
 def json_row(line, number):
-    from data.files import is_text
+    from data.readers.files import is_text
 
     try:
         row = json.loads(line)
@@ -225,7 +225,7 @@ def write_json_group(writer, rows, answers, with_scores):
 def read_pairs(flag_values):
     """The pairs of --source and --target, or of --examples; with --lowercase in lower case."""
     from data.pairs import Pair
-    from data.sources import lowercase, read_examples
+    from data.readers.sources import lowercase, read_examples
 
     if flag_values["examples"].value:
         columns = {name: flag_values[name].value for name in ("source_column", "target_column")}
@@ -253,8 +253,8 @@ def read_pairs(flag_values):
 def pair_scores(generator, pairs, data, flag_values):
     """The scores of the run's task; pairs are told apart by the prefixes of the run."""
     from data.pairs import with_kind
-    from transformer.evaluation import evaluate_generator
-    from transformer.tasks import find_task
+    from transformer.evaluation.evaluation import evaluate_generator
+    from transformer.tasks.text_to_text import find_task
 
     write = generator
     if flag_values["lowercase"].value:
@@ -266,8 +266,8 @@ def pair_scores(generator, pairs, data, flag_values):
 
 def read_problems(flag_values):
     """The problems of --problems, if their answers may and can be run."""
-    from data.humaneval import read_problems
-    from transformer.execution import run_programs
+    from data.readers.humaneval import read_problems
+    from transformer.metrics.sandbox import run_programs
 
     if not flag_values["run_code"].value:
         raise ConfigError(
@@ -286,7 +286,7 @@ def read_problems(flag_values):
 
 def problem_scores(generator, problems, data, flag_values):
     """pass@k of sampled programs."""
-    from transformer.evaluation import evaluate_programs
+    from transformer.evaluation.evaluation import evaluate_programs
 
     samples = flag_values["samples"].value
     if samples > 1 and not generator.config.temperature:
@@ -322,8 +322,8 @@ def evaluate(decoding, flag_values):
     except DataError as error:
         raise ConfigError(str(error)) from None
     generator = load_generator(flag_values, decoding)
-    from transformer.checkpoints import read_config
-    from transformer.evaluation import scores_table
+    from transformer.evaluation.evaluation import scores_table
+    from transformer.training.checkpoints import read_config
 
     scores = score(generator, examples, read_config(flag_values["run"].value)["data"], flag_values)
     print(json.dumps(scores, indent=2) if flag_values["json"].value else scores_table(scores))
@@ -333,7 +333,7 @@ def export(flag_values):
     """Writes a run as a CTranslate2 model, and compares the two on the run's test sources,
     decoded greedily."""
     generator = load_generator(flag_values)
-    from transformer.export import export_ctranslate2, sources_of
+    from transformer.export.ctranslate2 import export_ctranslate2, sources_of
 
     run, quantization = pathlib.Path(flag_values["run"].value), flag_values["quantization"].value
     folder = flag_values["output"].value or run / f"{flag_values['format'].value}-{quantization}"

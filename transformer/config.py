@@ -2,8 +2,8 @@
 command line's flags.
 
 Each field is made with `option(default, help)`, so that name, type, default and help stand in one
-place; `transformer/flags.py` turns them into absl flags. A dataclass checks itself: a wrong value
-never gets as far as a layer.
+place; `transformer/cli/flags.py` turns them into absl flags. A dataclass checks itself: a wrong
+value never gets as far as a layer.
 """
 
 import dataclasses

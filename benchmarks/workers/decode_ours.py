@@ -6,10 +6,10 @@ from benchmarks.workers.protocol import serve
 
 
 def build(task):
-    from transformer.flags import import_keras
+    from transformer.cli.flags import import_keras
 
     import_keras()
-    from transformer.generation import Generator, one_core_a_batch
+    from transformer.generation.generator import Generator, one_core_a_batch
 
     one_core_a_batch()
     generator = Generator.from_run(

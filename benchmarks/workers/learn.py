@@ -10,23 +10,27 @@ MODEL = dict(d_model=128, num_heads=4, num_layers=2, ffn_dim=512, dropout=0.2)
 
 
 def build(task):
-    from transformer.flags import import_keras
+    from transformer.cli.flags import import_keras
 
     import_keras()
     import keras
 
-    import transformer.attention
-    import transformer.layers
-    import transformer.model
+    import transformer.model.attention
+    import transformer.model.layers
+    import transformer.model.transformer
     from data.batches import Plan, evaluation_batches, training_dataset
     from data.config import DataConfig
     from data.prepare import prepare
     from transformer.config import ModelConfig, TokenizerConfig, TrainingConfig
-    from transformer.evaluation import Validation
-    from transformer.training import make_trainee, set_precision
+    from transformer.evaluation.evaluation import Validation
+    from transformer.training.loop import make_trainee, set_precision
 
     if task["dropout"] == "plain":  # Keras's own, drawn from Philox
-        for module in (transformer.attention, transformer.layers, transformer.model):
+        for module in (
+            transformer.model.attention,
+            transformer.model.layers,
+            transformer.model.transformer,
+        ):
             module.Dropout = keras.layers.Dropout
     data = DataConfig(
         data_dir=task["data_dir"], source_language="en", target_language="de", **work.MULTI30K
@@ -50,7 +54,7 @@ def build(task):
     set_precision(training.precision)
     config = ModelConfig(vocab_size=prepared.target_tokenizer.vocab_size, norm="pre", **MODEL)
     trainee, _ = make_trainee(
-        lambda: transformer.model.Transformer.from_model_config(config), training
+        lambda: transformer.model.transformer.Transformer.from_model_config(config), training
     )
     split = prepared.splits["train"]
     plan = Plan(split, training.max_tokens, training.seed)

@@ -7,15 +7,15 @@ from benchmarks.workers.protocol import serve
 def prepared(task):
     """A trainee of one of work.SIZES with its train function made, an iterator over one batch,
     and the tokens in it."""
-    from transformer.flags import import_keras
+    from transformer.cli.flags import import_keras
 
     import_keras()
     import keras
     import tensorflow as tf
 
     from transformer.config import ModelConfig, TrainingConfig
-    from transformer.model import Transformer
-    from transformer.training import make_trainee, set_precision
+    from transformer.model.transformer import Transformer
+    from transformer.training.loop import make_trainee, set_precision
 
     size = {**work.SIZES[task["size"]], **task.get("shape", {})}
     keras.utils.set_random_seed(1)

@@ -1,0 +1,503 @@
+"""Texts with labels, for a pretrained model with a task's head: read from files, a TFDS data set or
+the caller's memory.
+
+`load_labelled(config, task)` gives `Labelled`. All that is wrong is found before training starts,
+and said at once, with file and line.
+"""
+
+import dataclasses
+import functools
+import hashlib
+import operator
+from typing import NamedTuple
+
+from data.config import ConfigError, DataError, LabelledDataConfig
+from data.readers.files import check_columns, is_text, read_lines, read_rows, resolve
+from data.readers.labels import WrongLabel, converter, count_labels, found_names
+from data.readers.sources import SPLITS, complete_splits, source_kind, tfds_builder, tfds_rows
+from data.readers.squad import Question, check_questions, lowercase, plain, questions_of, read_squad
+from data.report import Log
+
+TASKS = ("classification", "multilabel", "regression", "spans", "text2text")
+KINDS = {"train_files": tuple(f"{split}_files" for split in SPLITS), "tfds": ("tfds",)}
+
+
+class Example(NamedTuple):
+    """A text, or a pair of texts, and its label: an index, a tuple of indices (multilabel), a float
+    (regression), or the target text (text2text).
+    """
+
+    text: str
+    pair: str | None
+    label: object
+    line: str = ""  # where it was read, FILE:LINE
+
+    @property
+    def key(self):
+        """What makes two examples the same."""
+        return self.text, self.pair
+
+
+@dataclasses.dataclass(frozen=True)
+class Labelled:
+    """What training needs of the data."""
+
+    splits: dict  # "train", "validation", "test" -> list of Example, or of Question for spans
+    labels: tuple  # the names that a label's index counts; empty where labels are none
+    # {split: {"examples_in", "examples_out", "labels": {name: number}, "reasons": as
+    # data.report.Log}}
+    report: dict
+
+
+def load_labelled(config: LabelledDataConfig, task):
+    """Loads the labelled texts that the configuration names.
+
+    Args:
+        config: the options.
+        task: one of TASKS.
+
+    Returns:
+        Labelled. A split that is not given is taken from the training data by a hash of the text
+        (of the context, for spans): the same text always goes to the same split.
+
+    Raises:
+        DataError: no source or several are named, or the data cannot be used; the message has a
+            line for each kind of mistake in each split, with the number of rows and the first of
+            them. ConfigError: the task is unknown.
+    """
+    _check_task(task, config)
+    problems = _Problems()
+    if source_kind(config, KINDS) == "tfds":
+        splits, names = _load_tfds(config, task, problems)
+    else:
+        splits, names = {split: _load_files(config, split, task, problems) for split in SPLITS}, ()
+    return _labelled(splits, names, task, config, problems, required=SPLITS)
+
+
+def labelled_from(task, train=None, validation=None, test=None, config=LabelledDataConfig()):
+    """The same from data in memory.
+
+    >>> given = ["so good", "so bad"], ["positive", "negative"]
+    >>> labelled_from("classification", given).splits["train"][0]
+    Example(text='so good', pair=None, label=1, line='train:1')
+
+    Args:
+        task: one of TASKS.
+        train: (texts, labels) or (texts, labels, second texts); a DataFrame or another mapping of
+            columns, or a list of dicts, whose columns the configuration names; a tf.data.Dataset of
+            (text, label), ((text, pair), label) or of dicts, batched or not. For spans these have
+            id, question, context and answers, or there is a list of Question.
+        validation, test: the same; without `validation` it is a share of the training data, and may
+            be empty. A test alone needs the names of its labels in the configuration.
+        config: columns, labels, the share, lowercase; its files are not read.
+
+    Returns:
+        Labelled.
+
+    Raises:
+        DataError, ConfigError: as `load_labelled`; for a line stands the number of the example in
+            its split.
+    """
+    _check_task(task, config)
+    problems, given = _Problems(), {"train": train, "validation": validation, "test": test}
+    read = _questions_in_memory if task == "spans" else _examples_in_memory
+    splits = {
+        split: []
+        if data is None
+        else problems.attempt(read, data, split, config, problems.logs[split])
+        for split, data in given.items()
+    }
+    required = [split for split, data in given.items() if data is not None]
+    return _labelled(
+        splits, (), task, dataclasses.replace(config, test_share=0.0), problems, required
+    )
+
+
+def fingerprint(labelled):
+    """A hash of what training sees of Labelled, 16 hexadecimal digits: the same texts and labels
+    in the same order."""
+    seen = [
+        (*example.key, example.answers if isinstance(example, Question) else example.label)
+        for split in ("train", "validation")
+        for example in labelled.splits[split]
+    ]
+    return hashlib.sha256(repr((labelled.labels, seen)).encode("utf-8")).hexdigest()[:16]
+
+
+def _check_task(task, config):
+    if task not in TASKS:
+        raise ConfigError(f"task must be one of {', '.join(map(repr, TASKS))}. Received: {task!r}.")
+    if task == "text2text" and (config.lowercase or config.pair_column):
+        wrong = "lowercase=True" if config.lowercase else f"pair_column={config.pair_column!r}"
+        raise ConfigError(
+            "text2text has one text for a target, in lower case if the pretrained run has all "
+            "text "
+            "so. "
+            f"Received: {wrong}. Leave it out."
+        )
+
+
+# The reasons for which data is refused: what to say of them.
+_RULES = {
+    "incomplete row": (
+        "a row must have all its columns",
+        "Repair these rows, or see --delimiter and the column flags",
+    ),
+    "no text": ("a text must be a string that can be read", "Repair these rows"),
+    "no label": ("a row must have a label", "Repair these rows, or leave them out"),
+    "unknown label": (
+        "a label must be one of {names}",
+        "Repair these rows, or name all labels with --labels",
+    ),
+    "no number": (
+        "the label of a regression must be a number",
+        "Repair these rows, or see --label_column",
+    ),
+    "id that stands twice": (
+        "a question's id must be its own",
+        "Rename these questions, or leave them out",
+    ),
+}
+
+
+class _Problems:
+    """All that is found in the data: a log for each split, and messages about whole files."""
+
+    def __init__(self):
+        self.logs = {split: Log() for split in SPLITS}
+        self.messages = []
+
+    def attempt(self, read, *arguments):
+        """The list that `read` gives, or an empty one and a message."""
+        try:
+            return list(read(*arguments))
+        except DataError as error:
+            self.messages.append(str(error))
+            return []
+
+    def refuse(self, names=()):
+        """Raises DataError if anything forbids to train."""
+        lines = list(self.messages)
+        known = ", ".join([*names[:20], *(["..."] if len(names) > 20 else [])])
+        for split, log in self.logs.items():
+            for reason, found in log.reasons.items():
+                if found["action"] == "error":
+                    rule, cure = _RULES[reason]
+                    more = "; ..." if found["count"] > len(found["examples"]) else ""
+                    lines.append(
+                        f"{rule.replace('{names}', known)}. Received: {found['count']} wrong in "
+                        f"{split}: "
+                        f"{'; '.join(found['examples'])}{more}. {cure}."
+                    )
+        if lines:
+            raise DataError("\n".join(lines))
+
+
+def _load_files(config, split, task, problems):
+    flag, examples = f"{split}_files", []
+    for path in problems.attempt(resolve, getattr(config, flag), config.data_dir, flag):
+        if task == "spans":
+            examples += problems.attempt(read_squad, path)
+            continue
+        columns = _columns(config)
+        for number, values in problems.attempt(read_rows, path, flag, columns, config.delimiter):
+            examples += _example(
+                dict(zip(columns, values)), f"{path}:{number}", problems.logs[split]
+            )
+    return examples
+
+
+def _columns(config):
+    """{flag: column} of the columns that are wanted."""
+    flags = ("text_column", "pair_column", "label_column")
+    return {flag: getattr(config, flag) for flag in flags if getattr(config, flag)}
+
+
+def _example(row, line, log):
+    """[Example] of {"text_column", "label_column", perhaps "pair_column"}, its label as it was
+    read; [] if it is refused."""
+    texts = [row[flag] for flag in ("text_column", "pair_column") if flag in row]
+    if any(value is None for value in row.values()):
+        log.count("incomplete row", "error", line, repr(tuple(row.values())))
+    elif not all(map(is_text, texts)):
+        log.count("no text", "error", line, repr(tuple(texts)))
+    else:
+        return [Example(texts[0], texts[1] if len(texts) > 1 else None, row["label_column"], line)]
+    return []
+
+
+def _load_tfds(config, task, problems):
+    """The splits of a TFDS data set, and the names of its labels if it has them."""
+    builder = tfds_builder(config)
+    rows, where = tfds_rows(builder), f"TFDS {config.tfds}"
+    if task == "spans":
+        splits = {
+            split: problems.attempt(questions_of, found, f"{where} {split}")
+            for split, found in rows.items()
+        }
+        names = ()
+    else:
+        columns = _tfds_columns(config, builder.info.features, where)
+        feature = builder.info.features[columns["label_column"]]
+        names = tuple(getattr(getattr(feature, "feature", feature), "names", None) or ())
+        splits = {
+            split: _tfds_examples(found, columns, names, f"{where} {split}", problems.logs[split])
+            for split, found in rows.items()
+        }
+    if not splits["test"] and splits["validation"]:
+        splits = {**splits, "validation": [], "test": splits["validation"]}
+        for example in splits["test"]:
+            problems.logs["test"].count(
+                "no labelled test data: the validation data is it",
+                "moved",
+                example.line,
+                example.text,
+            )
+    return splits, names
+
+
+def _tfds_columns(config, features, where):
+    """{flag: feature}; with the flags' defaults and no feature "text", the one or two features
+    that are text."""
+    import tensorflow_datasets as tfds
+
+    columns = _columns(config)
+    if columns["text_column"] == "text" and "text" not in features:
+        texts = [
+            name for name, feature in features.items() if isinstance(feature, tfds.features.Text)
+        ]
+        columns |= dict(zip(("text_column", "pair_column"), texts if len(texts) < 3 else ()))
+    check_columns(where, columns, features)
+    return columns
+
+
+def _tfds_examples(rows, columns, names, where, log):
+    rows = [{flag: plain(row[column]) for flag, column in columns.items()} for row in rows]
+    # -1 says that there is no label: GLUE keeps those of its test data to itself, SNLI's annotators
+    # did not always agree.
+    if all(row["label_column"] == -1 for row in rows):
+        return []
+    examples = []
+    for number, row in enumerate(rows, 1):
+        line, label = f"{where}:{number}", row["label_column"]
+        if names and label == -1:
+            log.count("label -1, which is none", "dropped", line, row["text_column"])
+            continue
+        if names:
+            row["label_column"] = (
+                [names[one] for one in label] if isinstance(label, list) else names[label]
+            )
+        examples += _example(row, line, log)
+    return examples
+
+
+def _questions_in_memory(data, split, config, log):
+    if isinstance(data, list) and data and isinstance(data[0], Question):
+        return data
+    return questions_of(
+        _rows(data, {name: name for name in ("id", "question", "context", "answers")}), split
+    )
+
+
+def _examples_in_memory(data, split, config, log):
+    for number, row in enumerate(_rows(data, _columns(config)), 1):
+        yield from _example(plain(row), f"{split}:{number}", log)
+
+
+def _rows(data, columns):
+    """An iterable of {flag: value}, of all that `labelled_from` takes."""
+    if hasattr(data, "as_numpy_iterator"):
+        return _dataset_rows(data, columns)
+    if isinstance(data, list) and all(isinstance(row, dict) for row in data):
+        for number, row in enumerate(data, 1):
+            check_columns(f"row {number}", columns, row)
+        return [{flag: row[column] for flag, column in columns.items()} for row in data]
+    if isinstance(data, tuple) and 2 <= len(data) <= 3:
+        lists = dict(zip(("text_column", "label_column", "pair_column"), data))
+    elif hasattr(data, "columns") or isinstance(data, dict):
+        check_columns("the data", columns, list(getattr(data, "columns", data)))
+        lists = {flag: data[column] for flag, column in columns.items()}
+    else:
+        raise DataError(
+            "data must be (texts, labels), a table with columns, a list of dicts, or a "
+            "tf.data.Dataset. "
+            f"Received: {type(data).__name__}."
+        )
+    lengths = [len(values) for values in lists.values()]
+    if len(set(lengths)) > 1:
+        raise DataError(
+            f"there must be as many labels as texts. Received: {' and '.join(map(str, lengths))}."
+        )
+    return (dict(zip(lists, values)) for values in zip(*lists.values()))
+
+
+def _dataset_rows(data, columns):
+    spec = data.element_spec
+    if isinstance(spec, dict):
+        check_columns("the Dataset", columns, spec)
+        first = spec[next(iter(columns.values()))]
+    elif isinstance(spec, tuple) and len(spec) == 2:
+        first = spec[0][0] if isinstance(spec[0], tuple) else spec[0]
+    else:
+        raise DataError(
+            f"a Dataset's elements must be dicts or (text, label). Received: {spec}. Map it to "
+            f"such elements."
+        )
+    for element in (data.unbatch() if first.shape.rank else data).as_numpy_iterator():
+        if isinstance(element, dict):
+            yield {flag: element[column] for flag, column in columns.items()}
+        else:
+            texts = element[0] if isinstance(element[0], tuple) else element[:1]
+            yield {**dict(zip(("text_column", "pair_column"), texts)), "label_column": element[1]}
+
+
+def _labelled(splits, names, task, config, problems, required):
+    """Labelled of the examples as they were read: splits completed, labels counted, all that is
+    wrong reported."""
+    names = _label_names(splits["train"], names, task, config, problems)
+    if config.lowercase:
+        splits = {split: list(map(_lowercase, examples)) for split, examples in splits.items()}
+    refused = {
+        split for split, log in problems.logs.items() if log.has("error") and not splits[split]
+    }
+    splits = complete_splits(
+        splits,
+        config.validation_share,
+        config.test_share,
+        text=operator.attrgetter("context" if task == "spans" else "text"),
+    )
+    if not problems.messages:  # else it is known why they are empty
+        problems.messages += [
+            f"every split needs examples. Received: none for {split}. Name its files, or use a "
+            f"larger share."
+            for split in required
+            if not splits[split] and not {split, "train"} & refused
+        ]
+    if (
+        problems.messages or "train" in refused
+    ):  # without all files nobody knows which labels there are
+        problems.refuse()
+    if task == "spans":
+        check = check_questions
+    else:
+        check = functools.partial(_check_examples, convert=converter(task, names))
+    kept = {
+        split: check(examples, split == "train", problems.logs[split])
+        for split, examples in splits.items()
+    }
+    problems.refuse(names)
+    if not kept["train"] and "train" in required:
+        why = ", ".join(
+            f"{found['count']} {reason}" for reason, found in problems.logs["train"].reasons.items()
+        )
+        raise DataError(
+            f"training needs examples that can be learnt from. Received: none ({why}). Look at "
+            f"the "
+            f"data's columns."
+        )
+    _report_repeats(kept, problems.logs)
+    report = {
+        split: {
+            "examples_in": len(splits[split]),
+            "examples_out": len(examples),
+            "labels": count_labels([example.label for example in examples], task, names),
+            "reasons": problems.logs[split].reasons,
+        }
+        for split, examples in kept.items()
+    }
+    return Labelled(kept, names, report)
+
+
+def _lowercase(example):
+    if isinstance(example, Question):
+        return lowercase(example)
+    return example._replace(text=example.text.lower(), pair=example.pair and example.pair.lower())
+
+
+def _label_names(train, names, task, config, problems):
+    """The labels' names: as configured, else as the data set names them, else all of the
+    training data, sorted."""
+    if task not in ("classification", "multilabel"):
+        return ()
+    if config.labels_file:
+        paths = problems.attempt(resolve, (config.labels_file,), config.data_dir, "labels_file")
+        lines = [line for path in paths for line in problems.attempt(read_lines, path)]
+        names = tuple(line.strip() for line in lines if line.strip())
+        if len(set(names)) < len(names):
+            problems.messages.append(
+                f"labels must differ from each other. Received: {', '.join(names)} in {paths[0]}."
+            )
+    names = config.labels or names or found_names([example.label for example in train], task)
+    if len(names) < (2 if task == "classification" else 1) and train:
+        problems.messages.append(
+            f"{task} needs labels to choose from. Received: {', '.join(names) or 'none'}. "
+            "See --label_column."
+        )
+    return names
+
+
+def _check_examples(examples, training, log, convert):
+    """The examples with their labels converted; without those of empty text, if they are
+    training data."""
+    kept = []
+    for example in examples:
+        empty = not all(text.strip() for text in example.key if text is not None)
+        if empty:
+            log.count(
+                "empty text",
+                "dropped" if training else "kept",
+                example.line,
+                " ||| ".join(filter(None, example.key)),
+            )
+        try:
+            converted = example._replace(label=convert(example.label))
+        except WrongLabel as wrong:
+            reason, found = wrong.args
+            log.count(reason, "error", example.line, found)
+            continue
+        if not (empty and training):
+            kept.append(converted)
+    return kept
+
+
+def repeats(splits):
+    """Where texts of validation and test were seen before, which raises scores.
+
+    Args:
+        splits: of Labelled.
+
+    Returns:
+        {split: {earlier split: indices of the split's examples whose text (or pair, or question and
+        context) stands in the earlier one}}.
+    """
+    keys = {split: {example.key for example in examples} for split, examples in splits.items()}
+    return {
+        split: {
+            earlier: [
+                index for index, example in enumerate(splits[split]) if example.key in keys[earlier]
+            ]
+            for earlier in SPLITS[:place]
+        }
+        for place, split in enumerate(SPLITS)
+    }
+
+
+def _report_repeats(splits, logs):
+    for split, places in repeats(splits).items():
+        for earlier, indices in places.items():
+            for example in map(splits[split].__getitem__, indices):
+                logs[split].count(
+                    f"text stands in {earlier} too", "kept", example.line, example.text
+                )
+    first = {}
+    for example in splits["train"]:
+        before = first.setdefault(example.key, example)
+        if (
+            isinstance(example, Example) and before.label != example.label
+        ):  # a question may well have several answers
+            logs["train"].count(
+                "text has another label elsewhere",
+                "kept",
+                example.line,
+                f"see {before.line}: {example.text}",
+            )

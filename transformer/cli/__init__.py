@@ -1,0 +1,1 @@
+"""The programs: flags, and one module for each command."""

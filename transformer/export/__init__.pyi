@@ -1,0 +1,1 @@
+from .ctranslate2 import export_ctranslate2

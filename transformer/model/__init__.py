@@ -1,0 +1,8 @@
+"""The Transformer in pure Keras 3: layers, heads, losses and low-rank changes.
+
+Everything here runs on every backend of Keras. Start reading in transformer.py.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,2 @@
+from .encoder import TextPipeline, pipeline
+from .text_to_text import GenerationPipeline

@@ -1,0 +1,5 @@
+"""Weights and vocabularies that others made: Hugging Face folders and KerasHub presets."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,1 @@
+from .encoders import TextEncoder, load_encoder, load_text_model

@@ -1,0 +1,138 @@
+"""Training with JAX as backend (KERAS_BACKEND=jax): the update step, and how model and data are
+spread over devices."""
+
+import contextlib
+
+import jax
+import keras
+from keras import ops
+
+from transformer.config import ConfigError
+
+
+class JaxTrainee(keras.Model):
+    """As transformer.training.loop.Trainee, which is TensorFlow's; the same sums, updates and logs.
+
+    Args: as there.
+    """
+
+    def __init__(self, model, config, objective, strategy):
+        super().__init__(dtype=model.dtype_policy)
+        self.model, self.config, self.objective, self.distribute_strategy = (
+            model,
+            config,
+            objective,
+            strategy,
+        )
+        self.num_traces = 0
+        self.built = True
+
+    def sync(self):
+        """Gives the variables their values, which during `fit` are elsewhere."""
+        self.jax_state_sync()
+
+    def _symbolic_build(self, iterator=None, data_batch=None):
+        """Nothing: the model is built. Keras would call it on the last batch's shapes."""
+
+    def train_step(self, state, data):
+        """One update: (state, data) -> (logs, new state), for jax.jit."""
+        self.num_traces += 1
+        trainable, fixed, optimizer_state, metrics = state
+        count, tokens = self.objective.count(data[1]), self.objective.tokens(*data)
+        with keras.StatelessScope(zip(self.optimizer.variables, optimizer_state)):
+            scale = self.optimizer.scale_loss(1.0)
+        (loss, fixed), gradients = self._gradients(trainable, fixed, data, scale / count)
+        # An optimizer without loss scaling returns the 1.0 it was given.
+        loss, norm = loss / scale, ops.sqrt(sum(ops.sum(ops.square(x)) for x in gradients)) / scale
+        if self.config.clip_norm:
+            factor = ops.minimum(1.0, self.config.clip_norm / norm)
+            gradients = [gradient * factor for gradient in gradients]
+        trainable, optimizer_state = self.optimizer.stateless_apply(
+            optimizer_state, gradients, trainable
+        )
+        logs = {"loss": loss, "tokens": tokens, "gradient_norm": norm}
+        return logs, (trainable, fixed, optimizer_state, metrics)
+
+    def _gradients(self, trainable, fixed, data, weight):
+        """(weight * the summed loss, the variables that are not learnt) and the gradients,
+        summed over the micro-batches."""
+        steps = self.config.accumulate_steps
+        gradient_of = jax.value_and_grad(self._loss, has_aux=True)
+        if steps == 1:
+            return gradient_of(trainable, fixed, data, weight)
+        parts = jax.tree.map(lambda x: ops.reshape(x, (steps, -1, *x.shape[1:])), data)
+
+        def body(total, part):
+            loss, fixed, gradients = total
+            (own_loss, fixed), own = gradient_of(trainable, fixed, part, weight)
+            return (loss + own_loss, fixed, jax.tree.map(ops.add, gradients, own)), None
+
+        start = ops.zeros(()), fixed, jax.tree.map(ops.zeros_like, trainable)
+        (loss, fixed, gradients), _ = jax.lax.scan(body, start, parts)
+        return (loss, fixed), gradients
+
+    def _loss(self, trainable, fixed, data, weight):
+        variables = [
+            *zip(self.trainable_variables, trainable),
+            *zip(self.non_trainable_variables, fixed),
+        ]
+        with keras.StatelessScope(variables) as scope:
+            loss = self.objective.loss(self.model, *data, weight)
+        return loss, [
+            scope.get_current_value(variable) for variable in self.non_trainable_variables
+        ]
+
+
+class JaxStrategy:
+    """What a tf.distribute strategy is to TensorFlow, over all devices of JAX.
+
+    Args:
+        distribution: "none", or "mirrored": each device has a part of each batch's rows.
+        model_devices: how many devices share one copy of the model; each has a part of every matrix
+            (Shoeybi et al. 2019, "Megatron-LM", section 3).
+
+    Raises:
+        ConfigError: the devices cannot be divided so.
+    """
+
+    def __init__(self, distribution, model_devices=1):
+        devices = keras.distribution.list_devices()
+        if model_devices > 1 and distribution != "mirrored" or len(devices) % model_devices:
+            raise ConfigError(
+                "model_devices must divide the number of devices, with --distribution=mirrored. "
+                "Received: "
+                f"model_devices={model_devices}, {len(devices)} devices, "
+                f"distribution={distribution!r}."
+            )
+        self.num_replicas_in_sync = (
+            len(devices) // model_devices if distribution == "mirrored" else 1
+        )
+        layout = None
+        if model_devices > 1:
+            mesh = keras.distribution.DeviceMesh(
+                (self.num_replicas_in_sync, model_devices), ("batch", "model"), devices
+            )
+            layouts = keras.distribution.LayoutMap(mesh)
+            for path, axes in LAYOUTS.items():
+                layouts[path] = axes
+            layout = keras.distribution.ModelParallel(
+                layout_map=layouts, batch_dim_name="batch", auto_shard_dataset=False
+            )
+        elif distribution == "mirrored":
+            layout = keras.distribution.DataParallel(devices=devices, auto_shard_dataset=False)
+        # For the whole process: variables and batches are laid out by it wherever they are made.
+        keras.distribution.set_distribution(layout)
+
+    def scope(self):
+        return contextlib.nullcontext()
+
+
+# How a variable is divided, by its path: of two matrices in a row the first by columns, the second
+# by rows, so that what is between them stays where it is. Norms and the other biases are on every
+# device.
+LAYOUTS = {
+    ".*(query_key_value|query|key_value|key|inner|gate)/kernel": (None, "model"),
+    ".*(query_key_value|query|key_value|key|inner|gate)/bias": ("model",),
+    ".*(attention/output|outer)/kernel": ("model", None),
+    ".*embeddings": (None, "model"),
+}
