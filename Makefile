@@ -1,5 +1,9 @@
-# make train: German from English in minutes on a CPU. make test: the whole suite. make test-fast: its part that takes two minutes.
-# make mutants MODULES=transformer/model/attention.py MUTANTS=50: which small bugs the tests do not see. All install into .venv at first.
+# Each target installs what it needs into .venv first.
+#   make train      trains English to German on a built-in phrasebook: minutes on a CPU
+#   make test       runs the whole suite
+#   make test-fast  runs the part of it that takes two minutes
+#   make lint       checks layout and style
+#   make mutants MODULES=transformer/model/attention.py MUTANTS=50   which small bugs the tests do not see
 PYTHON ?= python3
 MUTANTS ?= 0
 VENV := .venv
@@ -7,7 +11,7 @@ PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --c
 
 PYTEST := $(VENV)/bin/python -m pytest -q --numprocesses=auto
 
-.PHONY: train test test-fast mutants clean
+.PHONY: train test test-fast lint mutants clean
 
 train: $(VENV)/.installed
 	$(VENV)/bin/python train.py --flagfile=configs/phrasebook_en_de.cfg
@@ -18,6 +22,10 @@ test: $(VENV)/.installed-test
 
 test-fast: $(VENV)/.installed-test
 	$(PYTEST) --dist=worksteal -m "not slow"
+
+lint: $(VENV)/.installed-test
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
 
 mutants: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m benchmarks mutants --modules=$(MODULES) --mutants=$(MUTANTS)

@@ -1,1 +1,1 @@
-"""Speed and memory, measured side by side with the peers: python -m benchmarks."""
+"""Measures speed, memory and scores side by side with other libraries: python -m benchmarks."""

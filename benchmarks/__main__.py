@@ -1,36 +1,34 @@
-"""python -m benchmarks COMMAND: speed, memory and scores, measured side by side.
+"""python -m benchmarks COMMAND: measures speed, memory and scores beside other libraries.
 
-    train      training steps, ours and --peers (torch, torch_bfloat16, torch_unfused_adam, marian,
-               all)
-    decode     translating --source with --run, ours and --peers (ctranslate2, ctranslate2_shared,
-               ctranslate2_int8, all)
-    memory     peak memory and time of a step from 256 to 8,192 tokens
-    data       the input pipeline on multi30k in --data_dir
-    learn      validation loss on multi30k for each precision, dropout and jit, several seeds
-    startup    --help, imports, the first answer of --run
-    checkpoint what a checkpoint every 500 steps costs, and how long a continued training takes to
-    its first step
-    scaling    train.py on one core, and on two as two devices and as two workers
-    order      in which order 1, 2 and 4 devices see the examples
-    faults     trainings killed --rounds times, stopped, their files damaged, their disk full: what
-               is lost (nothing)
-    scores     runs --recipe with --seeds in runs/scores and compares with the committed figures
-               (docs/results.md)
-    ablation   what the parts of the Multi30k recipe are worth: BLEU of the validation set after
-               --steps updates without each
-    marian     Hugging Face's Marian, from nothing on what --run learnt from: its scores beside the
-               run's
-    opennmt    OpenNMT-tf, the same
-    bert       Hugging Face's BERT classifier, fine-tuned on what --run was: its scores beside the
-               run's
-    gpu        tokens a second and utilisation of an accelerator
-    mutants    how many small bugs put into --modules the tests see (docs/reliability.md;
+    train      speed of training steps: ours and --peers (torch, torch_bfloat16,
+               torch_unfused_adam, marian, all)
+    decode     speed of translating --source with --run: ours and --peers (ctranslate2,
+               ctranslate2_shared, ctranslate2_int8, all)
+    memory     peak memory and time of a training step with 256 to 8,192 tokens
+    data       speed of the input pipeline on multi30k in --data_dir
+    learn      validation loss on multi30k for each precision, dropout and jit, over several seeds
+    startup    time of --help, of the imports and to the first answer of --run
+    checkpoint cost of a checkpoint every 500 steps, and time to the first step of a resumed
+               training
+    scaling    speed of train.py on one core, and on two cores as two devices or two workers
+    order      order in which 1, 2 and 4 devices see the examples
+    faults     what is lost when trainings are killed (--rounds times) or stopped, when their
+               files are damaged or the disk is full; nothing should be lost
+    scores     runs --recipe with --seeds seeds in runs/scores and compares the scores with the
+               committed figures (docs/results.md)
+    ablation   what each part of the Multi30k recipe contributes: validation BLEU after --steps
+               updates with one part changed
+    marian     trains Hugging Face's Marian from scratch on the data of --run and compares scores
+    opennmt    does the same with OpenNMT-tf
+    bert       fine-tunes Hugging Face's BERT classifier on the data of --run and compares scores
+    gpu        tokens per second and utilisation of an accelerator
+    mutants    how many small bugs in --modules the tests detect (docs/reliability.md; needs
                pip install '.[test,dev]')
 
-Peers are installed by `pip install '.[peers]'`, here or where --peers_python points; OpenNMT-tf
-only there, with Python 3.11 or older, by `pip install OpenNMT-tf==2.32.0 tensorflow-cpu==2.13.1`.
-Contestants take turns for --rounds rounds; medians are shown, and ratios to the first of what ran
-in the same round.
+Install the other libraries with `pip install '.[peers]'`, here or in the environment of
+--peers_python. OpenNMT-tf needs an environment of its own with Python 3.11 or older, where you run
+`pip install OpenNMT-tf==2.32.0 tensorflow-cpu==2.13.1`. Contestants take turns for --rounds rounds.
+The tables show medians, and ratios to the first contestant of the same round.
 """
 
 import importlib
@@ -67,7 +65,7 @@ HIDDEN = {"seconds_low", "seconds_high", "startup_seconds", "losses", "version"}
 
 
 def table(rows):
-    """Rows, dicts, as a Markdown table."""
+    """Returns rows (a list of dicts) as a Markdown table, without the `HIDDEN` columns."""
     names = [
         name for name in dict.fromkeys(name for row in rows for name in row) if name not in HIDDEN
     ]
@@ -93,8 +91,10 @@ def _cell(value):
 
 
 def measure(command):
-    """The function that `flags.main` runs for a command; it returns 1 where a score is not what
-    is committed."""
+    """Returns the function that `flags.main` runs for a command.
+
+    That function returns the exit code: 1 if a score differs from the committed one, else 0.
+    """
 
     def run(config, flag_values):
         from benchmarks import machine
@@ -124,7 +124,7 @@ def measure(command):
 
 
 def command_line(argv):
-    """Runs `python -m benchmarks COMMAND ...`; returns the exit code."""
+    """Runs `python -m benchmarks COMMAND ...` and returns the exit code."""
 
     def run(name, arguments):
         return main(

@@ -1,7 +1,9 @@
-"""What the parts of the Multi30k recipe are worth: trainings that differ in one thing each, of the
-same number of updates (warm-up, checkpoints and validations at the same parts of them as in the
-recipe) and one seed, and other weights of the first and other ways to decode it; BLEU of the
-validation set.
+"""Measures what each part of the Multi30k recipe contributes, in BLEU on the validation set.
+
+It trains variants of the recipe that differ in one option each. All variants have the same number
+of updates and the same seed. Warm-up, checkpoints and validations come at the same fractions of the
+training as in the recipe. The first training is also decoded with other settings and with other
+weights (the last checkpoint, the average of the last checkpoints).
 """
 
 import json
@@ -45,17 +47,21 @@ DECODINGS = {
 
 
 def run(config):
-    """Trains in runs/ablation/STEPS_PRECISION, or continues to. Rows {"name", "bleu", "difference",
-    "p", "parameters", "minutes", "weights"}: p is that of the difference by a paired bootstrap
-    (Koehn 2004, by sacreBLEU), weights are what was kept at the end. The difference of a training
-    is to the first; of other weights and ways to decode, which compute in float32 as every run that
-    is read does, to the first as it is read.
+    """Trains the variants in runs/ablation/STEPS_PRECISION, or resumes them, and compares BLEU.
 
     Args:
-        config: BenchmarkConfig: data_dir, precision, steps.
+        config: BenchmarkConfig, of which data_dir, precision and steps are used.
+
+    Returns:
+        Rows {"name", "bleu", "difference", "p", "parameters", "minutes", "weights"}. `p` is the
+        p-value of the difference by paired bootstrap (Koehn 2004, computed by sacreBLEU). `weights`
+        says which weights the run kept at its end. The difference of a training is to the first
+        training. The difference of other weights and decoding settings is to the first run as
+        loaded from its folder, because every loaded run computes in float32. These rows lack the
+        last three columns.
 
     Raises:
-        ConfigError: there is no such folder, or a training fails.
+        ConfigError: The data folder does not exist, or a training fails.
     """
     config.require("ablation", "data_dir")
     base, (training, data) = config.precision or "float32", _recipe()
@@ -98,7 +104,7 @@ def run(config):
 
 
 def _recipe():
-    """Its TrainingConfig and DataConfig."""
+    """Returns the TrainingConfig and the DataConfig of the recipe."""
     values = FlagValues()
     define(*CONFIGS, flag_values=values)
     parse(["train.py", f"--flagfile={RECIPE}"], values)
@@ -106,8 +112,10 @@ def _recipe():
 
 
 def _decoded(run, sources, count):
-    """Outputs of a run as it is read, decoded otherwise, and with its last checkpoint and the
-    average of so many."""
+    """Returns a run's outputs {name: list of str} with each decoding setting and other weights.
+
+    The other weights are the last checkpoint and the average of the last `count` checkpoints.
+    """
     import_keras()
     from transformer.generation.generator import Generator
 
@@ -126,8 +134,18 @@ def _decoded(run, sources, count):
 
 
 def compared(outputs, references, facts, language):
-    """Rows of systems' outputs {name: list of str}, the first of which the others are compared
-    with."""
+    """Compares the outputs of several systems with those of the first.
+
+    Args:
+        outputs: dict {name: list of str}, the translations of each system.
+        references: list of str.
+        facts: dict {name: dict}, further columns of a system's row.
+        language: target language, which chooses sacreBLEU's tokenizer.
+
+    Returns:
+        Rows {"name", "bleu", "difference", "p", and the facts}. `p` is None for the first system
+        and for every system with the same outputs.
+    """
     from sacrebleu.significance import PairedTest
 
     from transformer.metrics.classification import bleu_metric
@@ -137,7 +155,8 @@ def compared(outputs, references, facts, language):
         [*outputs.items()], {"BLEU": metric}, [references], test_type="bs", n_samples=1000
     )()
     results, first = found["BLEU"], next(iter(outputs.values()))
-    # Of systems that write the same, sacreBLEU's p is the smallest there is.
+    # For two systems with the same outputs sacreBLEU returns the smallest possible p-value, which
+    # would mislead.
     return [
         {
             "name": name,

@@ -1,6 +1,8 @@
-"""What Hugging Face's BERT classifier learns from what a run of finetune.py learnt from: the same
-pretrained weights, texts, epochs, size of batches, rates, weight decay and clipping, on PyTorch;
-its own head, on BERT's pooled first token, and the weights of the end.
+"""Fine-tunes Hugging Face's BERT classifier on the data of a finetune.py run and compares scores.
+
+BERT runs on PyTorch with the run's pretrained weights, texts, epochs, batch size, learning rates,
+weight decay and gradient clipping. It keeps its own head, on BERT's pooled first token, and is
+scored with its final weights.
 """
 
 import json
@@ -15,6 +17,8 @@ from transformer.config import ConfigError, FinetuningConfig, TaskConfig, from_j
 from transformer.files import write_json
 from transformer.metrics.classification import classification_scores
 
+# Options that the run must have for a fair comparison, by section of config.json. See
+# `peer.check_alike`.
 ALIKE = {
     "task": {
         "task": ("classification",),
@@ -35,15 +39,19 @@ ALIKE = {
 
 
 def run(config):
-    """Rows of the run and of BERT: {"name", "precision", "parameters", "minutes", "accuracy", "f1",
-    "matthews"}, on the test set. BERT's files are in RUN/bert.
+    """Fine-tunes BERT in RUN/bert and returns its test scores beside the run's.
 
     Args:
-        config: BenchmarkConfig: run, a run of finetune.py on texts alone; peers_python, precision.
+        config: BenchmarkConfig, of which run, peers_python and precision are used. The run must be
+            a run of finetune.py that classifies single texts, not pairs.
+
+    Returns:
+        Rows {"name", "version", "precision", "parameters", "minutes", "accuracy", "f1",
+        "matthews"} of the run and of BERT, on the test set. Only BERT has a version.
 
     Raises:
-        ConfigError: the run is not finished, or has what BERT cannot have; its texts have changed;
-            BERT's training fails.
+        ConfigError: The run is not finished, it has an option that BERT cannot match, its texts
+            have changed, or BERT's training fails.
     """
     folder = pathlib.Path(config.run)
     try:

@@ -1,4 +1,4 @@
-"""What checkpoints cost a training, and how long one that continues takes to its first step."""
+"""Measures the cost of checkpoints and the time to the first step of a resumed training."""
 
 import pathlib
 import shutil
@@ -12,16 +12,18 @@ import types
 from benchmarks.rounds import ROOT
 from benchmarks.workers.train_ours import prepared
 
-EVERY, STEPS = (
-    500,
-    10,
-)  # steps between checkpoints, as the share is reckoned; and in a turn here, while one is written
+# EVERY: steps between two checkpoints, for the reported share. STEPS: steps timed in one turn,
+# while a checkpoint is written in the background.
+EVERY, STEPS = 500, 10
+# A step so late that resuming there shows whether the time to the first step grows with the step.
 FAR = 10**6
 
 
 def run(config):
-    """Rows {"name", "value", "unit"}. Steps with a checkpoint and without take turns, as do
-    fresh and continued trainings."""
+    """Returns rows {"name", "value", "unit"}.
+
+    Steps with and without a checkpoint take turns. So do fresh and resumed trainings.
+    """
     with tempfile.TemporaryDirectory() as place:
         plain, extra, size = checkpoint_cost(pathlib.Path(place), config.rounds)
         starts = first_steps(pathlib.Path(place), config.rounds)
@@ -60,8 +62,16 @@ def run(config):
 
 
 def checkpoint_cost(folder, rounds):
-    """Seconds of a step, the seconds that a checkpoint adds to STEPS of them, medians; and its
-    bytes."""
+    """Measures what a checkpoint adds to the time of `STEPS` training steps.
+
+    Args:
+        folder: pathlib.Path, where the checkpoint is written.
+        rounds: number of turns with a checkpoint, and of turns without one.
+
+    Returns:
+        Median seconds of a step, median of the seconds that a checkpoint adds to `STEPS` steps, and
+        the size of the checkpoint in bytes.
+    """
     from transformer.training import checkpoints
 
     trainee, batches, _ = prepared(dict(size="small", precision="float32", jit="off"))
@@ -89,8 +99,16 @@ def checkpoint_cost(folder, rounds):
 
 
 def first_steps(place, rounds):
-    """{"fresh" and where it continues from: seconds of each round from the command to the first
-    step of train.py}."""
+    """Measures the time from starting train.py to its first step.
+
+    Args:
+        place: pathlib.Path, an empty folder for the run folders.
+        rounds: number of times that each start is measured.
+
+    Returns:
+        A dict {"fresh", "continued at step 3" and "continued at step 1,000,000": list of seconds,
+        one per round}.
+    """
     from transformer.training import checkpoints
 
     _first_step(place / "near", train_steps=3)
@@ -111,8 +129,10 @@ def first_steps(place, rounds):
 
 
 def _first_step(folder, train_steps):
-    """Seconds from the command to the first line on a step. A training of millions of steps is
-    killed then."""
+    """Returns the seconds from starting train.py to the first line that reports a step.
+
+    A training of more than `FAR` steps is killed at that line.
+    """
     command = [
         sys.executable,
         "train.py",

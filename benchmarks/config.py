@@ -1,17 +1,20 @@
-"""The options of `python -m benchmarks`."""
+"""Options of `python -m benchmarks`."""
 
 import dataclasses
 import pathlib
 
 from transformer.config import ConfigError, check_options, option
 
-# What names a place on the machine, and says nothing of what was measured.
+# Options that name a place on this machine. They say nothing about what was measured.
 PLACES = {"peers_python", "run", "source", "data_dir", "pretrained", "json"}
 
 
 @dataclasses.dataclass(frozen=True)
 class BenchmarkConfig:
-    """What is measured, against whom, and how often."""
+    """What is measured, against which libraries, and how often.
+
+    Each field's help explains it.
+    """
 
     sizes: tuple = option(
         ("small", "base"), "of train and memory: tiny, small, base, big (benchmarks/work.py)"
@@ -49,7 +52,15 @@ class BenchmarkConfig:
         check_options(self)
 
     def require(self, command, *names):
-        """Raises ConfigError for the first of these options that names no file or folder."""
+        """Checks that options name existing files or folders.
+
+        Args:
+            command: name of the benchmark, for the message.
+            *names: names of the options.
+
+        Raises:
+            ConfigError: An option is empty or names something that does not exist.
+        """
         for name in names:
             if not pathlib.Path(getattr(self, name) or "?").exists():
                 raise ConfigError(
@@ -58,7 +69,7 @@ class BenchmarkConfig:
                 )
 
     def given(self):
-        """The options that are not as by default, but for places: a dict."""
+        """Returns a dict of the options that differ from their defaults, without the `PLACES`."""
         values = {
             field.name: (getattr(self, field.name), field.default)
             for field in dataclasses.fields(self)

@@ -1,5 +1,7 @@
-"""The input pipeline: its preparation, its padding, the host time of a batch beside that of a step,
-and what train.py as a whole adds to its steps.
+"""Measures the input pipeline and the overhead of train.py.
+
+It reports the time of the preparation, the share of padding, the host time of a batch relative to a
+training step, and what train.py as a whole adds to its steps.
 """
 
 import pathlib
@@ -13,14 +15,15 @@ from benchmarks import work
 from benchmarks.rounds import ROOT, Contestant, compete
 from transformer.config import ConfigError, TokenizerConfig
 
+# Positions in a batch, on each side.
 MAX_TOKENS = 4096
 
 
 def run(config):
-    """Rows {"name", "value", "unit"}.
+    """Returns rows {"name", "value", "unit"}.
 
     Raises:
-        ConfigError: --data_dir is not there.
+        ConfigError: --data_dir does not exist, or train.py fails.
     """
     config.require("data", "data_dir")
     from data.batches import Plan, batch_at
@@ -82,7 +85,7 @@ def run(config):
 
 
 def bare_step(size, shape):
-    """Seconds of our bfloat16 step, median of ten."""
+    """Returns the median seconds of our bfloat16 training step, over ten rounds."""
     task = {"size": size, "shape": shape, "precision": "bfloat16", "jit": "off"}
     return compete(
         [Contestant("ours", "train_ours", task)], rounds=10, warm_up=3, seconds_a_round=0.0
@@ -90,8 +93,13 @@ def bare_step(size, shape):
 
 
 def train_step(size, config, folder):
-    """Seconds that a step of train.py takes on multi30k, by the clock: from line to line of its
-    log, over 100 steps."""
+    """Returns the wall-clock seconds of a step of train.py on multi30k.
+
+    The mean over the 100 steps between two lines of its log. Checkpoints and logging are included.
+
+    Raises:
+        ConfigError: train.py ends before its last step.
+    """
     sizes = {
         name: value for name, value in work.SIZES[size].items() if name not in ("rows", "length")
     }

@@ -1,8 +1,8 @@
-"""Sentences a second of a trained run on a file, greedy and with a beam: ours and CTranslate2's
-with the same weights.
+"""Compares decoding speed with CTranslate2: sentences per second of a trained run on a file.
 
-No length penalty: there the two have the same score, elsewhere (GNMT's formula, a power of the
-length) not.
+Both decode the same weights, greedily and with a beam. There is no length penalty, because only
+then do both rank hypotheses by the same score. With one, ours uses GNMT's formula and CTranslate2 a
+power of the length.
 """
 
 import pathlib
@@ -21,11 +21,14 @@ BEAMS = (1, 4)
 
 
 def run(config):
-    """Rows for each beam size: see rounds.compete; with sentences a second, and the share of
-    outputs that are those of the first.
+    """Decodes --source with --run and with each peer, for each beam size.
+
+    Returns:
+        The rows of `rounds.compete`, with the beam size, sentences per second, and the share of
+        outputs that equal those of the first contestant.
 
     Raises:
-        ConfigError: --run or --source is not there.
+        ConfigError: --run or --source does not exist, or a peer is unknown.
     """
     config.require("decode", "run", "source")
     names, rows, source = (
@@ -77,8 +80,17 @@ def run(config):
 
 
 def export(run, source, folder, kinds):
-    """Exports a run to a folder for each compute type; returns the most tokens that ours would
-    write for a line of `source`."""
+    """Exports a run to one CTranslate2 folder per compute type.
+
+    Args:
+        run: a run folder.
+        source: path of the file of source texts.
+        folder: pathlib.Path, where the exports are written.
+        kinds: list of str, the compute types, such as "float32".
+
+    Returns:
+        int, the largest number of tokens that our Generator would write for a line of `source`.
+    """
     from transformer.cli.flags import import_keras
 
     import_keras()

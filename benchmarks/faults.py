@@ -1,5 +1,7 @@
-"""Nothing is lost: trainings are killed and stopped, their files cut, their disk filled; what they
-end in is compared, bit by bit, with a training that nothing happened to.
+"""Checks that a training loses nothing when it is killed, damaged or out of disk space.
+
+Each disturbed training is resumed until it ends. What it ends in must equal, bit by bit, what an
+undisturbed training ends in.
 """
 
 import hashlib
@@ -16,8 +18,8 @@ import time
 from benchmarks.rounds import ROOT
 from transformer.config import ConfigError
 
-# Two micro-batches in an update, dropout, validations, the best and an average: all that must go on
-# as it was.
+# A training with all the state that a resumed one must restore: two micro-batches per update,
+# dropout, validations, the best weights and an average of checkpoints.
 OPTIONS = dict(
     corpus="reverse",
     corpus_size=2000,
@@ -44,17 +46,21 @@ OPTIONS = dict(
     max_length=32,
     jit="off",
 )
-HITS = 5  # of one training, before it is left to come to its end
+# Faults injected into one training before it may run to its end.
+HITS = 5
 
 
 def run(config):
-    """Rows {"fault", "injected", "times", "seconds_to_stop" (at most), "lost", "sha256"}: "lost" is
-    "nothing" where all that the trainings ended in has the hash of the first row, whose training
-    was not disturbed.
+    """Injects each kind of fault and compares the results with those of an undisturbed training.
 
     Args:
-        config: BenchmarkConfig: rounds is how often a training is killed at a random moment; each
-            other fault comes a quarter as often.
+        config: BenchmarkConfig, of which `rounds` is used: how often a training is killed at a
+            random moment. Every other fault is injected a quarter as often, and at least once.
+
+    Returns:
+        Rows {"fault", "injected", "times", "seconds_to_stop", "lost", "sha256"}. The first row is
+        the undisturbed training. `lost` is "nothing" if all trainings end with the hash of the
+        first row, else "SOMETHING". `seconds_to_stop` is the maximum.
     """
     seed = time.time_ns()
     print(f"moments are those of seed {seed}", flush=True)
@@ -100,8 +106,15 @@ def run(config):
 
 
 class Faults:
-    """Each method begins or continues the training in a folder and disturbs it; it returns the
-    seconds until the training has stopped, or None where it came to its end before.
+    """The faults that are injected into trainings.
+
+    Each public method starts or resumes the training in a folder and disturbs it. It returns the
+    seconds until the training stopped, or None if the training ended first. The docstring of each
+    method is not free text: `run` splits it at the colon and shows it in the table.
+
+    Args:
+        rng: random.Random, which draws the moments and places of faults.
+        duration: seconds that an undisturbed training takes.
     """
 
     def __init__(self, rng, duration):
@@ -159,8 +172,12 @@ class Faults:
 
 
 def _hit(place, inject, times):
-    """Injects a fault so often; returns the seconds until each training had stopped, and the
-    hashes of what all ended in."""
+    """Injects one kind of fault `times` times, up to `HITS` times into one training.
+
+    Returns:
+        The seconds until each training stopped, a list, and the set of the fingerprints of the
+        finished run folders.
+    """
     seconds, hashes = [], set()
     while len(seconds) < times:
         folder = place.with_name(f"{place.name}-{len(seconds)}")
@@ -174,7 +191,7 @@ def _hit(place, inject, times):
 
 
 def _begin(folder, prepare=None):
-    """The process of a training that has come to its first step, or to its end."""
+    """Starts a training and returns its process once the steps begin or the training has ended."""
     command = [
         sys.executable,
         "train.py",
@@ -192,8 +209,11 @@ def _begin(folder, prepare=None):
 
 
 def _stop(process, number, after=0.0):
-    """Sends a signal; returns the seconds that the process took to end, None where it had ended
-    before."""
+    """Sends signal `number` to a process after `after` seconds and waits for its end.
+
+    Returns:
+        Seconds from the signal to the end, or None if the process ended successfully by itself.
+    """
     time.sleep(after)
     begun = time.monotonic()
     process.send_signal(number)
@@ -202,7 +222,7 @@ def _stop(process, number, after=0.0):
 
 
 def _end(process, expected=(0,)):
-    """Waits; returns the exit code."""
+    """Waits for a process and returns its exit code. Raises ConfigError for an unexpected code."""
     process.stdout.read()
     if process.wait() not in expected:
         raise ConfigError(
@@ -212,8 +232,10 @@ def _end(process, expected=(0,)):
 
 
 def fingerprint(folder):
-    """SHA-256 of all that a run ended in, time aside: every bit of its checkpoints, each point of
-    its curves, its scores and its predictions.
+    """Returns the SHA-256 of everything that a run ended in, except measured times and memory.
+
+    It covers every bit of the checkpoints, each point of the curves, the scores and the
+    predictions.
     """
     from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 

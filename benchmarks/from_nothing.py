@@ -1,11 +1,16 @@
-"""What a peer learns from what a run of train.py learnt from: the same token ids, sizes, number of
-updates, learning rates, label smoothing and average of the last checkpoints, from nothing; its own
-initial weights, and its own batches, of pairs of like length.
+"""Trains a peer from scratch on the data of a train.py run and compares the test scores.
 
-What a peer has no switch for, it does not have: rotary positions (Marian has sinusoidal ones,
-OpenNMT-tf its relative ones), R-Drop. Its weights are the average, ours that or the best
-validation's; a test source that is longer than --max_source_length is cut, where ours is translated
-in pieces.
+The peer gets the run's token ids, sizes, number of updates, learning rates, label smoothing and
+number of checkpoints to average. It has its own initial weights and its own batches, which group
+pairs of similar length.
+
+Some things differ, because the peer has no option for them:
+
+- There are no rotary positions. Marian has sinusoidal positions, OpenNMT-tf its relative ones.
+- There is no R-Drop.
+- The peer is always scored with averaged weights. Our run is scored with averaged weights or with
+  those of its best validation.
+- A test source longer than --max_source_length is cut. Our run translates it in chunks.
 """
 
 import json
@@ -21,8 +26,8 @@ from transformer.config import ConfigError, TokenizerConfig, TrainingConfig, fro
 from transformer.files import replacing, write_json
 from transformer.training.checkpoints import read_config
 
-# What peers do not have, or have in one way: options of a run that must be so, by section of
-# config.json.
+# Options that the run must have, because peers do not support other values. By section of
+# config.json; see `peer.check_alike`.
 ALIKE = {
     "model": {
         "tie_embeddings": (True,),
@@ -49,6 +54,7 @@ ALIKE = {
         "temperature": (0.0,),
     },
 }
+# Options of the model that are passed on to the peer as they are.
 KEPT = (
     "d_model",
     "num_heads",
@@ -64,19 +70,23 @@ KEPT = (
 
 
 def race(config, peer, alike, penalty_of):
-    """Rows of the run and of a peer: {"name", "version", "precision", "parameters", "steps",
-    "minutes", and the scores of the test set}.
+    """Trains a peer on the data of a run and returns its test scores beside the run's.
 
     Args:
-        config: BenchmarkConfig: run, peers_python, precision.
-        peer: its name. benchmarks.workers.learn_NAME is what runs; its files are in RUN/NAME, where
-            the same command continues.
-        alike: what beside ALIKE the peer has in one way, in the same form.
-        penalty_of: (our length penalty, by GNMT's formula; mean length of a target) -> the peer's.
+        config: BenchmarkConfig, of which run, peers_python and precision are used.
+        peer: name of the peer. The module benchmarks.workers.learn_PEER trains it in RUN/PEER. The
+            same command resumes a training that was interrupted.
+        alike: further options that the run must have for this peer, in the form of `ALIKE`.
+        penalty_of: function (our length penalty by GNMT's formula, mean target length) -> the
+            peer's length penalty.
+
+    Returns:
+        Rows {"name", "version", "precision", "parameters", "steps", "minutes", and the scores of
+        the test set} of the run and of the peer. Only the peer has a version.
 
     Raises:
-        ConfigError: the run is not finished, or has what the peer cannot have; its data has
-            changed; the peer fails.
+        ConfigError: The run is not finished, it has an option that the peer cannot match, its data
+            has changed, or the peer fails.
     """
     from transformer.cli.flags import import_keras
 
@@ -175,9 +185,9 @@ def _write_task(place, saved, prepared, steps, precision, penalty_of):
         "average": training.average_checkpoints,
         **decoding,
     }
-    begun = any(
-        (place / state).exists() for state in ("state.safetensors", "checkpoints")
-    )  # of PyTorch, of TensorFlow
+    # Marian keeps its state in a safetensors file, OpenNMT-tf in a folder of checkpoints. The
+    # decoding options may change between two starts, the others may not.
+    begun = any((place / state).exists() for state in ("state.safetensors", "checkpoints"))
     if begun and json.loads((place / "task.json").read_text(encoding="utf-8")) | decoding != task:
         raise ConfigError(
             f"a training continues with the options that it began with. Received: {place} of "

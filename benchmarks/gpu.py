@@ -1,7 +1,7 @@
-"""Tokens a second and model FLOP utilisation of training on an accelerator: base and big, bfloat16.
+"""Measures training on an accelerator: tokens per second and model FLOP utilisation.
 
-KERAS_BACKEND=jax or tensorflow. Utilisation is the arithmetic of work.training_flops over the peak
-that the vendor states.
+It trains the sizes base and big in bfloat16 with KERAS_BACKEND=jax or tensorflow. Utilisation is
+`work.training_flops` per second divided by the peak that the vendor states.
 """
 
 import time
@@ -9,7 +9,7 @@ import time
 from benchmarks import work
 from transformer.config import ConfigError
 
-# Dense bfloat16, from the vendors' data sheets, FLOP/s.
+# Peak FLOP/s of dense bfloat16 matrix products, from the vendors' data sheets.
 PEAKS = {
     "H200": 989e12,
     "H100 80GB HBM3": 989e12,
@@ -24,10 +24,15 @@ TOKENS = 16384
 
 
 def run(config):
-    """Rows {"size", "length", "seconds", "tokens_per_second", "flops", "utilisation"}.
+    """Measures each size at each of the `LENGTHS`.
+
+    Returns:
+        Rows {"name", "size", "length", "seconds", "tokens_per_second", "flops", "utilisation"}.
+        `seconds` are those of an update, `flops` are FLOP/s, and `utilisation` is None for a device
+        whose peak is not known.
 
     Raises:
-        ConfigError: there is no accelerator.
+        ConfigError: There is no accelerator.
     """
     from transformer.cli.flags import import_keras
 
@@ -62,7 +67,7 @@ def run(config):
 
 
 def device_name(backend):
-    """The accelerator's name, or ""."""
+    """Returns the name of the first accelerator that a Keras backend sees, or "" without one."""
     if backend == "jax":
         import jax
 
@@ -78,8 +83,14 @@ def device_name(backend):
 
 
 def step_seconds(size, steps=20):
-    """Mean seconds of `steps` updates by Keras's own fit, compiled, after five others: with the
-    loss and the optimizer of train.py, whose loop is TensorFlow's.
+    """Returns the mean seconds of an update, over `steps` updates after five that warm up.
+
+    It uses Keras's own `fit` with XLA, because the training loop of train.py needs TensorFlow. Loss
+    and optimizer are those of train.py.
+
+    Args:
+        size: dict of a model size and its batch, as in `work.SIZES`.
+        steps: number of updates that are timed.
     """
     import keras
     import numpy as np

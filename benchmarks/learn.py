@@ -1,4 +1,8 @@
-"""That what is fast learns as well: validation loss of short trainings, each way and each seed."""
+"""Checks that the fast settings learn as well as the slow ones.
+
+It compares the validation loss of short trainings for each precision, dropout and jit setting, over
+several seeds.
+"""
 
 import concurrent.futures
 import itertools
@@ -7,17 +11,24 @@ import statistics
 
 from benchmarks.rounds import Contestant
 
+# Each way to train: precision, dropout ("plain" is Keras's own layer, "hashed" is ours), jit.
 WAYS = list(itertools.product(("float32", "bfloat16"), ("plain", "hashed"), ("off", "on")))
 
 
 def run(config):
-    """Rows {"name", "loss" (mean over seeds), "deviation", "losses"}, one for each precision,
-    dropout and jit.
+    """Trains each of the `WAYS` with each seed.
 
-    Nothing is timed, so that as many trainings run at once as there are cores.
+    Nothing is timed, so as many trainings run at once as there are cores.
 
     Args:
-        config: BenchmarkConfig: data_dir, seeds, steps.
+        config: BenchmarkConfig, of which data_dir, seeds and steps are used.
+
+    Returns:
+        Rows {"name", "loss", "deviation", "losses"}, one per way: the mean validation loss over the
+        seeds, its sample standard deviation (0 with one seed), and the loss of each seed.
+
+    Raises:
+        ConfigError: --data_dir does not exist, or a training fails.
     """
     config.require("learn", "data_dir")
     trainings = list(itertools.product(range(1, config.seeds + 1), WAYS))
@@ -41,7 +52,7 @@ def run(config):
 
 
 def _loss(config, seed, way):
-    """The validation loss of one training, nats a token."""
+    """Trains once and returns the validation loss in nats per token."""
     precision, dropout, jit = way
     task = dict(
         precision=precision,

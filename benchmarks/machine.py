@@ -1,4 +1,4 @@
-"""The machine that measures: what it is, and what its matrix products reach."""
+"""Describes the machine that runs the benchmarks, and measures its matrix products."""
 
 import os
 import platform
@@ -7,7 +7,7 @@ import time
 
 
 def describe():
-    """A dict: processor, its units for low precision, cores, memory, versions."""
+    """Returns a dict: processor, its low-precision units, cores, memory in GiB, and versions."""
     with open("/proc/cpuinfo", encoding="utf-8") as file:
         cpuinfo = file.read()
     with open("/proc/meminfo", encoding="utf-8") as file:
@@ -27,8 +27,15 @@ def describe():
 
 
 def matmul_peak(size=2048, repeats=10):
-    """FLOP/s of the fastest of some products of two square matrices by TensorFlow, {"float32":
-    ..., "bfloat16": ...}."""
+    """Measures the peak speed of TensorFlow's product of two square matrices.
+
+    Args:
+        size: rows and columns of the matrices.
+        repeats: number of products. The fastest counts.
+
+    Returns:
+        FLOP/s, {"float32": float, "bfloat16": float}.
+    """
     from transformer.cli.flags import import_keras
 
     import_keras()

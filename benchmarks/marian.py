@@ -1,17 +1,22 @@
-"""Hugging Face's Marian on PyTorch beside a run of train.py: see benchmarks/from_nothing.py. Give
-it the --precision that is the faster for it: PyTorch's bfloat16 is slower than its float32 on some
-processors.
+"""Compares a train.py run with Hugging Face's Marian on PyTorch; see benchmarks/from_nothing.py.
 
-Its norms are behind the blocks, so that only runs of --norm=post are raced with it. Its beam
-divides by length^p, ours by GNMT's ((5 + length) / 6)^p: it gets the p that is as steep at the mean
-length of a target.
+Use the --precision that is faster for Marian: on some processors PyTorch is slower in bfloat16 than
+in float32.
+
+Marian is post-norm, so it is only compared with runs of --norm=post. Its beam search divides the
+score by length^p, ours by GNMT's ((5 + length) / 6)^p. Marian gets the p whose penalty is as steep
+as ours at the mean target length.
 """
 
 from benchmarks.from_nothing import race
 
 
 def run(config):
-    """Rows of the run and of Marian; config: BenchmarkConfig: run, peers_python, precision."""
+    """Returns the rows of the run and of Marian; see `from_nothing.race`.
+
+    Args:
+        config: BenchmarkConfig, of which run, peers_python and precision are used.
+    """
     return race(
         config,
         "marian",

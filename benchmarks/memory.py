@@ -1,20 +1,28 @@
-"""Peak memory of a training step, and how its time grows with the tokens in a batch."""
+"""Measures the peak memory and the time of a training step for batches of different sizes."""
 
 from benchmarks import work
 from benchmarks.rounds import compete
 from benchmarks.train import PEERS, check_equal, chosen_peers, contestants
 
+# Target tokens in a batch.
 TOKENS = (256, 1024, 4096, 8192)
 
 
 def run(config):
-    """Rows {"size", "tokens", "name", "peak_memory_gib", "seconds", ...} for each size and
-    number of tokens."""
+    """Measures each contestant for each size and number of tokens.
+
+    Returns:
+        Rows {"size", "name", "tokens", "peak_memory_gib", "seconds",
+        "milliseconds_per_1000_tokens"}.
+
+    Raises:
+        ConfigError: A size or a peer is unknown, or contestants differ in parameters or tokens.
+    """
     names, rows = chosen_peers(config, PEERS), []
     for size in config.sizes:
         for tokens in TOKENS:
             task = {"size": size, "shape": {"rows": tokens // 32, "length": 32}}
-            # One after the other: side by side their memory would be that of all.
+            # Run the contestants one after the other. Side by side they would compete for memory.
             found = [
                 compete([contestant()], config.rounds, warm_up=3)[0]
                 for contestant in contestants(config, names, task)

@@ -1,11 +1,13 @@
-"""How many small bugs the tests see: mutants made by Cosmic Ray's operators, one at a time.
+"""Mutation testing: counts how many small bugs in a module its tests detect.
 
-Each is tried by the test file of its module's name, tests/test_NAME.py: first by its quick tests,
-then by the slow ones, without the real data sets of ../shared/data. A mutant is killed where a test
-fails, or where the tests do not end within `SECONDS`. Cosmic Ray itself would start Python and
-import TensorFlow for each; here a process that has imported the libraries forks, so that a mutant
-takes seconds. The mutants that no test could see are listed in equivalent_mutants.json, each with
-its reason.
+Cosmic Ray's operators make the mutants, each with one change. A mutant of transformer/ROOM/NAME.py
+is tested by tests/ROOM/test_NAME.py, a mutant of data/NAME.py by tests/data/test_NAME.py. The quick
+tests run first, then the slow ones, without the real data sets of ../shared/data. A mutant is
+killed if a test fails or the tests do not end within `SECONDS`.
+
+Cosmic Ray itself would start Python and import TensorFlow for each mutant. Here a process that has
+already imported the libraries forks, so a mutant takes seconds. Mutants that no test could detect
+are listed in equivalent_mutants.json, each with its reason.
 """
 
 import ast
@@ -26,38 +28,36 @@ from transformer.config import ConfigError
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 EQUIVALENT = pathlib.Path(__file__).parent / "equivalent_mutants.json"
-# What computes: the modules whose score docs/reliability.md tells.
-MODULES = (
-    *(
-        f"transformer/{name}.py"
-        for name in (
-            "attention",
-            "positions",
-            "dropout",
-            "layers",
-            "pointer",
-            "model",
-            "losses",
-            "heads",
-            "objectives",
-            "optimization",
-            "training",
-            "callbacks",
-            "checkpoints",
-            "decoding",
-            "generation",
-            "tokenizer",
-            "metrics",
-            "answer_metrics",
-            "summary_metrics",
-            "code_metrics",
-        )
-    ),
-    "data/batches.py",
-    "data/cleaning.py",
+# The modules that compute something. docs/reliability.md reports their scores.
+MODULES = tuple(
+    f"{name}.py"
+    for name in (
+        "transformer/model/attention",
+        "transformer/model/positions",
+        "transformer/model/dropout",
+        "transformer/model/layers",
+        "transformer/model/pointer",
+        "transformer/model/transformer",
+        "transformer/model/losses",
+        "transformer/model/heads",
+        "transformer/metrics/classification",
+        "transformer/metrics/answers",
+        "transformer/metrics/summaries",
+        "transformer/metrics/code",
+        "transformer/text/tokenizer",
+        "transformer/training/objectives",
+        "transformer/training/optimizers",
+        "transformer/training/loop",
+        "transformer/training/callbacks",
+        "transformer/training/checkpoints",
+        "transformer/generation/search",
+        "transformer/generation/generator",
+        "data/batches",
+        "data/cleaning",
+    )
 )
-# Of the many operators that Cosmic Ray would put in the place of one, the nearest: more of them
-# would only be more easily seen.
+# Cosmic Ray can replace an operator with many others. Only the nearest replacements are used,
+# because the others are easier to detect.
 REPLACEMENTS = {
     "Add_Sub",
     "Sub_Add",
@@ -83,7 +83,8 @@ REPLACEMENTS = {
     "Delete_Not",
     "Delete_Invert",
 }
-# What takes long to import, so that each fork has it. None of it computes anything before.
+# Libraries that take long to import. They are imported once, before the forks. None of them may
+# compute anything before a fork.
 LIBRARIES = (
     "hypothesis",
     "keras",
@@ -95,29 +96,50 @@ LIBRARIES = (
     "tensorflow_text",
     "torch",
 )
-# Seconds after which the tests of a mutant are ended, and it counts as killed: a busy machine may
-# need them for tests that pass. One test that hangs is ended by pytest-timeout long before.
+# After this many seconds the tests of a mutant are stopped, and it counts as killed. The limit is
+# long because passing tests may be slow on a busy machine. pytest-timeout stops a single test that
+# hangs much earlier.
 SECONDS = 3600
 
 
 @dataclasses.dataclass(frozen=True)
 class Mutant:
-    """One change: where it stands, what was there and what is, in a line."""
+    """A module with one change.
+
+    Attributes:
+        module: path of the module from the root of the project.
+        line: number of the first changed line, from 1.
+        before: the lines that were replaced, joined into one.
+        after: the lines that replace them, joined into one.
+        text: source of the whole changed module.
+    """
 
     module: str
     line: int
     before: str
     after: str
-    text: str = dataclasses.field(repr=False)  # of the whole module
+    text: str = dataclasses.field(repr=False)
 
     @property
     def key(self):
+        """Identifies the mutant in equivalent_mutants.json, which has no line numbers."""
         return self.module, self.before, self.after
 
 
 def run(config):
-    """Rows {"module", "mutants", "killed", "survived", "equivalent", "score"}, a row a module
-    and their sum."""
+    """Tests the mutants of each module and prints those that survive.
+
+    Args:
+        config: BenchmarkConfig, of which modules and mutants are used.
+
+    Returns:
+        Rows {"module", "mutants", "killed", "survived", "equivalent", "score"}, one per module and
+        one for all. `score` is the share of killed mutants among those that are not equivalent.
+
+    Raises:
+        ConfigError: A module does not exist or has no test file, or its tests fail without a
+            mutant.
+    """
     modules = config.modules or MODULES
     for module in modules:
         if not (ROOT / module).is_file() or not (ROOT / tests_of(module)).is_file():
@@ -162,14 +184,23 @@ def _row(name, verdicts):
 
 
 def tests_of(module):
-    """The test file in which a maintainer would look for a module's tests, from the root of the
-    project."""
-    return f"tests/test_{pathlib.Path(module).stem}.py"
+    """Returns the path of a module's test file, from the root of the project."""
+    package, *rooms, name = pathlib.Path(module).parts
+    # The tests of data/ are in one folder, those of transformer/ in one folder per subpackage.
+    folder = ["data"] if package == "data" else rooms
+    return "/".join(["tests", *folder, f"test_{name}"])
 
 
 def mutants_of(module, count=0):
-    """`count` mutants of a module, drawn at random but the same each time, or all of them (0),
-    in the order of their lines."""
+    """Makes mutants of a module.
+
+    Args:
+        module: path of the module from the root of the project.
+        count: how many to draw at random, always the same ones. 0 makes all.
+
+    Returns:
+        A list of distinct Mutants, in the order of their lines.
+    """
     from cosmic_ray.ast import ast_nodes, get_ast
     from cosmic_ray.mutating import mutate_code
     from cosmic_ray.plugins import get_operator, operator_names
@@ -188,10 +219,8 @@ def mutants_of(module, count=0):
     for operator, place in places:
         try:
             mutant = _mutant(module, text, mutate_code(text, operator, place))
-        except (
-            AttributeError,
-            SyntaxError,
-        ):  # not every operator of Cosmic Ray 8.7 fits all that it finds
+        # Some operators of Cosmic Ray 8.7 fail on code that they claim to match.
+        except (AttributeError, SyntaxError):
             continue
         if mutant:
             mutants[mutant.line, mutant.before, mutant.after] = mutant
@@ -205,7 +234,7 @@ def _unchanged(module):
 
 
 def _mutant(module, text, mutated):
-    """The Mutant of a changed text; None where it is the same program, written otherwise."""
+    """Returns the Mutant of a changed text, or None if both texts have the same syntax tree."""
     if ast.dump(ast.parse(text)) == ast.dump(ast.parse(mutated)):
         return None
     old, new = text.splitlines(), mutated.splitlines()
@@ -220,9 +249,16 @@ def _mutant(module, text, mutated):
 
 
 def try_all(mutants):
-    """Yields (mutant, whether its module's tests fail with it) as they become known.
+    """Tests mutants in parallel, one per core. Each core has its own copy of the project.
 
-    Each core has a copy of the project, in which a mutant is put in its place.
+    Args:
+        mutants: list of Mutant.
+
+    Yields:
+        (mutant, whether the tests of its module fail with it), in the order in which they finish.
+
+    Raises:
+        RuntimeError: pytest reports a usage error.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     for library in LIBRARIES:
@@ -262,7 +298,7 @@ def _copied(folder):
 
 
 def _begun(folder, tests, core):
-    """Forks a process that runs tests in a copy of the project; returns its number."""
+    """Forks a process that runs tests in a copy of the project, and returns its process id."""
     process = os.fork()
     if process:
         return process
@@ -272,7 +308,7 @@ def _begun(folder, tests, core):
     for number in range(3):
         os.dup2(nowhere, number)
     os.chdir(folder)
-    # What this program had imported of the project was not changed.
+    # Drop the modules of the project that were imported before the fork: they are not mutated.
     for name in [
         name
         for name in sys.modules
@@ -292,8 +328,14 @@ def _begun(folder, tests, core):
 
 
 def _ended(begun):
-    """Waits for one of the processes {number: when it began}: its number and exit code; one that
-    takes too long is killed."""
+    """Waits until one of some processes ends. Kills a process that runs longer than `SECONDS`.
+
+    Args:
+        begun: dict {process id: time.monotonic() when it began}.
+
+    Returns:
+        The process id and its exit code.
+    """
     while True:
         process, status = os.waitpid(-1, os.WNOHANG)
         if process in begun:

@@ -1,14 +1,20 @@
-"""OpenNMT-tf's Transformer beside a run of train.py: see benchmarks/from_nothing.py. What it needs
-installed, and where: python -m benchmarks --help.
+"""Compares a train.py run with OpenNMT-tf's Transformer; see benchmarks/from_nothing.py.
 
-Where the run has no sinusoidal positions, it has those of its TransformerRelative. Its smoothed
-labels give the wrong tokens all that the right one lacks, ours a share to the right one too. Its
-beam has GNMT's length penalty, as ours.
+`python -m benchmarks --help` says how to install OpenNMT-tf.
+
+If the run does not use sinusoidal positions, OpenNMT-tf uses the relative positions of its
+TransformerRelative. With label smoothing it gives all of the smoothed mass to the wrong tokens,
+while ours gives the right token its share too. Its beam search has GNMT's length penalty, like
+ours.
 """
 
 from benchmarks.from_nothing import race
 
 
 def run(config):
-    """Rows of the run and of OpenNMT-tf; config: BenchmarkConfig: run, peers_python, precision."""
+    """Returns the rows of the run and of OpenNMT-tf; see `from_nothing.race`.
+
+    Args:
+        config: BenchmarkConfig, of which run, peers_python and precision are used.
+    """
     return race(config, "opennmt", {}, lambda penalty, length: penalty)

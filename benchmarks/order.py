@@ -1,5 +1,7 @@
-"""In which order a training sees its examples on 1, 2 and 4 devices: the same, each once an
-epoch."""
+"""Shows in which order a training sees its examples on 1, 2 and 4 devices.
+
+The order must be the same on all, with each example once per epoch.
+"""
 
 import hashlib
 import tempfile
@@ -10,9 +12,13 @@ EPOCHS = 2
 
 
 def run(config):
-    """Rows {"devices", "batches" of an epoch, "rows_in_a_batch", "examples" of an epoch, "seen"
-    (how often each), "sha256" of the numbers of all examples in their order over EPOCHS epochs}, of
-    the built-in phrasebook.
+    """Plans the batches of the built-in phrasebook for 1, 2 and 4 devices.
+
+    Returns:
+        Rows {"devices", "batches", "rows_in_a_batch", "examples", "seen", "sha256"}. `batches` and
+        `examples` are those of one epoch. `seen` is "once an epoch", or "WRONG" if that does not
+        hold for every example. `sha256` is the hash of the example numbers in the order of `EPOCHS`
+        epochs.
     """
     from data.batches import Plan
     from data.config import DataConfig

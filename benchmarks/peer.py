@@ -1,5 +1,6 @@
-"""What races with a peer that learns for minutes or hours have in common: it is given what a run of
-ours learnt from in a folder, and leaves outputs.json there.
+"""Shared code of the comparisons with peers that train for minutes or hours.
+
+A peer gets a folder with the data that a run of ours was trained on, and leaves outputs.json there.
 """
 
 import json
@@ -9,7 +10,14 @@ from transformer.config import ConfigError
 
 
 def scores_of(folder):
-    """The scores.json of a run to race with, a dict; raises ConfigError where there is none."""
+    """Returns the scores.json of a run as a dict.
+
+    Args:
+        folder: pathlib.Path, the run folder.
+
+    Raises:
+        ConfigError: The run has no scores, because it is not finished.
+    """
     try:
         return json.loads((folder / "scores.json").read_text(encoding="utf-8"))
     except OSError as error:
@@ -20,12 +28,16 @@ def scores_of(folder):
 
 
 def check_alike(race, saved, alike):
-    """Raises ConfigError for an option of a run's config.json, `saved`, that a peer cannot match.
+    """Checks that a peer can match the options of a run.
 
     Args:
-        race: who is raced with what, for the message.
-        alike: {section: {option: its allowed values, the default first}}; a run from before an
-            option has its default.
+        race: what is compared with what, the beginning of the message.
+        saved: dict, the run's config.json.
+        alike: dict {section: {option: tuple of allowed values, the default first}}. A run saved
+            before an option existed counts as having its default.
+
+    Raises:
+        ConfigError: An option has a value that the peer cannot match.
     """
     for section, options in alike.items():
         for name, allowed in options.items():
@@ -37,8 +49,17 @@ def check_alike(race, saved, alike):
 
 
 def check_unchanged(peer, folder, found, learnt):
-    """Raises ConfigError where the fingerprint of the data is no longer that of what a run
-    learnt from."""
+    """Checks that the data is still the data that a run was trained on.
+
+    Args:
+        peer: name of the peer, for the message.
+        folder: the run folder, for the message.
+        found: fingerprint of the data as it is now.
+        learnt: fingerprint of the data that the run was trained on.
+
+    Raises:
+        ConfigError: The fingerprints differ.
+    """
     if found != learnt:
         raise ConfigError(
             f"{peer} must learn from what the run learnt from. Received: {folder}, whose data has "
@@ -47,15 +68,24 @@ def check_unchanged(peer, folder, found, learnt):
 
 
 def outputs_of(worker, place, python):
-    """Runs a module of benchmarks.workers on a folder to its end, with an interpreter or, empty,
-    this one.
+    """Runs a module of benchmarks.workers on a folder and waits for its end.
 
-    Returns its outputs.json, a dict; raises ConfigError where it fails, or the interpreter is none.
+    Args:
+        worker: name of the module.
+        place: pathlib.Path, the folder.
+        python: path of the Python interpreter. Empty means this one.
+
+    Returns:
+        The worker's outputs.json as a dict.
+
+    Raises:
+        ConfigError: The worker fails, or the interpreter does not exist.
     """
     with start(worker, str(place.absolute()), python) as process:
         try:
             code = process.wait()
-        except BaseException:  # SIGTERM, Ctrl-C: it does not go on alone
+        # After SIGTERM or Ctrl-C the worker must not go on alone.
+        except BaseException:
             process.terminate()
             raise
     if code:
@@ -67,7 +97,12 @@ def outputs_of(worker, place, python):
 
 
 def side_by_side(columns, **scores):
-    """A row {"name", *those of the columns that it has} for each of the scores, {name: dict}."""
+    """Returns one row per contestant: its name and those of the columns that it has.
+
+    Args:
+        columns: names of the columns, in order.
+        **scores: dict of each contestant, by its name.
+    """
     return [
         {"name": name, **{column: row[column] for column in columns if column in row}}
         for name, row in scores.items()

@@ -1,5 +1,7 @@
-"""The tables of README.md and docs/results.md, made of the results that are kept in
-benchmarks/results: python -m benchmarks.report"""
+"""Prints the tables of the documentation from the results in benchmarks/results.
+
+Run it with `python -m benchmarks.report`.
+"""
 
 import json
 import pathlib
@@ -12,9 +14,11 @@ RACES = ("marian", "opennmt", "bert")
 RESULTS = pathlib.Path(__file__).parent / "results"
 
 
-def readme_table():
-    """Markdown: each benchmark's contestants with their ratio to the first, and the machine
-    below."""
+def speed_tables():
+    """Returns the tables of train, decode, memory and learn, and a note on the machines.
+
+    Ratios are to the first contestant. The result is Markdown, as those of the functions below.
+    """
     names = ("train", "decode", "learn", "memory")
     train, decode, learn, memory = map(_found, names)
     peaks = train["machine"]["matmul_peak"]
@@ -63,8 +67,11 @@ def readme_table():
 
 
 def memory_table(rows):
-    """Lines: for each number of tokens in a batch the peak memory and the time of all
-    contestants."""
+    """Returns a table as a list of lines: peak memory and time by tokens in a batch.
+
+    Args:
+        rows: the rows of `memory.run` for one size. There is a column for each contestant.
+    """
     names = list(dict.fromkeys(row["name"] for row in rows))
     lines = [
         f"| tokens in a step ({rows[0]['size']}) | {' | '.join(names)} |",
@@ -81,8 +88,10 @@ def memory_table(rows):
 
 
 def results_table():
-    """Markdown: what is committed of every recipe, its scores with their deviations over the
-    seeds, and what it took."""
+    """Returns the table of all committed recipe scores.
+
+    It has the scores with their standard deviations over the seeds, and what the training took.
+    """
     lines = [
         "| recipe | seeds | test scores | parameters | updates | minutes | tokens/s | memory |",
         "|" + "---|" * 8,
@@ -105,8 +114,11 @@ def results_table():
 
 
 def ablation_table():
-    """Markdown: what differs from a recipe in one thing, its BLEU beside the recipe's, and what
-    its training took."""
+    """Returns the table of the ablation.
+
+    Each row differs from the recipe in one thing. It has the BLEU, the difference to the recipe's
+    and what the training took.
+    """
     lines = [
         "| changed | BLEU | difference | p | parameters | minutes | weights |",
         "|" + "---|" * 7,
@@ -125,7 +137,7 @@ def ablation_table():
 
 
 def race_table(name):
-    """Markdown: a run and the peer that it was raced with, with all that was found of them."""
+    """Returns the table of a run and the peer it was compared with. `name` is one of `RACES`."""
     return table(_found(name)["rows"])
 
 
@@ -148,4 +160,4 @@ def _told(score):
 
 
 if __name__ == "__main__":
-    print(readme_table(), results_table(), *map(race_table, RACES), ablation_table(), sep="\n\n")
+    print(speed_tables(), results_table(), *map(race_table, RACES), ablation_table(), sep="\n\n")

@@ -1,8 +1,8 @@
-"""Contestants side by side: each a process that waits while the others work, called in turn, many
-rounds.
+"""Runs contestants side by side in interleaved rounds.
 
-A machine that slows down for a while slows down all of them; medians over rounds, and ratios of
-what ran in the same round, are what is reported.
+Each contestant is a process that waits while the others work. All take turns for many rounds. If
+the machine slows down for a while, it slows down all of them. Reported are medians over the rounds,
+and ratios of times from the same round.
 """
 
 import json
@@ -19,11 +19,19 @@ ROOT = pathlib.Path(__file__).parent.parent
 
 
 def start(worker, argument, python="", **options):
-    """Starts a module of benchmarks.workers, with an interpreter or, empty, this one; returns its
-    Popen.
+    """Starts a module of benchmarks.workers as a process.
+
+    Args:
+        worker: name of the module.
+        argument: str, its command-line argument.
+        python: path of the Python interpreter. Empty means this one.
+        **options: further options of subprocess.Popen.
+
+    Returns:
+        The subprocess.Popen.
 
     Raises:
-        ConfigError: there is no such interpreter.
+        ConfigError: The interpreter does not exist.
     """
     try:
         return subprocess.Popen(
@@ -38,13 +46,20 @@ def start(worker, argument, python="", **options):
 
 
 class Contestant:
-    """A worker process of benchmarks/workers.
+    """A worker process of benchmarks.workers.
 
     Args:
-        name: in the table.
-        worker: module name in benchmarks.workers.
-        task: JSON-able dict, given to it.
-        python: the interpreter of its environment; empty: this one.
+        name: name in the table.
+        worker: name of a module in benchmarks.workers.
+        task: JSON-serializable dict, passed to the worker.
+        python: path of the Python interpreter of its environment. Empty means this one.
+
+    Attributes:
+        facts: dict that the worker sent when it was ready.
+        answers: list of dicts, one per round, with the seconds of a single run of its work.
+
+    Raises:
+        ConfigError: The worker fails to start.
     """
 
     def __init__(self, name, worker, task, python=""):
@@ -70,18 +85,18 @@ class Contestant:
         return json.loads(line)
 
     def round(self, count):
-        """Lets it do its work `count` times; keeps the answer, with the seconds of one time."""
+        """Lets the worker do its work `count` times. Keeps its answer with the seconds per run."""
         self.process.stdin.write(f"{count}\n")
         self.process.stdin.flush()
         answer = self._read()
         self.answers.append(answer | {"seconds": answer["seconds"] / count})
 
     def seconds(self):
-        """Seconds of one time, a list over rounds."""
+        """Returns the seconds per run as a list, one for each round."""
         return [answer["seconds"] for answer in self.answers]
 
     def close(self):
-        """Ends the process."""
+        """Stops the worker process."""
         self.process.stdin.close()
         self.process.stdout.close()
         self.process.terminate()
@@ -90,17 +105,20 @@ class Contestant:
 
 
 def compete(contestants, rounds, warm_up, seconds_a_round=1.0):
-    """Runs contestants in turn, `rounds` times, the order turned by one each time.
+    """Runs contestants in turn and compares their times. The order rotates by one each round.
 
     Args:
-        contestants: list of Contestant; closed at the end.
-        warm_up: times that each does its work before it counts, compilation included.
-        seconds_a_round: about how long a contestant works in a round, at least once.
+        contestants: list of Contestant. They are closed at the end.
+        rounds: number of rounds.
+        warm_up: how many times each contestant does its work before anything is timed, compilation
+            included.
+        seconds_a_round: approximate seconds that a contestant works in a round. It does its work at
+            least once.
 
     Returns:
-        A list of dicts: name, the facts, seconds (median), seconds_low and seconds_high
-        (quartiles), ratio (how many times faster than the first contestant, median over rounds),
-        peak_memory_gib, and what else the last round answered.
+        A list of dicts, one per contestant: name, its facts, seconds (median), seconds_low and
+        seconds_high (quartiles), ratio (how many times faster than the first contestant, median
+        over the rounds), peak_memory_gib, and the other fields of its last answer.
     """
     try:
         for contestant in contestants:

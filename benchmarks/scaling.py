@@ -1,5 +1,7 @@
-"""What a second device or a second worker is worth: train.py on one core, and on two as two
-devices and as two workers."""
+"""Measures the speedup of a second device or a second worker.
+
+It times train.py on one core, and on two cores as two devices and as two workers.
+"""
 
 import os
 import pathlib
@@ -12,7 +14,8 @@ import tempfile
 from benchmarks.rounds import ROOT
 from transformer.config import ConfigError
 
-# Batches of one shape, the same in all; no validation or checkpoint while it is timed.
+# All trainings have the same batches, of one shape. There is no validation or checkpoint during the
+# timing.
 FLAGS = (
     "--corpus=phrasebook_en_de",
     "--corpus_size=20000",
@@ -25,13 +28,20 @@ FLAGS = (
     "--checkpoint_every=999999999",
     "--eval_decode=0",
 )
-WARM_UP, STEPS = 5, 20  # steps before it counts, and that count
+# Steps that warm up, and steps that are timed.
+WARM_UP, STEPS = 5, 20
 
 
 def run(config):
-    """Rows {"name", "tokens_per_second" (median over the rounds), "ratio" to one device in the same
-    round, "efficiency": the share of twice its speed}. Each is a process of its own that is ended
-    after its steps.
+    """Times each kind of training in a process of its own, which is stopped after its steps.
+
+    Returns:
+        Rows {"name", "tokens_per_second", "ratio", "efficiency"}. `tokens_per_second` is the median
+        over the rounds, `ratio` the median of the ratios to one device in the same round, and
+        `efficiency` half of that ratio in percent.
+
+    Raises:
+        ConfigError: The machine has only one core, or a training fails.
     """
     if len(os.sched_getaffinity(0)) < 2:
         raise ConfigError("scaling needs two cores. Received: one. Use another machine.")
@@ -62,7 +72,7 @@ def run(config):
     return rows
 
 
-# train.py in a process whose CPU is two devices for TensorFlow.
+# Runs train.py in a process where TensorFlow sees the CPU as two devices.
 TWO_DEVICES = """
 import sys, runpy, tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
@@ -73,7 +83,7 @@ runpy.run_path("train.py", run_name="__main__")
 
 
 def _speed(command, cores, folder):
-    """Tokens a second of train.py: the median over the steps that count."""
+    """Runs train.py and returns its tokens per second, the median over the timed steps."""
     process = subprocess.Popen(
         [*command, *FLAGS, f"--run={folder}"],
         cwd=ROOT,

@@ -1,8 +1,8 @@
-"""Recipes run again: does a recipe score what benchmarks/results/scores/RECIPE.json, and so
-docs/results.md, says of it?
+"""Reruns a recipe and checks that it reaches the committed scores.
 
-Figures are committed by copying runs/scores/RECIPE/scores.json there, and curves.png to
-docs/results/RECIPE.png; `python -m benchmarks.report` prints the table for docs/results.md.
+The committed scores are in benchmarks/results/scores/RECIPE.json and in docs/results.md. To commit
+new ones, copy runs/scores/RECIPE/scores.json to that file and curves.png to
+docs/results/RECIPE.png. `python -m benchmarks.report` prints the table for docs/results.md.
 """
 
 import json
@@ -17,7 +17,7 @@ from transformer.evaluation.reports import seeds_summary
 from transformer.files import replacing, write_json
 
 KEPT = pathlib.Path(__file__).parent / "results" / "scores"
-# Of a run's scores.json those that judge it, and those that tell what it took.
+# The fields of a run's scores.json that measure quality. `FACTS` are those that say what it took.
 SCORES = (
     "bleu",
     "chrf",
@@ -31,27 +31,36 @@ SCORES = (
     "pearson",
     "spearman",
 )
-ROUNDING = 1e-6  # of scores of 0 to 100, where no seed differs from another
+# Rounding error of scores from 0 to 100. It matters where all seeds have the same score, so that
+# the tolerance is 0.
+ROUNDING = 1e-6
 FACTS = ("parameters", "steps", "minutes", "tokens_per_second", "peak_memory_gib")
 
 
 def run(config):
-    """Trains a recipe with seeds 1, 2, ... in runs/scores/RECIPE, or continues to, and compares.
+    """Trains a recipe with seeds 1, 2, ... in runs/scores/RECIPE and compares the scores.
 
-    Rows {"score", "mean", "deviation", "committed", "tolerance", "as_committed"} and what it took,
-    one for each score. The precision is that of the committed figures, where there are any. The
-    tolerance is Student's for two samples, 95 %: of twenty scores that did not change at most one
-    is expected to say NO, for the same seeds on another machine are not quite other samples. Where
-    both have one seed it is the 95 % interval that one has by the test set's examples, wider than
-    what the same seed varies by; not every score has one.
+    Unfinished trainings are resumed. The precision is that of the committed figures, if there are
+    any.
+
+    The tolerance is that of Student's two-sample t-test at 95 %. Of twenty unchanged scores at most
+    one is expected to say NO, because the same seeds on another machine are not fully independent
+    samples. If both sides have one seed, the tolerance is half the 95 % interval of the committed
+    score over the examples of the test set. That is wider than the variation of one seed. Not every
+    score has such an interval.
 
     Args:
-        config: BenchmarkConfig: recipe, data_dir, seeds, pretrained, precision.
+        config: BenchmarkConfig, of which recipe, data_dir, seeds, pretrained and precision are
+            used.
+
+    Returns:
+        Rows {"score", "mean", "deviation", "committed", "tolerance", "as_committed", and the
+        means of the `FACTS`}, one per score.
 
     Raises:
-        ConfigError: there is no such recipe, the committed figures are of another precision, a
-            recipe of finetune.py has no --pretrained, a training fails, or what stands in
-            runs/scores is of a longer recipe.
+        ConfigError: The recipe does not exist, the committed figures have another precision, a
+            recipe of finetune.py is run without --pretrained, a training fails, or the trainings in
+            runs/scores are of a longer version of the recipe.
     """
     path, kept = ROOT / "configs" / f"{config.recipe}.cfg", KEPT / f"{config.recipe}.json"
     if not path.exists():
@@ -77,9 +86,9 @@ def run(config):
             "figures are of, or none."
         )
     for name in {"data_dir", "pretrained"} & given.keys():
-        if pathlib.Path(
-            given[name]
-        ).exists():  # a preset is no path; the programs run in their own folder
+        # A preset is not a path. The programs run in the root of the project, so paths must be
+        # absolute.
+        if pathlib.Path(given[name]).exists():
             given[name] = pathlib.Path(given[name]).absolute()
     flags = [f"--{name}={value}" for name, value in given.items()]
     folder = pathlib.Path("runs/scores") / config.recipe
@@ -125,8 +134,20 @@ def run(config):
 
 
 def compared(found, seeds, committed, committed_seeds, interval=None):
-    """Columns on a score {"mean", "std"} of so many seeds, beside the committed one; either may be
-    None. interval: half of that of the committed one, for one seed beside one.
+    """Compares a score with the committed one.
+
+    Args:
+        found: dict {"mean", "std"} of the score, or None if the runs do not have it.
+        seeds: number of seeds of `found`.
+        committed: dict {"mean", "std"} of the committed score, or None if there is none.
+        committed_seeds: number of seeds of `committed`.
+        interval: half the 95 % interval of the committed score, the tolerance if both sides have
+            one seed. None if the score has no interval.
+
+    Returns:
+        A dict {"mean", "deviation", "committed", "tolerance", "as_committed"}. `as_committed` is
+        "yes", "NO", "none is" without a committed score, or "one seed cannot tell" without a
+        tolerance.
     """
     row = {
         "mean": found and found["mean"],
@@ -151,8 +172,10 @@ def compared(found, seeds, committed, committed_seeds, interval=None):
 
 
 def _interval(name, scores):
-    """Half the 95 % interval of a score of one run: the bootstrap's, or that of a share of
-    examples, in percent; or None."""
+    """Returns half the 95 % interval of a score of one run, or None if it has none.
+
+    That is the bootstrap interval, or the normal approximation for a share of examples in percent.
+    """
     if f"{name}_interval" in scores:
         return scores[f"{name}_interval"]["mean"]
     if name in ("exact_match", "parses") and name in scores and "examples" in scores:
@@ -174,10 +197,13 @@ def _tolerance(found, seeds, committed, committed_seeds):
 
 
 def train(command):
-    """Runs train.py or finetune.py, or continues to; raises ConfigError if it fails.
+    """Runs or resumes train.py or finetune.py.
 
     Args:
-        command: its name and arguments, list of str.
+        command: list of str, the program and its arguments.
+
+    Raises:
+        ConfigError: The program fails.
     """
     print("python", *command, flush=True)
     code = subprocess.run([sys.executable, *command], cwd=ROOT).returncode

@@ -1,4 +1,4 @@
-"""How long a user waits: for --help, for the imports, for the first answer of a run."""
+"""Measures how long a user waits for --help, for the imports and for the first answer of a run."""
 
 import pathlib
 import statistics
@@ -10,7 +10,14 @@ from benchmarks.rounds import ROOT
 
 
 def run(config):
-    """Rows {"name", "seconds" (median), "seconds_low", "seconds_high"}."""
+    """Times each command for several rounds.
+
+    Returns:
+        Rows {"name", "seconds", "seconds_low", "seconds_high"}: median, minimum and maximum.
+
+    Raises:
+        ConfigError: --run is given and does not exist.
+    """
     commands = {
         "python -m transformer --help": ["-m", "transformer", "--help"],
         "python train.py --help": ["train.py", "--help"],

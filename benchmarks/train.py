@@ -1,5 +1,4 @@
-"""Training steps a second, and what a step takes of memory: ours and the peers' on the same
-batch."""
+"""Measures the speed and memory of training steps: ours and the peers', on the same batch."""
 
 import math
 from functools import partial
@@ -8,13 +7,14 @@ from benchmarks import work
 from benchmarks.rounds import Contestant, compete
 from transformer.config import ConfigError
 
-# Name in the table -> worker, task. Ratios refer to the first that --peers names.
+# Name in the table -> (worker, task). Ratios are to the first peer that --peers names.
 PEERS = {
     "torch": ("train_torch", dict(precision="float32")),
     "torch_bfloat16": ("train_torch", dict(precision="bfloat16")),
     "torch_unfused_adam": ("train_torch", dict(precision="float32", fused=False)),
     "marian": ("train_torch", dict(precision="float32", model="marian")),
 }
+# Name in the table -> task of the worker train_ours.
 OURS = {
     "ours, float32": dict(precision="float32", jit="off"),
     "ours, float32, XLA": dict(precision="float32", jit="on"),
@@ -23,10 +23,14 @@ OURS = {
 
 
 def chosen_peers(config, known):
-    """The peers that --peers names.
+    """Returns the names of the peers that --peers selects.
+
+    Args:
+        config: BenchmarkConfig, of which peers and sizes are used.
+        known: dict or list of the names of the benchmark's peers.
 
     Raises:
-        ConfigError: there is none of that name, or a size that is not known.
+        ConfigError: A peer or a size is unknown.
     """
     if wrong := sorted({*config.sizes} - {*work.SIZES}):
         raise ConfigError(
@@ -41,12 +45,15 @@ def chosen_peers(config, known):
 
 
 def run(config):
-    """Rows for each size: see rounds.compete; with parameters, tokens a second, FLOP/s and peak
-    memory.
+    """Times the contestants for each size.
+
+    Returns:
+        The rows of `rounds.compete`, with size, parameters, tokens per second, FLOP/s and peak
+        memory.
 
     Raises:
-        ConfigError: contestants do not do the same work: parameters or tokens differ, or a loss
-            does not fall.
+        ConfigError: The contestants do not do the same work: their parameters or tokens differ, or
+            a loss does not fall. Or a size or a peer is unknown.
     """
     names, rows = chosen_peers(config, PEERS), []
     for size in config.sizes:
@@ -71,7 +78,13 @@ def run(config):
 
 
 def contestants(config, names, task):
-    """What starts the peers of these names, then ours, all with the same task."""
+    """Returns functions that start the peers and then ours, all with the same task.
+
+    Args:
+        config: BenchmarkConfig, of which peers_python is used.
+        names: names of the peers.
+        task: dict, what every worker is given besides its own options.
+    """
     peers = [
         partial(Contestant, name, PEERS[name][0], {**PEERS[name][1], **task}, config.peers_python)
         for name in names
@@ -82,7 +95,15 @@ def contestants(config, names, task):
 
 
 def check_equal(size, rows):
-    """Raises ConfigError unless all did the same work; `size` as in work.SIZES."""
+    """Checks that all contestants did the same work.
+
+    Args:
+        size: dict, as in `work.SIZES`.
+        rows: dicts with the name, parameters and tokens of each contestant.
+
+    Raises:
+        ConfigError: A number of parameters or tokens differs from what `size` implies.
+    """
     expected = work.parameters(size), size["rows"] * size["length"]
     for row in rows:
         if (row["parameters"], row["tokens"]) != expected:
@@ -94,9 +115,13 @@ def check_equal(size, rows):
 
 
 def check_learning(size, rows):
-    """Raises ConfigError unless all learnt by their work."""
+    """Checks that the loss of every contestant fell.
+
+    Raises:
+        ConfigError: A loss is not clearly below that of an untrained model.
+    """
     for row in rows:
-        # A model that knows nothing of the batch has the entropy of a uniform choice.
+        # An untrained model has the loss of a uniform distribution over the vocabulary, ln V.
         if not row["loss"] < 0.97 * math.log(size["vocab_size"]):
             raise ConfigError(
                 f"the loss must fall on the one batch. Received: {row['name']}, {row['loss']:.3f}."

@@ -1,12 +1,12 @@
-"""What the contestants of a benchmark are given: the same sizes, the same batches, and the
-arithmetic it takes.
+"""The work that all contestants do: model sizes, batches, and the number of parameters and FLOPs.
 
-Imports NumPy alone, so that it runs in every peer's environment.
+This module imports only NumPy, so it runs in every peer's environment.
 """
 
 import numpy as np
 
-# D, H, N (of encoder and decoder each), F, V, and the batch: rows and length of source and target.
+# The model, with num_layers layers in the encoder and as many in the decoder, and its batch: rows,
+# and the length of source and target.
 SIZES = {
     "tiny": dict(
         d_model=128, num_heads=4, num_layers=4, ffn_dim=256, vocab_size=10000, rows=64, length=64
@@ -23,7 +23,7 @@ SIZES = {
 }
 DROPOUT, LABEL_SMOOTHING, LEARNING_RATE, BETAS, EPSILON = 0.1, 0.1, 3e-4, (0.9, 0.98), 1e-9
 PAD = 0
-# Fields of DataConfig for the files of multi30k, its validation set in place of a test.
+# Fields of DataConfig for the files of multi30k. The validation set also serves as the test set.
 MULTI30K = {
     f"{side}_{split}": (f"{name}.{code}",)
     for split, name in (("train", "train"), ("validation", "val"), ("test", "val"))
@@ -32,7 +32,7 @@ MULTI30K = {
 
 
 def model_options(size):
-    """What of a size is the model's: fields of ModelConfig, dropout included."""
+    """Returns the fields of ModelConfig of a size, dropout included, as a dict."""
     return {
         name: value
         for name, value in size.items()
@@ -41,8 +41,15 @@ def model_options(size):
 
 
 def batch(size, seed=0):
-    """Token ids without padding: source, target_in, target_out, each int32 (rows, length); of the
-    source `source_length` if the size has one.
+    """Returns a random batch of token ids without padding.
+
+    Args:
+        size: dict, as in `SIZES`, with an optional "source_length" that defaults to "length".
+        seed: seed of numpy.random.default_rng.
+
+    Returns:
+        source (B, S), target_in (B, T) and target_out (B, T), each int32. target_out is target_in
+        shifted by one position.
     """
     generator = np.random.default_rng(seed)
     rows, length = size["rows"], size["length"]
@@ -54,8 +61,11 @@ def batch(size, seed=0):
 
 
 def parameters(size):
-    """Weights of a post-norm model with biases, one table for source, target and output, and
-    sinusoidal positions."""
+    """Returns the number of parameters of the model of a size.
+
+    The model is post-norm, with biases, sinusoidal positions and one embedding table shared by
+    source, target and output.
+    """
     width, inner = size["d_model"], size["ffn_dim"]
     attention, feed_forward, norm = (
         4 * (width + 1) * width,
@@ -69,11 +79,11 @@ def parameters(size):
 
 
 def training_flops(size):
-    """Multiplications and additions of one update: three times those of the matrix products of the
-    forward pass.
+    """Returns the FLOPs of one update: three times the matrix products of the forward pass.
 
-    3 B T (2 N (4 D^2 + 2 D F) + 2 N (8 D^2 + 2 D F) + 12 S D N + 2 D V): encoder and decoder
-    projections, the products of queries, keys and values, and the logits.
+    3 B T (2 N (4 D^2 + 2 D F) + 2 N (8 D^2 + 2 D F) + 12 S D N + 2 D V), where S = T. The summands
+    are the encoder projections, the decoder projections, the products of queries, keys and values,
+    and the logits.
     """
     width, inner, layers, length = (
         size[name] for name in ("d_model", "ffn_dim", "num_layers", "length")

@@ -1,1 +1,1 @@
-"""From text to batches: sources, cleaning, tokenised cache, packed rows."""
+"""Turns texts into batches: readers, corpora, cleaning, the cache of token ids, and row packing."""

@@ -1,14 +1,18 @@
-"""Batches of static shape: several sentence pairs share a row, so that almost no position is
-padding.
+"""Batches of static shape, with several pairs packed into each row so that little is padding.
 
     pairs   ([5 6 7 e], [8 9 e])  ([5 e], [9 e])                     ids that end in e
     row     source           5 6 7 e 5 e 0 0      source_segments  1 1 1 1 2 2 0 0
             target_in        b 8 9 b 9 0 0 0      target_segments  1 1 1 2 2 0 0 0
             target_out       8 9 e 9 e 0 0 0
 
-Attention stays within a segment, so that a packed row gives the loss of its pairs in rows of their
-own. Which pairs come when is a function of (seed, epoch, step) alone: the batch of any step is
-found without going through those before it.
+Attention stays within a segment, so a packed row has the same loss as its pairs in separate rows.
+The order of the pairs depends on (seed, epoch, step) alone. The batch of any step can therefore be
+made without going through the steps before it.
+
+- `pack`, `one_a_row`: assign texts to rows, by their lengths.
+- `Plan`: decides which examples go into which batch.
+- `Pairs`, `Texts`: the two kinds of splits, which make the arrays of a batch.
+- `training_dataset`, `evaluation_batches`: the batches of a split.
 """
 
 import collections
@@ -20,46 +24,57 @@ import numpy as np
 
 from data.config import DataError
 
-# A row holds a little more than three pairs of mean length: enough that some combination of pairs
-# fills it exactly, and no more, since attention costs as much as a row is long.
+# Pairs of mean length in the shortest row. With slightly more than three, some combination of pairs
+# usually fills a row exactly. Longer rows would only make attention more expensive.
 PAIRS_IN_A_ROW = 3.25
 
 
 class Packing(typing.NamedTuple):
-    """Rows as templates of lengths: which pairs may share a row. Row n has the places
-    offsets[n]:offsets[n + 1]."""
+    """Row templates: the lengths of the pairs that share each row.
 
-    shapes: np.ndarray  # int (K, 2), the source and target length of each kind of row, ascending
-    kinds: np.ndarray  # int (rows,), the kind of each row
-    offsets: np.ndarray  # int (rows + 1,)
-    lengths: np.ndarray  # int (pairs, 2), the source and target length of the pair at each place
+    A place is the slot of one pair in a row. Row n has the places `offsets[n]:offsets[n + 1]`.
+
+    Attributes:
+        shapes: int (shapes, 2), the source and target length of each row shape, ascending.
+        kinds: int (rows,), the index into `shapes` of each row.
+        offsets: int (rows + 1,), the first place of each row, then the number of places.
+        lengths: int (pairs, 2), the source and target length of the pair at each place.
+    """
+
+    shapes: np.ndarray
+    kinds: np.ndarray
+    offsets: np.ndarray
+    lengths: np.ndarray
 
 
 class Plan:
-    """Which examples stand in which row of which batch.
+    """Decides which examples go into which row of which batch.
 
-    Rows are packed once, as templates of lengths; each epoch deals the examples of every (source,
-    target) length anew to the places of that length and shuffles the rows. So every epoch has every
-    example once, in another company, and the same number of batches.
+    Rows are packed once, as templates of lengths. Each epoch assigns the examples of every (source
+    length, target length) at random to the places of these lengths, and shuffles the rows and the
+    batches. So every epoch has every example once, next to other examples than before, and every
+    epoch has the same number of batches.
 
     Args:
-        split: has int arrays `source_lengths` and `target_lengths`, the end token included, and
-            their `packing`.
-        max_tokens: positions in a micro-batch, on each side.
-        seed: of the order.
-        accumulate_steps: micro-batches in a batch; its rows are as many times more.
-        replicas: devices that share a batch; each has as many rows of it as the others, so that its
-            last rows may be empty. What is in which batch does not depend on their number: a
-            training goes on in its order on more devices or fewer.
-        rows: rows in a micro-batch, whatever their length; 0: as many as max_tokens allows.
+        split: `Pairs`, `Texts`, or another object with int arrays `source_lengths` and
+            `target_lengths` of shape (n,), which count the end token, and their `packing`.
+        max_tokens: int, positions in a micro-batch, on each side.
+        seed: int, the seed of the order.
+        accumulate_steps: int, micro-batches in a batch. A batch has this many times the rows of a
+            micro-batch.
+        replicas: int, devices that share a batch. Each device gets the same number of rows, so the
+            last rows of a batch may be empty. The examples of a batch do not depend on `replicas`:
+            training can resume on more or fewer devices and keeps its order.
+        rows: int, rows in a micro-batch, whatever their length. 0 means as many as `max_tokens`
+            allows.
 
     Attributes:
-        steps_per_epoch: int. shapes: list of (rows, source length, target length). padding_share:
-            share of positions that
-        are padding, source and target together.
+        steps_per_epoch: int, batches in an epoch.
+        shapes: list of (rows, source length, target length), the batch shapes that occur.
+        padding_share: float, the share of positions that are padding, source and target together.
 
     Raises:
-        DataError: max_tokens is smaller than the longest row.
+        DataError: `max_tokens` is smaller than the longest row.
     """
 
     def __init__(self, split, max_tokens, seed, accumulate_steps=1, replicas=1, rows=0):
@@ -74,8 +89,8 @@ class Plan:
                 f"--max_target_length."
             )
         width = row_shapes[-1][1] + 1
-        # One number for each (source length, target length): of the examples, and of the places
-        # that take them.
+        # Each (source length, target length) is encoded as one number. Examples and places that
+        # are both sorted by this number match.
         self._examples = split.source_lengths * width + split.target_lengths
         self._places = np.argsort(self.packing.lengths @ [width, 1], kind="stable")
         found = {
@@ -102,11 +117,14 @@ class Plan:
         self._epoch = functools.lru_cache(maxsize=2)(self._make_epoch)
 
     def batch(self, step):
-        """The batch of a step, counted from 0 over all epochs.
+        """Returns what the batch of a step contains.
+
+        Args:
+            step: int, counted from 0 over all epochs.
 
         Returns:
-            rows, (source length, target length), and for each row that is not empty an array of
-            example numbers.
+            A tuple `(rows, shape, examples)`: the number of rows, the (source length, target
+            length) of a row, and for each row that is not empty an int array of example numbers.
         """
         epoch, position = divmod(step, self.steps_per_epoch)
         examples, batches = self._epoch(epoch)
@@ -119,7 +137,7 @@ class Plan:
         )
 
     def _make_epoch(self, epoch):
-        """Example numbers by place, and the batches: list of (shape, row numbers)."""
+        """Returns the example number at each place, and a list of batches: (shape, row numbers)."""
         generator = np.random.Generator(np.random.Philox(key=[self.seed, epoch]))
         examples = np.empty(len(self._examples), dtype=np.int64)
         examples[self._places] = np.lexsort((generator.random(len(self._examples)), self._examples))
@@ -131,21 +149,29 @@ class Plan:
 
 
 def row_shapes(source_lengths, target_lengths):
-    """The few (source length, target length) that rows have, ascending.
+    """Returns the few (source length, target length) that rows may have, ascending.
 
-    The first is about three pairs long, its sides in the proportion of the mean lengths, so that
-    both fill up together; then they double until the longest pair fits.
+    The first shape holds about three pairs of mean length. Its sides are in the proportion of the
+    mean lengths, so that both fill up together. Each further shape is twice as long, until the
+    longest pair fits.
 
     >>> row_shapes(np.array([15] * 99), np.array([16] * 99))
     [(53, 56)]
     >>> row_shapes(np.array([15] * 99 + [90]), np.array([16] * 99 + [100]))
     [(53, 56), (105, 112)]
+
+    Args:
+        source_lengths: int (n,), n > 0.
+        target_lengths: int (n,).
+
+    Returns:
+        A list of (source length, target length).
     """
     means = source_lengths.mean(), target_lengths.mean()
     longest = int(source_lengths.max()), int(target_lengths.max())
     base = [mean * PAIRS_IN_A_ROW for mean in means]
     scale = 8 * math.ceil(max(base) / 8) / max(base)
-    # One shape a little longer than need be is better than a second one for a few long pairs.
+    # A single shape that is slightly too long is better than a second shape for a few long pairs.
     needed = max(long / (side * scale) for long, side in zip(longest, base))
     scale *= needed if 1 < needed <= 1.5 else 1
     shapes = []
@@ -158,19 +184,21 @@ def row_shapes(source_lengths, target_lengths):
 def pack(source_lengths, target_lengths):
     """Packs pairs into rows by their lengths alone.
 
-    The longest pair left begins a row. Frequent pairs are added while there is room for more than
-    three; then the one or two pairs that leave the least of both sides empty finish it. While a
-    template is cheap for the supply, it is used several times at once, so that millions of pairs
-    cost little more than thousands.
-
-    Args:
-        source_lengths, target_lengths: int (n,), n > 0.
-
-    Returns:
-        Packing.
+    Each row begins with the longest pair that is left. Frequent pairs are added while there is room
+    for more than three pairs of mean length. Then the one or two pairs that leave the least room
+    complete the row. If many pairs of the same lengths are left, the same template is used for
+    several rows at once, so that packing millions of pairs takes little longer than packing
+    thousands.
 
     >>> pack(np.array([5, 4]), np.array([6, 3])).lengths.tolist()
     [[5, 6], [4, 3]]
+
+    Args:
+        source_lengths: int (n,), n > 0.
+        target_lengths: int (n,).
+
+    Returns:
+        A `Packing`.
     """
     shapes = row_shapes(source_lengths, target_lengths)
     rows = list(_rows(source_lengths, target_lengths, shapes))
@@ -183,20 +211,25 @@ def pack(source_lengths, target_lengths):
 
 
 def one_a_row(lengths, most_shapes=6):
-    """The Packing of texts without a target, each in a row of its own: rows of a few lengths,
-    chosen so that least is padding.
+    """Gives each text a row of its own, with the few row lengths that need the least padding.
 
-    Args:
-        lengths: int (n,), n > 0.
+    The texts have no target text: the target length of every row is 1.
 
     >>> one_a_row(np.array([3, 5, 9, 30])).shapes.tolist()
     [[8, 1], [16, 1], [30, 1]]
+
+    Args:
+        lengths: int (n,), n > 0.
+        most_shapes: int, the largest number of row lengths.
+
+    Returns:
+        A `Packing`.
     """
-    # No longer than the longest text: an encoder may have no position there.
+    # A row is never longer than the longest text: the encoder may have no positions beyond it.
     kinds, counts = np.unique(np.minimum(-(-lengths // 8) * 8, lengths.max()), return_counts=True)
     sums, size = np.concatenate([[0], np.cumsum(counts)]), len(kinds) + 1
-    # cost[i, j]: positions of the texts of kinds i to j - 1 in rows of the longest of them; 0 where
-    # there are none.
+    # cost[i, j] is the number of positions that the texts of kinds i to j - 1 take in rows as long
+    # as kind j - 1. It is 0 for i == j, where there are no texts.
     cost = np.concatenate([[0], kinds])[None] * (sums[None] - sums[:, None]).astype(float)
     cost[np.tril_indices(size, -1)] = np.inf
     least, before = cost[0], []
@@ -218,7 +251,7 @@ def one_a_row(lengths, most_shapes=6):
 
 
 def _rows(source_lengths, target_lengths, shapes):
-    """The rows of `pack`: (number of the shape, list of (source length, target length))."""
+    """Yields the rows of `pack` as (index of the shape, list of (source length, target length))."""
     supply = np.zeros((shapes[-1][0] + 1, shapes[-1][1] + 1), dtype=np.int64)
     np.add.at(supply, (source_lengths, target_lengths), 1)
     means = source_lengths.mean(), target_lengths.mean()
@@ -240,7 +273,7 @@ def _rows(source_lengths, target_lengths, shapes):
 
 
 def _fill_row(supply, pair, shape, means):
-    """Takes from the supply the pairs of one row that begins with `pair`."""
+    """Takes the pairs of one row out of the supply, beginning with `pair`."""
     row = [pair]
     supply[pair] -= 1
     source, target = shape[0] - pair[0], shape[1] - pair[1]
@@ -257,8 +290,10 @@ def _fill_row(supply, pair, shape, means):
 
 
 def _finish(supply, source, target, most_rest=8):
-    """One or two pairs that fill (source, target) but for the smallest rest, or None if more
-    than `most_rest` is left."""
+    """Returns the one or two pairs that leave the least room in (source, target).
+
+    Returns None if `most_rest` positions or more would be left, both sides together.
+    """
     for rest in range(most_rest):
         for short in range(rest + 1):
             s, t = source - short, target - (rest - short)
@@ -276,8 +311,10 @@ def _finish(supply, source, target, most_rest=8):
 
 
 def _most_frequent(supply, source, target, means):
-    """The most frequent pair among those that leave the two sides room for as many more pairs as
-    each other."""
+    """Returns the most frequent pair among those that use up both sides evenly.
+
+    Evenly means that both sides then have room for about the same number of mean pairs.
+    """
     window = supply[: source + 1, : target + 1]
     room = (source - np.arange(source + 1))[:, None] / means[0] - (target - np.arange(target + 1))[
         None
@@ -288,17 +325,19 @@ def _most_frequent(supply, source, target, means):
 
 
 def gather(split, rows, shape, examples):
-    """The arrays of one batch.
+    """Returns the arrays of one batch of packed pairs.
 
     Args:
-        split: has `source_ids`, `target_ids` (flat int arrays), `source_offsets`, `target_offsets`
-            (int (n + 1,)) and the ints `source_pad_id`, `target_pad_id`, `bos_id`.
-        rows, shape: the shape of the batch.
-        examples: for each row the example numbers that stand in it.
+        split: an object with the flat int arrays `source_ids` and `target_ids`, the int arrays
+            `source_offsets` and `target_offsets` of shape (n + 1,), and the ints `source_pad_id`,
+            `target_pad_id` and `bos_id`.
+        rows: int, rows of the batch, B.
+        shape: (S, T), the source and target length of a row.
+        examples: for each row that is not empty, the numbers of the examples in it.
 
     Returns:
-        (source, target_in, source_segments, target_segments), target_out: int32, (rows, shape[0])
-        for the source and (rows, shape[1]) for the target.
+        A tuple `((source, target_in, source_segments, target_segments), target_out)` of int32
+        arrays. The arrays of the source have the shape (B, S), those of the target (B, T).
     """
     source_segments, target_segments = (
         np.zeros((rows, length), dtype=np.int32) for length in shape
@@ -324,21 +363,21 @@ def gather(split, rows, shape, examples):
 
 
 class Pairs:
-    """Tokenised pairs as Plan and `batch_at` take them: several share a row. A subclass has the
-    attributes that `gather` names.
+    """Base class of tokenized pairs, several of which share a row.
 
-    Pair n has the ids source_ids[source_offsets[n]:source_offsets[n + 1]], the end token last, and
-    so for the target.
+    A subclass has the attributes that `gather` reads. The source ids of pair n are
+    `source_ids[source_offsets[n]:source_offsets[n + 1]]`, the end token last. The target ids are
+    stored in the same way.
     """
 
     @property
     def source_lengths(self):
-        """int64 (n,), the end token included."""
+        """Source lengths, which count the end token, int64 (n,)."""
         return np.diff(self.source_offsets)
 
     @property
     def target_lengths(self):
-        """int64 (n,)."""
+        """Target lengths, which count the end token, int64 (n,)."""
         return np.diff(self.target_offsets)
 
     def __len__(self):
@@ -346,15 +385,22 @@ class Pairs:
 
     @functools.cached_property
     def packing(self):
-        """See `pack`."""
+        """The `Packing` of the pairs, made by `pack`."""
         return pack(self.source_lengths, self.target_lengths)
 
     gather = gather
 
 
 def positions_of(split, texts):
-    """The max_tokens of a Plan of pairs whose micro-batches hold about so many of them, on
-    average."""
+    """Returns the `max_tokens` of a `Plan` whose micro-batches hold about `texts` pairs on average.
+
+    Args:
+        split: `Pairs`.
+        texts: int, pairs in a micro-batch.
+
+    Returns:
+        An int, at least the length of the longest row.
+    """
     lengths = split.packing.shapes.max(axis=1)
     return max(
         round(texts * lengths[split.packing.kinds].sum() / len(split.source_lengths)),
@@ -363,14 +409,15 @@ def positions_of(split, texts):
 
 
 class Texts:
-    """Texts with targets that are no text, as Plan and `batch_at` take them: one a row.
+    """Tokenized texts whose targets are not texts, one text in a row.
 
     Args:
-        ids, types: lists of lists of int, as long as each other.
-        targets: array (n, K); one row an example.
-        pad_id: fills up the ids.
-        empty: fills up the targets, where a batch has fewer examples than rows.
-        num_texts: equal parts of a row of ids, each of which is filled up by itself.
+        ids: list of lists of int, the token ids of each example.
+        types: list of lists of int, the token types, of the same lengths as `ids`.
+        targets: array (n, targets), one row for each example.
+        pad_id: int, pads the ids.
+        empty: pads the targets of a batch that has fewer examples than rows.
+        num_texts: int, the number of equal parts in a row of ids. Each part is padded separately.
     """
 
     def __init__(self, ids, types, targets, pad_id, empty, num_texts=1):
@@ -392,8 +439,17 @@ class Texts:
         return len(self.ids)
 
     def gather(self, rows, shape, examples):
-        """(ids, types), targets: int32 (rows, length) twice, and (rows, K). Arguments as for
-        `gather`."""
+        """Returns the arrays of one batch.
+
+        Args:
+            rows: int, rows of the batch, B.
+            shape: the length L of a row of ids, and the length of its target, which is not used.
+            examples: for each row that is not empty, the number of its one example.
+
+        Returns:
+            A tuple `((ids, types), targets)`. `ids` and `types` are int32 (B, L). `targets` is
+            (B, targets), in the dtype of the targets.
+        """
         ids, types = (
             np.full((rows, shape[0]), self.pad_id, np.int32),
             np.zeros((rows, shape[0]), np.int32),
@@ -402,22 +458,39 @@ class Texts:
         for row, (number,) in enumerate(examples):
             length = len(self.ids[number]) // self.num_texts
             for batch, own in ((ids, self.ids), (types, self.types)):
-                parts = batch[row].reshape(self.num_texts, -1)  # a view
+                # A view, so that the next line writes into the batch.
+                parts = batch[row].reshape(self.num_texts, -1)
                 parts[:, :length] = np.reshape(own[number], (self.num_texts, length))
             targets[row] = self.targets[number]
         return (ids, types), targets
 
 
 def batch_at(split, plan, step):
-    """The arrays of the batch of a step, (inputs, targets), as the split gathers them."""
+    """Returns the arrays of the batch of a step, as `split.gather` makes them.
+
+    Args:
+        split: `Pairs` or `Texts`.
+        plan: the `Plan` of the split.
+        step: int, counted from 0 over all epochs.
+
+    Returns:
+        A tuple `(inputs, targets)`.
+    """
     return split.gather(*plan.batch(step))
 
 
 def training_dataset(split, plan, start_step, num_steps):
-    """A tf.data.Dataset of the batches of steps start_step ... start_step + num_steps - 1, in this
-    order.
+    """Returns a `tf.data.Dataset` of the batches of consecutive steps, in their order.
 
-    Element: (inputs, targets) as the split gathers them, each array of its batch's shape.
+    Args:
+        split: `Pairs` or `Texts`.
+        plan: the `Plan` of the split.
+        start_step: int, the first step, counted from 0 over all epochs.
+        num_steps: int, the number of batches.
+
+    Returns:
+        A `tf.data.Dataset`. An element is `(inputs, targets)` as `split.gather` makes them, and
+        its arrays have the shape of their batch.
     """
     import tensorflow as tf
 
@@ -433,11 +506,10 @@ def training_dataset(split, plan, start_step, num_steps):
 
     steps = tf.data.Dataset.range(start_step, start_step + num_steps)
     options = tf.data.Options()
-    options.experimental_distribute.auto_shard_policy = (
-        tf.data.experimental.AutoShardPolicy.DATA
-    )  # to each worker its rows
-    # Nothing is left to tune, and the tuner may miss that the iterator ends: who drops it then
-    # waits for up to a minute.
+    # Each worker takes its own rows of a batch.
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+    # There is nothing to tune. Besides, the autotuner may miss the end of the iterator, and then
+    # dropping the iterator takes up to a minute.
     options.autotune.enabled = False
     return (
         steps.map(to_element, num_parallel_calls=2, deterministic=True)
@@ -447,7 +519,15 @@ def training_dataset(split, plan, start_step, num_steps):
 
 
 def evaluation_batches(split, max_tokens):
-    """All examples once, in an order that never changes: a list of batches as `gather` makes
-    them."""
+    """Returns a list of batches that hold all examples once, in an order that never changes.
+
+    Args:
+        split: `Pairs` or `Texts`.
+        max_tokens: int, positions in a batch, on each side. A batch has at least one row, however
+            long.
+
+    Returns:
+        A list of `(inputs, targets)`, as `split.gather` makes them.
+    """
     plan = Plan(split, max(max_tokens, int(split.packing.shapes.max())), seed=0)
     return [batch_at(split, plan, step) for step in range(plan.steps_per_epoch)]

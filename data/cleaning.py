@@ -1,8 +1,7 @@
-"""Repairs training text and drops training pairs that teach nothing, with a count and examples of
-each reason.
+"""Repairs training texts and drops useless training pairs, with examples of each reason.
 
-What is wrong with validation and test pairs is counted too, but they are kept as they are: a score
-over other lines is no longer the published one.
+Problems of validation and test pairs are counted too, but these pairs stay as they are: scores on
+changed pairs could not be compared with published ones.
 """
 
 import re
@@ -13,8 +12,9 @@ from data.pairs import Pair
 from data.report import Log
 from transformer.config import base_language
 
-# Control and format characters, save those that joined scripts and emoji need (zero-width
-# non-joiner and joiner), and those that part words, such as the form feed: they become spaces.
+# Control and format characters, which are removed. The zero-width non-joiner and joiner stay, since
+# joined scripts and emoji need them. Characters that separate words, such as the form feed, are not
+# listed here, since `_SPACES` turns them into spaces.
 _JUNK = re.compile(
     "[\u0000-\u0008\u000e-\u001b\u007f-\u0084\u0086-\u009f\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\ufeff\ufffe]"
 )
@@ -38,22 +38,25 @@ _LANGUAGE_SCRIPTS = {
 }
 
 
-# The splits whose sources a split must not hold: no test in the training data, no test in the
-# validation.
+# For each split, the splits whose sources it must not contain: no validation or test source in the
+# training data, and no test source in the validation data.
 _HELD_OUT = {"train": ("validation", "test"), "validation": ("test",), "test": ()}
 
 
 def clean(splits, config: DataConfig):
-    """Cleans {"train": pairs, "validation": pairs, "test": pairs}.
+    """Cleans the training pairs, and reports on all splits.
+
+    Without `config.clean`, only pairs with an empty side are dropped.
 
     Args:
-        splits: lists of (source, target) or Pair.
-        config: the options.
+        splits: {"train": pairs, "validation": pairs, "test": pairs}, lists of (source, target) or
+            of `Pair`.
+        config: `DataConfig`.
 
     Returns:
-        The splits, of which the training pairs are cleaned, and the report: {split: {"pairs_in",
+        A tuple of the splits, with cleaned training pairs, and the report: {split: {"pairs_in",
         "pairs_out", "reasons": {reason: {"action", "count", "examples"}}}}. An example begins with
-        the number of its pair in the split.
+        the number of its pair in the split, counted from 1.
     """
     repaired, logs = {}, {split: Log() for split in splits}
     for split, pairs in splits.items():
@@ -85,14 +88,14 @@ def clean(splits, config: DataConfig):
 
 
 def _repaired(pair, number, action, log, task):
-    """The pair with its source and target repaired, each kind of repair counted."""
+    """Returns the pair with repaired source and target, and counts each kind of repair in `log`."""
     repairs = {
         reason: repair for reason, repair in REPAIRS.items() if task != "code" or reason != "spaces"
     }
     texts = []
     for text in pair[:2]:
         found, before = {}, None
-        # Again, until nothing changes: what one repair leaves, another may be able to read.
+        # Repeat until nothing changes: one repair may make another one possible.
         while text != before:
             before = text
             for reason, repair in repairs.items():
@@ -109,10 +112,18 @@ def _repaired(pair, number, action, log, task):
 
 
 def repair_unicode(text):
-    """Undoes wrong decodings and composes accents (NFC); leaves quotes and wide characters alone.
+    """Repairs wrongly decoded text and composes accents (NFC).
+
+    Quotes and full-width characters stay as they are.
 
     >>> repair_unicode("MÃ¼nchen, Ｆｕｌｌ")
     'München, Ｆｕｌｌ'
+
+    Args:
+        text: str.
+
+    Returns:
+        The repaired text, a str.
     """
     if text.isascii():
         return text
@@ -139,7 +150,15 @@ REPAIRS = {
 
 
 def why_drop(pair, config):
-    """The reason why a pair teaches nothing, or ""."""
+    """Returns the reason why a pair is useless for training, or an empty string.
+
+    Args:
+        pair: (source, target) or `Pair`.
+        config: `DataConfig`. Without `clean`, only empty texts are a reason.
+
+    Returns:
+        A str, such as "empty" or "length ratio".
+    """
     source, target = texts = pair[:2]
     if not source.strip() or not target.strip():
         return "empty"
@@ -150,13 +169,13 @@ def why_drop(pair, config):
     different_languages = (
         config.source_language and config.source_language != config.target_language
     )
-    # A short copy is a name or a number, which is the same in both languages; a long one was not
-    # translated.
+    # A short copy is a name or a number, which is the same in both languages. A longer copy is a
+    # source that was not translated.
     if different_languages and source == target and len(source.split()) > 3:
         return "copy of the source"
     lengths = sorted(len(text.encode("utf-8")) for text in texts)
-    # A few bytes more or less say nothing: "Hi." and its longest translation are both right. A
-    # summary or an answer may be short.
+    # The shorter text counts as at least 10 bytes, since even a long translation of "Hi." may be
+    # right. Only translations have a length limit: a summary or an answer may be short.
     if config.task == "translation" and lengths[1] > config.max_length_ratio * max(lengths[0], 10):
         return "length ratio"
     for text, language in zip(texts, (config.source_language, config.target_language)):
@@ -166,13 +185,21 @@ def why_drop(pair, config):
 
 
 def wrong_script(text, language):
-    """Whether less than a quarter of a text's letters are of a script its language is written in.
+    """Returns whether fewer than a quarter of a text's letters are in a script of its language.
 
-    A quarter, since a Chinese sentence with one English name in it has more Latin letters than its
-    own. Text of fewer than four letters, or in a language without a rule here, is never wrong.
+    The limit is a quarter, since a Chinese sentence with one English name may have more Latin
+    letters than Chinese ones. A text of fewer than four letters is never wrong, nor is one in a
+    language without a rule here.
 
     >>> wrong_script("Привет мир", "de"), wrong_script("我用Python写程序", "zh")
     (True, False)
+
+    Args:
+        text: str.
+        language: str, a language code such as "de" or "zh_CN".
+
+    Returns:
+        A bool.
     """
     scripts = _LANGUAGE_SCRIPTS.get(base_language(language))
     if not scripts or (text.isascii() and "LATIN" in scripts):
@@ -183,11 +210,15 @@ def wrong_script(text, language):
 
 
 def why_repeated(pair, seen, others):
-    """The reason why a pair stands elsewhere already, or "".
+    """Returns the reason why a pair or its source occurs elsewhere, or an empty string.
 
     Args:
-        seen: the pairs of its split before it.
-        others: {split: its sources}, of the splits that must not share any.
+        pair: (source, target) or `Pair`.
+        seen: set of the earlier pairs of the same split.
+        others: {split: set of its sources}, the splits that must not have the same source.
+
+    Returns:
+        A str.
     """
     if pair in seen:
         return "duplicate"

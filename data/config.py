@@ -1,4 +1,4 @@
-"""Where the data comes from and what is done to it: a frozen dataclass whose fields are flags."""
+"""Options for data: where it comes from and how it is prepared, as frozen dataclasses of flags."""
 
 import dataclasses
 import re
@@ -7,17 +7,23 @@ from transformer.config import ConfigError, check_options, option
 
 
 class DataError(ValueError):
-    """Data that cannot be used; the message gives the rule, what was found, where, and the cure."""
+    """Raised when data cannot be used.
+
+    The message states the rule, what was received and where, and what to do.
+    """
 
 
-# The tasks of the built-in corpora that are no translation.
+# The tasks of the built-in corpora that are not translations.
 MADE_FOR = {"stories": "question_answering", "docstrings": "summarization", "functions": "code"}
 
 
 @dataclasses.dataclass(frozen=True)
 class DataConfig:
-    """One kind of source is chosen: a built-in corpus, parallel files, files of examples, or a
-    TFDS data set."""
+    """Options for text-to-text data. Each field is also a flag.
+
+    The data comes from exactly one kind of source: a built-in corpus, parallel files, files of
+    examples, or a TFDS dataset.
+    """
 
     task: str = option(
         "translation",
@@ -142,19 +148,21 @@ class DataConfig:
 
     @property
     def merges_spaces(self):
-        """Whether white space, line breaks included, is one space for the model; in code it says
-        something."""
+        """Whether white space, line breaks included, is merged into single spaces.
+
+        Code keeps its white space, which has a meaning there.
+        """
         return self.clean and self.task != "code"
 
     @property
     def cuts_sources(self):
-        """Whether a source that is too long loses its end; a translation must have all of it."""
+        """Whether a source that is too long loses its end. A translation needs the whole source."""
         return self.task != "translation"
 
 
 @dataclasses.dataclass(frozen=True)
 class LabelledDataConfig:
-    """Texts with labels, or questions with answers, from files or from a TFDS data set."""
+    """Options for texts with labels, or questions with answers, from files or a TFDS dataset."""
 
     train_files: tuple = option(
         (),

@@ -1,8 +1,8 @@
-"""From raw pairs to memory-mapped ids, once: loaded, cleaned, tokenised, and kept in a cache.
+"""Prepares pairs once: loads, cleans and tokenizes them, and caches the ids on disk.
 
-The cache's key is a hash of all that the result depends on: options, the bytes of the input files,
-and the code that reads, cleans, tokenises and packs. It is written into a folder of a temporary
-name and renamed when it is whole.
+The cache key is a hash of everything that the result depends on: the options, the bytes of the
+input files, the versions of libraries, and the code that reads, cleans, tokenizes and packs. A
+result is written into a temporary folder, which is renamed when it is complete.
 """
 
 import collections
@@ -37,47 +37,57 @@ from transformer.text.tokenizer import (
     train_tokenizer,
 )
 
-# Texts handed to the tokenizer at once.
+# Texts that the tokenizer gets at once.
 GROUP = 10_000
 
 
 @dataclasses.dataclass(frozen=True)
 class Split(Pairs):
-    """Tokenised pairs in files.
+    """Tokenized pairs of one split, stored in files.
 
-    Pairs that are too long have no ids. Their texts are there in validation and test, where no text
-    may be missing.
+    Pairs that are too long have no ids. In validation and test, their texts are stored all the
+    same, since no text may be missing there.
+
+    Attributes:
+        folder: pathlib.Path, the folder of the files.
+        name: str, "train", "validation" or "test".
+        source_pad_id: int.
+        target_pad_id: int.
+        bos_id: int, of the target.
     """
 
     folder: pathlib.Path
     name: str
     source_pad_id: int
     target_pad_id: int
-    bos_id: int  # of the target
+    bos_id: int
 
     @functools.cached_property
     def source_ids(self):
-        """int32, memory-mapped, all sources one behind the other."""
+        """Ids of all sources, one after the other, memory-mapped int32."""
         return self._load("source_ids")
 
     @functools.cached_property
     def target_ids(self):
-        """int32, memory-mapped."""
+        """Ids of all targets, one after the other, memory-mapped int32."""
         return self._load("target_ids")
 
     @functools.cached_property
     def source_offsets(self):
-        """int64 (n + 1,)."""
+        """Where each source begins in `source_ids`, then where the last ends, int64 (n + 1,)."""
         return np.asarray(self._load("source_offsets"))
 
     @functools.cached_property
     def target_offsets(self):
-        """int64 (n + 1,)."""
+        """Where each target begins in `target_ids`, then where the last ends, int64 (n + 1,)."""
         return np.asarray(self._load("target_offsets"))
 
     @functools.cached_property
     def packing(self):
-        """See data.batches.pack; kept for the training data, of which there may be much."""
+        """The `Packing` of the pairs, see `data.batches.pack`.
+
+        It is stored for the training data, which may be large, and computed for the other splits.
+        """
         path = self.folder / f"{self.name}.packing.npz"
         if not path.exists():
             return pack(self.source_lengths, self.target_lengths)
@@ -85,13 +95,26 @@ class Split(Pairs):
             return Packing(**arrays)
 
     def texts(self, count=None):
-        """The texts in their original order: a list of sources and a list of targets; `count`
-        pairs spread evenly."""
+        """Returns the texts in their original order.
+
+        Args:
+            count: int, the number of pairs, spread evenly over the split. None means all.
+
+        Returns:
+            A list of sources and a list of targets.
+        """
         pairs = self.pairs(count)
         return [pair.source for pair in pairs], [pair.target for pair in pairs]
 
     def pairs(self, count=None):
-        """The pairs in their original order, a list of Pair; `count` of them spread evenly."""
+        """Returns the pairs in their original order.
+
+        Args:
+            count: int, the number of pairs, spread evenly over the split. None means all.
+
+        Returns:
+            A list of `Pair`.
+        """
         with open(self.folder / f"{self.name}.jsonl", encoding="utf-8") as file:
             pairs = [Pair(*row[:3], *map(tuple, row[3:])) for row in map(json.loads, file)]
         count = len(pairs) if count is None else min(count, len(pairs))
@@ -103,7 +126,7 @@ class Split(Pairs):
 
 @dataclasses.dataclass(frozen=True)
 class EncodedPairs(Pairs):
-    """Tokenised pairs in memory."""
+    """Tokenized pairs in memory. The attributes are those that `data.batches.gather` reads."""
 
     source_ids: np.ndarray
     source_offsets: np.ndarray
@@ -116,29 +139,41 @@ class EncodedPairs(Pairs):
 
 @dataclasses.dataclass(frozen=True)
 class Prepared:
-    """What training needs of the data."""
+    """The prepared data that training needs.
+
+    Attributes:
+        folder: pathlib.Path, the folder in the cache.
+        source_tokenizer: the tokenizer of the sources.
+        target_tokenizer: the tokenizer of the targets. A joint tokenizer is the same for both.
+        splits: {"train", "validation", "test"} -> `Split`.
+        report: dict, the report of `data.cleaning.clean`, with what tokenizing added.
+        fingerprint: str, a hash of the ids and the tokenizers that training uses.
+        cached: bool, whether the data was in the cache already.
+    """
 
     folder: pathlib.Path
     source_tokenizer: object
     target_tokenizer: object
-    splits: dict  # name -> Split
-    report: dict  # of data/cleaning.py
-    fingerprint: str  # of the ids and tokenizers that training uses
-    cached: bool  # whether it was there already
+    splits: dict
+    report: dict
+    fingerprint: str
+    cached: bool
 
 
 def prepare(data: DataConfig, tokenizer: TokenizerConfig, cache_dir):
-    """Prepares the data, or finds it prepared.
+    """Prepares the data, or finds it in the cache.
 
     Args:
-        data, tokenizer: the options.
-        cache_dir: folder that holds one folder for each preparation.
+        data: `DataConfig`.
+        tokenizer: `TokenizerConfig`.
+        cache_dir: the cache, a folder with one folder for each preparation.
 
     Returns:
-        Prepared.
+        A `Prepared`.
 
     Raises:
-        DataError: the data cannot be used. ConfigError: the tokenizer cannot be made.
+        DataError: the data cannot be used, or it cannot be written, as when the disk is full.
+        ConfigError: the tokenizer cannot be made.
     """
     folder = pathlib.Path(cache_dir) / cache_key(data, tokenizer)
     cached = folder.exists()
@@ -154,7 +189,15 @@ def prepare(data: DataConfig, tokenizer: TokenizerConfig, cache_dir):
 
 
 def cache_key(data, tokenizer):
-    """A hash of options, input files and code, 16 hexadecimal digits."""
+    """Returns a hash of options, library versions, input files and code, 16 hexadecimal digits.
+
+    Args:
+        data: `DataConfig`.
+        tokenizer: `TokenizerConfig`.
+
+    Returns:
+        A str.
+    """
     source_kind(data)
     options = dataclasses.asdict(data) | {"data_dir": ""} | dataclasses.asdict(tokenizer)
     options["versions"] = [importlib.metadata.version(name) for name in ("ftfy", "sentencepiece")]
@@ -169,13 +212,13 @@ def cache_key(data, tokenizer):
         if tokenizer.source_tokenizer
         else []
     )
-    # A tokenizer file that is missing is reported when it is loaded.
+    # A missing tokenizer file is reported when it is loaded.
     files = [path for path in [*code, *input_files(data), *models] if os.path.isfile(path)]
     return _hash(json.dumps(options, sort_keys=True).encode(), files)
 
 
 def _hash(start, paths):
-    """A hash of bytes and of the contents of files, 16 hexadecimal digits."""
+    """Returns a hash of bytes and of the contents of files, 16 hexadecimal digits."""
     digest = hashlib.sha256(start)
     for path in paths:
         one = hashlib.sha256()
@@ -187,7 +230,7 @@ def _hash(start, paths):
 
 
 def _build(folder, data, tokenizer):
-    """Writes a preparation beside its place, then renames it into it."""
+    """Writes the prepared data into a temporary folder, then renames it to `folder`."""
     try:
         with replacing_folder(folder) as temporary:
             splits, report = clean(load_examples(data), data)
@@ -212,7 +255,8 @@ def _build(folder, data, tokenizer):
             (temporary / "fingerprint").write_text(_hash(b"", learnt_from), encoding="utf-8")
             write_json(temporary / "data_report.json", report)
     except OSError as error:
-        if not folder.exists():  # else another process was first, with the same result
+        # If the folder exists, another process was first, with the same result.
+        if not folder.exists():
             raise DataError(
                 f"prepared data must have room on the disk. Received: {folder.parent} ({error}). "
                 f"Make room."
@@ -220,8 +264,17 @@ def _build(folder, data, tokenizer):
 
 
 def weighted(pairs, weights):
-    """The training pairs as often as the weights of their kinds say: whole copies, and a share
-    of them chosen evenly."""
+    """Repeats or thins out training pairs, as the weights of their kinds say.
+
+    The pairs are chosen evenly: a weight of 2.5 takes two copies of one pair and three of the next.
+
+    Args:
+        pairs: list of (source, target) or `Pair`.
+        weights: {kind: float}. Other kinds have the weight 1. Plain tuples have the kind "".
+
+    Returns:
+        A list of pairs in the same order, copies next to each other.
+    """
     result, sums = [], collections.Counter()
     for pair in pairs:
         kind = pair.kind if isinstance(pair, Pair) else ""
@@ -231,8 +284,15 @@ def weighted(pairs, weights):
 
 
 def make_tokenizers(pairs, config):
-    """The (source, target) tokenizers: given files, a run's folder of them, or learnt from the
-    training pairs; one object if joint.
+    """Loads the tokenizers that the configuration names, or trains them on the training pairs.
+
+    Args:
+        pairs: list of (source, target) texts.
+        config: `TokenizerConfig`. Its `source_tokenizer` may be a file, or a folder with the
+            tokenizers of a run.
+
+    Returns:
+        A tuple of the source and the target tokenizer, the same object twice if it is joint.
     """
     if os.path.isdir(config.source_tokenizer):
         return load_tokenizers(config.source_tokenizer)
@@ -248,7 +308,7 @@ def make_tokenizers(pairs, config):
 
 
 def _check_symbols(tokenizers, symbols, copy_unknown):
-    """Raises ConfigError for a symbol that a tokenizer which was given would split."""
+    """Raises ConfigError if a given tokenizer lacks one of the symbols, which it would split."""
     known = set.intersection(*(set(tokenizer.vocabulary()) for tokenizer in tokenizers))
     for flag, wanted in (
         ("copy_unknown", transformer.text.symbols.SYMBOLS if copy_unknown else ()),
@@ -263,8 +323,10 @@ def _check_symbols(tokenizers, symbols, copy_unknown):
 
 
 def _write_split(folder, name, pairs, source, target, data, report, samples=1):
-    """Tokenises pairs and writes texts, and ids `samples` times. Pairs that are too long are cut or
-    left out and reported, but for the texts of validation and test.
+    """Tokenizes pairs, writes their texts once and their ids `samples` times.
+
+    Pairs that are too long are reported, and cut or left out. The texts of validation and test are
+    always written.
     """
     encoded, fits, lengths = encode_pairs(pairs, source, target, data)
     for side, limit, counts in zip(
@@ -315,18 +377,20 @@ def _write_split(folder, name, pairs, source, target, data, report, samples=1):
 
 
 def encode_pairs(pairs, source, target, data, seed=None):
-    """Pairs of texts as ids, without those that are too long.
+    """Encodes pairs of texts as ids, without the pairs that are too long.
 
     Args:
         pairs: list of (source, target) texts.
-        source, target: tokenizers.
-        data: a DataConfig: the longest source and target in tokens, the end token included, and
-            whether a longer source is cut.
-        seed: of pieces drawn at random; None: the best pieces.
+        source: the tokenizer of the sources.
+        target: the tokenizer of the targets.
+        data: `DataConfig`, for the largest number of source and target tokens, the end token
+            included, and for whether longer sources are cut.
+        seed: int, draws random segmentations into subwords. None takes the best segmentation.
 
     Returns:
-        EncodedPairs of those that fit; which do, bool (n,); and the lengths of all as they were,
-        int64 (n, 2), source and target.
+        A tuple `(encoded, fits, lengths)`: the `EncodedPairs` of the pairs that fit, which pairs
+        fit as bool (n,), and the source and target lengths of all pairs before cutting as int64 (n,
+        2).
     """
     learnt = _as_learnt(pairs, data, source)
     ids = [
@@ -345,16 +409,19 @@ def encode_pairs(pairs, source, target, data, seed=None):
             np.arange(len(flat)) - np.repeat(offsets[:-1], counts),
             np.repeat(np.arange(len(pairs)), counts),
         )
-        # The first tokens, and the last, which is the end token.
+        # Keep the first tokens and the last one, which is the end token.
         chosen = fits[number] & ((place < most[number] - 1) | (place == counts[number] - 1))
         arrays += [flat[chosen], np.concatenate([[0], np.cumsum(most[fits])])]
     return EncodedPairs(*arrays, source.pad_id, target.pad_id, target.bos_id), fits, lengths
 
 
 def _as_learnt(pairs, data, tokenizer=None):
-    """Sources and targets as the model knows them: those of validation and test are not cleaned,
-    and may have line breaks that no training text has. What the source's tokenizer lacks is copied;
-    without one, which is yet to be learnt, all words stay.
+    """Returns the (source, target) texts in the form that the model sees.
+
+    White space is merged if `data.merges_spaces`: validation and test texts are not cleaned, and
+    may have line breaks, which no training text has. With `data.copy_unknown`, symbols stand for
+    values to copy, among them words that the source tokenizer lacks. Before that tokenizer is
+    trained (None), all words stay.
     """
     if data.merges_spaces:
         pairs = [tuple(" ".join(text.split()) for text in pair[:2]) for pair in pairs]
@@ -365,8 +432,18 @@ def _as_learnt(pairs, data, tokenizer=None):
 
 
 def changed_texts(texts, tokenizer, data):
-    """Texts that a tokenizer cannot write, NUMBER: TEXT -> WHAT IT WRITES: NFKC, for one, makes the
-    full-width marks of Chinese ASCII. White space counts in code alone.
+    """Returns the texts that a tokenizer changes when it encodes and decodes them.
+
+    NFKC normalization, for example, turns full-width Chinese punctuation into ASCII. Differences in
+    white space count for code only.
+
+    Args:
+        texts: list of str.
+        tokenizer: a tokenizer.
+        data: `DataConfig`, for the task.
+
+    Returns:
+        A list of "NUMBER: TEXT -> DECODED TEXT", counted from 1, each text cut to 80 characters.
     """
     same = operator.eq if data.task == "code" else lambda text, back: text.split() == back.split()
     return [
@@ -389,8 +466,10 @@ def _report_changed(pairs, tokenizer, data, report):
 
 
 def _encode(tokenizer, texts, seed=None):
-    """All ids one behind the other, int32, each text's ending in eos, and the offsets, int64 (n
-    + 1,)."""
+    """Returns the ids of all texts, each with a final eos, and their offsets.
+
+    The ids are one int32 array, the offsets int64 (n + 1,).
+    """
     parts, lengths = [], []
     for start in range(0, len(texts), GROUP):
         group = texts[start : start + GROUP]

@@ -1,5 +1,7 @@
-"""What was found in the data, counted with examples, and how it is told: a dict for a JSON file,
-lines for the console."""
+"""Reports on data: counts reasons with examples, and formats reports for the console.
+
+A report is a dict that can be written as JSON.
+"""
 
 import numpy as np
 
@@ -8,27 +10,44 @@ LABELS = 12
 
 
 class Log:
-    """Counts reasons, with the first few examples of each: {reason: {"action", "count",
-    "examples"}}."""
+    """Counts reasons and keeps the first few examples of each.
+
+    Attributes:
+        reasons: {reason: {"action", "count", "examples"}}.
+    """
 
     def __init__(self):
         self.reasons = {}
 
     def count(self, reason, action, place, text):
-        """Counts a reason once more; an example begins with its place, a number or "FILE:LINE"."""
+        """Counts a reason once more.
+
+        Args:
+            reason: str, what was found.
+            action: str, what is done about it, such as "dropped". Only the first call of a reason
+                sets it.
+            place: an int or "FILE:LINE", put before the example.
+            text: str, the example, of which 160 characters are kept.
+        """
         entry = self.reasons.setdefault(reason, {"action": action, "count": 0, "examples": []})
         entry["count"] += 1
         if len(entry["examples"]) < EXAMPLES:
             entry["examples"].append(f"{place}: {text[:160]}")
 
     def has(self, action):
-        """Whether anything was counted with an action."""
+        """Returns whether any reason was counted with this action."""
         return any(found["action"] == action for found in self.reasons.values())
 
 
 def format_report(report):
-    """A report on the splits of pairs (data/cleaning.py) or of examples (data/readers/labelled.py)
-    as a table for the console.
+    """Formats a report on splits as a table for the console.
+
+    Args:
+        report: dict, a report on pairs (data/cleaning.py) or on examples
+            (data/readers/labelled.py).
+
+    Returns:
+        A str of several lines.
     """
     what = "pairs" if "pairs_in" in report["train"] else "examples"
     lines = [f"{'split':<12}{what:>10}{'kept':>10}"]
@@ -48,18 +67,18 @@ def _short(number):
 
 
 def length_report(lengths, max_length):
-    """How long the examples are and how many of them are cut.
+    """Returns how long the examples are and how many of them are cut.
 
-    >>> length_report([2, 4, 4, 30], max_length=16)
-    {'count': 4, 'mean': 10.0, 'median': 4.0, 'percentile_95': 26.1, 'longest': 30, 'max_length':
-    16, 'truncated': 0.25}
+    >>> report = length_report([2, 4, 4, 30], max_length=16)
+    >>> report["mean"], report["longest"], report["truncated"]
+    (10.0, 30, 0.25)
 
     Args:
-        lengths: of the examples, in tokens.
-        max_length: the longest that is not cut.
+        lengths: list or array of int, the lengths of the examples in tokens.
+        max_length: int, the longest length that is not cut.
 
     Returns:
-        A dict for JSON; `truncated` is a share of the examples.
+        A dict for JSON. `truncated` is the share of the examples that are cut.
     """
     count = len(lengths)
     lengths = np.asarray(lengths if count else [0])
@@ -75,11 +94,17 @@ def length_report(lengths, max_length):
 
 
 def format_lengths(report, beyond="cut at"):
-    """A length report in a line; `beyond`: what is so of those that exceed the longest, before its
-    length.
+    """Formats a length report as one line.
 
     >>> format_lengths(length_report([2, 4, 4, 30], max_length=16))
     'tokens: mean 10, median 4, 95 % up to 26.1, longest 30; 25 % of 4 are cut at 16'
+
+    Args:
+        report: dict, from `length_report`.
+        beyond: str, what happens to longer examples. The longest length follows it in the line.
+
+    Returns:
+        A str.
     """
     return (
         f"tokens: mean {report['mean']:g}, median {report['median']:g}, 95 % up to "

@@ -1,5 +1,8 @@
-"""What every test needs: a quiet TensorFlow, the repository's root on the path, the real data
-sets where they exist; and the order."""
+"""Setup shared by all tests.
+
+It quiets TensorFlow, puts the root of the repository on the path, pins pytest-xdist workers to
+cores, orders the test files, and has the fixtures for data.
+"""
 
 import os
 import pathlib
@@ -11,17 +14,16 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 sys.path.insert(0, str(ROOT))
-# Each worker of xdist, and what it starts, keeps to a core of its own, before a library counts
-# them: threads of two that share two cores wait for each other, up to ten times as long as they
-# compute.
+# Pin each worker of pytest-xdist, and what it starts, to one core. This must happen before a
+# library counts the cores. Two workers with threads on the same two cores wait for each other, up
+# to ten times as long as they compute.
 if worker := os.environ.get("PYTEST_XDIST_WORKER"):
     cores = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {cores[int(worker.removeprefix("gw")) % len(cores)]})
-# Properties are tried with the same examples each time, and without a limit of time: a machine may
-# be busy.
+# Hypothesis tries the same examples each time. It has no deadline, because a machine may be busy.
 hypothesis.settings.register_profile("suite", derandomize=True, deadline=None, database=None)
 hypothesis.settings.load_profile("suite")
-# The longest files go to the workers first, so that none is left alone with one of them at the end.
+# The longest test files run first, so that no worker is left alone with one of them at the end.
 LONGEST = [
     "training/test_loop",
     "pipelines/test_encoder",
@@ -37,14 +39,14 @@ LONGEST = [
 
 
 def pytest_collection_modifyitems(items):
+    """Moves the tests of the `LONGEST` files to the front."""
     order = {ROOT / "tests" / f"{name}.py": place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: order.get(item.path, len(order)))
 
 
 @pytest.fixture(scope="session")
 def shared():
-    """The folder of real data sets beside the repository; the test is skipped where there is
-    none."""
+    """Returns the folder of real data sets beside the repository, or skips the test without one."""
     folder = ROOT.parent / "shared" / "data"
     if not folder.is_dir():
         pytest.skip("needs the real data sets in ../shared/data")
@@ -53,7 +55,10 @@ def shared():
 
 @pytest.fixture
 def python_library(monkeypatch):
-    """Corpora of installed Python source read a part of the standard library: it takes a second."""
+    """Makes the corpora of installed Python source read only a part of the standard library.
+
+    That takes a second.
+    """
     from data.corpora import installed
 
     monkeypatch.setattr(installed, "DISTRIBUTIONS", ())

@@ -1,7 +1,7 @@
-"""The Transformer in NumPy, double precision, one sentence at a time, written from the papers'
-formulas.
+"""A reference Transformer in NumPy, written from the papers' formulas.
 
-It shares no code with the package: it reads a model's weights by their paths and nothing else.
+It computes in double precision, one sentence at a time. It shares no code with the package and only
+reads a model's weights by their paths.
 """
 
 import math
@@ -10,10 +10,12 @@ import numpy as np
 
 
 def gelu(x):
+    """Exact GELU: x times the normal distribution function at x."""
     return np.vectorize(lambda v: 0.5 * v * (1.0 + math.erf(v / math.sqrt(2.0))))(x)
 
 
 def gelu_tanh(x):
+    """GELU in its tanh approximation."""
     return 0.5 * x * (1.0 + np.tanh(math.sqrt(2.0 / math.pi) * (x + 0.044715 * x**3)))
 
 
@@ -26,11 +28,18 @@ ACTIVATIONS = {
 
 
 class Reference:
-    """Logits of one (source, target) pair without padding.
+    """Computes the logits of one (source, target) pair without padding.
 
     Args:
-        weights: {path: array}.
+        weights: dict {path: array}, the model's weights.
         config: the model's ModelConfig.
+
+    Attributes:
+        w: dict {path without the model's name: float64 array}.
+        c: the config.
+        weights: dict {"encoder", "decoder", "cross"} of the attention weights of the last call, a
+            list with one array (H, queries, keys) per layer. With a pointer-generator also
+            "pointer", one array (1, T, S).
     """
 
     def __init__(self, weights, config):
@@ -40,8 +49,14 @@ class Reference:
         self.c = config
 
     def dense(self, name, x, part=0, parts=1):
-        """x times the kernel called `name`, or the `part`-th of the `parts` that stand in it
-        side by side."""
+        """Applies a dense layer, its bias included if there is one.
+
+        Args:
+            name: path of the layer.
+            x: float64 (L, input width).
+            part: which part of the kernel to use, from 0.
+            parts: number of projections that are concatenated in the kernel's columns.
+        """
         width = self.w[f"{name}/kernel"].shape[1] // parts
         columns = slice(part * width, (part + 1) * width)
         return (
@@ -50,6 +65,7 @@ class Reference:
         )
 
     def norm(self, name, x):
+        """Applies layer normalization, or RMS normalization if the config says so."""
         if self.c.norm_type == "rms":
             scale = np.sqrt((x**2).mean(-1, keepdims=True) + self.c.norm_epsilon)
             return x / scale * self.w[f"{name}/scale"]
@@ -59,12 +75,24 @@ class Reference:
         ] + self.w[f"{name}/beta"]
 
     def residual(self, name, x, sublayer):
+        """Applies a sublayer with its residual connection and its norm, pre-norm or post-norm."""
         if self.c.norm == "pre":
             return x + sublayer(self.norm(f"{name}/norm", x))
         return self.norm(f"{name}/norm", x + sublayer(x))
 
     def attention(self, name, x, source, causal=False, rotary=False):
-        """Returns the output (T, D) and the weights (H, T, S)."""
+        """Applies multi-head attention.
+
+        Args:
+            name: path of the layer.
+            x: float64 (T, D), what the queries are made of.
+            source: float64 (S, D), what the keys and values are made of.
+            causal: whether a position attends only to itself and those before it.
+            rotary: whether queries and keys are rotated by their positions.
+
+        Returns:
+            The output (T, D) and the attention weights (H, T, S).
+        """
         if f"{name}/query_key_value/kernel" in self.w:
             query, key, value = (
                 self.dense(f"{name}/query_key_value", x, part, 3) for part in range(3)
@@ -88,14 +116,17 @@ class Reference:
         return self.dense(f"{name}/output", np.concatenate(heads, -1)), np.stack(weights)
 
     def kept(self, kind, *arguments, **options):
-        """The output of `attention`; its weights go to self.weights."""
+        """Returns the output of `attention` and appends its weights to `self.weights[kind]`."""
         output, weights = self.attention(*arguments, **options)
         self.weights[kind].append(weights)
         return output
 
     @staticmethod
     def rotate(x):
-        """Each pair (x[k], x[k + K/2]) as a complex number, times exp(i * position * rate)."""
+        """Applies rotary positions to x (L, K).
+
+        Each pair (x[k], x[k + K/2]) is a complex number, multiplied by exp(i * position * rate).
+        """
         half = x.shape[1] // 2
         turned = x[:, :half] + 1j * x[:, half:]
         for position in range(len(x)):
@@ -104,12 +135,14 @@ class Reference:
         return np.concatenate([turned.real, turned.imag], 1)
 
     def feed_forward(self, name, x):
+        """Applies the feed-forward block, gated if the config says so."""
         hidden = ACTIVATIONS[self.c.activation](self.dense(f"{name}/inner", x))
         if self.c.gated:
             hidden = hidden * self.dense(f"{name}/gate", x)
         return self.dense(f"{name}/outer", hidden)
 
     def embed(self, table, ids, stack):
+        """Embeds ids (L,) with scaling, positions and embedding norm. Returns (L, D)."""
         x = self.w[table][ids] * (math.sqrt(self.c.d_model) if self.c.scale_embeddings else 1.0)
         for position in range(len(ids)):
             if self.c.positions == "learned":
@@ -122,8 +155,11 @@ class Reference:
         return self.norm(f"{stack}/embedding_norm", x) if self.c.embedding_norm else x
 
     def logits(self, source, target):
-        """float64 (T, V); self.weights keeps {"encoder", "decoder", "cross"}: a list, one (H,
-        queries, keys) a layer."""
+        """Returns the logits, float64 (T, V), of source ids (S,) and target ids (T,).
+
+        With a pointer-generator the result is the log-probabilities of its mixture instead. The
+        attention weights are kept in `self.weights`.
+        """
         self.weights = {"encoder": [], "decoder": [], "cross": []}
         shared, rotary = self.c.tie_embeddings, self.c.positions == "rotary"
         x = self.embed(
@@ -172,7 +208,14 @@ class Reference:
         return self.mixed(logits, x, memory, source) if self.c.pointer_generator else logits
 
     def mixed(self, logits, x, memory, source):
-        """log P of a pointer-generator."""
+        """Returns the log-probabilities (T, V) of a pointer-generator.
+
+        Args:
+            logits: float64 (T, V), the decoder's own logits.
+            x: float64 (T, D), the decoder's output.
+            memory: float64 (S, D), the encoder's output.
+            source: int (S,), the source ids.
+        """
         keys = self.dense("pointer/key", memory)
         exponentials = np.exp(self.dense("pointer/query", x) @ keys.T / math.sqrt(self.c.d_model))
         weights = exponentials / exponentials.sum(-1, keepdims=True)

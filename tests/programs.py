@@ -1,5 +1,8 @@
-"""The programs as a user runs them: in this process, which has imported TensorFlow already, or
-in one of their own."""
+"""Runs the programs as a user does.
+
+`run` runs them in this process, which has already imported TensorFlow. `run_apart` starts a new
+process.
+"""
 
 import contextlib
 import io
@@ -16,13 +19,15 @@ ROOT = pathlib.Path(__file__).parents[1]
 
 
 def run(*arguments, check=True):
-    """What `python ARGUMENTS`, begun in the root of the project, does: its exit code and what it
-    prints.
+    """Runs `python ARGUMENTS` from the root of the project, in this process.
 
     Args:
-        arguments: "train.py" or "finetune.py", or "-m" and "transformer", and what follows.
-            `generate` reads and writes files here, not stdin and stdout.
-        check: an exit code other than 0 fails the test.
+        *arguments: "train.py", "finetune.py", or "-m" and "transformer", and the arguments after
+            it. `generate` must read and write files here, not stdin and stdout.
+        check: whether an exit code other than 0 fails the test.
+
+    Returns:
+        A subprocess.CompletedProcess with the exit code and what was printed.
     """
     arguments, out, err, code = [*map(str, arguments)], io.StringIO(), io.StringIO(), 0
     folder, handler, policy, argv = (
@@ -53,9 +58,19 @@ def run(*arguments, check=True):
 
 
 def run_apart(*arguments, text=None, environment=None, every_core=False, check=True):
-    """The same in a process of its own, of whatever Python runs, with `text` as its stdin; on one
-    core, as conftest has it, or on those of the process that began this one: several replicas on
-    one core wait for each other, for minutes at times.
+    """Runs `python ARGUMENTS` from the root of the project, in a new process.
+
+    Args:
+        *arguments: arguments of the Python interpreter.
+        text: str, what the process reads from stdin.
+        environment: dict of environment variables. None keeps those of this process.
+        every_core: whether the process may use all cores of this process's parent. By default it
+            keeps to the one core that conftest chose. Several replicas on one core wait for each
+            other, sometimes for minutes.
+        check: whether an exit code other than 0 fails the test.
+
+    Returns:
+        A subprocess.CompletedProcess with the exit code and what was printed.
     """
     cores = os.sched_getaffinity(0)
     if every_core:
@@ -76,5 +91,6 @@ def run_apart(*arguments, text=None, environment=None, every_core=False, check=T
 
 
 def finished(done, check):
+    """Returns a CompletedProcess. With `check`, asserts first that its exit code is 0."""
     assert not check or done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
     return done

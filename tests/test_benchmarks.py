@@ -313,9 +313,9 @@ def test_the_table_and_the_file(monkeypatch, tmp_path, capsys):
     assert __main__.command_line(["benchmarks", "scores"]) == 1
 
 
-def test_the_readme_has_the_table_of_the_kept_results():
-    readme = (rounds.ROOT / "README.md").read_text(encoding="utf-8")
-    assert report.readme_table() in readme
+def test_the_docs_have_the_tables_of_the_kept_results():
+    speed = (rounds.ROOT / "docs" / "speed.md").read_text(encoding="utf-8")
+    assert report.speed_tables() in speed
     results = (rounds.ROOT / "docs" / "results.md").read_text(encoding="utf-8")
     assert report.results_table() in results and report.ablation_table() in results
     assert all(report.race_table(name) in results for name in report.RACES)

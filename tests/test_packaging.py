@@ -77,11 +77,13 @@ def test_pins_are_exact_and_name_no_place_on_a_disk():
         )
 
 
-def test_pyproject_holds_only_the_build_system():
+def test_pyproject_holds_the_build_system_and_tools_alone():
+    """What the package is stands in setup.cfg."""
     tables = re.findall(
         r"^\[.*\]$", (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE
     )
-    assert tables == ["[build-system]"]
+    assert tables[0] == "[build-system]"
+    assert all(table.startswith("[tool.ruff") for table in tables[1:])
 
 
 def test_ci_runs_make_test():

@@ -55,9 +55,8 @@ def folder(tmp_path_factory):
     return folder
 
 
-@pytest.mark.timeout(
-    3600
-)  # a dozen programs, one after the other: beside four busy processes they take ten minutes
+# A dozen programs, one after the other: beside four busy processes they take ten minutes.
+@pytest.mark.timeout(3600)
 def test_the_commands_run_in_their_order(folder):
     ran = []
     for command in commands():
@@ -113,26 +112,24 @@ def guide(name):
     ]
 
 
-def test_the_models_files_are_as_short_as_is_said():
-    most, names = re.search(r"files of at most (\d+) lines \((.*?)\)", README).groups()
-    paths = [
-        ROOT / "transformer" / pathlib.Path(name).name for name in re.findall(r"`(.*?)`", names)
-    ]
-    assert len(paths) == 5 and all(
-        len(path.read_text(encoding="utf-8").splitlines()) <= int(most) for path in paths
-    )
+def code_of(path):
+    """The code blocks of a page without comments, which may be in another language."""
+    text = (ROOT / path).read_text(encoding="utf-8")
+    blocks = re.findall("^```.*?^```", text, flags=re.MULTILINE | re.DOTALL)
+    return [[line.split("  #")[0] for line in block.splitlines()] for block in blocks]
 
 
-def test_a_guide_shows_the_same_in_two_languages():
-    blocks = [
-        re.findall(
-            "^```.*?^```",
-            (ROOT / "docs" / name).read_text(encoding="utf-8"),
-            flags=re.MULTILINE | re.DOTALL,
-        )
-        for name in ("distributed.md", "distributed_zh.md")
-    ]
-    assert blocks[0] == blocks[1] and len(blocks[0]) > 5
+@pytest.mark.parametrize("english", ["README.md", "docs/distributed.md"])
+def test_a_page_shows_the_same_code_in_two_languages(english):
+    blocks = code_of(english)
+    assert blocks == code_of(english.replace(".md", "_zh.md")) and len(blocks) > 5
+
+
+def test_links_lead_to_files():
+    for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]:
+        text = page.read_text(encoding="utf-8")
+        for link in re.findall(r"\]\(([^)#]+)\)", text):
+            assert link.startswith("https://") or (page.parent / link).exists(), (page.name, link)
 
 
 def test_the_commands_of_the_guide_name_flags_that_exist_and_runs_that_were_made():
@@ -156,6 +153,6 @@ def test_the_commands_of_the_guide_name_flags_that_exist_and_runs_that_were_made
         made[values["run"].value] = [*earlier, *rest]
 
 
-def test_the_makefile_has_the_two_commands():
-    for target in ("train", "test"):
+def test_the_makefile_has_what_is_said():
+    for target in ("train", "test", "test-fast", "lint", "mutants"):
         assert subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True).returncode == 0

@@ -1,6 +1,6 @@
 """Encoder-decoder Transformers in Keras 3: build, train, translate.
 
-The names load on first use, so that `import transformer` and `--help` load neither Keras nor
+Names are imported on first use, so that `import transformer` and `--help` import neither Keras nor
 TensorFlow.
 """
 

@@ -1,11 +1,20 @@
-"""Functions that are compiled, with either backend; `graph` is of TensorFlow alone."""
+"""Helpers that compile functions under TensorFlow and JAX. `graph` is for TensorFlow only."""
 
 import keras
 
 
 def graph(function=None, **options):
-    """tf.function, for code that asks no tensor a question in Python: AutoGraph would read and
-    translate all of it and of Keras, which takes longer than the trace.
+    """Wraps `tf.function` for code without Python control flow on tensors.
+
+    AutoGraph is off. It would read and translate all of the code, Keras included, which takes
+    longer than the trace itself.
+
+    Args:
+        function: the function to compile. None returns a decorator.
+        **options: arguments of `tf.function`, such as `jit_compile`.
+
+    Returns:
+        The compiled function, or a decorator.
     """
     import tensorflow as tf
 
@@ -13,8 +22,10 @@ def graph(function=None, **options):
 
 
 def kernel(function):
-    """A function of arrays as one XLA kernel with TensorFlow, also where the step around it is not
-    compiled; as it is with JAX, which compiles all that it trains.
+    """Compiles a function of arrays to a single XLA kernel under TensorFlow.
+
+    It stays one kernel even if the training step around it is not compiled. Under JAX the function
+    is returned unchanged, since JAX compiles the whole training step anyway.
     """
     if keras.backend.backend() != "tensorflow":
         return function
@@ -22,14 +33,16 @@ def kernel(function):
 
 
 def compiled(function, model):
-    """A function of arrays that reads the variables of a built model, traced once for each shape of
-    its arguments.
+    """Compiles a function of arrays that reads the variables of a built model.
+
+    It is traced once for each shape of its arguments.
 
     Args:
-        function: arrays -> a structure of arrays; it changes no variable.
+        function: maps arrays to a structure of arrays. It must not change any variable.
+        model: the built Keras model whose variables it reads.
 
     Returns:
-        The same function; it sees the variables as they are when it is called.
+        The compiled function. Each call uses the current values of the variables.
     """
     if keras.backend.backend() == "tensorflow":
         return graph(function, reduce_retracing=True)
@@ -39,6 +52,7 @@ def compiled(function, model):
         with keras.StatelessScope(zip(model.variables, values)):
             return function(*arguments)
 
-    # A variable that JAX reads while tracing would stay as it was then.
+    # Pass the variables as arguments. Otherwise JAX would keep the values they had when it traced
+    # the function.
     traced = jax.jit(stateless)
     return lambda *arguments: traced([variable.value for variable in model.variables], *arguments)

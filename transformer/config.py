@@ -1,24 +1,24 @@
-"""The options of model, tokenizer, training and decoding: frozen dataclasses whose fields are the
-command line's flags.
+"""The options of model, tokenizer, training and decoding, which are also the command-line flags.
 
-Each field is made with `option(default, help)`, so that name, type, default and help stand in one
-place; `transformer/cli/flags.py` turns them into absl flags. A dataclass checks itself: a wrong
-value never gets as far as a layer.
+They are frozen dataclasses. Each field is made with `option(default, help)`, so that its name,
+type, default and help stand in one place. transformer/cli/flags.py turns the fields into absl
+flags. A dataclass validates itself when it is created, so a wrong value never reaches a layer.
 """
 
 import dataclasses
 
 
 def option(default, help, choices=None, minimum=None, maximum=None, flag=True):
-    """A dataclass field that is also a flag.
+    """Returns a dataclass field that is also a command-line flag.
 
     Args:
-        default: the default; its type (int, float, bool, str, tuple of str) is the flag's type.
+        default: default value. Its type (int, float, bool, str or tuple of str) is the flag's type.
         help: one line for `--help`.
-        choices: the allowed strings, if only some are.
-        minimum, maximum: bounds of a number, both inclusive.
-        flag: False for a field that the program finds out itself, such as the size of a trained
-            vocabulary.
+        choices: the allowed strings. None allows any.
+        minimum: smallest allowed number. None sets no limit.
+        maximum: largest allowed number. None sets no limit.
+        flag: whether the field is a flag. False for a field that the program determines itself,
+            such as the size of a trained vocabulary.
     """
     metadata = {
         "help": help,
@@ -31,13 +31,18 @@ def option(default, help, choices=None, minimum=None, maximum=None, flag=True):
 
 
 class ConfigError(ValueError):
-    """An option's value breaks a rule; the message gives the rule, the value received and the
-    cure."""
+    """Raised when an option breaks a rule. The message names the rule, the value and the fix."""
 
 
 def check_options(config):
-    """Raises ConfigError for the first field of a dataclass instance whose value its `option`
-    does not allow."""
+    """Checks every field of a dataclass instance against its `option`.
+
+    Args:
+        config: an instance of a dataclass whose fields are made with `option`.
+
+    Raises:
+        ConfigError: for the first field whose value is not allowed.
+    """
     for field in dataclasses.fields(config):
         value, rule = getattr(config, field.name), field.metadata
         if rule.get("choices") and value not in rule["choices"]:
@@ -53,10 +58,16 @@ def check_options(config):
 
 
 def from_json(kind, values):
-    """A dataclass of options, made of the dict that JSON holds of it: there a tuple is a list.
+    """Creates a dataclass of options from its saved dictionary.
+
+    JSON has no tuples, so lists become tuples.
+
+    Args:
+        kind: the dataclass.
+        values: the dictionary read from JSON. Missing fields get their defaults.
 
     Raises:
-        ConfigError: it has an option that there is not, or not any more.
+        ConfigError: if the dictionary has an option that this version does not have.
     """
     if unknown := values.keys() - {field.name for field in dataclasses.fields(kind)}:
         raise ConfigError(
@@ -73,16 +84,17 @@ def from_json(kind, values):
 
 
 def base_language(code):
-    """The language of a code with a region or script: "zh_CN" -> "zh"."""
+    """Returns the language of a code with a region or script: "zh_CN" -> "zh"."""
     return code.replace("_", "-").split("-")[0].lower()
 
 
 @dataclasses.dataclass(frozen=True)
 class ModelConfig:
-    """Every switch of the one encoder-decoder; the default is the model of Vaswani et al. 2017,
-    sized like `small`.
+    """All options of the encoder-decoder Transformer.
 
-    `vocab_size` is the target vocabulary, and the source's too where `source_vocab_size` is 0.
+    The defaults give the architecture of Vaswani et al. 2017 in the size of the preset `small`.
+    `vocab_size` is the size of the target vocabulary, and also of the source vocabulary if
+    `source_vocab_size` is 0.
     """
 
     d_model: int = option(256, "width of the model", minimum=1)
@@ -167,7 +179,15 @@ class ModelConfig:
             )
 
     def check_lengths(self, *lengths, cure=None):
-        """Raises ConfigError if learned positions end before the longest of these sequences."""
+        """Checks that learned positions cover all sequences.
+
+        Args:
+            *lengths: lengths of sequences, in tokens.
+            cure: the advice at the end of the error message. None advises a larger --max_positions.
+
+        Raises:
+            ConfigError: if positions are learned and the longest sequence exceeds `max_positions`.
+        """
         if self.positions == "learned" and max(lengths) > self.max_positions:
             raise ConfigError(
                 "max_positions must hold the longest sequence. Received: "
@@ -177,7 +197,7 @@ class ModelConfig:
 
     @property
     def inner_dim(self):
-        """Width F of the feed-forward layer."""
+        """Feed-forward width F."""
         return self.ffn_dim or 4 * self.d_model
 
     @property
@@ -191,7 +211,7 @@ class ModelConfig:
         return self.pad_id if self.source_pad_id < 0 else self.source_pad_id
 
 
-# Sizes: base and big are table 3 of Vaswani et al. 2017; the others are ours.
+# Model sizes. `base` and `big` are those of Vaswani et al. 2017, table 3. The others are ours.
 PRESETS = {
     "tiny": dict(d_model=128, num_heads=4, num_layers=2, ffn_dim=256),
     "small": dict(d_model=256, num_heads=4, num_layers=3, ffn_dim=1024),
@@ -202,7 +222,7 @@ PRESETS = {
 
 @dataclasses.dataclass(frozen=True)
 class TokenizerConfig:
-    """How text becomes ids."""
+    """How text becomes token ids."""
 
     tokenizer: str = option(
         "unigram",
@@ -263,7 +283,10 @@ class TokenizerConfig:
 
 @dataclasses.dataclass(frozen=True)
 class LearningConfig:
-    """How weights are learnt, from nothing or not. A step is one update of the weights."""
+    """Options of every training, from scratch or from a pretrained model.
+
+    A step is one update of the weights.
+    """
 
     train_steps: int = option(10000, "updates of the weights", minimum=1)
     accumulate_steps: int = option(
@@ -351,10 +374,14 @@ class LearningConfig:
             )
 
     def judged_by(self, metrics, task):
-        """The same with a keep_best_metric that a task has: the first of its metrics, unless told.
+        """Returns a copy with a valid `keep_best_metric`, by default the first metric of the task.
+
+        Args:
+            metrics: names of the metrics that the task has.
+            task: name of the task, for the error message.
 
         Raises:
-            ConfigError: it has none of that name.
+            ConfigError: if the task has no metric named `keep_best_metric`.
         """
         if self.keep_best_metric and self.keep_best_metric not in metrics:
             raise ConfigError(
@@ -364,8 +391,14 @@ class LearningConfig:
         return dataclasses.replace(self, keep_best_metric=self.keep_best_metric or metrics[0])
 
     def check_dropout(self, *rates):
-        """Raises ConfigError where no rate is above 0, and R-Drop would compare two equal
-        passes; -1: a rate that is not known yet."""
+        """Checks that R-Drop has dropout to work with. Without it, its two passes would be equal.
+
+        Args:
+            *rates: the dropout rates in use. -1 stands for a rate that is not yet known.
+
+        Raises:
+            ConfigError: if `rdrop_alpha` is above 0 and all rates are 0.
+        """
         if self.rdrop_alpha and not any(rates):
             raise ConfigError(
                 f"rdrop_alpha needs dropout. Received: {self.rdrop_alpha:g}, with no dropout. Use "
@@ -394,7 +427,7 @@ class TrainingConfig(LearningConfig):
 
 @dataclasses.dataclass(frozen=True)
 class TaskConfig:
-    """What a pretrained model is fine-tuned to do, and how much of it changes."""
+    """The task that a pretrained model is fine-tuned for, and which of its weights are trained."""
 
     task: str = option(
         "classification",
@@ -505,18 +538,21 @@ class TaskConfig:
 
     @property
     def pretrained_dropout(self):
-        """The rate that replaces that of what is pretrained, or None."""
+        """Dropout rate that replaces the pretrained model's own, or None to keep its own."""
         return None if self.encoder_dropout < 0 else self.encoder_dropout
 
     @property
     def input_length(self):
-        """Longest input of an encoder, in tokens."""
+        """The longest input of an encoder, in tokens."""
         return self.max_length or 128
 
 
 @dataclasses.dataclass(frozen=True)
 class FinetuningConfig(LearningConfig):
-    """How a pretrained model is fine-tuned: counted in epochs and in texts."""
+    """How a pretrained model is fine-tuned.
+
+    The length of the training is counted in epochs, and the batch size in texts.
+    """
 
     epochs: int = option(3, "how often every training text is seen", minimum=1)
     initial_seed: int = option(
@@ -572,7 +608,15 @@ class FinetuningConfig(LearningConfig):
     )
 
     def counted(self, steps_per_epoch):
-        """The same with the numbers of steps that these epochs have."""
+        """Returns a copy with the step counts that follow from the number of epochs.
+
+        Args:
+            steps_per_epoch: number of updates in an epoch.
+
+        Returns:
+            A FinetuningConfig with `train_steps` and `warmup_steps` set, and with `eval_every` set
+            to one epoch if it was 0.
+        """
         steps = self.epochs * steps_per_epoch
         return dataclasses.replace(
             self,
@@ -584,8 +628,11 @@ class FinetuningConfig(LearningConfig):
 
 @dataclasses.dataclass(frozen=True)
 class DecodingConfig:
-    """How a trained model writes. Greedy is `beam_size=1`; a `temperature` above 0 samples
-    instead."""
+    """How a trained model generates text.
+
+    It searches with a beam of `beam_size`, where 1 is greedy search. A `temperature` above 0
+    samples instead.
+    """
 
     beam_size: int = option(4, "hypotheses kept; 1: greedy", minimum=1)
     length_penalty: float = option(
@@ -628,5 +675,5 @@ class DecodingConfig:
 
     @property
     def greedy(self):
-        """The same with one hypothesis, the likeliest token each time."""
+        """A copy with greedy search: one hypothesis, the most likely token at each step."""
         return dataclasses.replace(self, beam_size=1, n_best=1, temperature=0.0)

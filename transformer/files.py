@@ -1,5 +1,7 @@
-"""Files and folders that are there whole or not at all: written under a temporary name, brought
-to the disk, renamed."""
+"""Files and folders that are written completely or not at all.
+
+They are written under a temporary name, flushed to the disk, and then renamed.
+"""
 
 import contextlib
 import dataclasses
@@ -13,31 +15,63 @@ from transformer.config import ConfigError
 
 
 def write_json(path, value):
-    """Writes `value` as indented JSON, dataclasses as dicts, in one step."""
+    """Writes a value as indented JSON, atomically.
+
+    Args:
+        path: path of the file.
+        value: a JSON value. Dataclass instances are written as dictionaries.
+
+    Raises:
+        ConfigError: if the file cannot be written, as in `replacing`.
+    """
     write_text(
         path, json.dumps(value, indent=2, ensure_ascii=False, default=dataclasses.asdict) + "\n"
     )
 
 
 def write_json_lines(path, rows):
-    """Writes rows as JSON, one a line, in one step."""
+    """Writes rows as JSON Lines, atomically.
+
+    Args:
+        path: path of the file.
+        rows: an iterable of JSON values, written one per line.
+
+    Raises:
+        ConfigError: if the file cannot be written, as in `replacing`.
+    """
     write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 
 def write_text(path, text):
-    """Writes text in one step: a reader sees the old file or the new one."""
+    """Writes text atomically: a reader sees either the old file or the new one.
+
+    Args:
+        path: path of the file.
+        text: the text, written in UTF-8 with its line breaks unchanged.
+
+    Raises:
+        ConfigError: if the file cannot be written, as in `replacing`.
+    """
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
 @contextlib.contextmanager
 def replacing(path):
-    """Gives a temporary name; what stands there at the end of the block is brought to the disk and
-    becomes `path`.
+    """A context manager that replaces a file atomically.
+
+    It yields a temporary path in the same folder for the block to write. When the block ends, that
+    file is flushed to the disk and renamed to `path`. If the block raises an error, the temporary
+    file is removed and the old file stays as it was.
+
+    Args:
+        path: path of the file to replace or create.
+
+    Yields:
+        The temporary path.
 
     Raises:
-        ConfigError: there is no room, or the place is read-only. The old file is as it was, and the
-            temporary one gone.
+        ConfigError: on an OSError, for example because the disk is full or read-only.
     """
     path = pathlib.Path(path)
     temporary = path.with_name(f"{path.stem}.tmp{path.suffix}")
@@ -45,7 +79,8 @@ def replacing(path):
         yield temporary
         _sync(temporary)
         os.replace(temporary, path)
-        _sync(path.parent)  # a name is in the folder, and only there
+        # The folder holds the file's name. The rename is durable only once the folder is flushed.
+        _sync(path.parent)
     except BaseException as error:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -55,7 +90,12 @@ def replacing(path):
 
 
 def unwritable(path, reason):
-    """The ConfigError of a file that could not be written."""
+    """Returns the ConfigError for a file or folder that cannot be written.
+
+    Args:
+        path: path of the file or folder.
+        reason: the cause, such as "No space left on device".
+    """
     return ConfigError(
         f"a folder must have room and be writable. Received: {path} ({reason}). Make room; a "
         f"training continues by its command "
@@ -64,7 +104,7 @@ def unwritable(path, reason):
 
 
 def _sync(path):
-    """Waits until a file or folder is on the disk."""
+    """Waits until a file or folder is flushed to the disk."""
     number = os.open(path, os.O_RDONLY)
     try:
         os.fsync(number)
@@ -74,16 +114,26 @@ def _sync(path):
 
 @contextlib.contextmanager
 def replacing_folder(folder):
-    """Gives an empty folder beside `folder`, which it becomes at the end of the block; after an
-    error it is gone.
+    """A context manager that creates a folder atomically.
+
+    It yields an empty temporary folder beside `folder`. When the block ends, its content is flushed
+    to the disk and it is renamed to `folder`. If the block raises an error, the temporary folder is
+    removed.
+
+    Args:
+        folder: path of the folder. It must be absent or empty. Missing parent folders are created.
+
+    Yields:
+        The temporary folder, a `pathlib.Path`.
 
     Raises:
-        OSError: `folder` is there and not empty, or there is no room.
+        OSError: if `folder` exists and is not empty, or if the disk is full.
     """
     folder = pathlib.Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = pathlib.Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=folder.parent))
-    temporary.chmod(0o755)  # mkdtemp's is for its user alone
+    # mkdtemp makes a folder that only its owner can read.
+    temporary.chmod(0o755)
     try:
         yield temporary
         for place in (*temporary.rglob("*"), temporary):

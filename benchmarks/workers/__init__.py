@@ -1,1 +1,1 @@
-"""One contestant a module: run as a process of its own, in the environment of its library."""
+"""Contestants, one per module. Each runs as its own process, in its library's environment."""

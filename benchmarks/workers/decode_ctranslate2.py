@@ -1,4 +1,4 @@
-"""CTranslate2 on a file, with the weights and the tokenizer of an exported run."""
+"""Translates a file with CTranslate2, with the weights and the tokenizer of an exported run."""
 
 import os
 import pathlib
@@ -7,6 +7,12 @@ from benchmarks.workers.protocol import serve
 
 
 def build(task):
+    """Returns the facts and the function `one_round`; see `protocol.serve`.
+
+    Args:
+        task: dict {"model", "compute_type", "workers", "source", "beam_size", "length_penalty",
+            "max_batch_size", "longest"}.
+    """
     import ctranslate2
     import sentencepiece
 
@@ -17,7 +23,7 @@ def build(task):
             "another."
         )
 
-    # Either every core translates batches of its own, or all cores share each batch.
+    # Either every core translates its own batches, or all cores share each batch.
     threads = (
         dict(inter_threads=os.cpu_count(), intra_threads=1)
         if task["workers"]

@@ -1,4 +1,4 @@
-"""Our Generator on a file."""
+"""Translates a file with our Generator."""
 
 import pathlib
 
@@ -6,6 +6,11 @@ from benchmarks.workers.protocol import serve
 
 
 def build(task):
+    """Returns the facts and the function `one_round`; see `protocol.serve`.
+
+    Args:
+        task: dict {"run", "source", "beam_size", "length_penalty"}.
+    """
     from transformer.cli.flags import import_keras
 
     import_keras()

@@ -1,15 +1,26 @@
-"""Sequences of token ids as batches; NumPy alone, so that it runs in every peer's environment."""
+"""Makes batches of sequences of token ids.
+
+This module imports only NumPy, so it runs in every peer's environment.
+"""
 
 import numpy as np
 
 
 def rows(ids, offsets):
-    """The sequences that were laid end to end, a list of arrays."""
+    """Splits concatenated sequences.
+
+    Args:
+        ids: int array, all sequences end to end.
+        offsets: int array, where each sequence begins, and the end of the last.
+
+    Returns:
+        A list of int arrays.
+    """
     return [ids[start:end] for start, end in zip(offsets, offsets[1:])]
 
 
 def padded(sequences, pad):
-    """Sequences of int -> int64 (rows, longest), filled up with `pad`."""
+    """Pads sequences of int with `pad` to an int64 array (B, L), L the length of the longest."""
     ids = np.full((len(sequences), max(map(len, sequences))), pad, dtype=np.int64)
     for row, sequence in zip(ids, sequences):
         row[: len(sequence)] = sequence
@@ -17,11 +28,13 @@ def padded(sequences, pad):
 
 
 def specials_first(task):
-    """Our id for each of a vocabulary that begins with padding, start and end, and its id for each
-    of ours, two int arrays.
+    """Renumbers our vocabulary so that it begins with padding, start and end.
 
     Args:
-        task: {"pad", "bos", "eos", "vocab_size"}: our ids of these, and how many there are.
+        task: dict {"pad", "bos", "eos", "vocab_size"}, our ids of these tokens and the size.
+
+    Returns:
+        Two int arrays (V,): our id of each new id, and the new id of each of ours.
     """
     special = [task["pad"], task["bos"], task["eos"]]
     order = [*special, *sorted({*range(task["vocab_size"])} - {*special})]
@@ -29,12 +42,16 @@ def specials_first(task):
 
 
 def epoch_batches(lengths, count, seed):
-    """Numbers of pairs in `count` batches of as many tokens each, pairs of about the same length
-    together, in random order.
+    """Groups pairs of similar length into batches with about the same number of tokens.
 
     Args:
-        lengths: int (pairs, 2), of source and target.
-        seed: of numpy.random.default_rng.
+        lengths: int array (pairs, 2), the lengths of source and target.
+        count: number of batches.
+        seed: seed of numpy.random.default_rng.
+
+    Returns:
+        A list of `count` int arrays, the numbers of the pairs of each batch. The batches are in
+        random order.
     """
     generator = np.random.default_rng(seed)
     order = np.lexsort((generator.random(len(lengths)), lengths[:, 0], lengths[:, 1]))
@@ -45,11 +62,12 @@ def epoch_batches(lengths, count, seed):
 
 
 class Pairs:
-    """Pairs of sequences, in the order in which a training learns from them.
+    """Pairs of sequences, in the order in which a training sees them.
 
     Args:
-        data: {"source_ids", "source_offsets", "target_ids", "target_offsets"}: arrays.
-        task: dict with "steps_per_epoch", "seed".
+        data: dict of arrays {"source_ids", "source_offsets", "target_ids", "target_offsets"}; see
+            `rows`.
+        task: dict with "steps_per_epoch" and "seed".
     """
 
     def __init__(self, data, task):
@@ -60,7 +78,7 @@ class Pairs:
         self.task, self.epoch, self.batches = task, -1, []
 
     def batch(self, step):
-        """The sources and the targets of one update, two lists of sequences."""
+        """Returns the sources and the targets of update `step`, two lists of int arrays."""
         epoch, place = divmod(step, self.task["steps_per_epoch"])
         if epoch != self.epoch:
             self.epoch, self.batches = (
@@ -76,8 +94,16 @@ class Pairs:
 
 
 def translated(sources, size, translate):
-    """Outputs for sources, in their order, of `translate`: some sources of like length -> a list
-    of their outputs."""
+    """Translates sources in batches of similar length.
+
+    Args:
+        sources: list of sequences.
+        size: number of sources in a batch.
+        translate: function, list of sources -> list of their outputs.
+
+    Returns:
+        A list of the outputs, in the order of the sources.
+    """
     outputs = [None] * len(sources)
     order = sorted(range(len(sources)), key=lambda number: len(sources[number]))
     for start in range(0, len(order), size):

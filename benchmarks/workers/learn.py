@@ -1,4 +1,4 @@
-"""A short training on Multi30k; the answer of its round is the validation loss."""
+"""Runs a short training on Multi30k and answers with its validation loss."""
 
 import pathlib
 import tempfile
@@ -10,6 +10,11 @@ MODEL = dict(d_model=128, num_heads=4, num_layers=2, ffn_dim=512, dropout=0.2)
 
 
 def build(task):
+    """Returns the facts and the function `one_round`; see `protocol.serve`.
+
+    Args:
+        task: dict {"data_dir", "precision", "dropout", "jit", "seed", "steps", "max_tokens"}.
+    """
     from transformer.cli.flags import import_keras
 
     import_keras()
@@ -25,7 +30,8 @@ def build(task):
     from transformer.evaluation.evaluation import Validation
     from transformer.training.loop import make_trainee, set_precision
 
-    if task["dropout"] == "plain":  # Keras's own, drawn from Philox
+    # Replace our hashed dropout with Keras's own layer, which draws from Philox.
+    if task["dropout"] == "plain":
         for module in (
             transformer.model.attention,
             transformer.model.layers,

@@ -1,9 +1,8 @@
-"""Fine-tunes Hugging Face's BertForSequenceClassification on labelled texts: benchmarks/bert.py
-says on what.
+"""Fine-tunes Hugging Face's BertForSequenceClassification for benchmarks/bert.py.
 
-python -m benchmarks.workers.learn_bert FOLDER
+    python -m benchmarks.workers.learn_bert FOLDER
 
-FOLDER has task.json and texts.json; outputs.json is left there.
+It reads task.json and texts.json from FOLDER and writes outputs.json there.
 """
 
 import json
@@ -24,19 +23,26 @@ from transformers import (
 from benchmarks.workers.ids import padded
 from benchmarks.workers.protocol import leave
 
-# Batches are of texts of like length, chosen among so many batches' texts, as transformers.Trainer
-# groups them.
+# Texts are sorted by length within groups of this many batches, as transformers.Trainer does when
+# it groups by length.
 MEGABATCH = 50
 
 
 class Texts:
-    """Texts as ids with their labels; `batch(numbers)` pads some of them."""
+    """Tokenized texts with their labels.
+
+    Args:
+        tokenizer: a tokenizer of Hugging Face Transformers.
+        split: dict {"texts": list of str, "labels": list of int}.
+        max_length: longest text in tokens. The rest is cut off.
+    """
 
     def __init__(self, tokenizer, split, max_length):
         self.ids = tokenizer(split["texts"], truncation=True, max_length=max_length)["input_ids"]
         self.labels, self.pad = split["labels"], tokenizer.pad_token_id
 
     def batch(self, numbers):
+        """Returns the model's inputs for the texts of these numbers, padded to the longest."""
         ids = torch.from_numpy(padded([self.ids[number] for number in numbers], self.pad))
         return {
             "input_ids": ids,
@@ -45,6 +51,7 @@ class Texts:
         }
 
     def epoch(self, size):
+        """Returns the batches of an epoch in random order, lists of up to `size` numbers."""
         order = random.sample(range(len(self.ids)), len(self.ids))
         batches = []
         for start in range(0, len(order), size * MEGABATCH):
@@ -56,7 +63,15 @@ class Texts:
 
 
 def train(model, texts, task):
-    """Returns the seconds of all updates."""
+    """Fine-tunes the model and returns the seconds of all updates.
+
+    Weight decay leaves out biases and layer norms.
+
+    Args:
+        model: a BertForSequenceClassification in training mode.
+        texts: Texts to learn from.
+        task: dict, the content of task.json.
+    """
     decayed = [
         value
         for name, value in model.named_parameters()
@@ -99,6 +114,7 @@ def train(model, texts, task):
 
 
 def main(folder):
+    """Fine-tunes on the training texts in a folder and writes the outputs for the test texts."""
     folder = pathlib.Path(folder)
     task, splits = (
         json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))

@@ -1,12 +1,11 @@
-"""Trains Hugging Face's Marian from nothing on token ids, and writes translations:
-benchmarks/from_nothing.py says on what.
+"""Trains Hugging Face's Marian from scratch on token ids and translates the test set.
+
+benchmarks/from_nothing.py starts it.
 
     python -m benchmarks.workers.learn_marian FOLDER
 
-FOLDER has task.json and data.npz; outputs.json is left there.
-
-Every `checkpoint_every` updates its state is kept in FOLDER/state.safetensors; the same command
-continues there.
+It reads task.json and data.npz from FOLDER and writes outputs.json there. Every `checkpoint_every`
+updates it saves its state in FOLDER/state.safetensors. The same command resumes from there.
 """
 
 import json
@@ -25,7 +24,7 @@ from benchmarks.workers.protocol import leave
 
 
 def make_model(task):
-    """MarianMTModel of the run's sizes."""
+    """Returns a MarianMTModel of the run's sizes. `task` is the content of task.json."""
     sides = {
         f"{side}_{name}": task[ours]
         for side in ("encoder", "decoder")
@@ -55,8 +54,17 @@ def make_model(task):
 
 
 def train(model, task, data, folder):
-    """Leaves the average of the newest checkpoints in the model; returns the seconds of all
-    updates."""
+    """Trains the model, or resumes its training, and gives it the average of the last checkpoints.
+
+    Args:
+        model: a MarianMTModel in training mode.
+        task: dict, the content of task.json.
+        data: dict of arrays, the content of data.npz.
+        folder: pathlib.Path, where the state is saved.
+
+    Returns:
+        The seconds of all updates.
+    """
     pairs = Pairs(data, task)
     optimizer = torch.optim.Adam(
         model.parameters(), betas=task["betas"], eps=task["epsilon"], fused=True
@@ -100,7 +108,14 @@ def train(model, task, data, folder):
 
 
 def loss_of(model, task, ids, out):
-    """The mean over the real tokens of targets, of a batch of padded ids."""
+    """Returns the mean loss over the target tokens that are not padding.
+
+    Args:
+        model: a MarianMTModel.
+        task: dict, the content of task.json.
+        ids: int64 tensor (B, S), the padded sources.
+        out: int64 tensor (B, T), the padded targets.
+    """
     before = torch.cat([torch.full((len(out), 1), task["bos"]), out[:, :-1]], dim=1)
     with torch.autocast("cpu", torch.bfloat16, enabled=task["precision"] == "bfloat16"):
         logits = model(
@@ -118,8 +133,17 @@ def loss_of(model, task, ids, out):
 
 
 def save(path, step, seconds, kept, parameters, optimizer):
-    """Writes the state in one step: the newest weights, oldest first, Adam's moments, and where
-    the training is."""
+    """Writes the state of the training atomically.
+
+    Args:
+        path: pathlib.Path of the file.
+        step: number of updates so far.
+        seconds: seconds of these updates.
+        kept: list of dicts of weights, the checkpoints to average, oldest first. The last is the
+            current one.
+        parameters: dict {name: parameter}.
+        optimizer: torch.optim.Adam, whose moments are saved.
+    """
     arrays = {
         f"kept/{number}/{name}": value
         for number, weights in enumerate(kept)
@@ -134,8 +158,11 @@ def save(path, step, seconds, kept, parameters, optimizer):
 
 
 def resume(path, parameters, optimizer):
-    """Puts the state into parameters and optimizer; returns step, seconds and the newest
-    weights, a list of dicts."""
+    """Restores parameters and optimizer from the file that `save` wrote.
+
+    Returns:
+        step, seconds and kept, as in `save`.
+    """
     arrays = load_file(path)
     step, seconds = arrays.pop("progress").tolist()
     kept = []
@@ -156,7 +183,7 @@ def resume(path, parameters, optimizer):
 
 
 def translate(model, task, data):
-    """A list of lists of ids, for each test source."""
+    """Translates the test sources. Returns a list of lists of ids."""
 
     def some(sources):
         ids = torch.from_numpy(padded(sources, task["pad"]))
@@ -173,6 +200,7 @@ def translate(model, task, data):
 
 
 def main(folder):
+    """Trains on the data in a folder and writes the translations of the test set."""
     folder = pathlib.Path(folder)
     task, data = (
         json.loads((folder / "task.json").read_text()),

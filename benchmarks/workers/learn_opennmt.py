@@ -1,11 +1,11 @@
-"""Trains OpenNMT-tf's Transformer from nothing on token ids, and writes translations:
-benchmarks/from_nothing.py says on what.
+"""Trains OpenNMT-tf's Transformer from scratch on token ids and translates the test set.
+
+benchmarks/from_nothing.py starts it.
 
     python -m benchmarks.workers.learn_opennmt FOLDER
 
-FOLDER has task.json and data.npz; outputs.json is left there.
-
-Every `checkpoint_every` updates it is kept in FOLDER/checkpoints; the same command continues there.
+It reads task.json and data.npz from FOLDER and writes outputs.json there. Every `checkpoint_every`
+updates it saves its state in FOLDER/checkpoints. The same command resumes from there.
 """
 
 import json
@@ -26,18 +26,27 @@ IDS, LENGTHS = tf.TensorSpec([None, None], tf.int64), tf.TensorSpec([None], tf.i
 
 
 class Rates(tf.keras.optimizers.schedules.LearningRateSchedule):
-    """A learning rate for each step."""
+    """A schedule with a given learning rate for each step.
+
+    Args:
+        rates: float array (steps,).
+    """
 
     def __init__(self, rates):
         self.rates = tf.constant(rates, tf.float32)
 
     def __call__(self, step):
+        """Returns the learning rate of a step, a float32 scalar."""
         return self.rates[tf.cast(step, tf.int32)]
 
 
 def vocabulary(task, folder):
-    """Writes our ids as a vocabulary of theirs, which begins with padding, start and end; returns
-    `specials_first`. The last id has no line: it stands where they have the token of the unknown.
+    """Writes our ids as an OpenNMT-tf vocabulary, which must begin with padding, start and end.
+
+    The last id has no line in the file, because OpenNMT-tf appends its unknown token there.
+
+    Returns:
+        The two arrays of `specials_first`: our id of each of theirs, and their id of each of ours.
     """
     ours, theirs = specials_first(task)
     tokens = [*(token.decode() for token in SPECIAL), *map(str, ours[3:-1])]
@@ -46,8 +55,10 @@ def vocabulary(task, folder):
 
 
 def make_model(task, folder):
-    """OpenNMT-tf's Transformer of the run's sizes, with sinusoidal positions where the run has
-    them, else with relative ones."""
+    """Returns an OpenNMT-tf Transformer of the run's sizes.
+
+    It has sinusoidal positions if the run has them, else relative positions.
+    """
     positions = (
         {}
         if task["positions"] == "sinusoidal"
@@ -84,8 +95,18 @@ def make_model(task, folder):
 
 
 def train(model, task, data, theirs, folder):
-    """Leaves the average of the newest checkpoints in the model; returns the seconds of all
-    updates."""
+    """Trains the model, or resumes its training, and gives it the average of the last checkpoints.
+
+    Args:
+        model: the OpenNMT-tf model.
+        task: dict, the content of task.json.
+        data: dict of arrays, the content of data.npz.
+        theirs: int array (V,), OpenNMT-tf's id of each of our ids.
+        folder: pathlib.Path, where the checkpoints are saved.
+
+    Returns:
+        The seconds of all updates.
+    """
     pairs = Pairs(data, task)
     beta_1, beta_2 = task["betas"]
     optimizer = opennmt.optimizers.make_optimizer(
@@ -135,7 +156,7 @@ def train(model, task, data, theirs, folder):
 
 
 def translate(model, task, data, ours, theirs):
-    """A list of lists of our ids, for each test source."""
+    """Translates the test sources. Returns a list of lists of our ids."""
     infer = tf.function(
         lambda ids, lengths: model.infer({"ids": ids, "length": lengths}),
         input_signature=(IDS, LENGTHS),
@@ -160,6 +181,7 @@ def translate(model, task, data, ours, theirs):
 
 
 def main(folder):
+    """Trains on the data in a folder and writes the translations of the test set."""
     folder = pathlib.Path(folder)
     task, data = (
         json.loads((folder / "task.json").read_text()),

@@ -1,5 +1,7 @@
-"""The worker's side of benchmarks/rounds.py, JSON lines on stdin and stdout, and of
-benchmarks/peer.py, a file."""
+"""The worker's side of the protocols of benchmarks/rounds.py and benchmarks/peer.py.
+
+The first sends JSON lines over stdin and stdout, the second leaves a file.
+"""
 
 import json
 import os
@@ -9,28 +11,32 @@ import time
 
 
 def peak_memory_gib():
-    """The most memory this process held, GiB; getrusage would count what its parent held when it
-    was started."""
+    """Returns the peak memory of this process in GiB.
+
+    It does not use getrusage, which also counts what the parent held when it started this process.
+    """
     with open("/proc/self/status", encoding="utf-8") as file:
         return int(re.search(r"VmHWM:\s+(\d+) kB", file.read())[1]) / 2**20
 
 
 def leave(folder, result):
-    """Writes what a peer found, a dict, for the one who started it, in one step."""
+    """Writes a peer's result, a dict, to outputs.json in one step, for `peer.outputs_of`."""
     temporary = folder / "outputs.tmp.json"
     temporary.write_text(json.dumps(result), encoding="utf-8")
     temporary.replace(folder / "outputs.json")
 
 
 def serve(build):
-    """Runs a contestant.
+    """Runs a contestant: answers each line with a count on stdin by doing the work that often.
 
     Args:
-        build: task (dict, from the command line) -> (facts: dict, one_round: count -> dict or
-            None). `one_round` does the work `count` times; what it returns joins the answer.
+        build: function, task (dict, from the command line) -> (facts, one_round). `facts` is a dict
+            that is sent first. `one_round` is a function of a count that does the work `count`
+            times. It returns a dict that is added to the answer, or None.
     """
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what libraries print is not an answer
+    # Send what libraries print to stderr, so that stdout has only answers.
+    os.dup2(2, 1)
     begun = time.perf_counter()
     facts, one_round = build(json.loads(sys.argv[1]))
     print(

@@ -1,12 +1,20 @@
-"""Our training step: the Trainee that train.py fits, on one batch."""
+"""Runs our training step on one batch, with the Trainee that train.py fits."""
 
 from benchmarks import work
 from benchmarks.workers.protocol import serve
 
 
 def prepared(task):
-    """A trainee of one of work.SIZES with its train function made, an iterator over one batch,
-    and the tokens in it."""
+    """Prepares a training of a model of `work.SIZES`.
+
+    Args:
+        task: dict {"size", "precision", "jit", and optionally "shape": fields of the size to
+            change}.
+
+    Returns:
+        The Trainee with its train function built, an iterator that repeats one batch, and the
+        number of target tokens in it.
+    """
     from transformer.cli.flags import import_keras
 
     import_keras()
@@ -39,6 +47,7 @@ def prepared(task):
 
 
 def build(task):
+    """Returns the facts and the function `one_round`; see `protocol.serve` and `prepared`."""
     trainee, batches, tokens = prepared(task)
 
     def one_round(count):

@@ -1,5 +1,7 @@
-"""PyTorch's training step, eager: its own nn.TransformerEncoder and nn.TransformerDecoder, or
-Marian of Hugging Face Transformers; torch.optim.Adam with its fused kernel unless told otherwise.
+"""Runs a training step of PyTorch in eager mode.
+
+The model is made of PyTorch's nn.TransformerEncoder and nn.TransformerDecoder, or it is Marian of
+Hugging Face Transformers. The optimizer is torch.optim.Adam, by default with its fused kernel.
 """
 
 import math
@@ -9,6 +11,12 @@ from benchmarks.workers.protocol import serve
 
 
 def build(task):
+    """Returns the facts and the function `one_round`; see `protocol.serve`.
+
+    Args:
+        task: dict {"size", "precision", and optionally "shape": fields of the size to change,
+            "model": "modules" (default) or "marian", "fused": whether Adam is fused (default)}.
+    """
     import numpy as np
     import torch
 
@@ -51,7 +59,14 @@ def build(task):
 
 
 def modules(size):
-    """The model and its function from ids (B, S) and (B, T) to logits."""
+    """Builds a model of PyTorch's own Transformer layers.
+
+    Args:
+        size: dict, as in `work.SIZES`.
+
+    Returns:
+        The model, and a function from source ids (B, S) and target ids (B, T) to logits (B, T, V).
+    """
     import torch
     from torch import nn
 
@@ -75,8 +90,8 @@ def modules(size):
             ),
         }
     )
-    # Dropout on embeddings and blocks only, as ours and Marian have it; PyTorch's layers would drop
-    # attention weights and activations too, which costs them time.
+    # Apply dropout only to embeddings and block outputs, as ours and Marian do. By default
+    # PyTorch's layers also drop attention weights and activations, which costs time.
     for module in model.modules():
         if isinstance(module, nn.MultiheadAttention):
             module.dropout = 0.0
@@ -108,7 +123,7 @@ def modules(size):
 
 
 def marian(size):
-    """The same for Marian, whose layers are those of Vaswani et al. 2017 too."""
+    """Does the same for Marian, which also has the layers of Vaswani et al. 2017."""
     from transformers import MarianConfig, MarianMTModel
 
     sides = {

@@ -1,1 +1,1 @@
-"""Corpora that are built in: drawn from grammars, or read from installed Python source."""
+"""Built-in corpora, drawn from grammars or read from installed Python source."""

@@ -1,5 +1,7 @@
-"""Summarisation: docstrings of the standard library and of installed packages, the body -> its
-first line (PEP 257)."""
+"""A summarization corpus: docstrings of installed Python source, the body -> its first line.
+
+The source is the standard library and installed packages. See PEP 257 for the form of a docstring.
+"""
 
 import ast
 import re
@@ -7,7 +9,7 @@ import re
 from data.corpora.installed import corpus, documented
 
 _KINDS = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-# Sections of code, of titles, and of what the summary does not speak of.
+# Sections that are skipped: they contain code, titles, or what a summary does not cover.
 _UNREAD = {
     "example",
     "examples",
@@ -24,22 +26,28 @@ _FENCED = re.compile(r"^ *(```|~~~).*?(^ *\1|\Z)", re.DOTALL | re.MULTILINE)
 _UNDERLINED = re.compile(r"^(\w.*)\n[-=~^]{3,} *$", re.MULTILINE)
 _HEADER = re.compile(r"([A-Z][\w ]{1,30}):{1,2} *$", re.MULTILINE)
 _ROLE = re.compile(r":[\w:]+:`[~!]?([^`<]*?)(?: <[^`>]*>)?`")
-# A capital and a full stop; no comparison, no signature, no link.
+# Begins with a capital, ends with a full stop, and has no comparison, signature or link.
 _SENTENCE = re.compile(r"[A-Z][\w'-]* (?!.*(?:\w\(|->|://|::|[=<>|{}%]))[^\n]*[^.]\.")
 MOST_WORDS = 100
 
 
 def docstrings(size, seed):
-    """Docstrings without their first line, and that line: ("x: Input tensor. axis: ...", "Compute
-    the mean of a tensor.").
+    """Returns a corpus of docstrings without their first line, and of that line.
 
-    Arguments and result: of data.corpora.installed.corpus.
+    An example is ("x: Input tensor. axis: ...", "Compute the mean of a tensor.").
+
+    Args:
+        size: int, see `data.corpora.installed.corpus`.
+        seed: int, see `data.corpora.installed.corpus`.
+
+    Returns:
+        {"train", "validation", "test"} -> list of (source, target).
     """
     return corpus(pairs, size, seed)
 
 
 def pairs(source):
-    """The pairs of a Python file.
+    """Yields the pairs of a Python file.
 
     >>> list(pairs(b'''def f():
     ...     \"\"\"Return the sum of all numbers.
@@ -52,12 +60,12 @@ def pairs(source):
        raises ends it.', 'Return the sum of all numbers.')]
 
     Args:
-        source: bytes.
+        source: bytes, the contents of the file.
 
     Yields:
-        (source, target): at least 20 words and at most 100, of which a longer body is cut; a
-        sentence of 4 to 25 words that does not stand in the body. All is ASCII: what is not is
-        mathematics or another language than English.
+        (source, target). The source has at least 20 words, and is cut after 100. The target is a
+        sentence of 4 to 25 words that does not occur in the source. Both are ASCII: other text is
+        mathematics or a language other than English.
     """
     for _, docstring in documented(source, _KINDS):
         first, _, rest = docstring.partition("\n")
@@ -77,44 +85,53 @@ def pairs(source):
 
 
 def is_sentence(text):
-    """Whether a line is a sentence, and no signature, formula, directive or title.
+    """Returns whether a line is a sentence, not a signature, formula, directive or title.
 
     >>> is_sentence("Return a copy."), is_sentence("sum(x) -> int"), is_sentence("A Title")
     (True, False, False)
+
+    Args:
+        text: str.
+
+    Returns:
+        A bool.
     """
     return bool(_SENTENCE.fullmatch(text))
 
 
 def prose(text):
-    """The text of a docstring without code: its paragraphs and the descriptions of its parameters,
-    in one line.
+    """Returns the text of a docstring without its code, as one line.
+
+    Paragraphs and the descriptions of parameters stay.
 
     >>> prose("Sorts :class:`list`::\\n\\n    sort(x)\\n\\nParameters\\n----------\\nx : list")
     'Sorts list: Parameters: x : list'
 
     Args:
-        text: without indentation, as inspect.cleandoc leaves it.
+        text: str, without indentation, as `inspect.cleandoc` leaves it.
+
+    Returns:
+        A str.
     """
     text = _UNDERLINED.sub(r"\n\1:", _FENCED.sub("", text))
-    # A section begins a paragraph.
+    # Each section begins a new paragraph.
     text = re.sub(rf"\n(?={_HEADER.pattern})", "\n\n", text, flags=re.MULTILINE)
     kept, unread, outside = [], False, None
     for paragraph in re.split(r"\n\s*\n", text.strip("\n")):
         indentation = len(paragraph) - len(paragraph.lstrip(" "))
-        # What is indented below a directive or below "::" belongs to it.
+        # Paragraphs that are indented below a directive or below "::" belong to it.
         if outside is not None and indentation > outside:
             continue
         directive = paragraph.lstrip().startswith(".. ")
         outside = indentation if directive or paragraph.endswith("::") else None
         if header := _HEADER.match(paragraph):
             unread = header[1].lower() in _UNREAD
-        # "%(name)s" is filled in when the module is imported.
+        # Placeholders such as "%(name)s" are only filled in when the module is imported.
         if not (unread or directive or ">>>" in paragraph or "%(" in paragraph):
             kept.append(paragraph)
     return without_markup(" ".join(kept))
 
 
 def without_markup(text):
-    """The words of reStructuredText or Markdown without roles and backticks, single spaces
-    between them."""
+    """Removes the roles and backticks of reStructuredText or Markdown, and merges white space."""
     return " ".join(_ROLE.sub(r"\1", text).replace("`", "").replace("::", ":").split())

@@ -1,8 +1,7 @@
-"""Python source that is there without a download: the standard library's and that of the packages
-this one requires.
+"""Reads Python source that is installed anyway: the standard library and required packages.
 
-Files are parsed and never imported: an import would run them. What is found depends on the versions
-of the interpreter and of the packages, so that another machine may have other corpora.
+Files are parsed and never imported, since an import would run them. The result depends on the
+versions of the interpreter and of the packages, so that another machine may have other corpora.
 """
 
 import ast
@@ -18,7 +17,7 @@ import warnings
 
 from data.readers.sources import complete_splits
 
-# In the order in which they are read: of a text that stands twice, the first is kept.
+# They are read in this order. If a text occurs twice, the first one is kept.
 DISTRIBUTIONS = (
     "numpy",
     "scipy",
@@ -36,7 +35,8 @@ DISTRIBUTIONS = (
     "tensorflow",
     "tensorflow-datasets",
 )
-# Tests, copies of other packages, and packages that are installed in the standard library's folder.
+# Folders that are skipped: tests, copies of other packages, and packages that are installed in the
+# folder of the standard library.
 _LEFT_OUT = {
     "test",
     "tests",
@@ -49,16 +49,16 @@ _LEFT_OUT = {
     "dist-packages",
 }
 _HELD_OUT_SHARE = 0.05
-# Words of a run, and the share of runs in common that makes a near copy.
+# The words in a run, and the share of common runs that makes a pair a near copy.
 _RUN, _NEAR = 4, 0.5
 
 
 def python_files():
-    """The Python files that are read.
+    """Returns the Python files that are read.
 
     Returns:
-        A list of (name, path), the standard library's first. A name is relative to the folder of
-        the library or of the packages: it is the same on every machine.
+        A list of (name, path), the standard library first. A name is relative to the folder of the
+        library or of the packages, so it is the same on every machine.
     """
     library = pathlib.Path(sysconfig.get_path("stdlib"))
     files = sorted((path.relative_to(library).as_posix(), path) for path in library.rglob("*.py"))
@@ -78,11 +78,11 @@ def python_files():
 
 
 def documented(source, kinds):
-    """The definitions of a Python file that have a docstring.
+    """Yields the definitions of a Python file that have a docstring.
 
     Args:
-        source: bytes; of a file that this interpreter cannot parse there are none.
-        kinds: classes of `ast`, a tuple.
+        source: bytes, the contents of the file. A file that this interpreter cannot parse has none.
+        kinds: tuple of `ast` classes.
 
     Yields:
         (node, docstring without its indentation).
@@ -90,7 +90,8 @@ def documented(source, kinds):
     if b'"""' not in source and b"'''" not in source:
         return
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of "\d" in others' strings
+        # Other people's strings contain invalid escapes such as "\d".
+        warnings.simplefilter("ignore")
         try:
             tree = ast.parse(source)
         except (SyntaxError, ValueError, RecursionError):
@@ -101,8 +102,10 @@ def documented(source, kinds):
 
 
 def statements(node):
-    """Yields a node and all statements below it, "except" included: ast.walk without the
-    expressions, which are most."""
+    """Yields a node and all statements below it, `except` and `case` included.
+
+    It is `ast.walk` without the expressions, which are most of the nodes.
+    """
     yield node
     for child in ast.iter_child_nodes(node):
         if isinstance(child, (ast.stmt, ast.excepthandler, ast.match_case)):
@@ -110,36 +113,37 @@ def statements(node):
 
 
 def corpus(pairs, size, seed):
-    """The corpus of what `pairs` finds in each Python file, divided as `divide` does.
+    """Returns the pairs that a function finds in all Python files, as splits made by `divide`.
 
     Args:
-        pairs: bytes of a file -> iterable of (source, target).
-        size: training pairs; where there are fewer, all.
-        seed: which of them, and their order.
+        pairs: function from the bytes of a file to an iterable of (source, target).
+        size: int, the number of training pairs. If there are fewer, all are taken.
+        seed: int, decides which training pairs are taken, and their order.
 
     Returns:
-        {"train", "validation", "test"} -> lists of (source, target); other versions of Python and
-        of the packages have others.
+        {"train", "validation", "test"} -> list of (source, target). Other versions of Python and of
+        the packages give other pairs.
     """
     examples = ((name, *pair) for name, path in python_files() for pair in pairs(path.read_bytes()))
     return divide(examples, size, seed)
 
 
 def divide(examples, size, seed):
-    """Divides pairs so that a test asks for what was not learnt: all pairs of a file go to one
-    split, by its name's hash.
+    """Divides pairs into splits so that a test cannot be passed by memorizing.
 
-    Of pairs with the same source or the same target the first is kept. A training pair that is a
-    near copy of a validation or test pair is dropped, as is a validation pair of a test pair: the
-    same function copied into another module.
+    All pairs of a file go to one split, by a hash of the file's name. Of pairs with the same source
+    or the same target, the first is kept. A training pair that is a near copy of a validation or
+    test pair is dropped, and so is a validation pair that is a near copy of a test pair. Near
+    copies arise where the same function is copied into another module.
 
     Args:
         examples: iterable of (name of the file, source, target).
-        size: training pairs, drawn by `seed`; where there are fewer, all. The other splits, each
-            from 5 files in 100, depend on neither.
+        size: int, the number of training pairs. If there are fewer, all are taken.
+        seed: int, draws the training pairs. Validation and test are the pairs of about 5 of 100
+            files each, and depend on neither `size` nor `seed`.
 
     Returns:
-        {"train", "validation", "test"} -> lists of (source, target).
+        {"train", "validation", "test"} -> list of (source, target).
     """
     seen, kept = set(), []
     for example in examples:
@@ -160,11 +164,19 @@ def divide(examples, size, seed):
 
 
 def without_near_copies(pairs, held_out):
-    """The pairs that are no near copy of a held-out one: half the runs of four words of the shorter
-    of both stand in the other.
+    """Drops the pairs that are near copies of a held-out pair.
+
+    Two pairs are near copies if half the runs of four words of the shorter one occur in the other.
 
     >>> without_near_copies([("a b c d e f", "g"), ("e f g h i j", "k")], [("z a b c d e f", "g")])
     [('e f g h i j', 'k')]
+
+    Args:
+        pairs: list of (source, target).
+        held_out: list of (source, target).
+
+    Returns:
+        A list of (source, target).
     """
     holders, lengths = collections.defaultdict(list), []
     for number, pair in enumerate(held_out):
@@ -182,7 +194,9 @@ def without_near_copies(pairs, held_out):
 
 
 def _runs(pair):
-    """The runs of four words, in a pair's source and target as one text; a shorter text is a run
-    by itself."""
+    """Returns the runs of four words in a pair's source and target, joined as one text.
+
+    A shorter text is a single run.
+    """
     words = re.findall(r"\w+", " ".join(pair).lower())
     return {tuple(words[start : start + _RUN]) for start in range(max(1, len(words) - _RUN + 1))}

@@ -1,22 +1,24 @@
-"""Stories with a question each, after Weston et al. 2015, "Towards AI-complete question answering":
-a small world is played through, told in sentences, and asked about; the answer is read off the
-world.
+"""Stories with one question each, after Weston et al. 2015.
+
+The paper is "Towards AI-complete question answering". A small world is played through, told in
+sentences, and asked about. The answer is read off the world.
 
     one_fact    where somebody is
     two_facts   where a thing is that somebody took and may have carried or put down
     count       how many things somebody has
-    list        which things somebody has, in the order in which they came to have them
-    yes_no      whether it is so
+    list        which things somebody has, in the order in which they got them
+    yes_no      whether something is so
     position    the direction from one landmark to another, over one step or several
-    everyone    where each is
-    belongings  which things each has
+    everyone    where each person is
+    belongings  which things each person has
 
-The last two ask for all at once: answers of many words, from which a model learns sooner what the
-others ask for in one.
+The last two kinds ask for everything at once. From their answers of many words, a model learns
+sooner what the other kinds ask for singly.
 
-No kind's commonest answer gets far: where answers are few, they are as frequent as each other. The
-test asks for no story learnt by heart: the cast of a story, all people or landmarks in it, belongs
-to one split, and is never that of another's.
+Always giving a kind's most frequent answer scores low: where there are few answers, they are
+equally frequent. The test cannot be passed by memorizing stories either. The cast of a story,
+which is the set of all its people or landmarks, belongs to one split and is never the cast of a
+story in another.
 """
 
 import itertools
@@ -71,16 +73,18 @@ OPPOSITES = {"north": "south", "south": "north", "east": "west", "west": "east"}
 
 
 def stories(size, seed):
-    """Stories of 2 to 12 sentences, as many of each kind.
+    """Returns a corpus of stories of 2 to 12 sentences, with equally many of each kind.
 
     Args:
-        size: training pairs, at most a million; 1,000 more are made for validation and test each.
+        size: int, the number of training pairs, at most a million. Validation and test get 1,000
+            more each.
+        seed: int.
 
     Returns:
-        {"train", "validation", "test"} -> lists of Pair; no source stands twice.
+        {"train", "validation", "test"} -> list of `Pair`. No source occurs twice.
 
     Raises:
-        DataError: the size is too large.
+        DataError: `size` is too large.
     """
     if size > 1_000_000:
         raise DataError(f"corpus_size must be at most 1000000 for 'stories'. Received: {size}.")
@@ -95,14 +99,23 @@ def stories(size, seed):
 
 
 def story(generator, kind, split):
-    """A Pair: a story of one of KINDS with a cast of a split."""
+    """Returns a story of one kind, with a cast of one split.
+
+    Args:
+        generator: random.Random.
+        kind: str, one of `KINDS`.
+        split: str, "train", "validation" or "test".
+
+    Returns:
+        A `Pair`.
+    """
     tell, wanted = KINDS[kind][0], generator.choice(KINDS[kind][1])
     names, sizes = (LANDMARKS, range(3, 14)) if tell is position else (WOMEN + MEN, range(2, 5))
     cast = generator.sample(names, generator.choice(sizes))
     while split_of([tuple(sorted(cast))]) != split:
         cast = generator.sample(names, generator.choice(sizes))
-    # Not every world has the answer that is wanted. Another answer from this one would make long
-    # ones rare.
+    # Not every world has the wanted answer. In that case another world is drawn: taking another
+    # answer of the same world would make long answers rare.
     while not (told := tell(generator, cast, wanted)):
         pass
     sentences, question, answer = told
@@ -110,22 +123,37 @@ def story(generator, kind, split):
 
 
 class World:
-    """People who go about with things: how it is now, and the sentences that tell how it came
-    about."""
+    """People who move and handle things: the present state, and the sentences that led to it.
+
+    Args:
+        generator: random.Random.
+
+    Attributes:
+        places: list of str, the places that exist.
+        things: list of str, the things that exist.
+        place: {person: place}.
+        holder: {thing: person}, in the order in which the people got the things.
+        spot: {thing: place where it was put down}.
+        sentences: list of str.
+        visited: list of str, the places that people went to, in order.
+        subject: str, the person that "she" or "he" would mean in the next sentence, or "".
+    """
 
     def __init__(self, generator):
         self.generator = generator
         self.places = generator.sample(PLACES, generator.randint(3, 5))
         self.things = generator.sample(THINGS, generator.randint(3, 6))
-        self.place = {}  # person -> place
-        self.holder = {}  # thing -> person, in the order in which they came to have them
-        self.spot = {}  # thing -> place where it was put down
+        self.place = {}
+        self.holder = {}
+        self.spot = {}
         self.sentences, self.visited = [], []
-        self.subject = ""  # the person that "she" or "he" would mean in the next sentence
+        self.subject = ""
 
     def happen(self, person):
-        """One event more. A person first of all goes somewhere, so that it is known where all
-        things are."""
+        """Lets a person do something.
+
+        A person's first event is always a move, so that the place of all things is known.
+        """
         choice = self.generator.choice
         here, hands = self.place.get(person), self.hands(person)
         free = [
@@ -149,6 +177,7 @@ class World:
             event(person, choice(free if event == self.take else hands))
 
     def move(self, person, others):
+        """Moves a person, together with the first of `others` if there is one, to another place."""
         place = self.generator.choice(
             [place for place in self.places if place != self.place.get(person)]
         )
@@ -158,22 +187,33 @@ class World:
         self.tell(people, MOVES, place, clear=len(people) == 1)
 
     def take(self, person, thing):
+        """Lets a person take a thing."""
         self.holder[thing] = person
         self.spot.pop(thing, None)
         self.tell([person], TAKES, thing)
 
     def put(self, person, thing):
+        """Lets a person put down a thing."""
         del self.holder[thing]
         self.spot[thing] = self.place[person]
         self.tell([person], PUTS, thing)
 
     def give(self, person, thing, other):
-        del self.holder[thing]  # the other gets it last
+        """Lets a person give a thing to another person."""
+        # Deleted first, so that the thing becomes the last one in the order of `holder`.
+        del self.holder[thing]
         self.holder[thing] = other
         self.tell([person], GIVES, thing, other, clear=False)
 
     def tell(self, people, wordings, *words, clear=True):
-        """Adds a sentence; clear: a pronoun after it can mean its subject only."""
+        """Adds a sentence.
+
+        Args:
+            people: list of str, the people in the subject. The first may become a pronoun.
+            wordings: tuple of str, templates, one of which is chosen.
+            *words: str, fill the template.
+            clear: bool, whether a pronoun in the next sentence can only mean this subject.
+        """
         person, random = people[0], self.generator.random
         again = person == self.subject and random() < 0.6
         name = " and ".join(
@@ -186,21 +226,23 @@ class World:
         self.subject = person if clear else ""
 
     def hands(self, person):
-        """The things that a person has, in the order in which they came to have them."""
+        """Returns the things that a person has, in the order in which they got them."""
         return [thing for thing, holder in self.holder.items() if holder == person]
 
     def spots(self):
-        """The place of every thing that was mentioned."""
+        """Returns the place of every thing that was mentioned, {thing: place}."""
         return {**{thing: self.place[holder] for thing, holder in self.holder.items()}, **self.spot}
 
     def ask(self, questions, name, answer):
-        """(sentences, question, answer)."""
+        """Returns (sentences, question, answer), the question from one of the templates."""
         return self.sentences, self.generator.choice(questions).format(name), answer
 
 
 def played(generator, cast):
-    """A World after as many events as the cast has people, or more, at most 12; everyone is in
-    one."""
+    """Returns a World after at least as many events as the cast has people, and at most 12.
+
+    Every person of the cast takes part in an event.
+    """
     world = World(generator)
     for left in range(generator.randint(len(cast), 12), 0, -1):
         unseen = [person for person in cast if person not in world.place]
@@ -208,18 +250,18 @@ def played(generator, cast):
     return world
 
 
-# What tells a story of each kind: (generator, cast, wanted) -> (sentences, question, answer), or
-# None where the world that was drawn has no such answer as is wanted.
+# Each kind has a function (generator, cast, wanted) -> (sentences, question, answer). It returns
+# None if the world that was drawn does not have the wanted answer.
 
 
 def one_fact(generator, cast, wanted):
-    """Where is Paula?"""
+    """Asks for the place of a person: "Where is Paula?"."""
     world, person = played(generator, cast), generator.choice(cast)
     return world.ask(WHERE_IS, person, world.place[person])
 
 
 def two_facts(generator, cast, wanted):
-    """Where is the kite?"""
+    """Asks for the place of a thing: "Where is the kite?"."""
     world = played(generator, cast)
     if spots := world.spots():
         thing = generator.choice(list(spots))
@@ -227,7 +269,7 @@ def two_facts(generator, cast, wanted):
 
 
 def count(generator, cast, wanted):
-    """How many things does Paula have? wanted: the number."""
+    """Asks for a number of things: "How many things does Paula have?". `wanted` is the number."""
     world = played(generator, cast)
     if people := [person for person in cast if len(world.hands(person)) == wanted]:
         questions = (
@@ -239,7 +281,7 @@ def count(generator, cast, wanted):
 
 
 def things(generator, cast, wanted):
-    """What does Paula have? wanted: the number of things."""
+    """Asks for a list of things: "What does Paula have?". `wanted` is the number of things."""
     world = played(generator, cast)
     if people := [person for person in cast if len(world.hands(person)) == wanted]:
         person = generator.choice(people)
@@ -250,14 +292,14 @@ def things(generator, cast, wanted):
 
 
 def everyone(generator, cast, wanted):
-    """Where is everyone? In the order of their names."""
+    """Asks for the place of each person, in the order of their names: "Where is everyone?"."""
     world = played(generator, cast)
     answer = ", ".join(f"{person} {world.place[person]}" for person in sorted(cast))
     return world.ask(("Where is everyone?", "Where is everyone now?"), "", answer)
 
 
 def belongings(generator, cast, wanted):
-    """Who has what? In the order of their names."""
+    """Asks for the things of each person, in the order of their names: "Who has what?"."""
     world = played(generator, cast)
     answer = ", ".join(
         f"{person} {' and '.join(world.hands(person)) or 'nothing'}" for person in sorted(cast)
@@ -266,7 +308,10 @@ def belongings(generator, cast, wanted):
 
 
 def yes_no(generator, cast, wanted):
-    """Is Paula in the park? wanted: what is asked for, and the answer."""
+    """Asks whether something is so: "Is Paula in the park?".
+
+    `wanted` is what the question is about ("person", "thing" or "having") and the answer.
+    """
     world, (about, answer) = played(generator, cast), wanted
     spots = world.spots()
     if about == "person":
@@ -292,7 +337,10 @@ def yes_no(generator, cast, wanted):
 
 
 def position(generator, cast, wanted):
-    """In which direction is the mill from the pond? wanted: the direction."""
+    """Asks for a direction: "In which direction is the mill from the pond?".
+
+    `wanted` is the direction.
+    """
     spots, sentences = {cast[0]: (0, 0)}, []
     for name in cast[1:]:
         other, direction, spot = generator.choice(
@@ -322,7 +370,7 @@ def position(generator, cast, wanted):
         return sentences, generator.choice(questions).format(one, other), wanted
 
 
-# Each with what may be wanted of it.
+# The function of each kind, and the choices for its `wanted`.
 KINDS = {
     "one_fact": (one_fact, (None,)),
     "two_facts": (two_facts, (None,)),

@@ -1,1 +1,1 @@
-"""Readers: files and data sets of every format, as pairs or as labelled examples."""
+"""Readers of files and datasets in all formats, as pairs or as labelled examples."""

@@ -1,8 +1,7 @@
-"""Files as a user has them, .gz or not: found by name or glob, read as lines, tables of columns, or
-JSON.
+"""Finds users' files, .gz or not, and reads them as lines, as tables of columns, or as JSON.
 
-A table's columns are wanted as {flag: column}, such as {"text_column": "sentence"}: an error names
-the flag to change.
+The wanted columns of a table are given as {flag: column}, such as {"text_column": "sentence"}, so
+that an error message can name the flag to change.
 """
 
 import csv
@@ -15,16 +14,23 @@ import zlib
 
 from data.config import DataError
 
-# Half a character, which JSON can write ("\\ud800") and nobody can read.
+# A lone surrogate, which is half a character. JSON can express it ("\ud800"), but UTF-8 cannot.
 _HALF = re.compile("[\ud800-\udfff]")
 
 
 def resolve(patterns, data_dir, flag):
-    """File names and globs -> existing paths, each pattern's matches sorted.
+    """Returns the existing files that names and globs stand for.
+
+    Args:
+        patterns: list of str, file names and globs.
+        data_dir: str, the folder that they are relative to.
+        flag: str, the flag that the patterns come from, for the message.
+
+    Returns:
+        A list of paths in the order of the patterns, the matches of each pattern sorted.
 
     Raises:
-        DataError: a pattern matches nothing; the message names the flag and the path that was
-            tried.
+        DataError: a pattern matches nothing. The message names the flag and the path.
     """
     paths = []
     for pattern in patterns:
@@ -45,19 +51,26 @@ def resolve(patterns, data_dir, flag):
 
 
 def read_lines(path):
-    """The lines of a UTF-8 text file, .gz or not.
+    """Reads the lines of a UTF-8 text file, .gz or not, without a byte order mark.
 
-    Lines end at "\\n" alone (a "\\r" before it is dropped): other separators that Unicode knows are
-    part of the text, and to split at them would misalign the files.
+    Only a line feed ends a line, and a carriage return before it is dropped. Other line separators
+    of Unicode are part of the text: splitting at them would misalign parallel files.
+
+    Args:
+        path: the file.
+
+    Returns:
+        A list of str.
 
     Raises:
-        DataError: a line is not UTF-8; the message names file and line.
+        DataError: the file cannot be read, or a line is not UTF-8. The message names file and line.
     """
     opener = gzip.open if str(path).endswith(".gz") else open
     try:
         with opener(path, "rb") as file:
             content = file.read()
-    except (OSError, EOFError, zlib.error) as error:  # a .gz that is cut off or damaged
+    except (OSError, EOFError, zlib.error) as error:
+        # EOFError and zlib.error mean that a .gz file is truncated or damaged.
         raise DataError(f"a data file must be readable. Received: {path} ({error}).") from None
     lines = content.removeprefix(b"\xef\xbb\xbf").split(b"\n")
     if lines[-1] == b"":
@@ -74,23 +87,24 @@ def read_lines(path):
 
 
 def read_rows(path, flag, columns, delimiter=""):
-    """The wanted columns of a file of rows; blank lines are left out.
+    """Reads the wanted columns of a file of rows, without blank lines.
 
     Args:
-        path: a .jsonl file (also named .json), or a text file of columns.
-        flag: that named the file.
-        columns: {flag: column}; in a text file by the names in its first line, or all by number
-            from 1 without such a line.
-        delimiter: of a text file: "tab"; "comma", where double quotes may enclose a cell, also one
-            of several lines; "space", which splits at the first spaces only, so that the last
-            column keeps its own; "" for what the name says, .tsv or .csv.
+        path: a .jsonl file (which may also be named .json), or a text file of columns.
+        flag: str, the flag that named the file, for the message.
+        columns: {flag: column}. The columns of a text file are names that occur in its first line.
+            If all of them are numbers, they count from 1 and there is no such line.
+        delimiter: str, between the columns of a text file. "tab". "comma", where double quotes may
+            enclose a cell, also a cell of several lines. "space", which splits at the first spaces
+            only, so that the last column keeps its own spaces. "" goes by the file's name, .tsv or
+            .csv.
 
     Returns:
-        A list of (number of the line, [value of each column]): str, or what JSON has; None where
-        the row lacks it.
+        A list of (line number, [value of each column]). The values are str, or for JSON what it
+        holds. They are None where the row lacks the column.
 
     Raises:
-        DataError: the file cannot be read, or it has no such columns.
+        DataError: the file cannot be read, or it lacks a column.
     """
     name = str(path).removesuffix(".gz")
     if name.endswith((".jsonl", ".json")):
@@ -111,8 +125,7 @@ def read_rows(path, flag, columns, delimiter=""):
 
 
 def _read_table(path, columns, delimiter):
-    """The wanted columns' places in a row, and the rows: a list of (number of the line, list of
-    str)."""
+    """Returns the indices of the wanted columns, and the rows as (line number, list of str)."""
     numbers = [
         int(column) for column in columns.values() if column.isascii() and column.isdecimal()
     ]
@@ -145,7 +158,8 @@ def _csv_rows(path, lines):
             if any(cell.strip() for cell in row):
                 rows.append((start, row))
             start = reader.line_num + 1
-    except csv.Error as error:  # such as a quote that is never closed
+    except csv.Error as error:
+        # For example, a quote is never closed.
         raise DataError(
             f"a row must be CSV. Received: {path}, line {start} ({error}). Double quotes within "
             f"quotes."
@@ -154,8 +168,16 @@ def _csv_rows(path, lines):
 
 
 def is_jsonl(path):
-    """Whether the first line of a .json file is an object by itself, and not all of SQuAD's
-    form, which has "data"."""
+    """Returns whether a .json file has one JSON object a line, judged by its first line.
+
+    An object with "data" is not a row, but a file in SQuAD's form, which may be a single line.
+
+    Args:
+        path: the file.
+
+    Returns:
+        A bool.
+    """
     try:
         first = json.loads("".join(read_lines(path)[:1]))
     except (ValueError, RecursionError):
@@ -164,11 +186,17 @@ def is_jsonl(path):
 
 
 def read_jsonl(path):
-    """The objects of a file of JSON lines, .gz or not: a list of (number of the line, dict).
+    """Reads the objects of a file of JSON lines, .gz or not.
+
+    Args:
+        path: the file.
+
+    Returns:
+        A list of (line number, dict).
 
     Raises:
-        DataError: the file cannot be read, or a line is no JSON object; the message names file and
-            line.
+        DataError: the file cannot be read, or a line is not a JSON object. The message names file
+            and line.
     """
     rows = []
     for number, line in enumerate(read_lines(path), 1):
@@ -176,10 +204,8 @@ def read_jsonl(path):
             continue
         try:
             row = json.loads(line)
-        except (
-            ValueError,
-            RecursionError,
-        ) as error:  # also a number of 5,000 digits, and brackets 10,000 deep
+        except (ValueError, RecursionError) as error:
+            # Numbers of 5,000 digits and brackets that are 10,000 deep raise them too.
             raise DataError(
                 f"a line must be a JSON object. Received: {path}, line {number} ({error})."
             ) from None
@@ -193,11 +219,17 @@ def read_jsonl(path):
 
 
 def read_json(path):
-    """What a JSON file holds.
+    """Returns what a JSON file holds.
+
+    Args:
+        path: the file, .gz or not.
+
+    Returns:
+        The decoded JSON.
 
     Raises:
-        DataError: the file cannot be read or is no JSON; the message names the file and where it
-            breaks.
+        DataError: the file cannot be read or is not JSON. The message names the file and the place
+            of the error.
     """
     text = "\n".join(read_lines(path))
     try:
@@ -207,7 +239,16 @@ def read_json(path):
 
 
 def check_columns(where, columns, present):
-    """Raises DataError for the first column of {flag: column} that is not among those present."""
+    """Checks that the wanted columns are present.
+
+    Args:
+        where: str, the place of the columns, for the message.
+        columns: {flag: column}.
+        present: the columns that exist, a list or a dict.
+
+    Raises:
+        DataError: a column is missing. The message names the first one.
+    """
     for column in columns.values():
         if column not in present:
             raise DataError(
@@ -221,5 +262,5 @@ def _flags(columns):
 
 
 def is_text(value):
-    """Whether a value is a string that can be read: JSON can write half a character."""
+    """Returns whether a value is a string without lone surrogates, which JSON can contain."""
     return isinstance(value, str) and not _HALF.search(value)

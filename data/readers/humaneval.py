@@ -1,7 +1,7 @@
-"""Programming problems with unit tests: the files of HumanEval and of MBPP, as programs that raise
-where a test fails.
+"""Programming problems with unit tests, read from the files of HumanEval and MBPP.
 
-Reading runs nothing; transformer/metrics/sandbox.py runs programs.
+`Problem.program` gives a program that raises if a test fails. Reading runs no code.
+transformer/metrics/sandbox.py runs the programs.
 """
 
 import ast
@@ -18,28 +18,46 @@ _STOP = re.compile(r"\n(?:class|def|#|if|print)")
 
 
 class Problem(NamedTuple):
-    """A problem; all are str."""
+    """A programming problem.
+
+    Attributes:
+        id: str.
+        prompt: str, what a model reads.
+        solution: str, a correct answer to the prompt.
+        head: str, what precedes an answer in a program. For HumanEval it is the prompt, which the
+            answer continues. For MBPP it is empty.
+        tests: str, code that raises if the answer is wrong.
+        name: str, the name of the function.
+        text: str, what the function does, in words.
+    """
 
     id: str
-    prompt: str  # what a model reads
-    solution: str  # a right answer to it
-    # What stands before an answer in a program: HumanEval's prompt, which the answer goes on with;
-    # MBPP's none
+    prompt: str
+    solution: str
     head: str
     tests: str
-    name: str  # of the function
-    text: str  # what the function does, in words
+    name: str
+    text: str
 
     @property
     def description(self):
-        """The function's name and what it does, as the corpus of functions has it
-        (data/corpora/functions.py)."""
+        """The function's name and what it does, in the form of the functions corpus.
+
+        See data/corpora/functions.py.
+        """
         return source_of(self.name, self.text)
 
     def program(self, answer):
-        """An answer with its tests, as a program. The answer goes on with the prompt, or has the
-        whole function in it: then what stands before the function in the prompt, such as its
-        imports, is put before it.
+        """Returns a program of an answer and its tests.
+
+        An answer continues the prompt, or contains the whole function. In the second case only what
+        precedes the function in the prompt, such as imports, is put before the answer.
+
+        Args:
+            answer: str.
+
+        Returns:
+            A str.
         """
         head, begin = self.head, _definition(self.name)
         if begin.search(answer):
@@ -50,8 +68,15 @@ class Problem(NamedTuple):
 
 
 def read_problems(path):
-    """The problems of a file, HumanEval's or MBPP's by the fields of its first line: a list of
-    Problem.
+    """Reads the problems of a file, in the format of HumanEval or MBPP.
+
+    The fields of the first line tell which of the two it is.
+
+    Args:
+        path: the file, .jsonl or .jsonl.gz.
+
+    Returns:
+        A list of `Problem`.
 
     Raises:
         DataError: the file cannot be read, is empty, or has another form.
@@ -62,10 +87,17 @@ def read_problems(path):
 
 
 def read_humaneval(path):
-    """The problems of HumanEval (Chen et al. 2021), .jsonl or .jsonl.gz: a list of Problem.
+    """Reads the problems of HumanEval (Chen et al. 2021).
+
+    Args:
+        path: the file, .jsonl or .jsonl.gz.
+
+    Returns:
+        A list of `Problem`.
 
     Raises:
-        DataError: the file cannot be read, or a problem lacks a field.
+        DataError: the file cannot be read, a problem lacks a field, or its prompt does not begin
+            its function.
     """
     problems = []
     for where, row in _rows(
@@ -96,13 +128,20 @@ def read_humaneval(path):
 
 
 def read_mbpp(path):
-    """The problems of MBPP (Austin et al. 2021), .jsonl: a list of Problem; "\\r\\n" becomes "\\n".
+    """Reads the problems of MBPP (Austin et al. 2021), with line feeds alone as line breaks.
 
-    The prompt is the description alone, from which the name of the function cannot be told: the
-    authors show the tests too.
+    The prompt is the description alone, which does not tell the name of the function. The authors
+    show the tests too.
+
+    Args:
+        path: the file, .jsonl or .jsonl.gz.
+
+    Returns:
+        A list of `Problem`.
 
     Raises:
-        DataError: the file cannot be read, or a problem lacks a field.
+        DataError: the file cannot be read, a problem lacks a field, or its tests do not call a
+            function of its code.
     """
     problems = []
     for where, row in _rows(path, ("text", "code", "test_setup_code")):
@@ -113,7 +152,7 @@ def read_mbpp(path):
             part.replace("\r\n", "\n")
             for part in (row["text"], row["code"], row["test_setup_code"], *tests)
         )
-        # The name that the tests call is told to whoever answers: the authors show the tests too.
+        # `description` tells a model the name that the tests call. The authors show the tests too.
         called = [
             name
             for name in re.findall(r"\w+(?=\()", "\n".join(tests))
@@ -138,30 +177,39 @@ def read_mbpp(path):
 
 
 def first_function(completion):
-    """A completion of HumanEval's prompt up to where its function has ended: Chen et al. 2021 stop
-    there.
+    """Returns a completion of a HumanEval prompt up to the end of its function.
+
+    Chen et al. 2021 stop at the same place.
 
     >>> first_function("    return 1\\n\\nprint(f())")
     '    return 1\\n'
+
+    Args:
+        completion: str.
+
+    Returns:
+        A str.
     """
     return _STOP.split(completion, maxsplit=1)[0]
 
 
 def _definition(name):
-    """A pattern of the line that begins a function."""
+    """Returns a pattern of the line that begins a function."""
     return re.compile(rf"^(?:async )?def {re.escape(name)}\b", re.MULTILINE)
 
 
 def _described(prompt, name):
-    """The prose of the docstring of the function that a prompt of HumanEval begins; "" where
-    there is none to read."""
+    """Returns the prose of the docstring in a HumanEval prompt, or "" if it cannot be found.
+
+    The prose ends before the first doctest.
+    """
     found = documented(f"{prompt}\n    pass\n".encode(), (ast.FunctionDef, ast.AsyncFunctionDef))
     docstrings = {node.name: docstring for node, docstring in found}
     return prose(docstrings.get(name, "").partition(">>>")[0])
 
 
 def _rows(path, fields):
-    """The objects of a file with where each stands; the fields are all text."""
+    """Yields (place, object) for each object of a file, and checks that the fields are text."""
     for number, row in read_jsonl(path):
         for field in fields:
             if not is_text(row.get(field)):

@@ -1,8 +1,8 @@
-"""Texts with labels, for a pretrained model with a task's head: read from files, a TFDS data set or
-the caller's memory.
+"""Reads texts with labels, for a pretrained model with a task head.
 
-`load_labelled(config, task)` gives `Labelled`. All that is wrong is found before training starts,
-and said at once, with file and line.
+They come from files, from a TFDS dataset, or from memory. `load_labelled` and `labelled_from`
+return `Labelled`. All mistakes in the data are found before training starts, and are reported
+together, with file and line.
 """
 
 import dataclasses
@@ -23,47 +23,62 @@ KINDS = {"train_files": tuple(f"{split}_files" for split in SPLITS), "tfds": ("t
 
 
 class Example(NamedTuple):
-    """A text, or a pair of texts, and its label: an index, a tuple of indices (multilabel), a float
-    (regression), or the target text (text2text).
+    """A text or a pair of texts, with its label.
+
+    Attributes:
+        text: str.
+        pair: str, the second text, or None.
+        label: an int (classification), a tuple of int (multilabel), a float (regression), or the
+            target text as a str (text2text). Before it is converted, the label as it was read.
+        line: str, where the example was read, "FILE:LINE".
     """
 
     text: str
     pair: str | None
     label: object
-    line: str = ""  # where it was read, FILE:LINE
+    line: str = ""
 
     @property
     def key(self):
-        """What makes two examples the same."""
+        """What makes two examples the same: their texts."""
         return self.text, self.pair
 
 
 @dataclasses.dataclass(frozen=True)
 class Labelled:
-    """What training needs of the data."""
+    """The labelled data that training needs.
 
-    splits: dict  # "train", "validation", "test" -> list of Example, or of Question for spans
-    labels: tuple  # the names that a label's index counts; empty where labels are none
-    # {split: {"examples_in", "examples_out", "labels": {name: number}, "reasons": as
-    # data.report.Log}}
+    Attributes:
+        splits: {"train", "validation", "test"} -> list of `Example`, or of `Question` for spans.
+        labels: tuple of str, the label names, in the order of the label indices. Empty if the task
+            has no label names.
+        report: {split: {"examples_in", "examples_out", "labels", "reasons"}}. See `count_labels`
+            for "labels" and `data.report.Log` for "reasons".
+    """
+
+    splits: dict
+    labels: tuple
     report: dict
 
 
 def load_labelled(config: LabelledDataConfig, task):
     """Loads the labelled texts that the configuration names.
 
+    A split that is not given is taken from the training data, by a hash of the text (of the
+    context, for spans). The same text always goes to the same split.
+
     Args:
-        config: the options.
-        task: one of TASKS.
+        config: `LabelledDataConfig`.
+        task: str, one of `TASKS`.
 
     Returns:
-        Labelled. A split that is not given is taken from the training data by a hash of the text
-        (of the context, for spans): the same text always goes to the same split.
+        A `Labelled`.
 
     Raises:
-        DataError: no source or several are named, or the data cannot be used; the message has a
-            line for each kind of mistake in each split, with the number of rows and the first of
-            them. ConfigError: the task is unknown.
+        DataError: no source or several sources are named, or the data cannot be used. The message
+            has a line for each kind of mistake in each split, with the number of rows and the first
+            of them.
+        ConfigError: the task is unknown, or does not fit the configuration.
     """
     _check_task(task, config)
     problems = _Problems()
@@ -75,28 +90,31 @@ def load_labelled(config: LabelledDataConfig, task):
 
 
 def labelled_from(task, train=None, validation=None, test=None, config=LabelledDataConfig()):
-    """The same from data in memory.
+    """Makes `Labelled` from data in memory.
 
     >>> given = ["so good", "so bad"], ["positive", "negative"]
     >>> labelled_from("classification", given).splits["train"][0]
     Example(text='so good', pair=None, label=1, line='train:1')
 
     Args:
-        task: one of TASKS.
-        train: (texts, labels) or (texts, labels, second texts); a DataFrame or another mapping of
-            columns, or a list of dicts, whose columns the configuration names; a tf.data.Dataset of
-            (text, label), ((text, pair), label) or of dicts, batched or not. For spans these have
-            id, question, context and answers, or there is a list of Question.
-        validation, test: the same; without `validation` it is a share of the training data, and may
-            be empty. A test alone needs the names of its labels in the configuration.
-        config: columns, labels, the share, lowercase; its files are not read.
+        task: str, one of `TASKS`.
+        train: one of the following. A tuple (texts, labels) or (texts, labels, second texts). A
+            DataFrame, another mapping of columns, or a list of dicts, whose columns `config` names.
+            A `tf.data.Dataset` of (text, label), of ((text, pair), label), or of dicts, batched or
+            not. For spans, the columns are id, question, context and answers, and a list of
+            `Question` may be given instead.
+        validation: like `train`. If None, it is a share of the training data, which may be empty.
+        test: like `train`, or None. A test set alone needs the names of its labels in `config`.
+        config: `LabelledDataConfig`, for columns, labels, the validation share and lowercase. Its
+            files are not read.
 
     Returns:
-        Labelled.
+        A `Labelled`.
 
     Raises:
-        DataError, ConfigError: as `load_labelled`; for a line stands the number of the example in
-            its split.
+        DataError: as for `load_labelled`. The number of an example in its split stands for the
+            line.
+        ConfigError: as for `load_labelled`.
     """
     _check_task(task, config)
     problems, given = _Problems(), {"train": train, "validation": validation, "test": test}
@@ -114,8 +132,14 @@ def labelled_from(task, train=None, validation=None, test=None, config=LabelledD
 
 
 def fingerprint(labelled):
-    """A hash of what training sees of Labelled, 16 hexadecimal digits: the same texts and labels
-    in the same order."""
+    """Returns a hash of what training sees: the texts and labels in their order.
+
+    Args:
+        labelled: `Labelled`. Its test data does not count.
+
+    Returns:
+        A str of 16 hexadecimal digits.
+    """
     seen = [
         (*example.key, example.answers if isinstance(example, Question) else example.label)
         for split in ("train", "validation")
@@ -137,7 +161,7 @@ def _check_task(task, config):
         )
 
 
-# The reasons for which data is refused: what to say of them.
+# The reasons for which data is refused: the rule, and what to do.
 _RULES = {
     "incomplete row": (
         "a row must have all its columns",
@@ -161,14 +185,14 @@ _RULES = {
 
 
 class _Problems:
-    """All that is found in the data: a log for each split, and messages about whole files."""
+    """The problems found in the data: a log for each split, and messages about whole files."""
 
     def __init__(self):
         self.logs = {split: Log() for split in SPLITS}
         self.messages = []
 
     def attempt(self, read, *arguments):
-        """The list that `read` gives, or an empty one and a message."""
+        """Returns the list that `read` gives, or an empty list after keeping its error message."""
         try:
             return list(read(*arguments))
         except DataError as error:
@@ -176,7 +200,7 @@ class _Problems:
             return []
 
     def refuse(self, names=()):
-        """Raises DataError if anything forbids to train."""
+        """Raises DataError if there is a message or an error in a log."""
         lines = list(self.messages)
         known = ", ".join([*names[:20], *(["..."] if len(names) > 20 else [])])
         for split, log in self.logs.items():
@@ -208,14 +232,17 @@ def _load_files(config, split, task, problems):
 
 
 def _columns(config):
-    """{flag: column} of the columns that are wanted."""
+    """Returns the wanted columns, {flag: column}."""
     flags = ("text_column", "pair_column", "label_column")
     return {flag: getattr(config, flag) for flag in flags if getattr(config, flag)}
 
 
 def _example(row, line, log):
-    """[Example] of {"text_column", "label_column", perhaps "pair_column"}, its label as it was
-    read; [] if it is refused."""
+    """Returns the example of a row in a list, or an empty list if the row is refused.
+
+    The row has the keys "text_column", "label_column" and perhaps "pair_column". The label stays as
+    it was read.
+    """
     texts = [row[flag] for flag in ("text_column", "pair_column") if flag in row]
     if any(value is None for value in row.values()):
         log.count("incomplete row", "error", line, repr(tuple(row.values())))
@@ -227,7 +254,7 @@ def _example(row, line, log):
 
 
 def _load_tfds(config, task, problems):
-    """The splits of a TFDS data set, and the names of its labels if it has them."""
+    """Returns the splits of a TFDS dataset, and the names of its labels if it has them."""
     builder = tfds_builder(config)
     rows, where = tfds_rows(builder), f"TFDS {config.tfds}"
     if task == "spans":
@@ -257,8 +284,11 @@ def _load_tfds(config, task, problems):
 
 
 def _tfds_columns(config, features, where):
-    """{flag: feature}; with the flags' defaults and no feature "text", the one or two features
-    that are text."""
+    """Returns the wanted features, {flag: feature}.
+
+    If the text column has its default but the dataset has no feature "text", the one or two
+    features that are text take its place.
+    """
     import tensorflow_datasets as tfds
 
     columns = _columns(config)
@@ -273,8 +303,8 @@ def _tfds_columns(config, features, where):
 
 def _tfds_examples(rows, columns, names, where, log):
     rows = [{flag: plain(row[column]) for flag, column in columns.items()} for row in rows]
-    # -1 says that there is no label: GLUE keeps those of its test data to itself, SNLI's annotators
-    # did not always agree.
+    # The label -1 means that there is none. GLUE does not publish the labels of its test data, and
+    # SNLI has none where its annotators did not agree.
     if all(row["label_column"] == -1 for row in rows):
         return []
     examples = []
@@ -305,7 +335,7 @@ def _examples_in_memory(data, split, config, log):
 
 
 def _rows(data, columns):
-    """An iterable of {flag: value}, of all that `labelled_from` takes."""
+    """Returns an iterable of {flag: value} from any data that `labelled_from` takes."""
     if hasattr(data, "as_numpy_iterator"):
         return _dataset_rows(data, columns)
     if isinstance(data, list) and all(isinstance(row, dict) for row in data):
@@ -352,8 +382,7 @@ def _dataset_rows(data, columns):
 
 
 def _labelled(splits, names, task, config, problems, required):
-    """Labelled of the examples as they were read: splits completed, labels counted, all that is
-    wrong reported."""
+    """Completes the splits, converts and counts the labels, and reports all that is wrong."""
     names = _label_names(splits["train"], names, task, config, problems)
     if config.lowercase:
         splits = {split: list(map(_lowercase, examples)) for split, examples in splits.items()}
@@ -366,16 +395,16 @@ def _labelled(splits, names, task, config, problems, required):
         config.test_share,
         text=operator.attrgetter("context" if task == "spans" else "text"),
     )
-    if not problems.messages:  # else it is known why they are empty
+    # Other messages already explain why a split is empty.
+    if not problems.messages:
         problems.messages += [
             f"every split needs examples. Received: none for {split}. Name its files, or use a "
             f"larger share."
             for split in required
             if not splits[split] and not {split, "train"} & refused
         ]
-    if (
-        problems.messages or "train" in refused
-    ):  # without all files nobody knows which labels there are
+    # If files or all training rows are refused, the set of labels is not known.
+    if problems.messages or "train" in refused:
         problems.refuse()
     if task == "spans":
         check = check_questions
@@ -415,8 +444,10 @@ def _lowercase(example):
 
 
 def _label_names(train, names, task, config, problems):
-    """The labels' names: as configured, else as the data set names them, else all of the
-    training data, sorted."""
+    """Returns the label names: those of the configuration, of the dataset, or of the training data.
+
+    The names found in the training data are sorted.
+    """
     if task not in ("classification", "multilabel"):
         return ()
     if config.labels_file:
@@ -437,8 +468,7 @@ def _label_names(train, names, task, config, problems):
 
 
 def _check_examples(examples, training, log, convert):
-    """The examples with their labels converted; without those of empty text, if they are
-    training data."""
+    """Returns the examples with converted labels, without training examples of empty text."""
     kept = []
     for example in examples:
         empty = not all(text.strip() for text in example.key if text is not None)
@@ -461,14 +491,15 @@ def _check_examples(examples, training, log, convert):
 
 
 def repeats(splits):
-    """Where texts of validation and test were seen before, which raises scores.
+    """Finds the texts that occur in an earlier split too, which would raise scores.
 
     Args:
-        splits: of Labelled.
+        splits: dict, the splits of `Labelled`.
 
     Returns:
-        {split: {earlier split: indices of the split's examples whose text (or pair, or question and
-        context) stands in the earlier one}}.
+        {split: {earlier split: list of int}}. The ints are the indices of the examples of the split
+        whose text occurs in the earlier one. Pairs are compared as a whole, and so are questions
+        with their contexts.
     """
     keys = {split: {example.key for example in examples} for split, examples in splits.items()}
     return {
@@ -492,9 +523,8 @@ def _report_repeats(splits, logs):
     first = {}
     for example in splits["train"]:
         before = first.setdefault(example.key, example)
-        if (
-            isinstance(example, Example) and before.label != example.label
-        ):  # a question may well have several answers
+        # Questions are not compared, since they may well have several answers.
+        if isinstance(example, Example) and before.label != example.label:
             logs["train"].count(
                 "text has another label elsewhere",
                 "kept",

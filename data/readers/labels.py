@@ -1,5 +1,7 @@
-"""Labels: what stands in a file or a column -> an index among the names, several of them, a
-number, or a text."""
+"""Labels: converts what a file or a column contains to what a task needs.
+
+That is an index into the label names, several indices, a number, or a text.
+"""
 
 import collections
 import math
@@ -8,21 +10,28 @@ from data.readers.files import is_text
 
 
 class WrongLabel(ValueError):
-    """A label that is none: raised with the reason and what was read."""
+    """Raised for a label that cannot be used. Its `args` are the reason and what was read."""
 
 
 def found_names(labels, task):
-    """The names that occur among labels as they were read, sorted, by value if all are numbers: a
-    tuple.
+    """Returns the label names that occur, sorted, by value if all of them are numbers.
 
     >>> found_names(["10", 9, "9 "], "classification"), found_names(["joy,fear", ""], "multilabel")
     (('9', '10'), ('fear', 'joy'))
+
+    Args:
+        labels: list of labels as they were read.
+        task: str, "classification" or "multilabel".
+
+    Returns:
+        A tuple of str.
     """
     names = set()
     for label in labels:
         try:
             names.update(map(_name, _parts(label) if task == "multilabel" else [label]))
-        except WrongLabel:  # counted when the labels are converted
+        except WrongLabel:
+            # The conversion of the labels counts it.
             continue
     numeric = all(map(_is_number, names))
     return tuple(sorted(names, key=lambda name: (float(name), name) if numeric else name))
@@ -36,7 +45,7 @@ def _is_number(text):
 
 
 def _name(label):
-    """The name of one label as it was read: 1, 1.0 and "1 " are "1"."""
+    """Returns the name of one label as it was read: 1, 1.0 and "1 " are "1"."""
     if isinstance(label, bool):
         return str(label).lower()
     if isinstance(label, float) and label.is_integer():
@@ -47,22 +56,29 @@ def _name(label):
 
 
 def _parts(label):
-    """The labels in "a, b", in ["a", "b"], or in the one label 3."""
+    """Returns the labels in "a, b", in ["a", "b"], or in the single label 3, as a list."""
     if isinstance(label, str):
         return [part for part in label.split(",") if part.strip()]
     return label if isinstance(label, list) else [label]
 
 
 def converter(task, names):
-    """A function from a label as it was read to an index, a tuple of indices, a float or a str; it
-    raises WrongLabel.
+    """Returns a function that converts a label as it was read to what the task needs.
 
     >>> converter("classification", ("bad", "good"))("1")
     1
     >>> converter("multilabel", ("a", "b", "c"))("c, a")
     (0, 2)
+
+    Args:
+        task: str, "classification", "multilabel", "regression" or "text2text".
+        names: tuple of str, the label names.
+
+    Returns:
+        A function. Its result is an index, a tuple of indices, a float or a str, in the order of
+        the tasks above. It raises `WrongLabel`.
     """
-    # Numbers stand for the names in their order, unless the names are numbers themselves.
+    # Numbers are indices of the names, unless there are names that are numbers themselves.
     numbers = (
         {} if any(map(_is_number, names)) else {str(index): index for index in range(len(names))}
     )
@@ -99,8 +115,17 @@ def converter(task, names):
 
 
 def count_labels(labels, task, names):
-    """{name: how many labels have it}; for a regression {"lowest", "mean", "highest"}; for spans,
-    whose labels are the answers, how many questions have any; for texts nothing.
+    """Counts the labels of a split.
+
+    Args:
+        labels: list of converted labels. For spans, the answers of each question.
+        task: str.
+        names: tuple of str, the label names.
+
+    Returns:
+        A dict. {name: count} for classification and multilabel. {"lowest", "mean", "highest"} for
+        regression, or an empty dict if there are no labels. {"with answer", "without"} for spans,
+        the numbers of questions. An empty dict for text2text.
     """
     if task == "text2text":
         return {}

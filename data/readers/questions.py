@@ -1,5 +1,7 @@
-"""Questions about a text whose answers are written, not pointed at: pairs of text with what
-their scores need besides."""
+"""Reads questions about a text whose answers are generated, not marked in the text, as pairs.
+
+The pairs are `data.pairs.Pair`, with what their scores need besides.
+"""
 
 import os
 import re
@@ -9,35 +11,50 @@ from data.pairs import Pair
 from data.readers.files import is_jsonl, read_lines
 from data.readers.squad import read_squad
 
-UNANSWERABLE = "unanswerable"  # as transformer.tasks.text_to_text knows it
+# The same word as in transformer.tasks.text_to_text.
+UNANSWERABLE = "unanswerable"
 
 
 def source_of(question, context):
-    """The question and its context as one text, as T5 has them (Raffel et al. 2020, appendix D.15).
+    """Returns a question and its context as one text, in T5's format.
+
+    See Raffel et al. 2020, appendix D.15.
 
     >>> source_of("Where is Lucia?", "Lucia ran to the park.")
     'question: Where is Lucia? context: Lucia ran to the park.'
+
+    Args:
+        question: str.
+        context: str.
+
+    Returns:
+        A str.
     """
     return f"question: {question.strip()} context: {context.strip()}"
 
 
 def context_of(source):
-    """The context in a text that `source_of` made."""
+    """Returns the context in a text that `source_of` made, or "" if there is none."""
     return source.partition(" context: ")[2]
 
 
 def holds_questions(path):
-    """Whether a file is one that `read_questions` reads; a .json file may also be one of rows,
-    an object a line."""
+    """Returns whether a file is in a format that `read_questions` reads.
+
+    These are .txt files, and .json files that do not have one object a line.
+    """
     name = _stem(path)
     return name.endswith(".txt") or name.endswith(".json") and not is_jsonl(path)
 
 
 def read_questions(path):
-    """The questions of a file, .gz or not: in SQuAD's form (.json) or bAbI's (.txt).
+    """Reads the questions of a file, .gz or not, in the format of SQuAD (.json) or bAbI (.txt).
+
+    Args:
+        path: the file.
 
     Returns:
-        list of Pair.
+        A list of `Pair`.
 
     Raises:
         DataError: the file cannot be read or has another form.
@@ -48,10 +65,16 @@ def read_questions(path):
 
 
 def pair_of(question):
-    """The Pair of a data.readers.squad.Question; the target is its first answer.
+    """Returns the `Pair` of a question. Its target is the first answer.
 
-    Its kind is "answerable" or "unanswerable", which is also the target of a question without
-    answer.
+    The kind of the pair is "answerable" or "unanswerable". A question without answers has the
+    target "unanswerable" too.
+
+    Args:
+        question: `data.readers.squad.Question`.
+
+    Returns:
+        A `Pair`.
     """
     answers = tuple(dict.fromkeys(text for _, text in question.answers if text.strip()))
     target, *others = answers or (UNANSWERABLE,)
@@ -60,14 +83,17 @@ def pair_of(question):
 
 
 def read_babi(path):
-    """The questions of a file in bAbI's form (Weston et al. 2015), .gz or not.
+    """Reads the questions of a file in bAbI's format (Weston et al. 2015), .gz or not.
 
-    A line is a number and a sentence, or a number, a question, TAB, its answer, TAB, the numbers of
-    the facts that support it. A story ends where the number is 1 again. A question's context is all
-    sentences of its story before it.
+    A line is a number and a sentence, or a number and a question, a tab, its answer, a tab, and the
+    numbers of the facts that support it. A new story begins where the number is 1. The context of a
+    question is all sentences of its story before it.
+
+    Args:
+        path: the file.
 
     Returns:
-        list of Pair; their kind is the file's name without "_train", "_valid" or "_test".
+        A list of `Pair`. Their kind is the file's name without "_train", "_valid" or "_test".
 
     Raises:
         DataError: the file cannot be read or has another form.

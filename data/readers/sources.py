@@ -1,8 +1,7 @@
-"""Where sentence pairs come from: built-in corpora, parallel files, files of examples, TFDS data
-sets.
+"""Loads pairs of texts from built-in corpora, parallel files, files of examples, or TFDS datasets.
 
-`load_examples(config)` gives {"train": [(source, target), ...], "validation": [...], "test":
-[...]}. The pairs of questions are data.pairs.Pair.
+`load_examples` returns {"train": [(source, target), ...], "validation": [...], "test": [...]}.
+Questions and pairs with a prefix are `data.pairs.Pair`.
 """
 
 import hashlib
@@ -20,15 +19,20 @@ SPLITS = ("train", "validation", "test")
 
 
 def load_examples(config: DataConfig):
-    """Loads the pairs of text that the configuration names.
+    """Loads the pairs of texts that the configuration names.
+
+    A split that is not given is taken from the training data, by a hash of the source text (of the
+    context, for questions). The same text always goes to the same split.
+
+    Args:
+        config: `DataConfig`.
 
     Returns:
-        {"train", "validation", "test"} -> lists of (source, target), or of Pair. A split that is
-        not given is taken from the training data by a hash of the source text (of a question's
-        context): the same text always goes to the same split.
+        {"train", "validation", "test"} -> list of (source, target) or of `Pair`.
 
     Raises:
-        DataError: no source or several are named, a file is missing, broken or misaligned.
+        DataError: no source or several sources are named, or a file is missing, broken or
+            misaligned.
     """
     kind = source_kind(config)
     if kind == "corpus":
@@ -53,15 +57,17 @@ def load_examples(config: DataConfig):
 
 
 def _split_text(pair):
-    """What decides a pair's split: a question's context, else the source, without the prefix
-    that other files do not have."""
+    """Returns the text that decides a pair's split: the context of a question, or else the source.
+
+    A prefix does not count, since it may not be in other files.
+    """
     if not isinstance(pair, Pair):
         return pair[0]
     return context_of(pair.source) or pair.source.removeprefix(f"{pair.kind} ")
 
 
 def lowercase(pair):
-    """A pair in lower case, with all its accepted targets."""
+    """Returns a pair in lower case, with all its accepted targets."""
     if isinstance(pair, Pair):
         return Pair(
             pair.source.lower(), pair.target.lower(), pair.kind, tuple(map(str.lower, pair.others))
@@ -69,7 +75,7 @@ def lowercase(pair):
     return tuple(map(str.lower, pair))
 
 
-# The flags of each kind of source; the first says that it is this kind.
+# The flags of each kind of source. A kind is named after its first flag, which must be set.
 KINDS = {
     "corpus": ("corpus",),
     "source_train": tuple(f"{side}_{split}" for split in SPLITS for side in ("source", "target")),
@@ -79,11 +85,17 @@ KINDS = {
 
 
 def source_kind(config, kinds=KINDS):
-    """ "corpus", "source_train", "examples_train" or "tfds", or another of `kinds`: the one that is
-    set.
+    """Returns the kind of source that is set.
+
+    Args:
+        config: `DataConfig`, or another configuration with the flags of `kinds`.
+        kinds: {kind: its flags}. A kind is named after its first flag.
+
+    Returns:
+        A key of `kinds`. By default "corpus", "source_train", "examples_train" or "tfds".
 
     Raises:
-        DataError: none is set, or flags of more than one.
+        DataError: no kind is set, or flags of more than one.
     """
     given = {
         kind: [name for name in names if getattr(config, name)] for kind, names in kinds.items()
@@ -102,8 +114,19 @@ def source_kind(config, kinds=KINDS):
 
 
 def input_files(config):
-    """The paths of all files that are read, those of a prepared TFDS data set and of a corpus of
-    Python source included."""
+    """Returns the paths of all files that are read.
+
+    They include the files of a prepared TFDS dataset, and of a corpus of Python source.
+
+    Args:
+        config: `DataConfig`.
+
+    Returns:
+        A list of paths.
+
+    Raises:
+        DataError: a file is missing, or the TFDS dataset cannot be prepared.
+    """
     if config.corpus in ("docstrings", "functions"):
         from data.corpora.installed import python_files
 
@@ -125,8 +148,8 @@ def _load_parallel(config, split):
             f"--{flags[0]} and --{flags[1]} belong together. Received only one of them."
         )
     sides = [[read_lines(path) for path in side] for side in paths]
-    # As many files on both sides are compared one by one: a line too many here and one too few
-    # there would add up.
+    # If both sides have the same number of files, they are compared file by file. Otherwise a line
+    # too many in one file and a line too few in another would cancel out.
     groups = (
         zip(*paths, *sides)
         if len(paths[0]) == len(paths[1])
@@ -163,19 +186,20 @@ def _load_example_files(config, split):
 
 
 def read_examples(path, flag="examples", columns=None):
-    """The pairs of a file of examples: rows with columns (.tsv, .csv, .jsonl), or questions
-    (SQuAD's .json, bAbI's .txt).
+    """Reads the pairs of a file of examples.
+
+    The file has rows with columns (.tsv, .csv, .jsonl), or questions (SQuAD's .json, bAbI's .txt).
 
     Args:
         path: the file, .gz or not.
-        flag: that named it, for the message.
-        columns: {flag: column} of source and target; default: "source" and "target".
+        flag: str, the flag that named the file, for the message.
+        columns: {flag: column} of source and target. By default "source" and "target".
 
     Returns:
-        list of (source, target), or of Pair.
+        A list of (source, target) or of `Pair`.
 
     Raises:
-        DataError: the file cannot be read or has another form; the message names the line.
+        DataError: the file cannot be read or has another form. The message names the line.
     """
     if holds_questions(path):
         return read_questions(path)
@@ -194,14 +218,25 @@ def _columns(config):
 
 
 def tfds_builder(config):
-    """The builder of a TFDS data set, downloaded and prepared."""
+    """Returns the builder of a TFDS dataset, which is downloaded and prepared.
+
+    Args:
+        config: a configuration with `tfds` and `tfds_data_dir`.
+
+    Returns:
+        A `tfds.core.DatasetBuilder`.
+
+    Raises:
+        DataError: the dataset is unknown, or it is not prepared and cannot be downloaded.
+    """
     import tensorflow_datasets as tfds
 
     options = {"data_dir": os.path.expanduser(config.tfds_data_dir)} if config.tfds_data_dir else {}
     try:
         builder = tfds.builder(config.tfds, **options)
         builder.download_and_prepare()
-    except Exception as error:  # TFDS raises what its download libraries raise
+    except Exception as error:
+        # TFDS also raises the errors of its download libraries.
         reason = f"{type(error).__name__}: {error}".strip().splitlines()[0]
         raise DataError(
             f"--tfds must name a data set that is prepared in --tfds_data_dir or can be "
@@ -211,8 +246,8 @@ def tfds_builder(config):
     return builder
 
 
-# What TFDS data sets call their splits; MNLI has two for validation, of which the matched one is
-# reported.
+# The names of splits in TFDS datasets. MNLI has two validation splits. The matched one is the one
+# that is usually reported.
 _TFDS_SPLITS = {
     "train": ("train",),
     "validation": ("validation", "valid", "dev", "validation_matched"),
@@ -221,8 +256,15 @@ _TFDS_SPLITS = {
 
 
 def tfds_rows(builder):
-    """{"train", "validation", "test"} -> iterables of {feature: value} of a prepared TFDS data
-    set; empty where it has none."""
+    """Returns the rows of a prepared TFDS dataset.
+
+    Args:
+        builder: `tfds.core.DatasetBuilder`.
+
+    Returns:
+        {"train", "validation", "test"} -> iterable of {feature: value}, empty if the dataset has no
+        such split.
+    """
     import tensorflow_datasets as tfds
 
     rows = {}
@@ -258,8 +300,10 @@ def _load_tfds(config):
 
 
 def _question_splits(rows, where):
-    """Questions as SQuAD has them; its validation data is that of published scores, and the test
-    where there is none."""
+    """Returns questions in SQuAD's form as pairs.
+
+    Without test data, the validation data becomes the test data: published scores are of it.
+    """
     splits = {
         split: list(map(pair_of, questions_of(found, f"{where} {split}")))
         for split, found in rows.items()
@@ -268,13 +312,22 @@ def _question_splits(rows, where):
 
 
 def complete_splits(splits, validation_share, test_share, text=operator.itemgetter(0)):
-    """Takes the splits that are empty from the training pairs.
+    """Fills empty validation and test splits with training pairs.
+
+    A pair's split depends only on a hash of its text, by default the source. So a source with
+    several targets never occurs in two splits.
 
     >>> complete_splits({"train": [("a", "1"), ("b", "2"), ("a", "3"), ("k", "4")]}, 0.3, 0.3)
     {'train': [('a', '1'), ('a', '3')], 'validation': [('b', '2')], 'test': [('k', '4')]}
 
-    A pair's split depends on a hash of its source alone, so that a source with several targets
-    never stands in two; of other examples than pairs, on a hash of `text(example)`.
+    Args:
+        splits: {split: list of examples}.
+        validation_share: float, the share of the training data, if validation is empty.
+        test_share: float, the share of the training data, if the test is empty.
+        text: function from an example to the text whose hash decides.
+
+    Returns:
+        {split: list of examples}.
     """
     wanted = {"validation": validation_share, "test": test_share}
     missing = {split: share for split, share in wanted.items() if not splits.get(split)}
@@ -293,7 +346,7 @@ def complete_splits(splits, validation_share, test_share, text=operator.itemgett
 
 
 def _unit_hash(text):
-    """A number in [0, 1) that depends on the text alone."""
+    """Returns a number in [0, 1) that depends on the text alone."""
     return (
         int.from_bytes(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:8], "big")
         / 2**64

@@ -1,4 +1,4 @@
-"""Questions about a text whose answers stand in it: SQuAD's JSON, versions 1.1 and 2."""
+"""Questions about a text that contains the answers, in SQuAD's JSON format, versions 1.1 and 2."""
 
 import re
 from typing import NamedTuple
@@ -9,36 +9,48 @@ from data.report import Log
 
 
 class Question(NamedTuple):
-    """A question; `answers` are (start, text), the start counted in characters of the context.
+    """A question with its context and answers.
 
-    No answers: the context does not hold one. A start of -1: the text does not stand in the
-    context; it can be compared with a prediction, not learnt.
+    Attributes:
+        id: str.
+        question: str.
+        context: str.
+        answers: tuple of (start, text). The start counts characters of the context. No answers mean
+            that the context does not contain one. A start of -1 means that the text does not occur
+            in the context. Such an answer can be compared with a prediction, but not learned.
+        line: str, where the question was read, "FILE:ID".
     """
 
     id: str
     question: str
     context: str
     answers: tuple
-    line: str = ""  # where it was read, FILE:ID
+    line: str = ""
 
     @property
     def key(self):
-        """What makes two questions the same."""
+        """What makes two questions the same: the question and the context."""
         return self.question, self.context
 
     @property
     def text(self):
-        """What is shown of it."""
+        """The text that is shown of a question: the question itself."""
         return self.question
 
     @property
     def label(self):
-        """What is to be found."""
+        """What the model must find: the answers."""
         return self.answers
 
 
 def read_squad(path):
-    """The questions of a file in SQuAD's form, .gz or not: a list of Question.
+    """Reads the questions of a file in SQuAD's format, .gz or not.
+
+    Args:
+        path: the file.
+
+    Returns:
+        A list of `Question`.
 
     Raises:
         DataError: the file cannot be read or has another form.
@@ -65,15 +77,19 @@ def read_squad(path):
 
 
 def question_of(row, line):
-    """A Question of {"id", "question", "context", "answers"}, and in version 2 "is_impossible".
+    """Makes a `Question` of a row.
 
     Args:
-        row: its answers are SQuAD's list of {"text", "answer_start"}, or the one dict of two lists
-            of TFDS.
-        line: where it was read.
+        row: dict with "id", "question", "context" and "answers", and in version 2 "is_impossible".
+            The answers are a list of {"text", "answer_start"} as in SQuAD's files, or one dict of
+            two lists as in TFDS.
+        line: str, where the row was read.
+
+    Returns:
+        A `Question`.
 
     Raises:
-        DataError: something is missing or of a wrong type.
+        DataError: something is missing or has the wrong type.
     """
     try:
         answers = [] if row.get("is_impossible") else row["answers"]
@@ -96,18 +112,24 @@ def question_of(row, line):
 
 
 def questions_of(rows, where):
-    """The questions of rows of a data set, in memory or of TFDS.
+    """Yields the questions of the rows of a dataset, in memory or from TFDS.
 
     Args:
         rows: iterable of dict, as for `question_of`.
-        where: what they are rows of.
+        where: str, where the rows come from.
+
+    Yields:
+        `Question`.
+
+    Raises:
+        DataError: as for `question_of`.
     """
     for row in map(plain, rows):
         yield question_of(row, f"{where}:{row.get('id', '')}")
 
 
 def plain(value):
-    """Bytes, NumPy's and pandas' values, and what holds them, as Python's own."""
+    """Converts bytes and the values of NumPy and pandas to Python's types, also in containers."""
     if isinstance(value, bytes):
         return value.decode("utf-8", "surrogateescape")
     if isinstance(value, dict):
@@ -118,19 +140,21 @@ def plain(value):
 
 
 def check_questions(questions, training, log: Log):
-    """Puts the starts of answers right.
+    """Corrects the starts of answers, and drops training questions that cannot be learned.
 
-    A start that does not fit its text becomes that of the nearest place where the text stands. An
-    answer that stands nowhere is dropped from training data, with its question if no other is left;
-    elsewhere it stays, with the start -1.
+    If the text of an answer does not stand at its start, the start becomes the nearest place where
+    it does. If it stands nowhere, the answer is dropped from training data, together with its
+    question if there is no other answer. In other splits the answer stays, with the start -1.
+    Training questions without a question or a context are dropped too. An id that occurs twice is
+    counted as an error.
 
     Args:
-        questions: of one split.
-        training: whether it is the training data.
-        log: what was found is counted here.
+        questions: list of `Question`, of one split.
+        training: bool, whether the split is the training data.
+        log: `Log`, counts what was found.
 
     Returns:
-        The questions that are kept.
+        A list of the questions that are kept.
     """
     kept, ids, unfit = [], set(), "dropped" if training else "kept"
     for question in questions:
@@ -161,10 +185,18 @@ def check_questions(questions, training, log: Log):
 
 
 def find_answer(context, start, text):
-    """The start of the occurrence of a text that is nearest to a given start, -1 if there is none.
+    """Returns the start of the occurrence of a text that is nearest to a given start.
 
     >>> find_answer("to be or not to be", 10, "to be"), find_answer("to be", 0, "not")
     (13, -1)
+
+    Args:
+        context: str.
+        start: int, counted in characters.
+        text: str.
+
+    Returns:
+        An int, -1 if the text is blank or does not occur.
     """
     if not text.strip():
         return -1
@@ -173,11 +205,19 @@ def find_answer(context, start, text):
 
 
 def lowercase(question):
-    """The question in lower case, each character by itself: whole texts could become longer, and
-    the starts wrong.
+    """Returns the question in lower case, without changing the length of any text.
+
+    A character whose lower case is longer stays as it is, since the starts of the answers would no
+    longer fit.
 
     >>> lowercase(Question("1", "Wo?", "İN Bonn", ((3, "Bonn"),)))
     Question(id='1', question='wo?', context='İn bonn', answers=((3, 'bonn'),), line='')
+
+    Args:
+        question: `Question`.
+
+    Returns:
+        A `Question`.
     """
     answers = tuple((start, _lower(text)) for start, text in question.answers)
     return question._replace(

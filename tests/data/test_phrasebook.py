@@ -601,7 +601,9 @@ def test_the_docstring_of_a_pattern_is_its_first_pair():
     first = {}
     for name, _, *texts in WRITTEN_BY_HAND:
         first.setdefault(name, " ".join(texts))
-    assert {pattern.__name__: pattern.__doc__ for pattern in PATTERNS} == first
+    shown = {pattern.__name__: " ".join(pattern.__doc__.split()) for pattern in PATTERNS}
+    # A line may break between the languages, where Chinese has no space.
+    assert shown == first
 
 
 def test_the_phrasebook_is_as_large_as_promised():

@@ -1,4 +1,4 @@
-"""Strings in, strings out: one output for each input, in order, whatever the input."""
+"""Tests of the Generator: one output string for each input string, in order, for any input."""
 
 import dataclasses
 import json
@@ -123,7 +123,7 @@ class TestOutputsAreTheModelsOwn:
             prefix = np.concatenate([prefix, tokens[:, None]], axis=1)
         ids = [row[1 : row.index(2)] for row in prefix.tolist()]
         expected = translator.target_tokenizer.processor.decode(ids)
-        # All differ, and one ends by itself, or little would be seen.
+        # The outputs all differ and one ends by itself. Otherwise the test would show little.
         assert len(set(expected)) == 4 and min(map(len, ids)) < 8 == max(map(len, ids))
         outputs = [output for (output,) in translator.n_best(SOURCES)]
         assert [text for text, _ in outputs] == expected == translator(SOURCES)
@@ -134,7 +134,8 @@ class TestOutputsAreTheModelsOwn:
         [(dict(beam_size=3, n_best=3, length_penalty=0.8), 0.8), (dict(temperature=1.5), 0.0)],
     )
     def test_each_score_is_the_log_probability_of_the_text(self, options, alpha):
-        characters = CharacterTokenizer("abcdef")  # they tell the ids of an output
+        # With this tokenizer an output text reveals its ids.
+        characters = CharacterTokenizer("abcdef")
         model = wild_model(vocab_size=characters.vocab_size, source_vocab_size=260)
         config = DecodingConfig(max_length=7, **options)
         writer = Generator(model, ByteTokenizer(), characters, config)
@@ -165,7 +166,8 @@ def test_one_output_for_each_input_in_order(generator):
     assert len(outputs) == len(NASTY)
     assert outputs[0] == outputs[1] == outputs[2] == ""
     assert all("\n" not in text for text in outputs)
-    assert outputs == [generator([text])[0] for text in NASTY]  # neither order nor company matters
+    # An output depends neither on the order nor on the other texts.
+    assert outputs == [generator([text])[0] for text in NASTY]
 
 
 @pytest.mark.slow
@@ -179,7 +181,8 @@ def test_samples_depend_on_the_seed_and_on_the_number_of_the_text(generator):
     once = samples(1, texts)
     assert len(set(once)) == 5
     assert once == samples(1, texts) != samples(2, texts)
-    assert once[3:] == samples(1, texts[3:], first=3)  # in whatever batch
+    # It does not matter which batch a text is in.
+    assert once[3:] == samples(1, texts[3:], first=3)
 
 
 def test_what_is_sampled_for_a_text_does_not_depend_on_its_company_and_two_equal_pieces_differ(
@@ -264,12 +267,12 @@ def test_a_text_exactly_as_long_as_allowed_is_whole(limit, pieces):
     cut = echo(tokenizer, max_source_length=limit, in_pieces=False)
     assert cut(["abcdef"]) == ["abcdef"[: limit - 1]]
     assert cut.report_cuts(["abcdef", "ab"]) == {
-        # 1 of 7
+        # 1 of 7 tokens is lost.
         6: "1 of 2 sources are too long and lose their end: cut to 6 tokens, by 14% on average",
-        # 3 of 7
+        # 3 of 7 tokens are lost.
         4: "1 of 2 sources are too long and lose their end: cut to 4 tokens, by 43% on average",
     }.get(limit, "")
-    # 7, 10 and 3 tokens, of which the first two lose 7 + 10 - 2 * limit of 17.
+    # The texts have 7, 10 and 3 tokens. The first two lose 7 + 10 - 2 * limit of 17 tokens.
     assert (
         cut.report_cuts(["abcdef", "abcdefabc", "ab"])
         == {
@@ -325,11 +328,13 @@ def test_each_piece_names_the_target_s_language():
     assert echo(max_source_length=24)(["<2de> She left, and he stayed there."]) == [
         "<2de> She left, <2de> and he <2de> stayed there."
     ]
-    assert echo(max_source_length=6)(["<2zh> ab"]) == ["<2zh> <2zh>"]  # there is no room for more
+    # The language tag leaves no room for more.
+    assert echo(max_source_length=6)(["<2zh> ab"]) == ["<2zh> <2zh>"]
 
 
 def test_a_character_longer_than_the_longest_source_is_no_endless_cutting():
-    assert echo(max_source_length=4)(["ab 👍 c"]) == ["ab \ufffd c"]  # three of its four bytes
+    # Three of the four bytes of the character are left.
+    assert echo(max_source_length=4)(["ab 👍 c"]) == ["ab \ufffd c"]
 
 
 @pytest.mark.parametrize(
@@ -340,24 +345,24 @@ def test_a_character_longer_than_the_longest_source_is_no_endless_cutting():
         ("aaaa bb cccc", ("aaaa ", "bb cccc")),
         ("aaaaaaaa", ("aaaa", "aaaa")),
         ("aaaaaaa", ("aaa", "aaaa")),
-        # A sentence before a clause before a word, however near the middle the others are.
-        (
-            "Aa. bb bb, cc dd.",
-            ("Aa. bb bb, ", "cc dd."),
-        ),  # the sentence ends before the first quarter
+        # The end of a sentence is better than that of a clause, and that of a clause better than
+        # that of a word, however near the middle the others are. In the first of these texts the
+        # sentence ends before the first quarter, so it does not count.
+        ("Aa. bb bb, cc dd.", ("Aa. bb bb, ", "cc dd.")),
         ("Aaa! bbb, cc dd", ("Aaa! ", "bbb, cc dd")),
         ("Aaa? bbb, cc dd", ("Aaa? ", "bbb, cc dd")),
         ("aa, bb cc dd", ("aa, ", "bb cc dd")),
         ("aa; bb cc dd", ("aa; ", "bb cc dd")),
         ("aa: bb cc dd", ("aa: ", "bb cc dd")),
-        ("aa bb, cc, dd, ee", ("aa bb, ", "cc, dd, ee")),  # the nearest; of two as near, the first
+        # The end nearest to the middle is chosen. Of two that are equally near, the first.
+        ("aa bb, cc, dd, ee", ("aa bb, ", "cc, dd, ee")),
         ("一二！三四五，六七", ("一二！", "三四五，六七")),
         ("一二？三四五，六七", ("一二？", "三四五，六七")),
         ("一二，三四五六七", ("一二，", "三四五六七")),
         ("一二；三四 五六七", ("一二；", "三四 五六七")),
         ("一二：三四 五六七", ("一二：", "三四 五六七")),
         ("一二、三四 五六七", ("一二、", "三四 五六七")),
-        # Not before the first quarter, nor after the third.
+        # A text is not split before the first quarter or after the third.
         ("a bcdefg", ("a ", "bcdefg")),
         ("abcde fg", ("abcde ", "fg")),
         ("a bcdefgh", ("a bc", "defgh")),
@@ -373,10 +378,12 @@ def test_join_writes_a_space_where_the_script_has_one():
         _join("Hallo.", "Welt.") == "Hallo. Welt." and _join("你好。", "世界。") == "你好。世界。"
     )
     assert _join("", "a") == "a" and _join("a", "") == "a" and _join("", "") == ""
-    assert _join("안녕.", "세계.") == "안녕. 세계."  # Korean has spaces
+    # Korean is written with spaces.
+    assert _join("안녕.", "세계.") == "안녕. 세계."
     assert _join("你好", "Bob") == "你好Bob" and _join("Bob", "你好") == "Bob你好"
     assert _join("OK！", "Bob") == "OK！Bob" and _join("Bob", "「好」") == "Bob「好」"
-    # What meets is what counts: the end of the first and the beginning of the second.
+    # Only the characters that meet count: the end of the first text and the beginning of the
+    # second.
     assert _join("in a", "世界 b") == "in a世界 b" and _join("世 a", "b 界") == "世 a b 界"
 
 
@@ -403,7 +410,8 @@ def test_whatever_the_lengths_each_source_is_in_one_batch_within_the_bounds(
     for batch in batches:
         longest = max(lengths[index] for index in batch)
         assert len(batch) == 1 or len(batch) <= max_rows and len(batch) * longest <= max_tokens
-    for batch, following in zip(batches, batches[1:]):  # one more has no room
+    # One more row would not fit.
+    for batch, following in zip(batches, batches[1:]):
         rows = len(batch) + 1
         assert rows > max_rows or rows * lengths[following[0]] > max_tokens
 
@@ -412,15 +420,15 @@ def test_whatever_the_lengths_each_source_is_in_one_batch_within_the_bounds(
 def test_each_output_ends_at_its_own_longest(generator):
     """Twice the source's tokens, its end among them, and 10 more; or what is asked for. This
     model never ends by itself."""
-    characters = CharacterTokenizer(
-        "".join(map(chr, range(97, 97 + 256)))
-    )  # each token is a character
+    # Each token is one character.
+    characters = CharacterTokenizer("".join(map(chr, range(97, 97 + 256))))
     texts = ["abc", "", "a", "abcdefghij" * 2, "ab"]
     endless = Generator(
         generator.model, ByteTokenizer(), characters, DecodingConfig(beam_size=2, min_length=999)
     )
     assert [len(endless([text])[0]) for text in texts[:2]] == [17, 0]
-    # (3 + 1) * 2 + 10 tokens, the end not shown; and so on.
+    # The first output has (3 + 1) * 2 + 10 tokens, of which the end token is not shown. The others
+    # are computed alike.
     assert list(map(len, endless(texts))) == [17, 0, 13, 51, 15]
     bounded = Generator(
         generator.model, ByteTokenizer(), characters, DecodingConfig(max_length=5, min_length=4)
@@ -457,8 +465,8 @@ def test_symbols_of_the_source_stand_for_its_own_values_in_the_output():
     tokenizer = Words("".join(map(chr, range(32, 127))) + "".join(SYMBOLS))
     texts = ["say 'ab' to zork", "say to", "to blah  or 'x'"]
     generator = echo(tokenizer, DecodingConfig(beam_size=2, n_best=2), copy_unknown=True)
-    # The value of a string is behind its symbol, a name and a rare word are read beside it, and all
-    # are shown again.
+    # In the source, a symbol replaces a string, but stands before a name or a rare word. In the
+    # output all symbols become values again.
     assert generator.n_best(texts) == [
         [("say 'ab' to zork zork", -1.0)] * 2,
         [("say to", -1.0)] * 2,
@@ -575,7 +583,8 @@ def test_the_first_texts_need_no_graph_and_come_out_as_with_one(generator, optio
         assert [score for _, score in outputs] == pytest.approx(
             [score for _, score in expected[number]], abs=1e-4
         )
-    assert alone._functions  # the next was one too many
+    # The last text was one more than `FEW`, so it made a graph.
+    assert alone._functions
     long = Generator(
         generator.model,
         ByteTokenizer(),
@@ -615,7 +624,8 @@ def test_a_run_folder_that_is_not_whole_is_refused(generator, tmp_path):
 @pytest.mark.parametrize(
     "part, change, reason",
     [
-        ("model", {"ffn_dim": 24}, ""),  # the weights are of another size
+        # The weights have another size.
+        ("model", {"ffn_dim": 24}, ""),
         ("model", {"of_a_later_version": 1}, "unexpected keyword argument 'of_a_later_version'"),
         ("data", {"max_source_length": None}, "'max_source_length'"),
     ],
@@ -661,7 +671,8 @@ def test_a_pointer_generator_writes_for_many_texts_what_it_writes_for_each(beam_
         positions="rotary",
     )
     model, tokenizer = Transformer.from_model_config(config), ByteTokenizer()
-    model.pointer.switch.bias.assign([-50.0])  # it only copies
+    # The model only copies.
+    model.pointer.switch.bias.assign([-50.0])
     texts = ["zebra", "an", "wombat!", "0", "quokka", "mole"]
     generator = Generator(
         model, tokenizer, tokenizer, DecodingConfig(beam_size=beam_size, max_length=9)
@@ -756,12 +767,13 @@ def test_a_source_that_is_too_long_is_read_in_pieces_or_loses_its_end(monkeypatc
             lambda sources, *_: (seen.append(sources), [[("x", 0.0)]] * len(sources))[1],
         )
         assert generator(["abc def gh"]) == [" ".join("x" * len(seen[-1]))]
+        # 6 of 11 tokens are left.
         cut = (
             ""
             if in_pieces
             else "1 of 2 sources are too long and lose their end: cut to 6 tokens, by 45% on "
             "average"
-        )  # 6 of 11
+        )
         assert generator.report_cuts(["abc def gh", "abcde"]) == cut
     assert len(seen[0]) > 1 and sum(len(ids) - 1 for ids in seen[0]) >= 8
     assert [tokenizer.decode([ids[:-1]]) for ids in seen[1]] == [["abc d"]] and seen[1][0][

@@ -1,6 +1,7 @@
-"""Decoding against a plain-Python search over scripted scores: the same ids, the same scores.
+"""Tests of decoding against a plain-Python search over scripted scores.
 
-Runs on either backend: KERAS_BACKEND=jax python -m pytest tests/generation/test_search.py
+Both must find the same ids and the same scores. The tests run on either backend, for example with
+KERAS_BACKEND=jax python -m pytest tests/generation/test_search.py
 """
 
 import functools
@@ -19,9 +20,8 @@ from transformer.generation.search import NEVER, BeamSearch, Greedy, decode, mak
 
 PAD, UNK, BOS, EOS = 0, 1, 2, 3
 BATCH, VOCAB, LENGTH = 3, 9, 7
-BUCKETS = (
-    11  # a history is hashed into one of these, so that the scripted logits depend on all of it
-)
+# A history is hashed into one of these buckets, so the scripted logits depend on all of it.
+BUCKETS = 11
 
 
 def table(seed, vocab=VOCAB, scale=2.0, batch=BATCH, length=LENGTH):
@@ -110,8 +110,8 @@ def run(method, logits, config, caps=None, compiled=None, bos=BOS, pad=PAD, seed
     return [ops.convert_to_numpy(result) for result in function(caps)]
 
 
-# The same in plain Python: one sentence at a time, lists of tokens, the rule of stopping written
-# out.
+# The same search in plain Python: one sentence at a time, with lists of tokens and the stopping
+# rule written out.
 
 
 def log_probabilities(logits, sentence, tokens, config, cap, bos=BOS, pad=PAD):
@@ -160,9 +160,8 @@ def python_beam(logits, sentence, config, cap, **ids):
         for score, tokens in living:
             found = log_probabilities(logits, sentence, tokens, config, cap, **ids)
             extended += [(score + x, [*tokens, token]) for token, x in sorted(found.items())]
-        extended = sorted(extended, key=lambda pair: -pair[0])[
-            : 2 * width
-        ]  # sorted() is stable: ties keep their order
+        # sorted() is stable, so ties keep their order.
+        extended = sorted(extended, key=lambda pair: -pair[0])[: 2 * width]
         finished += [
             (score / penalty(len(tokens), config), tokens)
             for score, tokens in extended
@@ -213,9 +212,8 @@ def test_beam_search_is_that_of_plain_python(width, case):
         )
 
 
-@settings(
-    max_examples=10, phases=[Phase.generate]
-)  # a search takes too long to look for the least that fails
+# Failing examples are not shrunk, because a search takes too long.
+@settings(max_examples=10, phases=[Phase.generate])
 @given(
     width=st.integers(2, 5),
     n_best=st.integers(1, 5),
@@ -240,7 +238,7 @@ def test_whatever_the_options_a_beam_is_that_of_plain_python(
     logits = table(seed, vocab, scale=1.0, batch=batch) * scales.astype("float32")
     ids, scores = run(beam_search, logits, config, caps)
     for sentence in range(batch):
-        # No output is longer than the whole, whatever its own limit.
+        # No output is longer than LENGTH, whatever its own limit.
         expected = python_beam(logits, sentence, config, min(caps[sentence], LENGTH))
         check((ids[sentence], scores[sentence]), expected)
 
@@ -271,9 +269,8 @@ def test_the_best_of_several_beams_is_not_lost_by_stopping_early(width, alpha):
 def test_greedy_is_that_of_plain_python(case):
     config = DecodingConfig(**{**CASES[case], "beam_size": 1, "n_best": 1})
     caps, logits = np.arange(1, LENGTH + 1), table(1000 + case, batch=LENGTH, scale=1.0)
-    ids, scores = run(
-        decode, logits, config, np.where(caps == LENGTH, LENGTH + 9, caps)
-    )  # the whole is a limit too
+    # LENGTH is a limit too, even if a sentence has a higher one.
+    ids, scores = run(decode, logits, config, np.where(caps == LENGTH, LENGTH + 9, caps))
     for sentence, cap in enumerate(caps):
         check((ids[sentence], scores[sentence]), python_greedy(logits, sentence, config, cap))
 
@@ -293,8 +290,8 @@ def test_limits_may_be_integers_of_any_size(width):
 
 @pytest.mark.parametrize("width, compiled", [(1, None), (2, None), (3, "xla"), (4, None)])
 def test_ties_go_to_the_lower_beam_then_to_the_lower_token(width, compiled):
-    # At a position every history has as many possible tokens as any other, so sums are equal to the
-    # last bit and order alone decides: what is possible differs by history.
+    # At each position every history has the same number of possible tokens. So sums are equal to
+    # the last bit, and only the order decides. Which tokens are possible differs by history.
     rng, caps = np.random.default_rng(width), [LENGTH, LENGTH, 5, 5, 3]
     logits = np.full((len(caps), LENGTH, BUCKETS, VOCAB), -64.0, "float32")
     for sentence, position in np.ndindex(len(caps), LENGTH):
@@ -310,8 +307,8 @@ def test_ties_go_to_the_lower_beam_then_to_the_lower_token(width, compiled):
 def test_all_tokens_equal():
     config = DecodingConfig(beam_size=3, n_best=3, length_penalty=0.0)
     ids, scores = run(beam_search, np.zeros((1, LENGTH, BUCKETS, 8), "float32"), config)
-    # Of 8 equal tokens pad and bos are forbidden: unk, eos, 4 ... come first; unk, 4, 5 live on.
-    # Shorter is likelier.
+    # Of 8 equally likely tokens pad and bos are forbidden. unk, eos, 4 ... come first, and unk, 4
+    # and 5 stay alive. Shorter outputs are likelier.
     np.testing.assert_array_equal(
         ids[0, :, :4], [[EOS, 0, 0, 0], [UNK, EOS, 0, 0], [UNK, UNK, EOS, 0]]
     )
@@ -319,8 +316,8 @@ def test_all_tokens_equal():
 
 
 def test_a_hand_worked_beam():
-    # a = 4, b = 5. After bos: a 0.6, b 0.4. After a: eos 0.5, b 0.5. After b: eos 0.9, a 0.1. Then
-    # eos.
+    # a is 4 and b is 5. After bos: a 0.6, b 0.4. After a: eos 0.5, b 0.5. After b: eos 0.9, a 0.1.
+    # After two tokens always eos.
     chances = {(): {4: 0.6, 5: 0.4}, (4,): {EOS: 0.5, 5: 0.5}, (5,): {EOS: 0.9, 4: 0.1}}
     logits = np.full((1, LENGTH, BUCKETS, 6), -50.0, "float32")
     logits[:, 2:, :, EOS] = 0.0
@@ -332,17 +329,16 @@ def test_a_hand_worked_beam():
     np.testing.assert_array_equal(ids[0, :, :3], [[5, EOS, 0], [4, EOS, 0]])
     np.testing.assert_allclose(scores[0], np.log([0.36, 0.3]), rtol=1e-5)
     ids, scores = run(decode, logits, DecodingConfig(beam_size=1, length_penalty=0.0))
-    np.testing.assert_array_equal(
-        ids[0, 0, :3], [4, EOS, 0]
-    )  # greedy: of eos and b, equal, the lower
+    # Of eos and b, which are equal, greedy search takes the lower id.
+    np.testing.assert_array_equal(ids[0, 0, :3], [4, EOS, 0])
     ids, scores = run(decode, logits, DecodingConfig(beam_size=2, n_best=2, length_penalty=10.0))
-    # Two have ended among the best two, but what lives is long enough to score higher.
+    # Two hypotheses among the best have ended, but the living ones get long enough to score higher.
     np.testing.assert_array_equal(ids[0, :, :3], [[4, 5, EOS], [5, 4, EOS]])
     np.testing.assert_allclose(scores[0], np.log([0.3, 0.04]) / (8 / 6) ** 10, rtol=1e-5)
 
 
 def test_unlikely_ends_do_not_cut_off_what_leads():
-    # Of the best two extensions one ends, twice, before the likeliest output is complete.
+    # Twice, one of the best two extensions ends before the likeliest output is complete.
     logits = np.full((1, LENGTH, BUCKETS, 6), -50.0, "float32")
     logits[:, :, :, EOS], logits[:, :, :, 4], logits[:, 3:, :, EOS] = -6.0, 0.0, 50.0
     ids, scores = run(decode, logits, DecodingConfig(beam_size=2, length_penalty=1.0))
@@ -361,9 +357,9 @@ def certain(rows, length=LENGTH, vocab=8):
 
 
 def test_two_beams_go_on_while_the_longest_output_may_be_worth_more():
-    # 4 end and 5 end have log 0.2 / (7 / 6) = -1.38; what lives at three tokens has log 0.075 =
-    # -2.59, which would be -1.94 or -1.73 if it ended there, at three or at four tokens. But at
-    # seven the same is -2.59 / (12 / 6) = -1.295.
+    # The outputs 4 eos and 5 eos score log 0.2 / (7 / 6) = -1.38. The living hypotheses of three
+    # tokens have log 0.075 = -2.59. If one ended there, at three or at four tokens, it would score
+    # -1.94 or -1.73. But at seven tokens it scores -2.59 / (12 / 6) = -1.295.
     rows = {
         0: {4: 0.5, 5: 0.5},
         1: {4: 0.6, EOS: 0.4},
@@ -376,7 +372,7 @@ def test_two_beams_go_on_while_the_longest_output_may_be_worth_more():
     ids, scores = run(decode, logits, config)
     np.testing.assert_array_equal(ids[0], [[4, 4, 4, 4, 4, 4, EOS]])
     np.testing.assert_allclose(scores[0], [math.log(0.075) / 2], rtol=1e-5)
-    # With room for six tokens it could come to log 0.075 / (11 / 6) = -1.41 at most.
+    # With room for six tokens it reaches at most log 0.075 / (11 / 6) = -1.41.
     ids, scores = run(decode, logits, config, [6])
     np.testing.assert_array_equal(ids[0], [[4, EOS, 0, 0, 0, 0, 0]])
     np.testing.assert_allclose(scores[0], [math.log(0.2) * 6 / 7], rtol=1e-5)
@@ -392,7 +388,7 @@ def steps_of(logits, config, cap):
 
 
 def test_a_search_stops_where_nothing_lives_though_fewer_outputs_than_asked_exist():
-    # The one output of one token is its end.
+    # The only output of one token is the end token.
     config, logits = DecodingConfig(beam_size=3, n_best=3), table(24, batch=1)
     assert steps_of(logits, config, cap=1) == 1
     ids, scores = run(decode, logits, config, [1])
@@ -400,8 +396,8 @@ def test_a_search_stops_where_nothing_lives_though_fewer_outputs_than_asked_exis
 
 
 def test_a_sentence_at_its_end_does_not_begin_again_beside_a_longer_one():
-    # What lives of the first scores below what ended, log 0.4 / (7 / 6) < log 0.6, but at six
-    # tokens it would be above.
+    # The living hypothesis of the first sentence scores below the ended one, since
+    # log 0.4 / (7 / 6) < log 0.6. At six tokens it would score above.
     logits = np.full((2, LENGTH, BUCKETS, 6), -50.0, "float32")
     logits[:, :, :, 4], logits[0, 5:, :, EOS] = 0.0, 50.0
     logits[0, 0, :, EOS], logits[0, 0, :, 4] = math.log(0.6), math.log(0.4)
@@ -417,7 +413,8 @@ def test_the_state_follows_its_hypothesis():
     step, state = script(logits)
 
     def exact(ids, position, state):
-        # Every row's recorded history must be the path whose scores the decoder believes to extend.
+        # The history recorded in each row's state must be the path that the decoder believes to
+        # extend.
         scores, state = step(ids, position, state)
         known = ops.sum(ops.cast(ops.not_equal(state["history"], -1), "int32"), axis=1)
         spelt = ops.zeros_like(ids)
@@ -520,9 +517,8 @@ def test_the_batch_may_be_of_any_size(options):
 )
 def test_bos_may_be_eos_or_pad(bos, pad, options):
     logits, config = table(13, batch=6, scale=1.0), DecodingConfig(**options)
-    logits[..., [0, bos, pad]] += (
-        1.0  # likely, so that it matters that they are forbidden, or are not
-    )
+    # These tokens are likely, so that it matters whether they are forbidden.
+    logits[..., [0, bos, pad]] += 1.0
     ids, scores = run(decode, logits, config, bos=bos, pad=pad)
     plain = python_beam if config.beam_size > 1 else python_greedy
     for sentence in range(6):
@@ -543,12 +539,15 @@ def test_however_likely_what_is_forbidden_there_are_candidates_enough(width):
         check((ids[sentence], scores[sentence]), plain(logits, sentence, config, LENGTH))
 
 
-# What is written where 4 5 4 5 ... is likeliest, 6 next and the end last, at most ten tokens.
+# Each n-gram size with the expected output, where 4 5 4 5 ... is likeliest, 6 next and eos last,
+# with at most ten tokens.
 REPEATED = [
     (0, [4, 5, 4, 5, 4, 5, 4, 5, 4, EOS]),
     (1, [4, 5, 6, EOS]),
-    (2, [4, 5, 4, 6, 4, EOS]),  # 4 5 and 4 6 were written
-    (3, [4, 5, 4, 5, 6, 4, 5, EOS]),  # 4 5 4 and 4 5 6 were written
+    # 4 5 and 4 6 have already been written.
+    (2, [4, 5, 4, 6, 4, EOS]),
+    # 4 5 4 and 4 5 6 have already been written.
+    (3, [4, 5, 4, 5, 6, 4, 5, EOS]),
     (4, [4, 5, 4, 5, 4, 6, 4, 5, 4, EOS]),
 ]
 
@@ -579,7 +578,8 @@ def test_no_n_gram_is_written_twice(size, expected, options):
 
 
 def test_where_nothing_is_allowed_the_hypothesis_ends():
-    # Two tokens, none twice, at least five of them: impossible after two.
+    # There are two tokens, none may come twice, and five are required. That is impossible after two
+    # tokens.
     logits = np.zeros((1, LENGTH, BUCKETS, 5), "float32")
     for width in (1, 2):
         config = DecodingConfig(beam_size=width, no_repeat_ngram=1, min_length=5)
@@ -652,7 +652,7 @@ def test_the_search_stops_when_nothing_better_can_come():
         assert len(calls) == 3
 
 
-# Sampling: 4,000 sentences of one model draw 4,000 independent first tokens.
+# Sampling: 4,000 sentences with the same logits draw 4,000 independent first tokens.
 
 DRAWS = 4000
 CHANCES = {UNK: 0.1, EOS: 0.2, 4: 0.4, 5: 0.25, 6: 0.05}
@@ -692,8 +692,10 @@ def drawn(**options):
         (dict(top_p=0.7), {4: 0.4 / 0.85, 5: 0.25 / 0.85, EOS: 0.2 / 0.85}),
         (dict(top_p=0.0), {4: 1.0}),
         (dict(top_k=3, top_p=0.5), {4: 0.4 / 0.65, 5: 0.25 / 0.65}),
-        (dict(top_k=2, top_p=0.6), {4: 1.0}),  # of the two likeliest it has 0.615
-        (dict(temperature=0.5, top_p=0.55), {4: 1.0}),  # of the sharpened it has 0.58
+        # Among the two likeliest it has 0.615.
+        (dict(top_k=2, top_p=0.6), {4: 1.0}),
+        # In the sharpened distribution it has 0.58.
+        (dict(temperature=0.5, top_p=0.55), {4: 1.0}),
         (dict(temperature=2.0, top_k=1), {4: 1.0}),
         (dict(temperature=0.5), {token: p**2 / 0.275 for token, p in CHANCES.items()}),
         (dict(temperature=1e-4), {4: 1.0}),
@@ -708,8 +710,8 @@ def test_samples_come_as_often_as_they_should(options, expected):
         assert abs(found[token] - chance) <= 4 * math.sqrt(chance * (1 - chance) / DRAWS) + 1e-9, (
             token
         )
-    # Cut at two tokens: the second is eos, unless the first was; scores are the model's own
-    # log-probabilities.
+    # The outputs are cut at two tokens, so the second is eos unless the first was. The scores are
+    # the model's own log-probabilities.
     assert (ids[:, 1] == np.where(ids[:, 0] == EOS, PAD, EOS)).all()
     first = np.log([CHANCES[token] for token in ids[:, 0].tolist()])
     np.testing.assert_allclose(
@@ -724,21 +726,17 @@ BELOW_ONE = float(np.nextafter(np.float32(1), np.float32(0)))
     "options, drawn, expected",
     [
         (dict(), [0.0, 0.6, 0.9, 0.3], [UNK, 4, 5, EOS]),
-        (dict(), [0.5, 0.75, 0.25, 0.0], [4, 5, EOS, PAD]),  # each belongs to what begins there
+        # A draw on a boundary belongs to the token that begins there.
+        (dict(), [0.5, 0.75, 0.25, 0.0], [4, 5, EOS, PAD]),
         (dict(), [0.2499, 0.7499, 0.4999, 0.0], [UNK, 4, EOS, PAD]),
-        (dict(), [BELOW_ONE, 0.0, BELOW_ONE, 0.0], [5, UNK, 5, EOS]),  # the last is the limit's
-        (
-            dict(top_p=0.5),
-            [BELOW_ONE, 0.0, 0.0, 0.0],
-            [EOS, PAD, PAD, PAD],
-        ),  # two of the four have half
+        # The limit forces the last token.
+        (dict(), [BELOW_ONE, 0.0, BELOW_ONE, 0.0], [5, UNK, 5, EOS]),
+        # Two of the four tokens have half of the probability.
+        (dict(top_p=0.5), [BELOW_ONE, 0.0, 0.0, 0.0], [EOS, PAD, PAD, PAD]),
         (dict(top_p=0.51), [BELOW_ONE, BELOW_ONE, 0.34, 0.0], [4, 4, EOS, PAD]),
         (dict(top_k=3), [BELOW_ONE, 0.0, 0.34, 0.0], [4, UNK, EOS, PAD]),
-        (
-            dict(min_length=2),
-            [0.34, 0.67, 0.25, 0.0],
-            [4, 5, EOS, PAD],
-        ),  # three of a third each, then four again
+        # First three tokens with a third each, then four with a quarter each.
+        (dict(min_length=2), [0.34, 0.67, 0.25, 0.0], [4, 5, EOS, PAD]),
     ],
 )
 def test_a_draw_says_which_token_is_drawn(options, drawn, expected):

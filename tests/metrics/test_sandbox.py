@@ -332,8 +332,7 @@ def test_what_does_not_end_is_ended(kind):
 
 
 def test_a_test_that_fails_cannot_be_caught_by_the_answer():
-    answer = """
-import atexit, os, sys
+    answer = """import atexit, os, sys
 def square(x): return 0
 sys.excepthook = print
 atexit.register(os._exit, 0)"""

@@ -1,5 +1,8 @@
-"""Attention: masks and weights by hand, the layer against NumPy, and what masks and permutations
-must leave alone."""
+"""Tests of attention.
+
+Masks and weights are compared with numbers worked out by hand, the layer with NumPy. Other tests
+check what masks and permutations must not change.
+"""
 
 import keras
 import numpy as np
@@ -65,9 +68,8 @@ def test_a_query_that_sees_nothing_gets_uniform_weights():
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
 def test_weights_are_float32_and_finite_whatever_the_precision(dtype):
-    query = ops.cast(
-        random(2, 2, 3, 4) * 60, dtype
-    )  # scores up to about 10^4: exp of them would overflow
+    # Scores reach about 10^4, so a plain exp of them would overflow.
+    query = ops.cast(random(2, 2, 3, 4) * 60, dtype)
     weights = attention_weights(query, query, ops.zeros((2, 3, 3), "bool"))
     assert keras.backend.standardize_dtype(weights.dtype) == "float32"
     np.testing.assert_allclose(array(weights), 1 / 3, atol=1e-6)
@@ -187,7 +189,7 @@ def test_the_memory_has_no_order_and_the_queries_keep_theirs():
     np.testing.assert_allclose(before, after, atol=1e-6)
     moved = array(layer(x[:, [1, 0, 3, 2]], source, ops.convert_to_tensor(mask)))
     np.testing.assert_allclose(moved, before[:, [1, 0, 3, 2]], atol=1e-6)
-    # the mask has to follow its keys
+    # The mask must be permuted with the keys, or the output changes.
     assert (
         np.abs(before - array(layer(x, source[:, order], ops.convert_to_tensor(mask)))).max() > 1e-2
     )
@@ -200,7 +202,7 @@ def test_rotary_attention_knows_the_order():
     before = array(layer(x, None, None, positions))
     after = array(layer(x[:, order], None, None, positions))
     assert np.abs(before[:, order] - after).max() > 1e-2
-    # a common shift of all positions is not seen
+    # Shifting all positions by the same number changes nothing.
     np.testing.assert_allclose(before, array(layer(x, None, None, positions + 9)), atol=1e-5)
 
 
@@ -303,7 +305,8 @@ def test_masks_of_keras_pass_through():
     layer, _ = attention_of()
     embedded = keras.layers.Embedding(5, 8, mask_zero=True)(ops.convert_to_tensor([[3, 4, 0]]))
     output = layer(embedded)
-    pooled = keras.layers.GlobalAveragePooling1D()(output)  # over what the mask says is real
+    # GlobalAveragePooling1D averages over the positions that the mask marks as real.
+    pooled = keras.layers.GlobalAveragePooling1D()(output)
     np.testing.assert_allclose(array(pooled), array(output)[:, :2].mean(axis=1), atol=1e-6)
 
 

@@ -1,5 +1,7 @@
-"""The bits of dropout: their rate, and that those of neighbours, steps and layers have nothing
-to do with each other."""
+"""Tests of the random bits of dropout.
+
+They must have the right rate. The bits of neighbours, steps and layers must be independent.
+"""
 
 import keras
 import numpy as np

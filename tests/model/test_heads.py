@@ -1,5 +1,8 @@
-"""Heads against formulas in NumPy, their losses over part-filled batches, and the model they
-make with an encoder."""
+"""Tests of the heads.
+
+Outputs are compared with formulas in NumPy. Other tests cover the losses of partly filled batches
+and the model that a head makes with an encoder.
+"""
 
 import keras
 import numpy as np
@@ -60,7 +63,7 @@ def test_each_text_is_pooled_over_its_own_tokens():
     assert pool(hidden, real, "mean").numpy().tolist() == [[3.0], [-6.0]]
     assert pool(hidden, real, "max").numpy().tolist() == [[4.0], [-6.0]]
     assert pool(hidden, real, "first").numpy().tolist() == [[2.0], [-6.0]]
-    # A row that fills a batch up has no token.
+    # A row that only fills up a batch has no tokens.
     assert pool(hidden, np.zeros((2, 3), bool), "mean").numpy().tolist() == [[0.0], [0.0]]
 
 
@@ -154,14 +157,15 @@ def test_how_far_two_passes_are_apart_by_hand():
     first, second = np.log([[0.5, 0.5]]), np.log([[0.2, 0.8]])
     found = ClassificationHead(2).divergence(first, second)
     np.testing.assert_allclose(found, [0.15 * np.log(4.0)], rtol=1e-6)
-    # The first label's chance is 0.5 or 0.2, as above; the second is as likely in both.
+    # The first label has probability 0.5 in one pass and 0.2 in the other, as above. The second
+    # label has the same in both.
     first, second = np.array([[0.0, 1.0]]), np.array([[np.log(0.25), 1.0]])
     found = ClassificationHead(2, multilabel=True).divergence(first, second)
     np.testing.assert_allclose(found, [0.15 * np.log(4.0) / 2], rtol=1e-6)
     for kind in (RegressionHead, SimilarityHead):
         found = kind().divergence(np.array([[1.0], [2.0]]), np.array([[4.0], [0.0]]))
         np.testing.assert_allclose(found, [9.0, 4.0])
-    # Starts are apart as above, ends are alike.
+    # The distributions of the start differ as above. Those of the end are the same.
     first, second = np.log([[[0.5, 0.3], [0.5, 0.7]]]), np.log([[[0.2, 0.3], [0.8, 0.7]]])
     found = SpanHead().divergence(first, second)
     np.testing.assert_allclose(found, [0.15 * np.log(4.0) / 2], rtol=1e-6)
@@ -224,7 +228,8 @@ def test_a_cosine_is_shifted_and_scaled_by_what_is_learnt(precision):
 @pytest.mark.parametrize(
     "head, number",
     [
-        (ClassificationHead(3), 2),  # before the first dense layer and before the last
+        # One dropout before the first dense layer and one before the last.
+        (ClassificationHead(3), 2),
         (ClassificationHead(3, multilabel=True, num_texts=2), 2),
         (RegressionHead(), 2),
         (SpanHead(), 1),

@@ -1,5 +1,8 @@
-"""The blocks: what every layer owes Keras, their arithmetic by hand, and encoder and decoder
-layers against NumPy."""
+"""Tests of the building blocks.
+
+They check what Keras demands of every layer, the arithmetic of small layers by hand, and encoder
+and decoder layers against NumPy.
+"""
 
 import dataclasses
 
@@ -149,7 +152,7 @@ def test_norms_by_hand():
     for kind, expected in (("layer", [-1.0, 1.0]), ("rms", [1 / 5**0.5, 3 / 5**0.5])):
         layer = normalization(ModelConfig(norm_type=kind, norm_epsilon=0.0), None)
         np.testing.assert_allclose(array(layer(x))[0], expected, atol=1e-6)
-        # epsilon is added to the variance, inside the root: sqrt(1 + 3) = 2, sqrt(5 + 4) = 3
+        # Epsilon is added to the variance, inside the root: sqrt(1 + 3) = 2, sqrt(5 + 4) = 3.
         layer = normalization(
             ModelConfig(norm_type=kind, norm_epsilon=3.0 if kind == "layer" else 4.0), None
         )
@@ -221,9 +224,11 @@ def test_residual_drops_the_sublayer_and_never_the_input():
     "activation, at_minus_1, at_2",
     [
         ("relu", 0.0, 2.0),
-        ("gelu", -0.15865525, 1.95449974),  # x Phi(x)
+        # Exact GELU is x * Phi(x).
+        ("gelu", -0.15865525, 1.95449974),
         ("gelu_tanh", -0.15880801, 1.95459769),
-        ("swish", -0.26894142, 1.76159416),  # x / (1 + exp(-x))
+        # Swish is x / (1 + exp(-x)).
+        ("swish", -0.26894142, 1.76159416),
     ],
 )
 @pytest.mark.parametrize("gated", [False, True])
@@ -343,7 +348,8 @@ def test_each_rate_is_that_of_its_places(option, names):
             "feed_forward",
             "feed_forward_residual",
         ):
-            if hasattr(layer, name):  # an encoder layer has nothing that is called cross
+            # An encoder layer has no cross-attention.
+            if hasattr(layer, name):
                 part = getattr(layer, name)
                 found[name] = (part.dropout.rate, drops(part))
                 expected[name] = (0.5, [0]) if name in names else (0.0, [])
@@ -426,7 +432,7 @@ def test_a_decoder_layer_step_by_step_equals_numpy(options, grow):
     config = dataclasses.replace(CONFIG, dropout=0.5, **options)
     layer = randomize_built(DecoderLayer(config, name="layer"))
     x, memory = random(3, 4, 8, seed=60), MEMORY[:1]
-    # What stands in a cache beyond the position is not looked at.
+    # The layer ignores what is in the cache beyond the current position.
     cache = tuple(ops.full((3, 2, 0 if grow else 6, 4), 7.0) for _ in "kv")
     memory_cache = layer.cross_attention.keys_values(memory)
     mask = ops.convert_to_tensor([[[True, True, True, True, False]]])
@@ -465,7 +471,8 @@ def test_masks_of_keras_pass_through():
     ]
     for layer in layers:
         output = layer(embedded)
-        pooled = keras.layers.GlobalAveragePooling1D()(output)  # over what the mask says is real
+        # GlobalAveragePooling1D averages over the positions that the mask marks as real.
+        pooled = keras.layers.GlobalAveragePooling1D()(output)
         np.testing.assert_allclose(array(pooled), array(output)[:, :2].mean(axis=1), atol=1e-6)
 
 

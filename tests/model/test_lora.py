@@ -1,5 +1,8 @@
-"""What of a model is learnt: low-rank changes where they are wanted, that are none at first and
-merged when saved."""
+"""Tests of which weights are trained.
+
+LoRA adds low-rank updates to the chosen layers. They must change nothing at first and be merged
+when the model is saved.
+"""
 
 import keras
 import numpy as np
@@ -18,8 +21,8 @@ def test_lora_changes_nothing_at_first_learns_little_and_is_merged_when_saved(tm
     choose_trainable(model.encoder, TaskConfig(tuning="lora", lora_rank=2))
     np.testing.assert_array_equal(model((IDS, TYPES)), before)
     added = [variable for variable in model.trainable_variables if variable.name in ADDED]
-    # Two matrices for each of query_key_value, output, inner and outer, in two layers: rank * (in +
-    # out).
+    # Each of query_key_value, output, inner and outer in two layers has two matrices, with rank *
+    # (in + out) elements together.
     assert sum(v.numpy().size for v in added) == 2 * 2 * (16 + 48 + 16 + 16 + 16 + 32 + 32 + 16)
     trained = sum(v.numpy().size for v in model.trainable_variables)
     assert trained == sum(v.numpy().size for v in added) + 16 * 16 + 16 + 16 * 3 + 3
@@ -90,7 +93,8 @@ def test_keras_hub_s_own_layers_are_found():
         assert sorted(layer.name for layer in projections(backbone, (target,))) == sorted(names * 2)
     config = TaskConfig(tuning="lora", lora_rank=2, lora_targets=("feed_forward",))
     choose_trainable(backbone, config)
-    # Two matrices for each of two projections in each of two layers: rank * (in + out).
+    # Each of two projections in each of two layers has two matrices, with rank * (in + out)
+    # elements together.
     assert sum(v.numpy().size for v in backbone.trainable_variables) == 2 * 2 * 2 * (16 + 24)
 
 

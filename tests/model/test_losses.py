@@ -1,4 +1,4 @@
-"""Losses against numbers worked out by hand."""
+"""Tests of the losses against numbers worked out by hand."""
 
 import math
 
@@ -20,7 +20,7 @@ from transformer.model.losses import (
     squared_error,
 )
 
-# Probabilities of three tokens at two positions, and one position of padding.
+# Probabilities of three tokens at two positions and at one position of padding.
 LOGITS = np.log(np.array([[[0.5, 0.25, 0.25], [0.1, 0.1, 0.8], [0.2, 0.2, 0.6]]], "float32"))
 TARGETS = np.array([[1, 2, 0]])
 
@@ -36,15 +36,12 @@ def test_cross_entropy_is_the_sum_over_real_tokens():
 
 
 def test_label_smoothing_is_the_cross_entropy_with_the_smoothed_distribution():
-    smoothed = (
-        [0.1, 0.8, 0.1],
-        [0.1, 0.1, 0.8],
-    )  # 0.3 spread over three tokens, 0.7 more on the right one
+    # Smoothing spreads 0.3 over the three tokens. The right one gets 0.7 more.
+    smoothed = ([0.1, 0.8, 0.1], [0.1, 0.1, 0.8])
     by_hand = -sum(q * math.log(p) for q, p in zip(smoothed[0], (0.5, 0.25, 0.25)))
     by_hand -= sum(q * math.log(p) for q, p in zip(smoothed[1], (0.1, 0.1, 0.8)))
-    loss, _ = cross_entropy(
-        TARGETS, LOGITS + 5.0, label_smoothing=0.3
-    )  # a constant added to logits changes nothing
+    # A constant added to all logits changes nothing.
+    loss, _ = cross_entropy(TARGETS, LOGITS + 5.0, label_smoothing=0.3)
     assert float(loss) == pytest.approx(by_hand, abs=1e-5)
 
 
@@ -96,9 +93,8 @@ def gradients(loss, *arguments):
 
 
 @pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
-@pytest.mark.parametrize(
-    "max_logits", [10**6, 40, 1]
-)  # all rows at once, four at a time with one left over, one by one
+# All rows at once, four at a time with one left over, and one by one.
+@pytest.mark.parametrize("max_logits", [10**6, 40, 1])
 def test_the_loss_with_its_own_gradient_equals_the_plain_one(label_smoothing, max_logits):
     generator = np.random.default_rng(0)
     hidden, table = (
@@ -323,9 +319,10 @@ def test_never_more_logits_are_held_than_allowed(rdrop_alpha):
     for node in nodes:
         for shape in node.attr["_output_shapes"].list.shape:
             shapes.append(tuple(dimension.size for dimension in shape.dim))
-    # 50 tokens in the vocabulary, so that 8 positions' logits are 400.
+    # The vocabulary has 50 tokens, so the logits of 8 positions are 400 numbers.
     assert max(math.prod(shape) for shape in shapes if len(shape) > 1 and shape[-1] == 50) == 400
-    assert MAX_LOGITS * 4 == 64 * 2**20  # bytes of float32, unless told
+    # The default limit is 64 MiB of float32.
+    assert MAX_LOGITS * 4 == 64 * 2**20
 
 
 def test_label_cross_entropy_by_hand():
@@ -335,8 +332,8 @@ def test_label_cross_entropy_by_hand():
     loss, count = label_cross_entropy(labels, logits)
     assert float(count) == 3.0
     assert float(loss) == pytest.approx(nats[0, 1] + nats[1, 2] + nats[3, 0], rel=1e-6)
-    # A class's weight is also its share of the count; with 0.3 smoothed each class has 0.1, and the
-    # right one 0.8.
+    # The weight of a class also counts in the denominator. With label smoothing 0.3 each class gets
+    # 0.1 and the right one 0.8.
     weights = np.array([1.0, 2.0, 5.0], "float32")
     loss, count = label_cross_entropy(labels, logits, weights, 0.3)
     assert float(count) == 2.0 + 5.0 + 1.0

@@ -1,4 +1,7 @@
-"""The pointer: what it copies and what it writes, by hand, and the layer against NumPy."""
+"""Tests of the pointer-generator.
+
+The probabilities of copying and writing are worked out by hand. The layer is compared with NumPy.
+"""
 
 import dataclasses
 import math
@@ -41,7 +44,7 @@ def test_a_token_is_as_likely_copied_as_its_places_together():
 def test_the_mixture_by_hand(dtype):
     """Five tokens, written with chances of 0.2 in the first row; in the second token 3 has 0.5."""
     written = np.array([[0.2, 0.2, 0.2, 0.2, 0.2], [0.125, 0.125, 0.125, 0.5, 0.125]])
-    # A constant added to logits changes nothing.
+    # A constant added to all logits changes nothing.
     logits = np.log(written)[:, None].repeat(2, axis=1) + 3.0
     copied = np.array(
         [
@@ -72,7 +75,7 @@ def randomized(layer):
 @pytest.mark.parametrize("use_bias", [True, False])
 def test_the_layer_equals_numpy(use_bias):
     layer = randomized(Pointer(dataclasses.replace(CONFIG, use_bias=use_bias)))
-    # The switch always has a bias, or it could not prefer one side.
+    # The switch always has a bias. Without one it could not prefer one side.
     assert len(layer.weights) == (6 if use_bias else 4)
     assert layer.switch.kernel.shape == (16, 1) and layer.switch.bias.shape == (1,)
     states, memory = random(2, 3, 8, seed=10), random(2, 4, 8, seed=11)

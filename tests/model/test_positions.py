@@ -1,4 +1,4 @@
-"""Positions: literal values, and the formulas in plain Python."""
+"""Tests of positions against literal values and against the formulas in plain Python."""
 
 import math
 
@@ -43,7 +43,8 @@ def test_sinusoids_are_the_formula_far_out():
 def test_rotation_by_hand():
     """K = 4: the pairs are (x0, x2), turned by the position, and (x1, x3), turned by a hundredth
     of it."""
-    x = ops.convert_to_tensor([[[[1.0, 0.0, 0.0, 1.0]] * 3]])  # (1, 1, 3, 4)
+    # Shape (B, H, L, K) = (1, 1, 3, 4).
+    x = ops.convert_to_tensor([[[[1.0, 0.0, 0.0, 1.0]] * 3]])
     found = array(rotate(x, ops.convert_to_tensor([[0, 1, 50]], "int32")))[0, 0]
     expected = [
         [math.cos(p), -math.sin(p / 100), math.sin(p), math.cos(p / 100)] for p in (0, 1, 50)
@@ -128,8 +129,8 @@ def test_what_is_learned_is_one_table_with_a_row_a_position(precision):
     (table,) = layer.weights
     assert table.shape == (400, 50) and table.dtype == "float32"
     assert layer.table.compute_dtype == layer.compute_dtype
-    # Keras's "random_normal", of deviation 0.05: the largest of 20,000 is near 4 deviations, of
-    # uniform ones it is below 1.8.
+    # Keras's "random_normal" has a standard deviation of 0.05. The largest of 20,000 values is near
+    # 4 deviations. For a uniform distribution it would be below 1.8.
     assert array(table).std() == pytest.approx(0.05, rel=0.05)
     assert 0.15 < np.abs(array(table)).max() < 0.3
 
@@ -149,7 +150,8 @@ def test_a_saved_layer_has_its_arguments():
 def test_masks_of_keras_pass_through(kind):
     embedded = keras.layers.Embedding(5, 6, mask_zero=True)(ops.convert_to_tensor([[3, 4, 0]]))
     output = PositionalEmbedding(kind)(embedded, ops.convert_to_tensor([[0, 1, 2]], "int32"))
-    pooled = keras.layers.GlobalAveragePooling1D()(output)  # over what the mask says is real
+    # GlobalAveragePooling1D averages over the positions that the mask marks as real.
+    pooled = keras.layers.GlobalAveragePooling1D()(output)
     np.testing.assert_allclose(array(pooled), array(output)[:, :2].mean(axis=1), atol=1e-6)
 
 
@@ -169,10 +171,11 @@ def test_learned_positions_end_where_their_table_ends():
     layer.build((None, None, 6))
     with pytest.raises(ValueError) as error:
         layer(ops.zeros((1, 5, 6)), ops.convert_to_tensor([[0, 1, 2, 3, 4]], "int32"))
+    # Keras puts the layer's name before the message.
     assert (
         "A sequence must not be longer than max_positions. Received: length 5, max_positions=4. "
         "Use shorter input or positions='sinusoidal'."
-    ) in str(error.value)  # Keras writes the layer's name before it
+    ) in str(error.value)
 
 
 def test_half_precision_keeps_far_positions_apart():

@@ -1,4 +1,4 @@
-"""The model against the papers' formulas, and the properties that masks and caches must have."""
+"""Tests of the model against the papers' formulas, and of the properties of masks and caches."""
 
 import dataclasses
 
@@ -184,7 +184,7 @@ def test_cross_attention_does_not_know_the_order_of_the_memory():
         embedded, memory[:, order], memory_segments=ops.convert_to_tensor(segments[:, order])
     )
     np.testing.assert_allclose(ops.convert_to_numpy(one), ops.convert_to_numpy(other), atol=1e-5)
-    # but the encoder knows the order of the source
+    # The encoder, in contrast, depends on the order of the source.
     assert (
         np.abs(logits_of(model, SOURCE, TARGET) - logits_of(model, SOURCE[:, order], TARGET)).max()
         > 1e-2
@@ -326,7 +326,8 @@ def test_keras_file_round_trip(options, tmp_path):
 @pytest.mark.parametrize(
     "option, number",
     [
-        ("dropout", 2 * 1 + 2 * 2 + 2 * 3),  # on both embeddings, and on each block of two layers
+        # One on each embedding, and one on each block of the two layers.
+        ("dropout", 2 * 1 + 2 * 2 + 2 * 3),
         ("attention_dropout", 2 * 1 + 2 * 2),
         ("activation_dropout", 2 * 1 + 2 * 1),
     ],
@@ -354,7 +355,7 @@ def test_embeddings_are_dropped_with_their_positions(kind):
         variable.assign(ops.full(variable.shape, value))
     before = ops.convert_to_numpy(stack(*inputs))
     for options in (dict(training=True), {}):
-        # By name, or as code written for Keras 2 has it.
+        # Pass `training` by name, and by position as code for Keras 2 does.
         arguments = inputs if options else [*inputs, True]
         found = ops.convert_to_numpy(stack(*arguments, **options))
         assert np.abs(found - before).max() > 0.5
@@ -399,12 +400,12 @@ def test_stacks_that_are_given_ids_are_those_of_the_transformer(options):
     expected = ops.convert_to_numpy(model.encode(ops.convert_to_tensor(source)))
     real = source != pad
     np.testing.assert_allclose(ops.convert_to_numpy(memory)[real], expected[real], atol=1e-5)
-    # The memory's mask goes with it.
+    # Keras passes the memory's mask on to the decoder.
     found = ops.convert_to_numpy(decoder(ops.convert_to_tensor(target), memory))
     real = target != pad
     np.testing.assert_allclose(found[real], ops.convert_to_numpy(states)[real], atol=1e-5)
-    # Segments that are given are used, whatever the ids: here nothing is padding, and then all but
-    # one token.
+    # Given segments are used, whatever the ids. Here the first row has no padding, and the second
+    # has only one real token.
     segments = np.array([[1, 1, 1, 1, 1], [1, 0, 0, 0, 0]])
     ids = ops.convert_to_tensor(SOURCE)
     whole = ops.convert_to_numpy(encoder(ids, ops.convert_to_tensor(segments)))
@@ -591,7 +592,7 @@ class TestArticle:
         model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
         losses = model.fit([SOURCE, TARGET], TARGET, epochs=12, verbose=0).history["loss"]
         assert losses[-1] < losses[0]
-        # The mask of the source reaches the decoder, as Keras's masks do.
+        # The source mask reaches the decoder, as Keras's masks do.
         padded = logits_of(
             model, np.pad(SOURCE, ((0, 0), (0, 3))), np.pad(TARGET, ((0, 0), (0, 2)))
         )

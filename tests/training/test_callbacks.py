@@ -1,5 +1,7 @@
-"""What a training shows and keeps on its way. Stopping, resuming and keeping the best are in
-test_training.py."""
+"""Tests of what a training shows and keeps on its way.
+
+Complete trainings that stop, resume and keep the best weights are tested in test_loop.py.
+"""
 
 import re
 import resource
@@ -95,7 +97,8 @@ def test_steps_tokens_and_seconds_are_added_to_what_was_learnt_before(tmp_path, 
         count.on_train_batch_end(
             batch, {"loss": 1.0, "tokens": np.float32(tokens), "gradient_norm": 2.0}
         )
-        clock[0] += 7.0  # a validation, or a checkpoint
+        # Time for a validation or a checkpoint, which does not count.
+        clock[0] += 7.0
     assert (progress.step, progress.tokens, progress.seconds) == (12, 1130, 52.5)
     assert progress.summary() == {
         "steps": 12,
@@ -132,7 +135,8 @@ def test_a_batch_of_which_nothing_finite_comes_is_kept(tmp_path, precision, wron
         count.on_train_batch_end(0, logs(1.0) | wrong)
         assert progress.step == 5 and not [*tmp_path.iterdir()]
         return
-    with pytest.raises(ConfigError) as error:  # which a program tells in a sentence
+    # A program prints a ConfigError as one sentence, without a traceback.
+    with pytest.raises(ConfigError) as error:
         count.on_train_batch_end(0, logs(1.0) | wrong)
     assert type(error.value) is NotFiniteError
     path = tmp_path / "bad-batch-5.npz"
@@ -150,16 +154,19 @@ def test_a_batch_of_which_nothing_finite_comes_is_kept(tmp_path, precision, wron
 
 
 def test_the_most_memory_that_any_process_of_the_training_held_is_told(tmp_path, monkeypatch):
-    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # as Linux counts them
+    # Linux reports ru_maxrss in KiB.
+    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert callbacks.peak_memory_gib() == pytest.approx(kilobytes * 1024 / 1024**3, rel=0.01)
     progress = Progress()
-    for memory in (2.0, 3.0, 1.0):  # the last as of a process that continued
+    # The last value is smaller, as in a new process that resumed the training.
+    for memory in (2.0, 3.0, 1.0):
         monkeypatch.setattr(callbacks, "peak_memory_gib", lambda: memory)
         count = Count(progress, tmp_path, batch_at=None)
         count.on_train_batch_begin(0)
         count.on_train_batch_end(0, logs(1.0))
     assert progress.summary()["peak_memory_gib"] == 3.0
-    memory = 4.0  # scoring needs more
+    # Scoring after the training needs more.
+    memory = 4.0
     assert progress.summary()["peak_memory_gib"] == 4.0
 
 
@@ -169,7 +176,7 @@ def test_a_line_every_so_many_steps_where_there_is_no_terminal(tmp_path, capsys)
     advance(log, 15, 2000, 4.0, 2.5)
     advance(log, 20, 3000, 7.0, 2.0)
     log.close()
-    # 2,000 tokens in 5 seconds; 10 steps took 5 seconds, 20 are left.
+    # 2,000 tokens in 5 seconds. 10 steps took 5 seconds, and 20 steps are left.
     assert (
         capsys.readouterr().out
         == "step     20/40  loss 2.0000  lr 2.50e-01  400 tokens/s  0:00:10 left\n"
@@ -187,7 +194,8 @@ def test_each_line_is_of_the_steps_since_the_line_before_and_the_last_step_has_o
     tmp_path, capsys
 ):
     log = log_of(tmp_path, step=0)
-    log.progress.tokens, log.progress.seconds = 500, 100.0  # of an earlier run
+    # The tokens and seconds of an earlier process.
+    log.progress.tokens, log.progress.seconds = 500, 100.0
     log.on_train_begin()
     advance(log, 10, 1500, 102.0, 2.5)
     advance(log, 20, 1700, 103.0, 2.25)
@@ -245,7 +253,8 @@ def test_a_continued_training_forgets_what_will_be_written_again(tmp_path, capsy
     log.on_train_begin()
     for step in (20, 30):
         advance(log, step, 100 * step, step, loss=step)
-    (path,) = (tmp_path / "tensorboard").iterdir()  # not closed: all is in the file already
+    # The log is not closed, but the file already has everything.
+    (path,) = (tmp_path / "tensorboard").iterdir()
     path.write_bytes(path.read_bytes()[:-3])
     log = log_of(tmp_path, step=20)
     log.on_train_begin()
@@ -260,7 +269,8 @@ def test_a_continued_training_forgets_what_will_be_written_again(tmp_path, capsy
                 if value.tag == "train/loss"
             ]
             configs += sum(value.tag == "config" for value in event.summary.value)
-    # The files of one second are numbered, 9 before 10: their names are in no order of time.
+    # Files of the same second are numbered. By name 10 comes before 9, so the names are not in the
+    # order of time.
     assert (sorted(losses), configs) == ([(20, 20.0), (30, 31.0)], 1)
 
 
@@ -328,7 +338,8 @@ def test_a_disk_that_is_full_is_not_taken_for_the_end_of_the_data(tmp_path, monk
     monkeypatch.setattr(
         log, "writer", types.SimpleNamespace(close=lambda: (_ for _ in ()).throw(error))
     )
-    log.close()  # it has been told of
+    # The error has already been reported, so `close` does not raise it again.
+    log.close()
 
 
 def test_the_file_is_closed(tmp_path, monkeypatch):
@@ -343,17 +354,20 @@ def test_a_bar_on_a_terminal(tmp_path, capsys, monkeypatch):
     log = log_of(tmp_path)
     log.on_train_begin()
     assert (log.bar.tasks[0].completed, log.bar.tasks[0].total) == (10, 40)
-    advance(log, 13, 1100, 3.0, 2.5)  # the bar goes on at each step, its text at some
+    # The bar moves at every step, but its text changes only at some.
+    advance(log, 13, 1100, 3.0, 2.5)
     assert (log.bar.tasks[0].completed, log.bar.tasks[0].fields["text"]) == (13, "starting")
     advance(log, 20, 3000, 7.0, 2.0)
     log.validated(20, {"loss": 1.0, "bleu": 33.333, "seconds": 1.0}, [("a|b", "c", "d")])
     log.close()
     assert log.bar.finished is False and not log.bar.live.is_started
     out, error = capsys.readouterr()
-    error = re.sub("\x1b\\[[0-9;?]*[a-zA-Z]", "", error)  # colours and cursor movements
+    # Remove colours and cursor movements.
+    error = re.sub("\x1b\\[[0-9;?]*[a-zA-Z]", "", error)
     assert out == "" and "20/40" in error and "loss 2.000  400 tokens/s" in error
     assert "validation at step 20: loss 1  bleu 33.33" in error
-    assert re.search(r"tokens/s (\d+:\d\d:\d\d|-:--:--)", error)  # how long it will take
+    # The estimated time that is left.
+    assert re.search(r"tokens/s (\d+:\d\d:\d\d|-:--:--)", error)
 
 
 def test_a_validation_is_printed_and_its_samples_are_kept(tmp_path, capsys):
@@ -366,7 +380,8 @@ def test_a_validation_is_printed_and_its_samples_are_kept(tmp_path, capsys):
         == "validation at step 10: loss 1.543  bleu 12.3  train/accuracy 0.75\n"
     )
     table = ["| source | reference | output |", "|---|---|---|", "| a/b | reference | output |"]
-    table += [f"| {number} | c/ | d |" for number in range(2, 11)]  # ten of twelve
+    # Ten of the twelve samples are kept.
+    table += [f"| {number} | c/ | d |" for number in range(2, 11)]
     assert [
         (tag.split("/text_summary")[0], step, value) for tag, step, value in events(tmp_path)
     ] == [
@@ -429,12 +444,15 @@ def validated_at(validate, *steps):
 @pytest.mark.parametrize(
     "metric, values, best, best_step, without_gain, stops",
     [
-        ("loss", [3.0, 3.5, 2.0, 2.5], -2.0, 6, 1, False),  # after a new best it is counted anew
+        # The count restarts after a new best.
+        ("loss", [3.0, 3.5, 2.0, 2.5], -2.0, 6, 1, False),
         ("loss", [3.0, 3.5, 3.25], -3.0, 2, 2, True),
         ("loss", [3.0, 3.5, 2.0, 2.5, 2.25], -2.0, 6, 2, True),
-        ("loss", [3.0, 3.0, 3.0], -3.0, 2, 2, True),  # as good is no gain
+        # An equal score is no gain.
+        ("loss", [3.0, 3.0, 3.0], -3.0, 2, 2, True),
         ("bleu", [3.0, 3.5, 2.0, 2.5], 3.5, 4, 2, True),
-        ("bleu", [0.0, -0.5], 0.0, 2, 1, False),  # a best of 0 is one
+        # A best score of 0 counts.
+        ("bleu", [0.0, -0.5], 0.0, 2, 1, False),
         ("bleu", [1.0, 2.0, 3.0, 4.0], 4.0, 8, 0, False),
     ],
 )
@@ -448,7 +466,7 @@ def test_patience_is_counted_from_the_best(metric, values, best, best_step, with
         without_gain,
     )
     assert validate.model.stop_training is stops and progress.validated == 2 * len(values)
-    # The best is written when it is found, with what is known of it.
+    # The best weights are saved as soon as they are found, with the progress known at that time.
     assert kept[-1] == (best, best_step, 0) and kept[0] == (
         -values[0] if metric == "loss" else values[0],
         2,
@@ -475,7 +493,8 @@ def test_what_a_validation_found_is_reported(clock, capsys):
         (2, {"loss": 3.0, "other": 7.0, "seconds": 2.5}, rows),
         (3, {"loss": 4.0, "other": 7.0, "seconds": 2.5}, rows),
     ]
-    assert capsys.readouterr().out == ""  # the last step is the end anyway
+    # The training ends at this step anyway, so nothing about early stopping is printed.
+    assert capsys.readouterr().out == ""
     validate, _ = validate_of([3.0, 4.0, 5.0], early_stopping=2, train_steps=7)
     validated_at(validate, 2, 4)
     assert capsys.readouterr().out == ""
@@ -551,9 +570,8 @@ def test_checkpoints_are_made_every_so_many_steps_and_the_newest_stay(tmp_path):
     checkpoint.close()
     assert saved_by(checkpoint) == [9, 10]
     arrays, progress = checkpoints.read_checkpoint(checkpoints.checkpoint_path(tmp_path, 10))
-    assert arrays["model/0000/weight"].tolist() == [
-        100.0
-    ]  # what was learnt, not what it was before the last sync
+    # The saved weights are the learned ones, not those before the last sync.
+    assert arrays["model/0000/weight"].tolist() == [100.0]
     assert {name: array.tolist() for name, array in arrays.items()} == {
         "model/0000/weight": [100.0],
         "model/0001/seed": [7],
@@ -567,7 +585,8 @@ def test_a_step_is_saved_once_but_again_when_its_validation_is_made(tmp_path):
     checkpoint.writer = types.SimpleNamespace(
         save=lambda *arguments: written.append(arguments), check=lambda: None, wait=lambda: None
     )
-    checkpoint.on_train_end()  # nothing was learnt since it was read
+    # Nothing was learned since the checkpoint was read.
+    checkpoint.on_train_end()
     assert not written
     saved_by(checkpoint, 6)
     checkpoint.on_train_end()
@@ -624,9 +643,8 @@ def test_an_early_stopping_is_saved(tmp_path):
 def test_a_signal_ends_what_can_be_interrupted(tmp_path, capsys):
     checkpoint = checkpoint_of(tmp_path)
     checkpoint.trainee.learnt = 5.0
-    assert checkpoint.unless_stopped(lambda: checkpoint.trainee.weight.numpy().tolist()) == [
-        5.0
-    ]  # what was learnt is there
+    # The function sees the learned weights.
+    assert checkpoint.unless_stopped(lambda: checkpoint.trainee.weight.numpy().tolist()) == [5.0]
     assert not checkpoint.interruptible
     checkpoint.on_train_begin()
     try:
@@ -665,7 +683,8 @@ def test_what_could_not_be_written_is_raised_at_the_next_step_and_the_signals_ar
         (tmp_path / "checkpoints").write_text("in the way of the folder")
         checkpoint.progress.step = 3
         checkpoint.on_train_batch_end(0)
-        checkpoint.writer.pending.exception()  # waits for it
+        # Wait for the background write to fail.
+        checkpoint.writer.pending.exception()
         checkpoint.progress.step = 4
         with pytest.raises(OSError):
             checkpoint.on_train_batch_end(0)

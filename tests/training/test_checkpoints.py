@@ -1,4 +1,7 @@
-"""Files of the run folder: exact, whole, and refused when they do not fit."""
+"""Tests of the files of the run folder.
+
+They must be exact and complete, and they are refused if they do not fit.
+"""
 
 import dataclasses
 import errno
@@ -69,10 +72,12 @@ def test_wherever_it_is_cut_or_a_bit_is_flipped_it_is_named(tmp_path):
         path.write_bytes(damaged)
         try:
             found, progress = checkpoints.read_checkpoint(path)
-        except checkpoints.BrokenCheckpointError as error:  # so that the one before is used
+        # The caller catches this error and uses the checkpoint before.
+        except checkpoints.BrokenCheckpointError as error:
             assert "x.safetensors" in str(error)
         else:
-            harmless += 1  # the order of keys, a space
+            # Some bits do not matter, such as a space or the order of keys.
+            harmless += 1
             assert (
                 progress == {"step": 12}
                 and {name: array.tobytes() for name, array in found.items()} == arrays
@@ -149,7 +154,8 @@ def test_a_damaged_checkpoint_never_gives_other_values(stored, kind, place, othe
 @pytest.mark.parametrize(
     "array",
     [
-        VALUES["a"].reshape(6, 5),  # of the same bytes
+        # The same bytes in another shape.
+        VALUES["a"].reshape(6, 5),
         VALUES["a"].reshape(30),
         VALUES["a"].view("int32"),
         VALUES["a"] + 1e-6,
@@ -180,13 +186,15 @@ def test_the_checksum_is_of_names_types_shapes_values_and_progress(tmp_path, arr
         (VALUES, {"format": "1"}),
     ):
         arrays = {name: np.ascontiguousarray(value) for name, value in arrays.items()}
-        arrays["b"] = arrays["b"].reshape(())  # ascontiguousarray makes it one-dimensional
+        # ascontiguousarray makes a scalar one-dimensional.
+        arrays["b"] = arrays["b"].reshape(())
         save_file(arrays, path, {**metadata, **changed})
         if arrays.keys() == VALUES.keys() and arrays["a"] is VALUES["a"] and not changed:
+            # A correct file is accepted, whoever wrote it.
             assert checkpoints.read_checkpoint(path)[1] == {
                 "step": 12,
                 "best": -0.5,
-            }  # written by another hand, and right
+            }
         else:
             with pytest.raises(checkpoints.BrokenCheckpointError, match="x.safetensors"):
                 checkpoints.read_checkpoint(path)
@@ -205,7 +213,8 @@ def test_a_file_that_is_no_checkpoint_is_a_broken_one(tmp_path):
         match="whole safetensors file. Received: .*none.safetensors",
     ):
         checkpoints.read_checkpoint(tmp_path / "none.safetensors")
-    # A format of before the checksum reads without; the number alone does not make it one.
+    # Format 2 predates the checksum and is read without one. The format number of a later file does
+    # not excuse a missing checksum.
     save_file(
         {"a": np.array([2.0])},
         tmp_path / "old.safetensors",
@@ -286,7 +295,8 @@ def test_values_are_those_of_the_moment_of_saving(tmp_path, monkeypatch):
     writer.save(tmp_path / "x.safetensors", saved, progress, lambda: (tmp_path / "then").touch())
     saved["a"].assign([2.0])
     progress["step"] = 2
-    assert not (tmp_path / "x.safetensors").exists()  # and the caller was not held up
+    # The file is not written yet, so `save` did not wait for it.
+    assert not (tmp_path / "x.safetensors").exists()
     go_on.set()
     writer.wait()
     arrays, progress = checkpoints.read_checkpoint(tmp_path / "x.safetensors")
@@ -312,7 +322,8 @@ def test_what_went_wrong_in_the_thread_is_raised_by_the_next_call(tmp_path, monk
         ):
             call()
         monkeypatch.setattr(os, "replace", replace)
-        writer.wait()  # said once
+        # The error is raised only once.
+        writer.wait()
     assert path.read_bytes() == before and [path.name for path in tmp_path.iterdir()] == [
         "x.safetensors"
     ]
@@ -328,15 +339,18 @@ def test_one_is_written_after_the_other_and_a_check_waits_for_neither(tmp_path, 
 
     monkeypatch.setattr(checkpoints, "_write", slow)
     writer, saved = checkpoints.BackgroundWriter(), variables({"a": [1.0]})
-    writer.check()  # nothing is to be said
+    # There is nothing to report.
+    writer.check()
     writer.wait()
     writer.save(tmp_path / "x", saved, {}, lambda: events.append("then"))
     writer.check()
-    assert not events  # check would have waited for ever
+    # `check` did not wait. It would have waited forever.
+    assert not events
     go_on.set()
     saved["a"].assign([2.0])
     writer.save(tmp_path / "y", saved, {})
-    assert events[:2] == ["x", "then"]  # it has waited for the first, and for what was to follow
+    # `save` waited for the first write and its follow-up.
+    assert events[:2] == ["x", "then"]
     writer.wait()
     assert events == ["x", "then", "y"]
     assert [checkpoints.read_checkpoint(tmp_path / name)[0]["a"].tolist() for name in "xy"] == [
@@ -433,9 +447,8 @@ def test_all_that_training_changes_has_a_name():
         name.startswith("optimizer/") for name in named
     ) == 6
     seeds = [name for name in named if "seed_generator" in name]
-    assert seeds == [
-        "model/0006/seed_generator_state"
-    ]  # without the number that the process gave it
+    # The name has no number that depends on the process.
+    assert seeds == ["model/0006/seed_generator_state"]
     assert [*checkpoints.named_variables(small_model()[0])][6] == seeds[0]
     kernels = [name for name in named if name.endswith("/kernel")]
     assert kernels[0] == f"model/0004/{model.layers[1].kernel.path}"
@@ -489,12 +502,9 @@ def test_step_checkpoints_are_found_in_their_order(tmp_path):
         checkpoints.checkpoint_path(tmp_path, 123)
         == tmp_path / "checkpoints" / "step-00000123.safetensors"
     )
-    steps = (
-        900,
-        90,
-        123456789,
-        5,
-    )  # the third has more digits than there is room for: it is one all the same
+    # The third step has more digits than the format has room for. Its file is a checkpoint all the
+    # same.
+    steps = (900, 90, 123456789, 5)
     names = [checkpoints.checkpoint_path(tmp_path, step).name for step in steps]
     (tmp_path / "checkpoints").mkdir()
     for name in (
@@ -514,14 +524,12 @@ def test_step_checkpoints_are_found_in_their_order(tmp_path):
 @pytest.mark.parametrize(
     "there, step, keep, left",
     [
-        ((5, 10, 13), 13, 3, [5, 10, 13]),  # stopped by a signal
-        ((5, 10, 13, 15), 15, 3, [5, 10, 15]),  # as if it had never stopped
-        (
-            (5, 10, 15, 25),
-            15,
-            3,
-            [5, 10, 15],
-        ),  # 25 is broken, and the training began again behind it
+        # A signal stopped the training at step 13.
+        ((5, 10, 13), 13, 3, [5, 10, 13]),
+        # The training continued. The result is as if it had never stopped.
+        ((5, 10, 13, 15), 15, 3, [5, 10, 15]),
+        # Checkpoint 25 is broken, and the training resumed from an earlier one.
+        ((5, 10, 15, 25), 15, 3, [5, 10, 15]),
         ((10, 15), 15, 1, [15]),
         ((13,), 13, 1, [13]),
         ((5, 10, 15), 15, 2, [10, 15]),
@@ -529,7 +537,8 @@ def test_step_checkpoints_are_found_in_their_order(tmp_path):
         ((5, 10, 12, 13), 13, 2, [10, 13]),
         ((5, 10), 10, 5, [5, 10]),
         ((5, 6, 7, 8), 8, 5, [5, 8]),
-        ((5, 10, 15), 15, 5, [5, 10, 15]),  # fewer than are kept all stay
+        # If there are fewer than `keep`, all stay.
+        ((5, 10, 15), 15, 5, [5, 10, 15]),
     ],
 )
 def test_where_a_training_was_stopped_does_not_show_in_what_is_kept(
@@ -553,14 +562,14 @@ def test_a_run_folder_holds_one_configuration(tmp_path):
         "decoding": {"beam_size": 4},
     }
     assert checkpoints.claim_run(run, {"model": {"d_model": 4}}) is False
-    assert (
-        checkpoints.claim_run(run, sections) is False
-    )  # nothing was learnt yet: another configuration may have it
+    # Nothing was learned yet, so another configuration may claim the folder.
+    assert checkpoints.claim_run(run, sections) is False
     checkpoints.save_checkpoint(checkpoints.checkpoint_path(run, 5), variables({"a": 1.0}), {})
     assert checkpoints.claim_run(run, sections) is True
     free = {**sections, "training": {"seed": 1, "train_steps": 9}, "decoding": {"beam_size": 1}}
     assert checkpoints.claim_run(run, free) is True
-    assert json.loads((run / "config.json").read_text()) == free  # what was asked for last
+    # config.json has the options of the last claim.
+    assert json.loads((run / "config.json").read_text()) == free
     assert checkpoints.check_run(run, {"training": {"seed": 1}}) is True
     with pytest.raises(ConfigError, match="d_model: 8 there, 16 now"):
         checkpoints.claim_run(run, {**sections, "model": {"d_model": 16}})
@@ -578,8 +587,8 @@ def test_another_seed_is_another_run(tmp_path):
     )
 
 
-# How long training lasts, what is kept and shown of it, where it runs, and where its data lie. All
-# else makes another model.
+# Options that may change when a run is resumed: how long it lasts, what is kept and shown of it,
+# where it runs, and where its data is. All others make another model.
 FREE = {
     "train_steps",
     "early_stopping",
@@ -753,11 +762,8 @@ def test_a_run_that_was_killed_before_it_wrote_anything_can_begin(tmp_path):
 def test_what_a_killed_run_began_to_write_is_removed(tmp_path):
     checkpoints.claim_run(tmp_path, {})
     (tmp_path / "checkpoints").mkdir()
-    for name in (
-        "checkpoints/step-5.tmp.safetensors",
-        "checkpoints/.tmp0ksEK1",
-        "scores.tmp.json",
-    ):  # the second by safetensors
+    # The second is a temporary file of safetensors.
+    for name in ("checkpoints/step-5.tmp.safetensors", "checkpoints/.tmp0ksEK1", "scores.tmp.json"):
         (tmp_path / name).touch()
     (tmp_path / "checkpoints" / "step-4.safetensors").touch()
     assert checkpoints.claim_run(tmp_path, {}) is True

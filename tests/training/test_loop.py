@@ -1,5 +1,8 @@
-"""The update step: sums over tokens however the batch is cut, and a training that can be cut
-anywhere."""
+"""Tests of the training loop.
+
+An update sums over the same tokens however its batch is split into micro-batches. A training can be
+interrupted anywhere and resumed.
+"""
 
 import dataclasses
 import errno
@@ -47,12 +50,12 @@ from transformer.training.loop import (
 from transformer.training.objectives import HeadObjective
 from transformer.training.workers import tf_config
 
-# Without biases: the key bias has no gradient but rounding noise, which Adam makes as large as any
+# No biases: the gradient of a key bias is only rounding noise, which Adam makes as large as any
 # other.
 MODEL = ModelConfig(
     d_model=16, num_heads=2, num_layers=1, ffn_dim=32, vocab_size=13, dropout=0.0, use_bias=False
 )
-# Of a Progress, what differs between trainings that learn the same.
+# Fields of Progress that may differ between trainings that learn the same.
 MEASURED = {"seconds": 0.0, "peak_memory_gib": 0.0}
 
 
@@ -90,9 +93,8 @@ def trainee_of(dropout=0.0, **options):
         label_smoothing=0.1,
         keep_best_metric="bleu",
     )
-    defaults["adam_epsilon"] = (
-        1e-4  # smaller, and rounding noise in a tiny gradient counts as much as a large one
-    )
+    # With a smaller epsilon, rounding noise in a tiny gradient counts as much as a large gradient.
+    defaults["adam_epsilon"] = 1e-4
     config = TrainingConfig(
         **{**defaults, "checkpoint_every": 2, "eval_every": 3, "log_every": 2, **options}
     )
@@ -129,6 +131,7 @@ def start(trainee, config, folder, **options):
         batch_at=batch_at,
         evaluate=validation_of(trainee),
         padding_share=0.0,
+        num_shapes=1,
     )
     return start_training(trainee, config, folder, **{**arguments, **options})
 
@@ -190,9 +193,8 @@ def one_step(monkeypatch, precision, clip_norm):
     reports."""
     trainee, _ = trainee_of(precision=precision, clip_norm=clip_norm)
     found, optimizer = [], trainee.optimizer
-    rule = (
-        optimizer.inner_optimizer if precision == "float16" else optimizer
-    )  # behind the scaling of the loss
+    # The inner optimizer gets the gradients after the loss scale is divided out.
+    rule = optimizer.inner_optimizer if precision == "float16" else optimizer
 
     def take(gradients, trainable_variables):
         found.append(np.concatenate([np.ravel(gradient) for gradient in gradients]))
@@ -229,11 +231,13 @@ def test_the_gradient_is_clipped_to_its_global_norm(monkeypatch, precision, roun
 
 def test_the_loss_of_a_classifier_is_the_mean_over_its_examples():
     """Not over its tokens, of which it has five in two texts; a row that fills up is no example."""
-    # Here, since its layers make TensorFlow compute, which must not begin before the forks below.
+    # Import here, because building these layers makes TensorFlow compute. That must not happen
+    # before the forks below.
     from tests.model.test_heads import IDS, TYPES, text_model
 
     model = text_model(ClassificationHead(3, dropout=0.0))
-    model.encoder.trainable = False  # as with --tuning=head
+    # As --tuning=head does.
+    model.encoder.trainable = False
     config = FinetuningConfig(learning_rate=0.5, schedule="constant", weight_decay=0.0)
     trainee, _ = make_trainee(lambda: model, config, HeadObjective)
     ids, targets = (
@@ -243,17 +247,18 @@ def test_the_loss_of_a_classifier_is_the_mean_over_its_examples():
     inputs = (ids, np.concatenate([TYPES, TYPES[:1]]))
     logits = np.asarray(model((IDS, TYPES), training=False), "float64")
     chances = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    # Run the encoder without dropout.
     model.encoder.call = (lambda call: lambda inputs, training=False: call(inputs))(
         model.encoder.call
-    )  # without dropout
+    )
     before = model.head.outer.bias.numpy()
     logs = trainee.train_step(tf.nest.map_structure(tf.constant, (inputs, targets)))
     assert float(logs["loss"]) == pytest.approx(
         -np.log(chances[0, 2] * chances[1, 0]) / 2, rel=1e-5
     )
     assert float(logs["tokens"]) == 5.0
-    # The bias's gradient is softmax minus target, its mean over the examples, and a first step of
-    # Adam goes by its sign.
+    # The gradient of the bias is softmax minus target, averaged over the examples. The first step
+    # of Adam depends only on its sign.
     gradient = (chances - [[0, 0, 1], [1, 0, 0]]).mean(0)
     np.testing.assert_allclose(
         model.head.outer.bias.numpy(), before - 0.5 * np.sign(gradient), atol=1e-4
@@ -265,9 +270,9 @@ def test_gradients_are_summed_in_one_order():
     """Three summands and more TensorFlow adds in the order in which they come, so that trainings
     of one seed would differ by rounding."""
     trainee, _ = trainee_of()
-    assert (
-        MODEL.tie_embeddings and MODEL.num_layers == 1
-    )  # each further layer of a decoder reads the memory, whose summands come in order
+    # Every decoder layer adds a summand to the gradient of the memory. With more layers there would
+    # be more than two, but they come in a fixed order.
+    assert MODEL.tie_embeddings and MODEL.num_layers == 1
     data = tf.nest.map_structure(tf.constant, batch_at(0))
     step = tf.function(
         lambda: trainee._gradients(data, trainee.model.trainable_variables, 1.0)
@@ -449,7 +454,8 @@ def points(curve):
         ),
         (4, dict(adam_beta_1=0.8, jit="off", keep_best_metric="loss")),
         (5, dict(precision="float16", jit="off", clip_norm=0.5, keep_best_metric="loss")),
-        (None, dict(jit="auto", keep_best_metric="loss")),  # steps are timed, and leave no trace
+        # Steps are timed, which must leave no trace in the weights.
+        (None, dict(jit="auto", keep_best_metric="loss")),
     ],
 )
 def test_a_training_ends_in_the_weights_that_the_formulas_give(tmp_path, cut_at, options):
@@ -481,7 +487,7 @@ def test_a_training_ends_in_the_weights_that_the_formulas_give(tmp_path, cut_at,
     assert points(curves["train/gradient_norm"]) == pytest.approx(
         {step: expected[step - 1]["norm"] for step in logged}, **near
     )
-    # The rate that is logged after a step is that of the next.
+    # The rate logged after a step is that of the next step.
     rates = [update["rate"] for update in expected]
     assert points(curves["train/learning_rate"]) == pytest.approx(
         {step: rates[step] for step in logged}, rel=1e-5
@@ -616,8 +622,8 @@ def test_what_an_uninterrupted_training_leaves(whole):
         for name, (_, progress) in files.items()
     }
     assert found == {
-        # A text that comes back as it is scores 100; the second time is no gain. The best is
-        # written before it is validated.
+        # An output that equals its source scores 100. The second validation is no gain. The best
+        # weights are saved before the progress counts their validation.
         "best.safetensors": (3, tokens[2], 0, 3),
         "step-00000002.safetensors": (2, tokens[1], 0, 0),
         "step-00000004.safetensors": (4, tokens[3], 3, 3),
@@ -641,9 +647,8 @@ def test_what_an_uninterrupted_training_leaves(whole):
 
 @pytest.mark.slow
 def test_a_continued_training_equals_an_uninterrupted_one(tmp_path, whole):
-    start(
-        *trainee_of(dropout=0.2), tmp_path, make_dataset=lambda step: dataset(step, 4)
-    )  # runs dry at step 4
+    # The data ends at step 4.
+    start(*trainee_of(dropout=0.2), tmp_path, make_dataset=lambda step: dataset(step, 4))
     progress, stopped = start(*trainee_of(dropout=0.2), tmp_path)
     assert progress.step == 6 and stopped is None and contents(tmp_path) == whole
     assert progress.tokens == sum(np.count_nonzero(batch_at(step)[1]) for step in range(6))
@@ -717,7 +722,8 @@ def test_the_terminal_is_as_it_was_after_an_error(tmp_path, capsys, monkeypatch)
     first.assign(np.full(first.shape, np.nan))
     with pytest.raises(NotFiniteError):
         start(trainee, config, tmp_path)
-    hidden, shown = "\x1b[?25l", "\x1b[?25h"  # the cursor
+    # Escape sequences that hide and show the cursor.
+    hidden, shown = "\x1b[?25l", "\x1b[?25h"
     error = capsys.readouterr().err
     assert -1 < error.rfind(hidden) < error.rfind(shown)
 
@@ -746,7 +752,8 @@ def test_what_jit_is_chosen_is_said_and_goes_by_the_number_of_shapes(
 @pytest.mark.slow
 def test_checkpoints_best_and_average(tmp_path):
     trainee, config = trainee_of(keep_checkpoints=2, average_checkpoints=2)
-    scores = iter([["a b c d"], ["x"], ["x"], ["a b c d"]])  # the first validation is the best
+    # The first validation is the best.
+    scores = iter([["a b c d"], ["x"], ["x"], ["a b c d"]])
     translate = lambda texts: next(scores)  # noqa: E731
     progress, _ = start(trainee, config, tmp_path, evaluate=validation_of(trainee, write=translate))
     assert (progress.best_step, progress.without_gain) == (3, 1)
@@ -768,7 +775,8 @@ def test_early_stopping(tmp_path):
     )
     assert progress.step == 2
     again, config = trainee_of(early_stopping=1, eval_every=1)
-    assert start(again, config, tmp_path)[0].step == 2  # and stays stopped
+    # A training that stopped early stays stopped.
+    assert start(again, config, tmp_path)[0].step == 2
 
 
 @pytest.mark.slow
@@ -791,12 +799,11 @@ def test_a_signal_ends_a_validation_which_is_made_up_for(tmp_path, whole, number
     assert checkpoints.read_newest(tmp_path)[1] == vars(progress)
     progress, stopped = start(*trainee_of(dropout=0.2), tmp_path)
     assert progress.validated == 6 and stopped is None and contents(tmp_path) == whole
-    assert (
-        start(*trainee_of(dropout=0.2), tmp_path, evaluate=None)[0] == progress
-    )  # it is made once
+    # The validation is not repeated.
+    assert start(*trainee_of(dropout=0.2), tmp_path, evaluate=None)[0] == progress
 
 
-# TensorFlow is imported once; it computes nothing before a fork.
+# TensorFlow is imported once. It computes nothing before a fork.
 KILLED = """
 import os, pathlib, random, signal, sys, time
 sys.path.insert(0, ".")
@@ -850,9 +857,8 @@ def test_killed_at_random_moments_nothing_is_lost(tmp_path):
         return found
 
     expected, _ = start(one, config, tmp_path / "whole", evaluate=watched)
-    assert (
-        expected.best_step < expected.step < 60
-    )  # it has stopped early: the last four losses are no gain, and no four before
+    # The training stopped early: the last four losses are no gain, and never four in a row before.
+    assert expected.best_step < expected.step < 60
     assert expected.step == 4 * len(losses) and expected.tokens == sum(
         np.count_nonzero(batch_at(n)[1]) for n in range(expected.step)
     )
@@ -878,9 +884,8 @@ def test_killed_at_random_moments_nothing_is_lost(tmp_path):
 
 @pytest.mark.slow
 def test_after_a_broken_checkpoint_it_ends_in_the_same_weights(tmp_path, whole, capsys):
-    start(
-        *trainee_of(dropout=0.2), tmp_path, make_dataset=lambda step: dataset(step, 5)
-    )  # runs dry at step 5
+    # The data ends at step 5.
+    start(*trainee_of(dropout=0.2), tmp_path, make_dataset=lambda step: dataset(step, 5))
     path = checkpoints.list_checkpoints(tmp_path)[-1]
     path.write_bytes(path.read_bytes()[:-1])
     trainee, config = trainee_of(dropout=0.2)
@@ -955,7 +960,8 @@ def test_a_checkpoint_of_an_older_version_is_continued(tmp_path, path):
     assert resume(trainee, tmp_path) == Progress(
         step=3, tokens=47, seconds=1.5, best=-2.0, best_step=3, validated=3
     )
-    # As the version that wrote the oldest of them had them, before and after one more update.
+    # The losses that the version which wrote the oldest of these checkpoints computed, before and
+    # after one more update.
     assert validation_of(trainee).token_scores()["loss"] == pytest.approx(2.982651, abs=1e-4)
     trainee.fit(dataset(3, 4), verbose=0)
     assert validation_of(trainee).token_scores()["loss"] == pytest.approx(2.878806, abs=1e-4)
@@ -1073,7 +1079,8 @@ def test_several_workers_need_to_be_described_and_a_new_process(monkeypatch, cap
 
     assert capsys.readouterr().out == ""
 
-    def late():  # it is said before the others are waited for
+    # The message is printed before the wait for the other workers.
+    def late():
         assert capsys.readouterr().out == "waiting until all workers of TF_CONFIG are there\n"
         raise RuntimeError("too late")
 
@@ -1167,7 +1174,8 @@ def test_a_precision_is_that_of_the_computation(precision, policy, computed):
         (6, 3, True),
         (6, 6, False),
         (7, 6, True),
-        (7, 7, False),  # the last
+        # The last step has its validation.
+        (7, 7, False),
     ],
 )
 def test_which_step_lacks_a_validation(step, validated, lacks):
@@ -1202,7 +1210,8 @@ def test_what_is_told_of_a_training():
         "peak_memory_gib": 1000.0,
     }
     assert Progress(step=1, tokens=50, seconds=0.5).summary()["tokens_per_second"] == 100.0
-    none = Progress().summary()  # and no division by zero
+    # A training without steps must not divide by zero.
+    none = Progress().summary()
     assert (none["steps"], none["minutes"], none["tokens_per_second"]) == (
         0,
         0.0,
@@ -1308,7 +1317,7 @@ def test_a_trainee_is_compiled_as_the_configuration_says(monkeypatch):
         "off": "jit off: --jit=off",
         "auto": "jit auto: both ways will be timed",
     }
-    # noam knows the width of the model: 16.
+    # noam depends on the width of the model, which is 16.
     trainee, _ = make_trainee(
         make, TrainingConfig(schedule="noam", learning_rate=1.0, warmup_steps=1)
     )
@@ -1388,7 +1397,8 @@ def test_a_training_that_is_over_for_one_worker_is_for_all(monkeypatch, tmp_path
     """The chief's validation ends it early: a worker that went on alone would wait for ever."""
     trainee, config = trainee_of()
     config = as_worker(monkeypatch, trainee, config, 1)
-    answers = iter([np.array([[0], [0]]), np.array([[0], [1]])])  # the same step; the other is over
+    # Both workers are at the same step, but the training of the other is over.
+    answers = iter([np.array([[0], [0]]), np.array([[0], [1]])])
     trainee.gather = lambda numbers: next(answers)
     trainee.fit = None
     assert start(trainee, config, tmp_path)[0] == Progress()
@@ -1428,14 +1438,15 @@ class Timed:
         self.train_function = step
 
 
-PLAIN = [9.0, 3.0, 1.0, 2.0]  # the first is traced
+# The first step includes tracing.
+PLAIN = [9.0, 3.0, 1.0, 2.0]
 COMPILED = [20.0, 0.75, 0.5, 0.625]
 
 
 @pytest.mark.parametrize(
     "plain, compiled, step, num_shapes, jit, said",
     [
-        # 0.5 s a step are gained, by a compilation of 20 s for each shape.
+        # XLA gains 0.5 s per step and costs a compilation of 20 s for each shape.
         (
             PLAIN,
             COMPILED,
@@ -1508,7 +1519,7 @@ def test_jit_is_measured(monkeypatch, plain, compiled, step, num_shapes, jit, sa
         and trainee.jit_compile is jit
         and trainee.train_function.jit is jit
     )
-    # It is as if the steps had not been made; all were of the batch that comes next.
+    # The timed steps leave no trace, and all of them used the next batch.
     assert trainee.model.layers[0].kernel.numpy().tolist() == [[7.0]] and trainee.num_traces == 1
     assert (
         {*trainee.seen} == {step}
@@ -1521,7 +1532,7 @@ def test_jit_is_measured(monkeypatch, plain, compiled, step, num_shapes, jit, sa
 def test_where_jit_is_told_nothing_is_measured(jit):
     trainee, progress = Timed([0.0], {}), Progress()
     assert (
-        settle_jit(trainee, TrainingConfig(jit=jit), progress, None) == ""
+        settle_jit(trainee, TrainingConfig(jit=jit), progress, None, 1) == ""
         and progress == Progress()
     )
 
@@ -1530,7 +1541,7 @@ def test_where_jit_is_told_nothing_is_measured(jit):
 def test_what_was_measured_once_stays(jit):
     trainee, progress = Timed([0.0], {}), Progress(step=3, jit=jit)
     assert (
-        settle_jit(trainee, TrainingConfig(), progress, None)
+        settle_jit(trainee, TrainingConfig(), progress, None, 1)
         == f"jit {'on' if jit else 'off'}: as this run began"
     )
     assert trainee.jit_compile is jit and progress == Progress(step=3, jit=jit)
@@ -1547,7 +1558,7 @@ def test_jit_is_chosen_by_time_with_the_compilation_counted(monkeypatch, compila
     monkeypatch.setattr(loop, "_timed", lambda trainee, jit, batches: next(times))
     trainee, config = trainee_of(jit="auto")
     progress = Progress()
-    said = settle_jit(trainee, config, progress, lambda step: dataset(step, 6))
+    said = settle_jit(trainee, config, progress, lambda step: dataset(step, 6), 1)
     assert (progress.jit, trainee.train_function) == (chosen, "compiled" if chosen else "plain")
     assert said.startswith(
         f"jit {'on' if chosen else 'off'}: 1.00 s a step without XLA, {1 - gain:.2f} s with it "
@@ -1555,7 +1566,7 @@ def test_jit_is_chosen_by_time_with_the_compilation_counted(monkeypatch, compila
     )
     again, config = trainee_of(jit="auto")
     assert (
-        settle_jit(again, config, progress, None).endswith("as this run began")
+        settle_jit(again, config, progress, None, 1).endswith("as this run began")
         and again.jit_compile == chosen
     )
 
@@ -1569,9 +1580,9 @@ def test_timing_leaves_no_trace_in_the_weights(monkeypatch, tmp_path, limit):
     same, config = trainee_of(jit="on" if progress.jit else "off", dropout=0.2)
     start(same, config, tmp_path / "same")
     assert weights(auto).tobytes() == weights(same).tobytes() and auto.num_traces == 1
-    assert (
-        progress.jit is not None
-    )  # kept: a machine that is slower when it continues would choose otherwise
+    # The choice is saved, because a machine that is slower when the training resumes would choose
+    # otherwise.
+    assert progress.jit is not None
     assert (
         checkpoints.read_checkpoint(checkpoints.list_checkpoints(tmp_path / "auto")[-1])[1]["jit"]
         is progress.jit

@@ -1,4 +1,7 @@
-"""What a training minimises: weighted sums over what is real of a batch, and how many that are."""
+"""Tests of what a training minimizes: weighted sums over the real tokens or examples of a batch.
+
+The number of these is tested too.
+"""
 
 import numpy as np
 import pytest
@@ -24,7 +27,8 @@ def test_tokens_are_counted_without_padding_and_cost_what_the_plain_loss_says(
     )
     objective = TokenObjective(model, TrainingConfig(label_smoothing=label_smoothing))
     inputs = IDS, np.array([[2, 5, 6], [2, 0, 0]], "int32")
-    targets = np.array([[5, 6, 3], [3, 0, 0]], "int32")  # four tokens; their sources have five
+    # The targets have four tokens, the sources five.
+    targets = np.array([[5, 6, 3], [3, 0, 0]], "int32")
     assert float(objective.count(targets)) == float(objective.tokens(inputs, targets)) == 4.0
     plain, _ = cross_entropy(targets, model(inputs), label_smoothing)
     found = objective.loss(model, inputs, targets, ops.convert_to_tensor(0.2))
@@ -104,9 +108,8 @@ def test_a_head_counts_its_examples_and_the_tokens_that_are_no_padding():
     model = text_model(ClassificationHead(3, class_weights=(1.0, 2.0, 5.0)), config=config)
     objective = HeadObjective(model, FinetuningConfig())
     assert float(objective.count(np.array([[2], [1], [-1]], "int32"))) == 7.0
-    assert (
-        float(objective.tokens((IDS, TYPES + 7), np.array([[2], [1]]))) == 7.0
-    )  # eight ids, of which one is 7
+    # One of the eight ids is 7, the padding.
+    assert float(objective.tokens((IDS, TYPES + 7), np.array([[2], [1]]))) == 7.0
 
 
 def test_a_row_of_padding_is_not_compared_with_itself_whatever_id_pads():
@@ -147,8 +150,8 @@ def test_the_objective_ignores_rows_that_fill_up(name):
     assert one == pytest.approx(
         0.5 * float(model.head.loss(targets, model((IDS, TYPES)))[0]), rel=1e-5
     )
-    # R-Drop: without dropout both passes are one; of the four rows the two that fill up are not
-    # compared.
+    # R-Drop: without dropout both passes are the same. Of the four rows the two that fill up the
+    # batch are not compared.
     twice = HeadObjective(model, FinetuningConfig(rdrop_alpha=6.0))
     assert float(twice.loss(model, *filled, 0.5)) == pytest.approx(one, rel=1e-5)
     model.head.divergence = lambda first, second: ops.ones(4)

@@ -1,5 +1,8 @@
-"""Learning rates at steps worked out by hand, and updates against the papers' formulas and Keras's
-own optimizers."""
+"""Tests of the optimizers.
+
+Learning rates are worked out by hand. Updates are compared with the papers' formulas and with
+Keras's own optimizers.
+"""
 
 import math
 
@@ -25,7 +28,8 @@ from transformer.training.optimizers import Adam, AdamW, WarmupSchedule, make_op
         ("cosine", 35, 0.5 + math.sqrt(0.125)),
         ("cosine", 60, 0.5),
         ("cosine", 110, 0.0),
-        ("cosine", 160, 0.0),  # it does not rise again
+        # The rate does not rise again after the last step.
+        ("cosine", 160, 0.0),
         ("linear", 1, 0.1),
         ("linear", 5, 0.5),
         ("linear", 10, 1.0),
@@ -71,7 +75,8 @@ def test_a_training_that_is_all_warmup_ends_at_0():
 
 
 def test_a_schedule_without_options_is_one_of_a_single_update():
-    assert float(WarmupSchedule(2.0)(3)) == 1.0  # inverse_sqrt
+    # The default schedule is inverse_sqrt.
+    assert float(WarmupSchedule(2.0)(3)) == 1.0
     assert float(WarmupSchedule(2.0, "linear")(1)) == 0.0
     assert float(WarmupSchedule(1.0, "noam")(0)) == pytest.approx(512**-0.5)
     saved = {
@@ -100,7 +105,7 @@ def test_schedule_survives_its_config():
         )
 
 
-# Numbers of any size, and some that are 0 or almost.
+# Gradients of any size, some of them 0 or nearly 0.
 GRADIENTS = np.array([[3.0, -0.5, 0.0, 1e-4], [-2.0, -0.5, 1e-3, 0.0], [0.7, 10.0, 0.0, -1e-4]])
 
 
@@ -130,7 +135,8 @@ def test_updates_are_those_of_the_paper(name, decay):
         for update, (gradient, rate) in enumerate(zip(factor * GRADIENTS, (0.25, 0.5, 0.25)), 1):
             first = 0.6 * first + 0.4 * gradient
             second = 0.8 * second + 0.2 * gradient**2
-            # As in section 2 of the paper: epsilon is added before the second moment is corrected.
+            # As in section 2 of the paper, epsilon is added before the bias correction of the
+            # second moment.
             step = rate * math.sqrt(1.0 - 0.8**update) / (1.0 - 0.6**update)
             expected = expected - rate * decay * expected - step * first / (np.sqrt(second) + 0.01)
         np.testing.assert_allclose(weight.numpy(), expected, rtol=1e-5)
@@ -152,7 +158,7 @@ def test_one_kernel_updates_as_keras_does(ours, theirs, options):
         optimizer = kind(0.1, name="adam", **options)
         for gradient in GRADIENTS.astype("float32"):
             optimizer.apply([gradient, 2.0 * gradient[::-1].reshape(2, 2)], weights)
-        # The moments too: a checkpoint has them under their names.
+        # Compare the moments too, by the names under which a checkpoint stores them.
         found.append(
             {
                 f"{n} {variable.path}": variable.numpy()
@@ -161,9 +167,8 @@ def test_one_kernel_updates_as_keras_does(ours, theirs, options):
         )
     assert found[0].keys() == found[1].keys() and len(found[0]) >= 8
     for name, value in found[0].items():
-        np.testing.assert_allclose(
-            value, found[1][name], rtol=1e-4, atol=1e-9
-        )  # 1 - 0.999 is rounded
+        # The tolerance is for the rounding of 1 - 0.999.
+        np.testing.assert_allclose(value, found[1][name], rtol=1e-4, atol=1e-9)
     assert np.abs(found[0]["0 kernel"] - 1.0).max() > 0.1
 
 
@@ -185,11 +190,8 @@ def test_the_optimizer_follows_the_schedule_of_the_configuration(schedule, rate)
     weight = Variable(np.zeros(1, "float32"))
     for _ in range(5):
         optimizer.apply([np.ones(1, "float32")], [weight])
-    after = {
-        "noam": 2.0 * 16**-0.5 * 6**-0.5,
-        "cosine": 1.0,
-        "constant": 2.0,
-    }  # the sixth: cosine is half way down
+    # The rates of the sixth update, where cosine is half-way down.
+    after = {"noam": 2.0 * 16**-0.5 * 6**-0.5, "cosine": 1.0, "constant": 2.0}
     assert float(optimizer.learning_rate) == pytest.approx(after[schedule], rel=1e-5)
 
 

@@ -1,5 +1,7 @@
-"""Training with JAX on 8 logical devices of a CPU: tests/test_backends.py runs this file in a
-process with that backend."""
+"""Tests of training with JAX on 8 logical devices of a CPU.
+
+tests/test_backends.py runs this file in a process with that backend.
+"""
 
 import dataclasses
 import types
@@ -77,8 +79,10 @@ def trained(folder, dropout=0.0, **options):
     )
     fit = trainee.fit
     trainee.fit = lambda *args, callbacks, **more: fit(*args, callbacks=[*callbacks, watch], **more)
-    loop.start_training(trainee, config, folder, dataset, batch, lambda: ({"loss": 1.0}, []), 0.0)
-    # A bias of keys has no gradient but for rounding, which Adam makes as large as any.
+    loop.start_training(
+        trainee, config, folder, dataset, batch, lambda: ({"loss": 1.0}, []), 0.0, 1
+    )
+    # The gradient of a key bias is only rounding noise, which Adam makes as large as any other.
     return (
         losses,
         [

@@ -1,4 +1,4 @@
-"""Which worker this process is, as TF_CONFIG says."""
+"""Tests of which worker this process is, according to TF_CONFIG."""
 
 import json
 
@@ -38,7 +38,8 @@ def test_the_first_worker_is_the_chief_unless_there_is_a_job_of_that_name(
 ):
     monkeypatch.setenv("TF_CONFIG", config)
     assert is_chief("multi_worker") == chief
-    assert is_chief("none") and is_chief("mirrored")  # whatever the cluster: each trains for itself
+    # With other strategies each process trains for itself, whatever the cluster.
+    assert is_chief("none") and is_chief("mirrored")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Scores of a data set, reports, model cards and pictures."""
+"""Evaluation of models on data sets: scores, reports, model cards and plots."""
 
 import lazy_loader
 

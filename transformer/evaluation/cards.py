@@ -1,12 +1,15 @@
-"""Model cards (Mitchell et al. 2019), Markdown: what a run's model was made of and how, how good
-it is, where it fails."""
+"""Model cards in Markdown (Mitchell et al. 2019).
+
+A card tells what a model was trained on, how it was trained, how well it scores and where its
+limits are.
+"""
 
 from transformer import __version__
 from transformer.config import ModelConfig
 
-# Most names of labels that a card shows.
+# A card shows at most this many label names.
 LABELS = 20
-# The scores of answers that need no model, and what they are.
+# Scores of baselines that need no model, and how the card words them.
 BASELINES = {
     "majority_baseline": "the commonest label as the answer to every text has accuracy",
     "mean_baseline_mse": "the mean as the answer to every text has a mean squared error of",
@@ -14,13 +17,14 @@ BASELINES = {
 
 
 def training_card(name, config, scores, table, samples):
-    """The card of a run of train.py.
+    """Returns the model card of a run of train.py, in Markdown.
 
     Args:
-        name: of the run.
-        config: what its config.json holds.
-        scores: what its scores.json holds.
-        table, samples: the scores and some translations as text.
+        name: name of the run.
+        config: dict, the content of config.json.
+        scores: dict, the content of scores.json.
+        table: str, the scores as a table.
+        samples: str, some translations.
     """
     data, model = config["data"], config["model"]
     task = data["task"].replace("_", " ")
@@ -51,13 +55,15 @@ def training_card(name, config, scores, table, samples):
 
 
 def finetuning_card(name, config, data, report, tables, scores):
-    """The card of a run of finetune.py.
+    """Returns the model card of a run of finetune.py, in Markdown.
 
     Args:
-        name: of the run.
-        config, data, scores: what its config.json, data_report.json and scores.json hold.
-        report: of transformer.evaluation.reports, on the test set.
-        tables: its scores as Markdown.
+        name: name of the run.
+        config: dict, the content of config.json.
+        data: dict, the content of data_report.json.
+        report: dict, a report of `transformer.evaluation.reports` on the test set.
+        tables: str, the scores of the report in Markdown.
+        scores: dict, the content of scores.json.
     """
     task, learning, labels = config["task"], config["finetuning"], config["labelled"]["labels"]
     pretrained = None if task["pretrained"] == "none" else task["pretrained"]
@@ -103,7 +109,12 @@ def finetuning_card(name, config, data, report, tables, scores):
 
 
 def _limits(test, pretrained):
-    """What to mind of a fine-tuned model; `test`: of data_report.json."""
+    """Returns the limits of a fine-tuned model as a Markdown list.
+
+    Args:
+        test: dict, the entry of the test set in data_report.json.
+        pretrained: name of the pretrained model, or None.
+    """
     seen = test["reasons"].get("text stands in train too", {"count": 0})["count"]
     origin = f"the labels or in {pretrained}" if pretrained else "the labels"
     limits = [
@@ -132,7 +143,12 @@ def _card(name, summary, facts, sections):
 
 
 def _origin(data, *options):
-    """The value of the option that names where the data came from."""
+    """Returns the value of the option that names where the data came from.
+
+    Args:
+        data: dict of data options.
+        *options: names of options. The first one with a value counts.
+    """
     value = next((data[option] for option in options if data.get(option)), "?")
     return value if isinstance(value, str) else ", ".join(value)
 

@@ -1,5 +1,7 @@
-"""What the curves of a training say: overfitting, underfitting, too few epochs; and the flags
-that help."""
+"""Reads training curves: detects overfitting, underfitting and too few epochs.
+
+The remark names the flags that help.
+"""
 
 import collections
 import math
@@ -9,26 +11,27 @@ _LEARN_LESS = "more dropout or --weight_decay, or --tuning=lora."
 
 
 def overfitting_remark(points):
-    """A sentence on curves of training and validation that show overfitting or underfitting, and
-    the flags that help.
+    """Returns a sentence on what training and validation curves show, and which flags help.
 
-    - Overfits: the last validation loss is above the lowest by more than 5 % of the lowest and 1 %
-      of the first, while the training loss fell from there to the end.
-    - Underfits: else, the training loss ended above 90 % of its first value.
-    - Not done: else, the last validation loss is below the one before it by more than 2 %.
-    - Does not generalise: else, a metric ended more than 10 % lower on validation data than on
-      training data.
+    The first of these cases that holds is reported:
 
-    The training loss "at" a step is the mean of the last points up to it, 5 or half of all if that
-    is fewer: a batch's loss is noise. The metric is the first with curves "train/NAME" and
-    "validation/NAME".
+    - Overfitting: the last validation loss is above the lowest one by more than 5 % of the lowest
+      and more than 1 % of the first, and the training loss fell from the lowest point to the end.
+    - Underfitting: the training loss ended above 90 % of its first value.
+    - Not finished: the last validation loss is more than 2 % below the one before it.
+    - Weak generalization: a metric ended more than 10 % lower on validation data than on training
+      data.
+
+    Since the loss of one batch is noisy, the training loss "at" a step is a mean: of the last 5
+    points up to that step, or of the last half of all points if half is fewer than 5. The metric is
+    the first one that has both curves "train/NAME" and "validation/NAME".
 
     Args:
-        points: list of (step, name, value), among them "train/loss" and "validation/loss", the
-            steps in any order.
+        points: list of (step, name, value), with the steps in any order. The curves
+            "train/loss" and "validation/loss" are needed.
 
     Returns:
-        str; "" where none holds, or either curve has less than two points.
+        str. "" if no case holds, or if one of the two loss curves has fewer than two points.
     """
     curves = _curves(points)
     train, validation = curves.get("train/loss", []), curves.get("validation/loss", [])
@@ -64,8 +67,10 @@ def overfitting_remark(points):
 
 
 def _curves(points):
-    """{name: [(step, value)] in order of steps} of the points that are finite; of a step written
-    twice, the last."""
+    """Returns {name: [(step, value), ...]} in order of steps.
+
+    Values that are not finite are left out. Of a step written twice the last value counts.
+    """
     curves = collections.defaultdict(dict)
     for step, name, value in points:
         if math.isfinite(value):
@@ -74,15 +79,18 @@ def _curves(points):
 
 
 def _level(curve, step):
-    """The mean of a curve's last points up to a step; its first point if none is so early."""
+    """Returns the mean of a curve's last points up to a step, or its first value if none exist."""
     count = min(5, len(curve) // 2)
     values = [value for at, value in curve if at <= step][-count:] or [curve[0][1]]
     return statistics.fmean(values)
 
 
 def _metric(curves):
-    """(name, last value on training data, values on validation data) of the first metric that
-    there is of both; else None."""
+    """Returns the first metric, other than the loss, that has a training and a validation curve.
+
+    Returns:
+        (name, last value on training data, all values on validation data), or None.
+    """
     for name, curve in curves.items():
         part, _, metric = name.partition("/")
         if part == "validation" and metric != "loss" and f"train/{metric}" in curves:
@@ -90,7 +98,7 @@ def _metric(curves):
 
 
 def _quoted(metric):
-    """A metric in a sentence: "; accuracy is 0.99 on training and 0.81 on validation data"."""
+    """Words a metric as "; accuracy is 0.99 on training and 0.81 on validation data"."""
     if not metric:
         return ""
     name, train, validation = metric

@@ -1,5 +1,7 @@
-"""What a validation finds, and a model's scores on a test set, written down: predictions.jsonl,
-scores.json, the model card."""
+"""Validation during training, and evaluation of a trained model on a test set.
+
+`write_results` writes predictions.jsonl, scores.json and the model card into the run folder.
+"""
 
 import json
 import os
@@ -15,16 +17,16 @@ from transformer.model.losses import MAX_LOGITS, correct_tokens, cross_entropy
 
 
 class Validation:
-    """What is found of a Transformer between updates: loss, perplexity, accuracy, and the scores of
-    decoded text.
+    """Validates a Transformer between updates: loss, perplexity, accuracy and text metrics.
 
     Args:
-        model: a Transformer.
+        model: a `Transformer`.
         batches: list of (inputs, targets), as in training.
-        write: list of str -> list of str.
-        pairs: those that are written and scored; empty: none.
-        task: a transformer.tasks.text_to_text.Task.
-        language: of the target.
+        write: function from list of str to list of str that decodes sources. None if `pairs` is
+            empty.
+        pairs: the pairs whose sources are decoded and scored. Empty decodes nothing.
+        task: a `transformer.tasks.text_to_text.Task`. None if `pairs` is empty.
+        language: code of the target language.
     """
 
     def __init__(self, model, batches, write=None, pairs=(), task=None, language=""):
@@ -33,8 +35,11 @@ class Validation:
         self._sums = compiled(self._sums_of, model)
 
     def __call__(self):
-        """Results {"loss", "accuracy", "perplexity", and the task's metrics of written text} and a
-        list of (source, target, output).
+        """Computes all results.
+
+        Returns:
+            (results, samples). `results` is a dict with "loss", "accuracy", "perplexity" and the
+            task's metrics of the decoded text. `samples` is a list of (source, target, output).
         """
         results = self.token_scores()
         results["perplexity"] = perplexity(results["loss"])
@@ -46,8 +51,11 @@ class Validation:
         ]
 
     def token_scores(self):
-        """Means over all real tokens, without dropout and label smoothing: {"loss": nats a token,
-        "accuracy": share of tokens predicted right}.
+        """Computes loss and accuracy over all real tokens, without dropout and label smoothing.
+
+        Returns:
+            {"loss", "accuracy"}. The loss is in nats per token, the accuracy is the share of tokens
+            predicted correctly.
         """
         parts = (part for batch in self.batches for part in self._parts(*batch))
         loss, right, count = (
@@ -56,8 +64,10 @@ class Validation:
         return {"loss": loss / count, "accuracy": right / count}
 
     def _parts(self, inputs, targets):
-        """A batch as batches of fewer rows, whose logits take no more memory than those of
-        training."""
+        """Splits a batch into parts of fewer rows, to bound the memory of the logits.
+
+        The logits of a part take no more memory than those in training.
+        """
         rows = max(MAX_LOGITS // (targets.shape[1] * self.model.config.vocab_size), 1)
         for start in range(0, len(targets), rows):
             end = start + rows
@@ -70,19 +80,20 @@ class Validation:
 
 
 def evaluate_generator(generator, pairs, task, language="", train=()):
-    """Writes an output for each pair and scores them.
+    """Generates an output for each pair and scores the outputs.
 
     Args:
-        generator: list of str -> list of str.
-        pairs: see transformer.tasks.text_to_text.
-        task: a Task.
-        language: of the target, unless all pairs are of a kind that names one.
-        train: training pairs, for the task's baselines; empty: no baselines.
+        generator: function from list of str to list of str.
+        pairs: list of `data.pairs.Pair`, whose sources are decoded.
+        task: a `transformer.tasks.text_to_text.Task`.
+        language: code of the target language. If all pairs are of one kind that names a
+            language, such as "<2de>", that language is used instead.
+        train: training pairs, for the task's baselines. Empty computes no baselines.
 
     Returns:
-        scores, a dict: those of the task; "kinds", as Task.by_kind, and "baselines", as
-        Task.baseline_scores, where there are any; "examples", how many, and "examples_per_second".
-        And the outputs.
+        (scores, outputs). `scores` is a dict with the scores of the task, "kinds" from
+        `Task.by_kind` and "baselines" from `Task.baseline_scores` if there are any, "examples" (how
+        many) and "examples_per_second". `outputs` is a list of str.
     """
     language, begun = task.language_of(pairs, language), time.monotonic()
     outputs = generator([pair.source for pair in pairs])
@@ -97,19 +108,21 @@ def evaluate_generator(generator, pairs, task, language="", train=()):
 
 
 def evaluate_programs(generator, problems, described=False, samples=1, run_code=False):
-    """Writes programs and runs them with their unit tests. WARNING: read the docstring of
-    transformer/metrics/sandbox.py first.
+    """Generates programs and runs them against their unit tests.
+
+    WARNING: read the docstring of transformer/metrics/sandbox.py first.
 
     Args:
-        generator: list of str -> list of str, which samples where more than one sample is asked
-            for.
-        problems: list of data.readers.humaneval.Problem.
-        described: the model reads the function's name and description, not the prompt.
-        samples: programs for each problem.
-        run_code: True, to say that they may be executed here.
+        generator: function from list of str to list of str. It must sample if `samples` is above 1.
+        problems: list of `data.readers.humaneval.Problem`.
+        described: whether the model reads the function's name and description instead of the
+            prompt.
+        samples: number of programs for each problem.
+        run_code: must be True, to confirm that generated code may be executed on this machine.
 
     Returns:
-        scores, as transformer.metrics.sandbox.pass_scores, with "problems" and "samples", how many.
+        dict of scores: those of `transformer.metrics.sandbox.pass_scores`, "problems" (how many)
+        and "samples" (number of programs in all).
     """
     asked = [problem for problem in problems for _ in range(samples)]
     answers = generator([problem.description if described else problem.prompt for problem in asked])
@@ -120,8 +133,17 @@ def evaluate_programs(generator, problems, described=False, samples=1, run_code=
 
 
 def scores_table(scores):
-    """Scores as lines of text: each with its interval, then those of kinds and baselines, then
-    the signatures."""
+    """Formats scores as lines of text.
+
+    Each number is followed by its confidence interval if there is one. Then come the scores of
+    kinds and baselines, then the signatures.
+
+    Args:
+        scores: dict, as in scores.json.
+
+    Returns:
+        str.
+    """
     rows = []
     for name, value in scores.items():
         if isinstance(value, (int, float)) and not name.endswith(("_mean", "_interval")):
@@ -147,7 +169,16 @@ def scores_table(scores):
 
 
 def samples_text(pairs, outputs, count=10):
-    """`count` examples spread over the set: source, target and output of each below one another."""
+    """Formats examples spread evenly over the set: source, reference and output of each.
+
+    Args:
+        pairs: list of `data.pairs.Pair`.
+        outputs: list of str, one for each pair.
+        count: number of examples to show, at most.
+
+    Returns:
+        str.
+    """
     count = min(count, len(pairs))
     chosen = [n * len(pairs) // count for n in range(count)]
     return "\n\n".join(
@@ -168,7 +199,16 @@ def _indented(text):
 
 
 def predictions_of(pairs, outputs):
-    """The rows of predictions.jsonl: a list of dicts."""
+    """Returns the rows of predictions.jsonl.
+
+    Args:
+        pairs: list of `data.pairs.Pair`.
+        outputs: list of str, one for each pair.
+
+    Returns:
+        list of dict with "source", "reference" and "prediction". "references" is added if a pair
+        has several references, "kind" if it has a kind.
+    """
     rows = []
     for pair, output in zip(pairs, outputs):
         more = {"references": [*pair.references]} if len(pair.references) > 1 else {}
@@ -180,7 +220,14 @@ def predictions_of(pairs, outputs):
 
 
 def write_results(folder, scores, pairs, outputs):
-    """Writes predictions.jsonl and scores.json into a run folder, and its model card from them."""
+    """Writes predictions.jsonl, scores.json and the model card into a run folder.
+
+    Args:
+        folder: the run folder. It must hold config.json already.
+        scores: dict of scores.
+        pairs: list of `data.pairs.Pair` of the test set.
+        outputs: list of str, one for each pair.
+    """
     folder = pathlib.Path(folder)
     write_json_lines(folder / "predictions.jsonl", predictions_of(pairs, outputs))
     write_json(folder / "scores.json", scores)

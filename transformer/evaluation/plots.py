@@ -1,7 +1,7 @@
-"""Pictures of a model: what looks at what, how a training went, what the model takes for what.
+"""Plots of attention, training curves and evaluation results.
 
-Each function `plot_...` returns a matplotlib Figure that no pyplot knows of: nothing is to be
-closed. Names are drawn as they are: a dollar begins no formula.
+Each `plot_...` function returns a matplotlib Figure that is not registered with pyplot, so it need
+not be closed. Names are drawn literally, so a dollar sign does not start a formula.
 """
 
 import math
@@ -13,18 +13,18 @@ from transformer.config import ConfigError
 
 
 def attention_of(generator, source, target=None):
-    """The attention weights of one translation.
+    """Computes the attention weights of one translation.
 
     Args:
-        generator: a transformer.generation.generator.Generator.
-        source: one text.
-        target: its translation; None: the generator's own.
+        generator: a `transformer.generation.generator.Generator`.
+        source: str, one text.
+        target: str, its translation. None uses the translation of `generator`.
 
     Returns:
-        {"source": pieces of the source, "target": pieces of the target, each ending in the end
-        token, "weights": {"encoder", "decoder", "cross"}, a list over layers of float32 (H,
-        queries, keys)}; of a pointer-generator also "pointer", as a list of one. Row t of all but
-        "encoder" is the step that wrote target piece t.
+        {"source", "target", "weights"}. "source" and "target" are lists of str, the subwords of the
+        two texts, each ending in the end token. "weights" is {"encoder", "decoder", "cross"}, each
+        a list over layers of float32 (H, queries, keys). A pointer-generator also has "pointer", a
+        list of one array. In all but "encoder", row t is the step that wrote target subword t.
     """
     target = generator([source])[0] if target is None else target
     tokenizers = generator.source_tokenizer, generator.target_tokenizer
@@ -42,15 +42,19 @@ def attention_of(generator, source, target=None):
 
 
 def plot_attention(weights, queries, keys, title=""):
-    """A heat map of attention: a row for each query, a column for each key, dark where much is
-    looked at.
+    """Plots attention as a heat map. Dark cells have a large weight.
 
     Args:
-        weights: float (queries, keys); or (H, queries, keys), drawn side by side, a panel a head.
-        queries, keys: list of str, the names of rows and columns.
+        weights: float (queries, keys), or (H, queries, keys) for one panel per head, side by side.
+        queries: list of str, the names of the rows.
+        keys: list of str, the names of the columns.
+        title: str, drawn above the plot.
+
+    Returns:
+        A matplotlib Figure.
 
     Raises:
-        ConfigError: the names are not as many as rows and columns.
+        ConfigError: if the number of names differs from the number of rows or columns.
     """
     from matplotlib.figure import Figure
 
@@ -78,14 +82,17 @@ def plot_attention(weights, queries, keys, title=""):
 
 
 def read_curves(run):
-    """The scalars that a run wrote for TensorBoard.
+    """Reads the scalars that a run wrote for TensorBoard.
+
+    Args:
+        run: path of the run folder.
 
     Returns:
-        {name, such as "train/loss": (steps, values)}, lists; a step written twice, by a run that
-        was continued, counts once, with its last value.
+        {name: (steps, values)}, with names such as "train/loss" and two lists each. A step that a
+        continued run has written twice counts once, with its last value.
 
     Raises:
-        ConfigError: the folder holds none.
+        ConfigError: if the run folder holds no curves.
     """
     from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
     from tensorboard.util import tensor_util
@@ -107,11 +114,19 @@ def read_curves(run):
 
 
 def plot_curves(runs, names=("train/loss", "validation/loss", "validation/bleu")):
-    """Curves of one or several runs, a panel for each name, a line for each run that has it.
+    """Plots curves of one or several runs, one panel for each name.
+
+    A panel has one line for each run that has the scalar.
 
     Args:
         runs: {label: run folder}, or one run folder.
-        names: of scalars, as in TensorBoard.
+        names: names of scalars, as in TensorBoard.
+
+    Returns:
+        A matplotlib Figure.
+
+    Raises:
+        ConfigError: if a run folder holds no curves.
     """
     from matplotlib.figure import Figure
 
@@ -132,17 +147,21 @@ def plot_curves(runs, names=("train/loss", "validation/loss", "validation/bleu")
 
 
 def plot_confusion(matrix, names):
-    """A table of true classes (rows) and predicted ones (columns), dark where much of a row is.
+    """Plots a confusion matrix: true classes in rows, predicted classes in columns.
 
-    Up to 60 classes have their names, up to 30 the counts too. Where no installed font has the
-    names' script, a class is drawn as its number in `names`, from 0.
+    A cell is darker the larger its share of the row. Class names are drawn for up to 60 classes,
+    counts for up to 30. If no installed font has the script of the names, a class is drawn as its
+    index in `names`, from 0.
 
     Args:
-        matrix: int (C, C).
+        matrix: int (C, C), counts.
         names: C str.
 
+    Returns:
+        A matplotlib Figure.
+
     Raises:
-        ConfigError: the names are not as many as rows and columns.
+        ConfigError: if the number of names differs from the number of rows or columns.
     """
     from matplotlib.figure import Figure
 
@@ -158,8 +177,8 @@ def plot_confusion(matrix, names):
         if classes <= 60
         else []
     )
-    # Inches: a cell, the longest name beside or beneath (a Chinese character is twice as wide), the
-    # title of an axis.
+    # Sizes in inches: the cells, and a margin for the longest name beside or below them, where a
+    # Chinese character is twice as wide as a letter. The constants leave room for the axis titles.
     cells, margin = (
         min(0.45 * classes, 20.0),
         0.09 * max((_width(label) for label in labels), default=0),
@@ -183,13 +202,15 @@ def plot_confusion(matrix, names):
 
 
 def plot_reliability(bins):
-    """The reliability diagram (Guo et al. 2017, figure 1): a bar of accuracy for each bin of
-    confidence.
+    """Plots a reliability diagram (Guo et al. 2017, figure 1): accuracy for each confidence bin.
 
-    A bar below the diagonal: the model is surer than it is right.
+    A bar below the diagonal means that the model is overconfident.
 
     Args:
-        bins: transformer.metrics.classification.calibration_bins.
+        bins: list of dict, from `transformer.metrics.classification.calibration_bins`.
+
+    Returns:
+        A matplotlib Figure.
     """
     from matplotlib.figure import Figure
 
@@ -211,11 +232,16 @@ def plot_reliability(bins):
 
 
 def plot_regression(labels, predictions):
-    """A point for each example, its true number across and its predicted one up; on the diagonal
-    they are equal.
+    """Plots one point for each example: true number on the x axis, predicted one on the y axis.
+
+    On the dashed diagonal the two are equal.
 
     Args:
-        labels, predictions: float (N,).
+        labels: float (N,).
+        predictions: float (N,).
+
+    Returns:
+        A matplotlib Figure.
     """
     from matplotlib.figure import Figure
 
@@ -229,13 +255,17 @@ def plot_regression(labels, predictions):
 
 
 def plot_points(points):
-    """Training against validation: a panel for each quantity, four in a row, a line for each part
-    that has it.
+    """Plots training against validation curves, one panel for each quantity, four in a row.
+
+    A panel has one line for each part that has the quantity, such as "train" and "validation".
 
     Args:
-        points: list of (step, name, value), such as (100, "validation/loss", 0.3); what follows the
-            last "/" is the quantity. A value that is not finite, such as an overflowed perplexity,
-            is left out.
+        points: list of (step, name, value), such as (100, "validation/loss", 0.3). The quantity is
+            what follows the last "/" of the name, the part is what precedes it. Values that are not
+            finite, such as an overflowed perplexity, are left out.
+
+    Returns:
+        A matplotlib Figure.
     """
     from matplotlib.figure import Figure
 
@@ -244,9 +274,8 @@ def plot_points(points):
         if np.isfinite(value):
             part, _, quantity = name.rpartition("/")
             panels.setdefault(quantity, {}).setdefault(part, {})[step] = value
-    ordered = sorted(
-        panels.items(), key=lambda panel: -len(panel[1])
-    )  # what there is to compare stands first
+    # Quantities with several parts come first, because they can be compared.
+    ordered = sorted(panels.items(), key=lambda panel: -len(panel[1]))
     columns = min(max(len(panels), 1), 4)
     rows = max(math.ceil(len(panels) / columns), 1)
     figure = Figure(figsize=(4 * columns, 3 * rows), layout="constrained")
@@ -254,7 +283,8 @@ def plot_points(points):
     for axes in grid[len(panels) :]:
         axes.remove()
     for axes, (quantity, parts) in zip(grid, ordered):
-        for part, line in sorted(parts.items()):  # train in one colour everywhere
+        # Sorted, so that "train" has the same color in all panels.
+        for part, line in sorted(parts.items()):
             axes.plot(
                 *zip(*sorted(line.items())),
                 label=part or quantity,
@@ -267,12 +297,12 @@ def plot_points(points):
 
 
 def _other_scripts(text):
-    """Whether text has characters, such as Chinese ones, that matplotlib's own font lacks."""
+    """Returns whether text has characters, such as Chinese, that matplotlib's own font lacks."""
     return any(character >= "\u2e80" for character in text)
 
 
 def _font_of_other_scripts():
-    """The name of an installed font with Chinese, Japanese and Korean; "" if there is none."""
+    """Returns the name of an installed font with Chinese, Japanese and Korean, or ""."""
     from matplotlib import font_manager
 
     installed = sorted({font.name for font in font_manager.fontManager.ttflist})
@@ -290,8 +320,10 @@ def _font_of_other_scripts():
 
 
 def _use_fonts_that_have(figure, text):
-    """Chinese, Japanese and Korean need a font that matplotlib does not bring: takes one of the
-    system's, if there is one."""
+    """Sets a system font for Chinese, Japanese and Korean, if the text needs it and one exists.
+
+    The fonts that come with matplotlib do not have these scripts.
+    """
     from matplotlib import text as matplotlib_text
 
     if not _other_scripts(text):
@@ -302,11 +334,11 @@ def _use_fonts_that_have(figure, text):
 
 
 def _width(text):
-    """How many Latin letters wide text is, about."""
+    """Returns the approximate width of text, in Latin letters."""
     return len(text) + sum(character >= "\u2e80" for character in text)
 
 
 def _short(text, width):
-    """Text on one line, cut to `width` characters."""
+    """Returns text on one line, cut to `width` characters."""
     text = " ".join(text.split())
     return text if len(text) <= width else text[: width - 1] + "…"

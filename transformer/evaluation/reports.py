@@ -1,13 +1,13 @@
-"""What a fine-tuned model does well and badly: reports as JSON-able dicts, as text, as files with
-pictures.
+"""Reports on what a fine-tuned model does well and badly.
 
-    a test set -> a report      classification_report, multilabel_report, regression_report,
+A report is a dict {"kind", "examples", "scores", "mistakes", ...} that JSON can store. Every number
+in it is finite.
+
+    test set -> report          classification_report, multilabel_report, regression_report,
                                 span_report, text_report
-    a report -> text            report_text, report_markdown, scores_markdown
-    a report -> files, images   write_report, tensorboard_images
-    what several runs say       seeds_summary, seeds_text
-
-A report is {"kind", "examples", "scores", "mistakes", ...}; every number in it is finite.
+    report -> text              report_text, report_markdown, scores_markdown
+    report -> files, images     write_report, tensorboard_images
+    scores of several seeds     seeds_summary, seeds_text
 """
 
 import math
@@ -30,31 +30,37 @@ from transformer.metrics.classification import (
     sentence_chrf,
 )
 
-# How many mistakes a report shows, and how many points of a regression it keeps for the picture.
+# Number of mistakes that a report shows, and of regression points that it keeps for the plot.
 WORST, POINTS = 20, 2000
 
 
 def classification_report(texts, pairs, labels, probabilities, names, train_labels=None):
-    """A test set with one class an example.
+    """Reports on a test set with one class for each example.
 
     Args:
         texts: list of N str.
-        pairs: the second texts, N str; None: there are none.
+        pairs: list of N str, the second texts. None if there are none.
         labels: int (N,), classes from 0 to C - 1.
-        probabilities: float (N, C).
-        names: C str.
-        train_labels: int (M,), for the majority baseline.
+        probabilities: float (N, C), each row adding up to 1.
+        names: C str, the names of the classes.
+        train_labels: int (M,), the labels of the training data, for the majority baseline. None
+            uses `labels`.
 
     Returns:
-        {"kind": "classification", "examples": N, "scores":
-        transformer.metrics.classification.classification_scores, "names", "per_class": of
-        per_class_scores, "confusion": [[count]] with a row for each true class, "calibration": bins
-        of calibration_bins, "mistakes": the 20 most confident, {"text", "pair", "true",
-        "predicted", "probability"}}.
+        dict with
+        "kind": "classification";
+        "examples": N;
+        "scores": from `transformer.metrics.classification.classification_scores`;
+        "names": list of the C names;
+        "per_class": from `per_class_scores`;
+        "confusion": list of lists of counts, one row for each true class;
+        "calibration": from `calibration_bins`;
+        "mistakes": the 20 most confident ones, {"text", "pair", "true", "predicted",
+        "probability"}.
 
     Raises:
-        ValueError: lengths disagree, a value is not finite, a label is no class, or rows are no
-            probabilities.
+        ValueError: if lengths disagree, a value is not finite, a label is not a class, or a row is
+            not a probability distribution.
     """
     from sklearn.metrics import confusion_matrix
 
@@ -89,23 +95,30 @@ def classification_report(texts, pairs, labels, probabilities, names, train_labe
 
 
 def multilabel_report(texts, pairs, labels, probabilities, names, threshold=0.5):
-    """A test set with any number of labels an example; those of at least `threshold` probability
-    are predicted.
+    """Reports on a test set with any number of labels for each example.
 
     Args:
-        texts, pairs, names: as for `classification_report`.
+        texts: list of N str.
+        pairs: list of N str, the second texts. None if there are none.
         labels: 0/1 (N, C).
-        probabilities: float (N, C).
+        probabilities: float (N, C), each between 0 and 1.
+        names: C str, the names of the labels.
+        threshold: a label is predicted if its probability is at least this.
 
     Returns:
-        {"kind": "multilabel", "examples", "scores":
-        transformer.metrics.classification.multilabel_scores, "names", "per_class", "mistakes": the
-        20 examples with the most wrong labels, of equals those furthest off, {"text", "pair",
-        "true": names, "predicted": names, "wrong": how many labels, "probability": {name: of each
-        wrong label}}}.
+        dict with
+        "kind": "multilabel";
+        "examples": N;
+        "scores": from `transformer.metrics.classification.multilabel_scores`;
+        "names": list of the C names;
+        "per_class": from `per_class_scores`;
+        "mistakes": the 20 examples with the most wrong labels, the largest error first in a tie,
+        {"text", "pair", "true": names, "predicted": names, "wrong": number of wrong labels,
+        "probability": {name: probability} of the wrong labels}.
 
     Raises:
-        ValueError: as for `classification_report`.
+        ValueError: if lengths disagree, a value is not finite, a label is neither 0 nor 1, or a
+            probability is outside [0, 1].
     """
     pairs = _checked_texts(texts, pairs, labels, names, probabilities)
     scores = multilabel_scores(labels, probabilities, threshold)
@@ -139,21 +152,27 @@ def multilabel_report(texts, pairs, labels, probabilities, names, threshold=0.5)
 
 
 def regression_report(texts, pairs, labels, predictions, train_labels=None):
-    """A test set with a number an example.
+    """Reports on a test set with a number for each example.
 
     Args:
-        texts, pairs: as for `classification_report`.
-        labels, predictions: float (N,), in the same unit.
-        train_labels: float (M,), for the baseline.
+        texts: list of N str.
+        pairs: list of N str, the second texts. None if there are none.
+        labels: float (N,).
+        predictions: float (N,), in the same unit as `labels`.
+        train_labels: float (M,), the labels of the training data, for the mean baseline. None uses
+            `labels`.
 
     Returns:
-        {"kind": "regression", "examples", "scores":
-        transformer.metrics.classification.regression_scores, "points": {"true", "predicted"} of up
-        to 2,000 examples spread over the set, "mistakes": the 20 furthest off, {"text", "pair",
-        "true", "predicted", "error": predicted - true}}.
+        dict with
+        "kind": "regression";
+        "examples": N;
+        "scores": from `transformer.metrics.classification.regression_scores`;
+        "points": {"true", "predicted"}, lists of up to 2,000 examples spread evenly over the set;
+        "mistakes": the 20 largest errors, {"text", "pair", "true", "predicted", "error"}, where
+        "error" is predicted - true.
 
     Raises:
-        ValueError: lengths disagree, or a value is not finite.
+        ValueError: if lengths disagree or a value is not finite.
     """
     pairs = _checked_texts(texts, pairs, labels)
     scores = regression_scores(labels, predictions, train_labels)
@@ -183,21 +202,25 @@ def regression_report(texts, pairs, labels, predictions, train_labels=None):
 
 
 def span_report(questions, contexts, references, predictions, language=""):
-    """A test set of questions that a span of a text answers.
+    """Reports on a test set of questions that are answered with a span of a text.
 
     Args:
-        questions, contexts: lists of N str.
-        references: N lists of accepted answers, empty where there is none.
-        predictions: N str, "" for no answer.
-        language: "zh" takes CMRC 2018's rules, any other SQuAD's.
+        questions: list of N str.
+        contexts: list of N str.
+        references: N lists of str, the accepted answers. An empty list means no answer.
+        predictions: list of N str. "" means no answer.
+        language: language code. "zh" uses the rules of CMRC 2018, any other code those of SQuAD.
 
     Returns:
-        {"kind": "spans", "examples", "scores": transformer.metrics.answers.span_scores, percent,
-        "mistakes": the first 20 of the lowest F1, none of exact ones, {"question", "context",
-        "answers", "predicted", "f1": 0 to 1}}.
+        dict with
+        "kind": "spans";
+        "examples": N;
+        "scores": from `transformer.metrics.answers.span_scores`, in percent;
+        "mistakes": the 20 with the lowest F1, without exact matches, {"question", "context",
+        "answers", "predicted", "f1": 0 to 1}.
 
     Raises:
-        ValueError: lengths disagree.
+        ValueError: if lengths disagree.
     """
     _checked_texts(questions, contexts, references)
     scores = span_scores(references, predictions, language)
@@ -221,18 +244,24 @@ def span_report(questions, contexts, references, predictions, language=""):
 
 
 def text_report(sources, references, predictions, scores):
-    """A test set of texts that are answered with texts.
+    """Reports on a test set of texts that are answered with texts.
 
     Args:
-        sources, references, predictions: lists of N str.
-        scores: of them, by a transformer.tasks.text_to_text.Task.
+        sources: list of N str.
+        references: list of N str.
+        predictions: list of N str.
+        scores: dict, the scores of the predictions by a `transformer.tasks.text_to_text.Task`.
 
     Returns:
-        {"kind": "text2text", "examples", "scores", "mistakes": the first 20 of the lowest chrF,
-        none of exact ones, {"source", "reference", "predicted", "chrf": percent}}.
+        dict with
+        "kind": "text2text";
+        "examples": N;
+        "scores": `scores`;
+        "mistakes": the 20 with the lowest chrF, without exact matches, {"source", "reference",
+        "predicted", "chrf": percent}.
 
     Raises:
-        ValueError: lengths disagree.
+        ValueError: if lengths disagree.
     """
     _checked_texts(sources, sources, references)
     pairs = zip(sentence_chrf(references, predictions), references, predictions)
@@ -256,17 +285,18 @@ def text_report(sources, references, predictions, scores):
 
 
 def seeds_summary(runs):
-    """Mean and spread of the scores of one recipe run with several seeds.
+    """Returns mean and standard deviation of the scores of one recipe run with several seeds.
 
     Args:
-        runs: list of score dicts, one a seed. What is no number, or not in every dict, is left out.
+        runs: list of dict, the scores of one seed each. Scores that are not numbers or not in every
+            dict are left out.
 
     Returns:
-        {"seeds": how many, "scores": {name: {"mean", "std": sample standard deviation (n - 1); None
-        of one run}}}.
+        {"seeds": number of runs, "scores": {name: {"mean", "std"}}}. "std" is the sample standard
+        deviation (n - 1), None for one run.
 
     Raises:
-        ValueError: the list is empty, or a score is not finite.
+        ValueError: if the list is empty or a score is not finite.
     """
     if not runs:
         raise ValueError("a summary needs the scores of at least one run. Received: none.")
@@ -298,8 +328,15 @@ def seeds_summary(runs):
 
 
 def seeds_text(summary):
-    """A `seeds_summary` as lines: "accuracy 0.912 ± 0.004 (3 seeds)"; with the scores of their
-    "soup", these too."""
+    """Formats a `seeds_summary` as lines such as "accuracy 0.912 ± 0.004 (3 seeds)".
+
+    Args:
+        summary: dict from `seeds_summary`. It may also have "soup", the dict of the scores of the
+            seeds' model soup, which are then added to the lines.
+
+    Returns:
+        str.
+    """
     soup = summary.get("soup", {})
     count = "1 seed" if summary["seeds"] == 1 else f"{summary['seeds']} seeds"
     lines = []
@@ -311,8 +348,16 @@ def seeds_text(summary):
 
 
 def report_text(report):
-    """A report as tables for the console; columns line up for Chinese too, whose characters are
-    two wide."""
+    """Formats a report as tables for the console.
+
+    Columns line up for Chinese too, whose characters are two columns wide.
+
+    Args:
+        report: dict, a report of this module.
+
+    Returns:
+        str.
+    """
     lines = [f"{report['kind']}, {report['examples']:,} examples"]
     for title, header, rows in _sections(report):
         lines += ["", title, *_text_table([header, *rows])]
@@ -322,7 +367,15 @@ def report_text(report):
 
 
 def report_markdown(report, pictures=()):
-    """A report as Markdown; `pictures` are names of PNG files beside it, without ".png"."""
+    """Formats a report as Markdown.
+
+    Args:
+        report: dict, a report of this module.
+        pictures: names of PNG files in the same folder, without ".png".
+
+    Returns:
+        str.
+    """
     parts = [f"# {report['kind'].capitalize()}, {report['examples']:,} examples"]
     if report.get("remark"):
         parts.append(report["remark"])
@@ -335,14 +388,28 @@ def report_markdown(report, pictures=()):
 
 
 def scores_markdown(report):
-    """The scores of a report as a table in Markdown."""
+    """Formats the scores of a report as a Markdown table.
+
+    Args:
+        report: dict, a report of this module.
+
+    Returns:
+        str.
+    """
     _, header, rows = next(_sections(report))
     return _markdown_table(header, rows)
 
 
 def report_figures(report):
-    """{"confusion", "reliability", "regression", "curves": matplotlib Figure}, those that the
-    report has data for."""
+    """Plots what a report has data for.
+
+    Args:
+        report: dict, a report of this module.
+
+    Returns:
+        {name: matplotlib Figure}, with the names "confusion", "reliability", "regression" and
+        "curves" where the report has the data.
+    """
     figures = {}
     if "confusion" in report:
         figures["confusion"] = plots.plot_confusion(report["confusion"], report["names"])
@@ -357,17 +424,17 @@ def report_figures(report):
 
 
 def write_report(folder, report, curves=()):
-    """Writes report.json, report.md and the pictures, each in one step.
+    """Writes report.json, report.md and the plots, each of them atomically.
 
     Args:
-        folder: made if it is not there.
-        report: of one of the functions above.
-        curves: list of (step, name, value) of the training, such as (100, "validation/loss", 0.3):
-            report.json then has "curves", without what is not finite, and "remark", of
-            `overfitting_remark`.
+        folder: path of the folder, created if it does not exist.
+        report: dict, a report of this module.
+        curves: list of (step, name, value) of the training, such as (100, "validation/loss", 0.3).
+            If given, report.json also has "curves", the points whose values are finite, and
+            "remark" from `overfitting_remark`.
 
     Returns:
-        The paths written, a list of pathlib.Path.
+        list of pathlib.Path, the files written.
     """
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -388,8 +455,14 @@ def write_report(folder, report, curves=()):
 
 
 def tensorboard_images(report):
-    """The pictures of a report as tf.summary.image takes them: {name, such as
-    "report/confusion": uint8 (1, H, W, 3)}."""
+    """Draws the plots of a report for tf.summary.image.
+
+    Args:
+        report: dict, a report of this module.
+
+    Returns:
+        {name: uint8 (1, height, width, 3)}, with names such as "report/confusion".
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     images = {}
@@ -401,8 +474,14 @@ def tensorboard_images(report):
 
 
 def _checked_texts(texts, pairs, labels, names=None, probabilities=None):
-    """The pairs, "" for each text if there are none; ValueError if lengths disagree or a class
-    has no name."""
+    """Checks lengths and class names, and returns the second texts of the pairs.
+
+    Returns:
+        `pairs`, or "" for each text if `pairs` is None.
+
+    Raises:
+        ValueError: if lengths disagree, or the number of names differs from the number of classes.
+    """
     pairs = [""] * len(texts) if pairs is None else pairs
     if not len(texts) == len(pairs) == len(labels) or not len(texts):
         raise ValueError(
@@ -418,7 +497,7 @@ def _checked_texts(texts, pairs, labels, names=None, probabilities=None):
 
 
 def _sections(report):
-    """(title, header, rows) of each table of a report, all cells str."""
+    """Yields (title, header, rows) of each table of a report. All cells are str."""
     signatures = {name: value for name, value in report["scores"].items() if isinstance(value, str)}
     numbers = [
         [name, _number(value)] for name, value in report["scores"].items() if name not in signatures
@@ -436,7 +515,7 @@ def _sections(report):
     if "confusion" in report:
         yield _confusion_section(report)
     if report["mistakes"]:
-        # A column of texts that are all empty says nothing.
+        # Leave out columns whose texts are all empty, such as "pair" without second texts.
         header = [
             name
             for name in _MISTAKE_COLUMNS[report["kind"]]
@@ -459,7 +538,7 @@ _MISTAKE_COLUMNS = {
 
 
 def _confusion_section(report):
-    """Up to ten classes the whole matrix, else the twenty commonest confusions."""
+    """Returns the whole matrix for up to ten classes, else the 20 most common confusions."""
     names, matrix = report["names"], report["confusion"]
     if len(names) <= 10:
         rows = [[name, *map(str, row)] for name, row in zip(names, matrix)]
@@ -475,13 +554,15 @@ def _confusion_section(report):
 
 
 def _number(value):
-    """Three decimals; a number that these would show as zero, and an astronomical one, by its
-    power of ten."""
+    """Formats a number with three decimals.
+
+    A number that would be shown as zero, or one of 1e9 and above, is shown with an exponent.
+    """
     return f"{value:.2e}" if value and not 0.0005 <= abs(value) < 1e9 else f"{value:,.3f}"
 
 
 def _cell(value):
-    """A value of a report as one line of text."""
+    """Formats a value of a report as one line of text."""
     if isinstance(value, float):
         return _number(value)
     return " ".join(
@@ -490,8 +571,11 @@ def _cell(value):
 
 
 def _text_table(rows):
-    """Lines of a table whose first row is its header; a column of numbers is set right, with its
-    header cut short."""
+    """Returns the lines of a table whose first row is its header.
+
+    A column of numbers is aligned to the right, and its header is cut to 12 columns. Other cells
+    are cut to 48 columns.
+    """
     from rich.cells import cell_len, set_cell_size
 
     def cut(cell, limit):
@@ -501,7 +585,7 @@ def _text_table(rows):
     for column in zip(*rows):
         right = all(re.fullmatch(r"[-+\d.,e]+", cell) for cell in column[1:])
         header, *cells = column
-        # A number without its end is another number.
+        # Only the header of a number column is cut, because a cut number would be another number.
         column = [cut(header, 12), *cells] if right else [cut(cell, 48) for cell in column]
         width = max(map(cell_len, column))
         for number, cell in enumerate(column):
@@ -516,7 +600,10 @@ def _markdown_table(header, rows):
 
 
 def _escaped(cell):
-    """Text of a user's data that neither ends a cell of a Markdown table nor begins HTML."""
+    """Escapes text of a user's data for a Markdown table, cut to 300 characters.
+
+    The result neither ends the table cell nor starts an HTML tag.
+    """
     return (
         re.sub(r"([\\`*_\[\]|~])", r"\\\1", cell[:300]).replace("&", "&amp;").replace("<", "&lt;")
     )

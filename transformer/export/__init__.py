@@ -1,4 +1,4 @@
-"""A run for another runtime, one module for each format."""
+"""Exports a run to other runtimes, with one module for each format."""
 
 import lazy_loader
 

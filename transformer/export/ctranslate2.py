@@ -1,8 +1,7 @@
-"""A run as a CTranslate2 model, for fast inference on CPUs without TensorFlow
-(https://opennmt.net/CTranslate2).
+"""Exports a run as a CTranslate2 model, for fast inference on CPUs without TensorFlow.
 
-The weights go straight into CTranslate2's specification: queries, keys and values are one matrix
-there as here.
+The weights go straight into CTranslate2's specification (https://opennmt.net/CTranslate2).
+CTranslate2 keeps queries, keys and values in one matrix, as our model does.
 """
 
 import itertools
@@ -23,26 +22,25 @@ ACTIVATIONS = {"relu": "RELU", "gelu": "GELU", "gelu_tanh": "GELUTanh", "swish":
 
 
 def export_ctranslate2(generator, folder, quantization="float32", texts=()):
-    """Writes a model that `ctranslate2.Translator(folder)` loads, reads it back, and compares what
-    it writes.
+    """Writes a model for `ctranslate2.Translator(folder)`, reads it back and compares its outputs.
 
-    Its input is the list of a text's pieces, as `tokenizer.vocabulary()` or SentencePiece's
-    `encode(text, out_type=str)` name them; CTranslate2 adds the end token. The tokenizers are put
-    beside the model.
+    The input of the model is the list of a text's subwords, named as in `tokenizer.vocabulary()` or
+    SentencePiece's `encode(text, out_type=str)`. CTranslate2 adds the end token. The tokenizers are
+    written to the folder too.
 
     Args:
-        generator: a Generator.
-        folder: where to write; must not exist.
-        quantization: of the matrices, "float32" or "int8".
-        texts: source texts to compare on, with greedy decoding.
+        generator: `Generator`.
+        folder: str or path, where to write. It must not exist.
+        quantization: "float32" or "int8", the type of the matrices.
+        texts: iterable of str, source texts to compare outputs on, with greedy decoding.
 
     Returns:
-        How many texts were compared (those that need not be cut), and how many of their outputs are
-        the same.
+        A tuple `(compared, same)`: the number of texts that fit into the model uncut and were
+        compared, and the number of these for which both outputs are the same.
 
     Raises:
-        ConfigError: CTranslate2 is not installed, the folder is there, the run copies
-            (copy_unknown, pointer_generator), or in float32 an output differs.
+        ConfigError: CTranslate2 is not installed, the folder exists, the run copies (`copy_unknown`
+            or `pointer_generator`), or an output differs in float32.
     """
     folder = pathlib.Path(folder)
     if folder.exists():
@@ -89,10 +87,17 @@ def export_ctranslate2(generator, folder, quantization="float32", texts=()):
 
 
 def sources_of(run, count=1000):
-    """The first `count` source texts that a finished run was tested on.
+    """Returns the first source texts that a finished run was tested on.
+
+    Args:
+        run: str or path, the run folder.
+        count: int, the largest number of texts.
+
+    Returns:
+        A list of str.
 
     Raises:
-        ConfigError: it was stopped before its scores.
+        ConfigError: the run has no predictions, because it was stopped before its test.
     """
     try:
         with open(pathlib.Path(run) / "predictions.jsonl", encoding="utf-8") as file:
@@ -105,8 +110,17 @@ def sources_of(run, count=1000):
 
 
 def compare(generator, translator, texts):
-    """How many texts the model can take whole, and for how many of them both write the same,
-    greedily."""
+    """Counts the texts for which a Generator and a Translator write the same, with greedy decoding.
+
+    Args:
+        generator: `Generator`.
+        translator: `ctranslate2.Translator`, of the exported model.
+        texts: iterable of str.
+
+    Returns:
+        A tuple `(compared, same)`: the number of texts that fit into the model uncut, and the
+        number of these for which both outputs are the same.
+    """
     greedy = Generator(
         generator.model,
         generator.source_tokenizer,
@@ -121,10 +135,16 @@ def compare(generator, translator, texts):
 
 
 def translate(generator, translator, texts, **options):
-    """What a ctranslate2.Translator makes of texts, with the tokenizers of a Generator; list of str
-    -> list of str.
+    """Writes a text for each source text with a CTranslate2 model.
 
-    `options` are those of `translate_batch`.
+    Args:
+        generator: `Generator`, whose tokenizers and limits are used.
+        translator: `ctranslate2.Translator`, of the exported model.
+        texts: list of str.
+        **options: passed to `translate_batch`.
+
+    Returns:
+        A list of str.
     """
     names = generator.source_tokenizer.vocabulary()
     numbers = {
@@ -140,14 +160,21 @@ def translate(generator, translator, texts, **options):
         **options,
     )
     outputs = [[numbers[piece] for piece in result.hypotheses[0]] for result in results]
-    # The last token of ours is the end.
+    # Our limits count the end token, which is not in CTranslate2's outputs.
     return generator.target_tokenizer.decode(
         [output[: limit - 1] for output, limit in zip(outputs, limits)]
     )
 
 
 def make_spec(generator):
-    """The ctranslate2.specs.TransformerSpec of a Generator's model and vocabularies."""
+    """Makes the CTranslate2 specification of a model and its vocabularies.
+
+    Args:
+        generator: `Generator`.
+
+    Returns:
+        A `ctranslate2.specs.TransformerSpec`.
+    """
     from ctranslate2.specs import common_spec, transformer_spec
 
     model, config = generator.model, generator.model.config
@@ -177,8 +204,9 @@ def make_spec(generator):
 
 
 def _never_written(tokenizer):
-    """A bias of the logits float32 (V,) that rules out pad and bos, as
-    transformer.generation.search does.
+    """Returns a float32 (V,) bias of the logits that rules out pad and bos.
+
+    transformer/generation/search.py rules out the same ids.
     """
     bias = np.zeros(tokenizer.vocab_size, "float32")
     bias[
@@ -198,7 +226,7 @@ def _fill_config(spec, generator):
 
 
 def _fill_stack(theirs, ours, positions):
-    """Encoder or decoder: what is a square matrix here is transposed there, (out, in)."""
+    """Fills the specification of an encoder or a decoder with the weights of ours."""
     theirs.scale_embeddings = ours.config.scale_embeddings
     if positions is not None:
         theirs.position_encodings.encodings = positions
@@ -225,6 +253,7 @@ def _fill_stack(theirs, ours, positions):
 
 
 def _fill_linear(linear, dense):
+    """Copies a Dense layer. CTranslate2's matrices are (out, in), ours are (in, out)."""
     linear.weight = _array(ops.transpose(dense.kernel))
     if dense.use_bias:
         linear.bias = _array(dense.bias)
@@ -237,7 +266,7 @@ def _fill_norm(theirs, norm):
 
 
 def _positions(stack, generator):
-    """The vectors that a stack adds to its embeddings, float32 (L, D), or None."""
+    """Returns the vectors that a stack adds to its embeddings, float32 (L, D), or None."""
     config = stack.config
     if config.positions == "rotary":
         return None

@@ -1,5 +1,4 @@
-"""Token ids to text: greedy, beam and sampling search, and the Generator that reads and writes
-text."""
+"""Text generation: greedy, beam and sampling search, and the `Generator` from text to text."""
 
 import lazy_loader
 

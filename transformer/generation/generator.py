@@ -1,4 +1,4 @@
-"""From strings to strings: tokenizer, model and decoding put together."""
+"""From text to text: tokenizer, model and decoding put together."""
 
 import concurrent.futures
 import contextlib
@@ -20,38 +20,45 @@ from transformer.text.symbols import hide, show
 from transformer.text.tokenizer import load_tokenizers
 from transformer.training.checkpoints import read_config
 
-# Most hypotheses that are written at once: enough that arithmetic costs more than the calls of the
-# operations.
+# The most hypotheses in a batch. They are enough for arithmetic to cost more than the overhead of
+# calling operations.
 ROWS = 192
-# Most source positions, padding included, that are encoded at once.
+# The most source positions in a batch, padding included.
 TOKENS = 4096
-# The finished sentences leave when this share of a batch is left.
+# Finished sentences leave the batch when at most this share of its sentences is unfinished.
 LEFT = 0.5
-# A text that is asked for alone and writes at most so many tokens needs no graph, which takes
-# seconds to make; if it is not among the first few.
+# A graph takes seconds to make. A single text whose output has at most SHORT tokens is decoded
+# without one, until FEW such texts have come.
 SHORT, FEW = 64, 8
-# Where a line too long for the model may be cut, the best place first: after a sentence, a clause,
-# a word.
+# Where to cut a text that is too long for the model, the best places first: after a sentence, after
+# a clause, after a word.
 BREAKS = (r"(?<=[.!?])\s+|(?<=[。！？])", r"(?<=[,;:])\s+|(?<=[，；：、])", r"\s+")
-# The token that names the target's language, without which no piece of a line can be translated.
+# The token that names the target language. Each chunk of a text needs it to be translated.
 LANGUAGE = re.compile(r"(?:<2\w+> *)?")
 
 
 def one_core_a_batch():
-    """Makes TensorFlow compute an operation on one core, unless it has begun: the batches of a
-    file, which are decoded side by side, are then half as fast again. Other cores are free for
-    other batches, so a single text gains nothing.
+    """Makes TensorFlow run each operation on one core.
+
+    The batches of a file are decoded in parallel, which this makes about 1.5 times as fast. A
+    single text gains nothing, because the other cores are left to other batches. The function does
+    nothing if TensorFlow has already started, as it may have in a notebook, or if the backend is
+    JAX.
     """
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
-        with contextlib.suppress(RuntimeError):  # it has begun, in a notebook for example
+        # TensorFlow raises RuntimeError if it has already started.
+        with contextlib.suppress(RuntimeError):
             tf.config.threading.set_intra_op_parallelism_threads(1)
 
 
 def reading_of(data):
-    """The arguments of a Generator that say how it reads a source; `data`: what a run's
-    config.json has of its data, a dict."""
+    """Returns the arguments of a `Generator` that say how it reads a source, as a dict.
+
+    Args:
+        data: dict, the section "data" of a run's config.json.
+    """
     return {
         "max_source_length": data["max_source_length"],
         "lowercase": data["lowercase"],
@@ -64,22 +71,24 @@ def reading_of(data):
 class Generator:
     """Writes a target text for each source text.
 
+    Example:
         generator = Generator.from_run("runs/multi30k_en_de", beam_size=4)
         generator(["A dog runs."])                          # ["Ein Hund rennt."]
 
     Args:
-        model: a built Transformer.
-        source_tokenizer, target_tokenizer: see transformer.text.tokenizer.
-        config: a DecodingConfig.
-        max_source_length: longest source in tokens.
-        lowercase: lowercase the source, for a model that was trained so.
-        in_pieces: a longer text is cut at sentence ends, clauses or words, and the outputs of its
-            pieces are joined, so that nothing of it is dropped: right for a translation. Else it
-            loses its end.
-        copy_unknown: strings, names and rare words of the source stand in the model's texts as
-            symbols; see transformer.text.symbols.
-        merge_spaces: white space in the source, line breaks included, is one space, as in training
-            data that was cleaned; else it is read as it is.
+        model: a built `Transformer`.
+        source_tokenizer: see `transformer.text.tokenizer`.
+        target_tokenizer: see `transformer.text.tokenizer`.
+        config: a `DecodingConfig`.
+        max_source_length: int, the longest source in tokens, end token included.
+        lowercase: whether to lowercase the source, for a model that was trained on lowercased text.
+        in_pieces: what to do with a longer source. True cuts it into chunks, at sentence ends,
+            clauses or words, and joins their outputs, so that nothing is dropped. This is right for
+            translation. False truncates it.
+        copy_unknown: whether strings, names and rare words of the source are symbols in the texts
+            that the model reads and writes; see `transformer.text.symbols`.
+        merge_spaces: whether to replace any white space in the source, line breaks included, by one
+            space, as in training data that was cleaned. False leaves it as it is.
     """
 
     def __init__(
@@ -106,18 +115,24 @@ class Generator:
 
     @classmethod
     def from_run(cls, run, **decoding):
-        """A Generator from a run folder; `decoding` are fields of DecodingConfig that replace the
-        run's own.
+        """Creates a `Generator` from a run folder.
+
+        Args:
+            run: the run folder.
+            **decoding: fields of `DecodingConfig`, which replace those of the run.
+
+        Returns:
+            A `Generator` whose model computes in float32.
 
         Raises:
-            ConfigError: the folder holds no finished run.
+            ConfigError: if the folder does not hold a finished run that is intact.
         """
         run, config = pathlib.Path(run), read_config(run)
         from transformer.model.transformer import Transformer
 
         try:
             reading = reading_of(config["data"])
-            # In float32, whatever it was trained in: the same text on every machine.
+            # Decode in float32 whatever the training precision, for the same text on every machine.
             model = Transformer.from_model_config(ModelConfig(**config["model"]), dtype="float32")
             model.load_weights(run / "model.keras")
         except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
@@ -129,17 +144,30 @@ class Generator:
         return cls(model, *load_tokenizers(run / "tokenizer"), decoding, **reading)
 
     def __call__(self, texts):
-        """list of str -> list of str: the best output for each, in order; an empty text gives an
-        empty one."""
+        """Returns the best output for each text.
+
+        Args:
+            texts: list of str.
+
+        Returns:
+            A list of str in the same order. An empty text gives an empty output.
+        """
         return [outputs[0][0] for outputs in self.n_best(texts, scored=False)]
 
     def n_best(self, texts, first=0, scored=True):
-        """For each text its `config.n_best` outputs, best first: a list of (text, score).
+        """Returns the `config.n_best` best outputs for each text.
 
-        The score is the length-penalised log-probability; over the pieces of a long text scores add
-        up. `first` is the number of the first text among all: what is sampled for a text depends on
-        the seed and on its number. With `scored=False` scores mean nothing, and greedy decoding is
-        faster.
+        Args:
+            texts: list of str.
+            first: int, the number of the first text, for callers that pass their texts in groups.
+                What is sampled for a text depends on the seed and on the text's number.
+            scored: whether scores are needed. Without them greedy decoding is faster.
+
+        Returns:
+            For each text a list of pairs (output, score), best first. A score is the
+            length-penalised log-probability of the output, or when sampling its log-probability.
+            The scores of the chunks of a long text are added up. With `scored=False` they have no
+            meaning.
         """
         texts, values = zip(*map(self._read, texts)) if texts else ((), ())
         pieces = [
@@ -162,20 +190,33 @@ class Generator:
         ]
 
     def _read(self, text):
-        """A source as the model knows it, and the values of its symbols."""
+        """Returns a source as the model reads it, and the values of its symbols."""
         text = text.lower() if self.lowercase else text
-        # White space alone is an empty text.
+        # A text of white space counts as empty.
         text = " ".join(text.split()) if self.merge_spaces or not text.strip() else text
         return hide(text, self.source_tokenizer.knows) if self.copy_unknown else (text, ())
 
     def source_ids(self, text):
-        """The ids of a text as the model gets them, the end token included."""
+        """Returns the ids of a source as the model reads it, end token included.
+
+        Args:
+            text: str.
+
+        Returns:
+            A list of int. It is neither cut nor truncated.
+        """
         text, _ = self._read(text)
         return [*self.source_tokenizer.encode([text])[0], self.source_tokenizer.eos_id]
 
     def report_cuts(self, texts):
-        """How many of the texts lose their end, and how much of it, as a sentence; "" if none
-        does."""
+        """Reports how many texts are truncated, and by how much.
+
+        Args:
+            texts: list of str.
+
+        Returns:
+            A sentence, or "" if no text is truncated.
+        """
         if self.in_pieces:
             return ""
         limit = self.max_source_length
@@ -190,12 +231,16 @@ class Generator:
         )
 
     def _pieces(self, text, ids):
-        """The ids of a text, or of the pieces it is cut into: each at most `max_source_length`
-        with the end token."""
+        """Returns the ids of a text, as a list of chunks.
+
+        Each chunk has at most `max_source_length` ids, end token included. A text that is short
+        enough is one chunk. With `in_pieces=False` a longer text is one chunk, truncated. An empty
+        text has no chunk.
+        """
         if not ids:
             return []
         begin = LANGUAGE.match(text).end()
-        # A character may have more bytes than there is room.
+        # A single character may have more tokens than fit. It cannot be cut.
         if len(ids) < self.max_source_length or len(text) - begin <= 1 or not self.in_pieces:
             return [[*ids[: self.max_source_length - 1], self.source_tokenizer.eos_id]]
         halves = [text[:begin] + half.strip() for half in _halves(text[begin:])]
@@ -206,10 +251,18 @@ class Generator:
         ]
 
     def _generate(self, sources, names, scored=True):
-        """Ids, a list a source, each ending in the end token -> a list of (text, score) a
-        source; `names`: see `_draws`."""
+        """Decodes sources, in batches.
+
+        Args:
+            sources: list of lists of ids, each with its end token.
+            names: list of int, one for each source; see `_draws`.
+            scored: whether scores are needed.
+
+        Returns:
+            For each source a list of (output, score).
+        """
         answers = [None] * len(sources)
-        # Long batches first, so that the threads end at about the same time.
+        # Start with the longest batches, so that the threads end at about the same time.
         batches = source_batches(
             [len(ids) for ids in sources], ROWS // self.config.beam_size, TOKENS
         )[::-1]
@@ -225,13 +278,23 @@ class Generator:
             for batch in batches:
                 write(batch)
         else:
-            # One operation of decoding is too small to share: each core writes a batch of its own.
+            # The operations of decoding are too small to be split over cores. Instead each core
+            # decodes its own batch.
             with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
                 list(pool.map(write, batches))
         return answers
 
     def _write(self, sources, names, scored):
-        """The outputs of one batch, a list of (text, score) a source."""
+        """Decodes one batch.
+
+        Args:
+            sources: as for `_generate`.
+            names: as for `_generate`.
+            scored: as for `_generate`.
+
+        Returns:
+            For each source a list of (output, score).
+        """
         source = self._padded(sources)
         limits = np.asarray([self.longest_output(len(ids)) for ids in sources], "int32")
         arguments = source, limits, self._draws(names, self.longest_output(source.shape[1]))
@@ -251,15 +314,20 @@ class Generator:
         return outputs
 
     def _without_graph(self, limits, scored):
-        """Whether this is one of the first few texts, alone and short, and there is no graph
-        yet."""
+        """Returns whether to decode without a graph.
+
+        This holds for a single short text, if it is one of the first few and no graph exists yet.
+        """
         if len(limits) > 1 or limits[0] > SHORT or scored in self._functions or self._alone == FEW:
             return False
         self._alone += 1
         return True
 
     def _padded(self, sources):
-        """Lists of ids as int32 (B, S). For JAX, which compiles each shape, S is a power of two."""
+        """Pads lists of ids to an int32 array of shape (B, S).
+
+        With JAX, which compiles each shape, S is a power of two.
+        """
         length = max(map(len, sources))
         if keras.backend.backend() == "jax":
             length = 1 << (length - 1).bit_length()
@@ -269,7 +337,7 @@ class Generator:
         return batch
 
     def _outputs(self, ids, scores):
-        """[(text, score), ...] of ids (n_best, L) and scores (n_best,)."""
+        """Returns a list of (text, score) from ids (n_best, L) and scores (n_best,)."""
         texts = self.target_tokenizer.decode(ids.tolist())
         return [(text, float(score)) for text, score in zip(texts, scores)]
 
@@ -278,12 +346,25 @@ class Generator:
         return dict(bos_id=tokenizer.bos_id, eos_id=tokenizer.eos_id, pad_id=tokenizer.pad_id)
 
     def search(self, scored):
-        """The transformer.generation.search.Search of this generator."""
+        """Creates the `transformer.generation.search.Search` of this generator.
+
+        Args:
+            scored: whether scores are needed.
+        """
         return make_search(self.config, **self._special_ids(), scored=scored)
 
     def _decode(self, source, limits, draws, scored):
-        """ids (B, n_best, L) and scores (B, n_best) of source (B, S), limits (B,) and draws (B,
-        L), at one go."""
+        """Decodes a whole batch in a single loop.
+
+        Args:
+            source: int32 tensor of shape (B, S).
+            limits: int32 tensor of shape (B,), the longest output for each source.
+            draws: float32 tensor of shape (B, L); see `_draws`.
+            scored: whether scores are needed.
+
+        Returns:
+            ids of shape (B, n_best, L), and scores of shape (B, n_best).
+        """
         batch, length = draws.shape
         caches, constants = self.model.start(source, length)
         step = lambda ids, position, caches: self.model.step(ids, position, caches, constants)  # noqa: E731
@@ -300,14 +381,28 @@ class Generator:
         )
 
     def longest_output(self, source_length):
-        """The most tokens, the end token included, that are written for a source of so many."""
+        """Returns the most tokens that an output may have, end token included.
+
+        Args:
+            source_length: int, the length of its source in tokens, end token included.
+        """
         limit = self.config.max_length or 2 * source_length + 10
         model = self.model.config
         return min(limit, model.max_positions) if model.positions == "learned" else limit
 
     def _draws(self, names, length):
-        """Uniform numbers, float32 (B, length): for a source of the same name (an int) the same
-        in whatever batch."""
+        """Draws the uniform random numbers of a batch for sampling.
+
+        The numbers for a source depend on the seed and on its name only, not on the batch that it
+        is in.
+
+        Args:
+            names: list of int, one for each source.
+            length: int, how many numbers to draw for each source.
+
+        Returns:
+            float32 array of shape (B, length). It is zero if nothing is sampled.
+        """
         if not self.config.temperature:
             return np.zeros((len(names), length), "float32")
         generators = [
@@ -318,10 +413,14 @@ class Generator:
 
 
 class Pieces:
-    """A Search in TensorFlow, piece by piece: whenever half of the sentences are finished, they
-    leave.
+    """Runs a `Search` on TensorFlow in stages, between which finished sentences leave the batch.
 
-    One graph serves any number of sentences and any length, and caches grow with what is written.
+    A stage ends when at most half of the batch's sentences are unfinished. One graph serves any
+    number of sentences and any length. The caches grow with the output.
+
+    Args:
+        generator: the `Generator`.
+        scored: whether scores are needed.
     """
 
     def __init__(self, generator, scored):
@@ -339,8 +438,12 @@ class Pieces:
             return tf.while_loop(condition, body, tensors, shapes, parallel_iterations=1)
 
         def advance(loop, constants, least):
-            """Writes until no more than `least` sentences are unfinished; returns which are, and
-            the results so far."""
+            """Decodes until at most `least` sentences are unfinished.
+
+            Returns:
+                The loop, which sentences are unfinished (bool, shape (B,)), and the results so far:
+                ids and scores.
+            """
 
             def step(ids, position, caches):
                 return model.step(ids, position, caches, constants, grow=True)
@@ -365,8 +468,17 @@ class Pieces:
         )
 
     def __call__(self, source, limits, draws):
-        """Yields rows, ids (rows, n_best, L) and scores (rows, n_best) of sentences as they
-        finish."""
+        """Decodes a batch.
+
+        Args:
+            source: int32 array of shape (B, S).
+            limits: int32 array of shape (B,), the longest output for each source.
+            draws: float32 array of shape (B, L), for sampling.
+
+        Yields:
+            For the sentences that finish together a tuple: their row numbers in the batch, of shape
+            (n,), ids of shape (n, n_best, L), and scores of shape (n, n_best).
+        """
         (loop, constants), rows = self.begin(source, limits, draws), np.arange(len(source))
         while True:
             loop, unfinished, ids, scores = self.advance(loop, constants, int(LEFT * len(rows)))
@@ -379,7 +491,10 @@ class Pieces:
 
 
 def _any_length(tensor):
-    """Its tf.TensorSpec, but that the third of four dimensions, the length of a cache, is free."""
+    """Returns the `tf.TensorSpec` of a tensor, with the length of a cache left open.
+
+    A tensor of four dimensions is a cache, and the third dimension is its length.
+    """
     import tensorflow as tf
 
     shape = list(tensor.shape)
@@ -387,15 +502,16 @@ def _any_length(tensor):
 
 
 def source_batches(lengths, max_rows, max_tokens):
-    """Groups sources for decoding: sorted by length, so that little is padding.
+    """Groups sources into batches for decoding, sorted by length to avoid padding.
 
     Args:
-        lengths: list of int.
-        max_rows: most sources in a batch.
-        max_tokens: most padded positions in a batch. One source alone may exceed either.
+        lengths: list of int, the lengths of the sources.
+        max_rows: int, the most sources in a batch.
+        max_tokens: int, the most positions in a batch, padding included. A batch of a single source
+            may exceed both limits.
 
     Returns:
-        A list of lists of indices.
+        A list of batches, each a list of indices into `lengths`.
     """
     batches = []
     for index in sorted(range(len(lengths)), key=lengths.__getitem__):
@@ -408,8 +524,11 @@ def source_batches(lengths, max_rows, max_tokens):
 
 
 def _halves(text):
-    """Cuts a text in two near its middle, after a sentence if there is one, else a clause, a
-    word, a character."""
+    """Cuts a text in two near its middle.
+
+    It cuts after a sentence if one ends in the middle half of the text, else after a clause, else
+    after a word, else between two characters.
+    """
     middle = len(text) // 2
     for pattern in BREAKS:
         places = [match.end() for match in re.finditer(pattern, text)]
@@ -421,7 +540,7 @@ def _halves(text):
 
 
 def _join(before, text):
-    """Joins the outputs of two pieces: with a space, unless the script writes none."""
+    """Joins the outputs of two chunks, with a space unless the script does not use spaces."""
     if not before or not text:
         return before or text
     spaceless = any(

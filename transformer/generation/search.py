@@ -1,18 +1,18 @@
-"""Greedy, beam and sampled decoding over `step(ids, position, state) -> (logits, state)`: knows no
-model, no tokenizer.
+"""Greedy search, beam search and sampling, for any step function and without model or tokenizer.
 
-`decode` does it at one go. A Search does it in pieces: what it loops over is a value, so that
-between two pieces finished sentences can leave and caches grow. Pure keras.ops, so that one text
-runs eagerly, in a tf.function and under XLA, on TensorFlow and JAX.
+The step function is `step(ids, position, state) -> (logits, state)`. `decode` runs a whole search.
+A `Search` runs it in stages: the state of its loop is a value, so that finished sentences can leave
+and caches can grow between two stages. The code uses keras.ops only. It runs eagerly, in a
+tf.function and under XLA, on TensorFlow and JAX.
 
-Shapes: B batch, W beams, N hypotheses (B, or B * W with those of a sentence side by side: row b * W
-+ w), C candidates for the next token, L length, V vocabulary.
+Shapes: B batch, W beam width, N hypotheses, C candidates for the next token, L length, V
+vocabulary. N is B, or B * W with the hypotheses of a sentence side by side: row b * W + w.
 """
 
 import keras
 from keras import ops
 
-# Stands for log 0: finite, so that sums, products and differences of it stay numbers.
+# Stands for log 0. It is finite, so that arithmetic with it gives no NaN.
 NEVER = -1e9
 
 
@@ -30,36 +30,43 @@ def decode(
     draws=None,
     scored=True,
 ):
-    """Decodes a batch as a DecodingConfig says: samples if temperature > 0, else greedily or with a
-    beam.
+    """Decodes a batch as a `DecodingConfig` says: by sampling, greedy search or beam search.
 
-    No pad and no bos is ever written; eos not before `config.min_length` other tokens; no n-gram of
-    `config.no_repeat_ngram` tokens twice. A hypothesis ends, in an eos that counts like any other,
-    at its `max_lengths`, whatever the other rules say, and where they leave it no token.
+    It samples if `temperature` is above 0. Otherwise it searches greedily if `beam_size` is 1, and
+    with a beam if it is larger.
+
+    Before its end an output never contains pad or bos. It has eos only after `config.min_length`
+    other tokens, and no n-gram of `config.no_repeat_ngram` tokens twice. A hypothesis ends with
+    eos, which counts as a token. It is forced to end at its `max_lengths`, whatever the other rules
+    say. It is also forced to end where the rules leave no token.
 
     Args:
-        step: step(ids int32 (N,), position int32 scalar, state) -> (logits float (N, V) of the next
-            token, state). Position 0 holds bos. What is constant for a sentence belongs in the
-            function, not in the state.
-        state: nested structure of tensors with leading dimension B; a beam repeats them to N rows
-            and, after each step, reorders the rows of what `step` returned. `step` must keep
-            structure and dtypes, and shapes but where `Search.advance` is given a loop that lets
+        step: function `step(ids, position, state) -> (logits, state)`. `ids` is int32 of shape
+            (N,), `position` is an int32 scalar, and position 0 holds bos. `logits` is float of
+            shape (N, V), for the next token. What is constant for a sentence belongs in the
+            function, not in the state. `step` must keep the structure and the dtypes of the state.
+            It must also keep the shapes, unless the `while_loop` given to `Search.advance` lets
             them grow.
-        config: DecodingConfig.
-        batch_size: B, an int (or a scalar tensor in a tf.function).
-        max_lengths: int32 (B,), the most tokens of each output, eos included; at most `length`, at
-            least 1.
-        length: L, an int (or a scalar tensor).
-        bos_id, eos_id, pad_id: ints; pad differs from eos, while bos may equal either, as in BART,
-            T5 and Marian.
-        draws: float32 (B, L), uniform in [0, 1), the chance in sampling: one number a token.
-        scored: whether scores are needed; see make_search.
+        state: nested structure of tensors with leading dimension B. Beam search repeats them to N
+            rows, and reorders the rows of what `step` returns.
+        config: a `DecodingConfig`.
+        batch_size: B, an int, or a scalar tensor in a tf.function.
+        max_lengths: int32 tensor of shape (B,), the most tokens of each output, eos included. At
+            least 1 and at most `length`.
+        length: L, an int or a scalar tensor.
+        bos_id: int. It may equal eos or pad, as in BART, T5 and Marian.
+        eos_id: int, different from pad.
+        pad_id: int, different from eos.
+        draws: float32 tensor of shape (B, L), for sampling: one uniform random number in [0, 1) for
+            each token.
+        scored: whether scores are needed; see `make_search`.
 
     Returns:
-        ids int32 (B, n_best, L), best first, eos included, pad behind it; and their scores float32
-        (B, n_best). A score is the log-probability divided by the length penalty ((5 + tokens) / 6)
-        ^ alpha of Wu et al. 2016, equation 14, eos counted; when sampling, the log-probability
-        itself. Where fewer than n_best outputs exist, the rest are pad only and score NEVER.
+        A pair (ids, scores). `ids` is an int32 tensor of shape (B, n_best, L), best first, with eos
+        and then pad. `scores` is a float32 tensor of shape (B, n_best). A score is the
+        log-probability divided by the length penalty ((5 + tokens) / 6) ^ alpha of Wu et al. 2016,
+        equation 14, where eos counts as a token. When sampling, it is the log-probability itself.
+        If fewer than n_best outputs exist, the rest are pad only, with the score `NEVER`.
     """
     search = make_search(config, bos_id, eos_id, pad_id, scored)
     loop = search.begin(state, batch_size, max_lengths, length, draws)
@@ -67,19 +74,39 @@ def decode(
 
 
 def make_search(config, bos_id, eos_id, pad_id, scored=True):
-    """The Search that a DecodingConfig asks for. `scored=False`: scores are not needed, which
-    makes greedy decoding faster."""
+    """Creates the `Search` that a `DecodingConfig` asks for.
+
+    Args:
+        config: a `DecodingConfig`.
+        bos_id: int.
+        eos_id: int.
+        pad_id: int.
+        scored: whether scores are needed. Without them greedy decoding is faster.
+    """
     if config.temperature > 0:
         return Sampling(config, bos_id, eos_id, pad_id, scored)
     return (Greedy if config.beam_size == 1 else BeamSearch)(config, bos_id, eos_id, pad_id, scored)
 
 
 class Search:
-    """What the ways of decoding share. Arguments: as for `decode`.
+    """Base class of the decoding methods.
 
-    What is looped over is a dict: "position" int32 scalar, "state" and other tensors with one row
-    for each sentence or for each hypothesis, among them "ids" int32 (N, L), "last" int32 (N,),
-    "limits" int32 (N,).
+    The state of its loop is a dict, called `loop`. It holds "position", an int32 scalar, "state",
+    the state of `step`, and tensors with one row for each sentence or each hypothesis. Among these
+    are "ids", int32 of shape (N, L), "last", int32 of shape (N,), the last token, and "limits",
+    int32 of shape (N,).
+
+    A subclass defines `_begin`, `unfinished`, `_write` and `results`.
+
+    Args:
+        config: a `DecodingConfig`.
+        bos_id: int.
+        eos_id: int.
+        pad_id: int.
+        scored: whether scores are needed; see `make_search`.
+
+    Attributes:
+        beams: int, the number of hypotheses for each sentence.
     """
 
     beams = 1
@@ -94,7 +121,15 @@ class Search:
         )
 
     def begin(self, state, batch_size, max_lengths, length, draws=None):
-        """What `advance` starts from; arguments as for `decode`."""
+        """Returns the loop before the first token.
+
+        Args:
+            state: as for `decode`.
+            batch_size: as for `decode`.
+            max_lengths: as for `decode`.
+            length: as for `decode`.
+            draws: as for `decode`.
+        """
         rows = batch_size * self.beams
         loop = {
             "position": ops.convert_to_tensor(0, "int32"),
@@ -109,10 +144,18 @@ class Search:
         return x if self.beams == 1 else ops.repeat(x, self.beams, axis=0)
 
     def advance(self, step, loop, until, keep=0, while_loop=ops.while_loop):
-        """Writes on, up to position `until` or until no more than `keep` sentences are unfinished.
+        """Decodes up to position `until`, or until at most `keep` sentences are unfinished.
 
-        `while_loop(condition, body, tensors)` is one of the backend's, for a state whose shape
-        changes.
+        Args:
+            step: as for `decode`.
+            loop: dict, the state of the loop.
+            until: int or scalar tensor, the position at which to stop.
+            keep: int or scalar tensor.
+            while_loop: function (condition, body, tensors) -> tensors. A loop of the backend can
+                allow the shapes of the state to change.
+
+        Returns:
+            The new loop.
         """
 
         def going(*flat):
@@ -132,7 +175,12 @@ class Search:
         return keras.tree.pack_sequence_as(structure, list(flat))
 
     def keep(self, loop, sentences):
-        """The loop with these sentences only, int32 (B',)."""
+        """Returns the loop with some of its sentences only.
+
+        Args:
+            loop: dict, the state of the loop.
+            sentences: int32 tensor of shape (B',), the sentences to keep.
+        """
         rows = ops.reshape(sentences[:, None] * self.beams + ops.arange(self.beams), (-1,))
 
         def taken(name, value):
@@ -143,21 +191,30 @@ class Search:
 
         return {name: taken(name, value) for name, value in loop.items()}
 
-    # Names of what has a row for each sentence, not for each hypothesis.
+    # The entries of the loop that have a row for each sentence, not for each hypothesis.
     _by_sentence = ()
 
     def penalty(self, tokens):
-        """The length penalty of outputs of `tokens` tokens, float32."""
+        """Returns the length penalty of outputs of `tokens` tokens, as float32."""
         return ops.power((5.0 + ops.cast(tokens, "float32")) / 6.0, self.config.length_penalty)
 
     def candidates(self, logits, position, limits, count=None):
-        """At least the `count` best allowed tokens of each hypothesis, or all V, from logits
-        float32 (N, V).
+        """Returns the candidates for the next token of each hypothesis.
 
-        Returns their logits float32 (N, C) and ids int32 (N, C); what is not allowed has NEVER, and
-        the last column is an end that was forced. At most three tokens are forbidden to all, so
-        `count` + 3 candidates are enough: looking at them alone saves a mask over the whole
-        vocabulary.
+        These are at least the `count` best tokens that are allowed, or all V tokens. At most three
+        tokens are forbidden to all hypotheses, so the `count` + 3 best are enough. Looking at these
+        alone saves a mask over the whole vocabulary.
+
+        Args:
+            logits: float32 tensor of shape (N, V).
+            position: int32 scalar.
+            limits: int32 tensor of shape (N,).
+            count: int, or None for all tokens.
+
+        Returns:
+            Their logits, float32 of shape (N, C), and their ids, int32 of shape (N, C). A token
+            that is not allowed has the logit `NEVER`. The last column is eos, allowed only where
+            the end is forced.
         """
         vocab_size = logits.shape[-1]
         if count is None:
@@ -175,16 +232,23 @@ class Search:
         return top, ops.concatenate([tokens, ops.full_like(tokens[:, :1], self.eos_id)], axis=1)
 
     def without_repeats(self, logits, ids, position):
-        """logits (N, V) with NEVER for what would write an n-gram of ids (N, L) a second time
-        (Paulus et al. 2018).
+        """Forbids the tokens that would repeat an n-gram (Paulus et al. 2018).
 
-        eos needs no exception: it is never among the tokens of a hypothesis that is still being
-        written.
+        eos needs no exception, because a hypothesis that is still being written does not contain
+        it.
+
+        Args:
+            logits: float32 tensor of shape (N, V).
+            ids: int32 tensor of shape (N, L), the hypotheses so far.
+            position: int32 scalar.
+
+        Returns:
+            The logits, with `NEVER` for the forbidden tokens.
         """
         size, vocab_size = self.config.no_repeat_ngram, logits.shape[-1]
         if not size:
             return logits
-        # The n-gram that begins here was written, and its first n - 1 tokens are the last n - 1
+        # Marks where an earlier n-gram begins whose first n - 1 tokens are the last n - 1 tokens
         # written.
         repeats = ops.broadcast_to(ops.arange(ops.shape(ids)[1]) + size <= position, ops.shape(ids))
         for offset in range(size - 1):
@@ -192,7 +256,7 @@ class Search:
             repeats = ops.logical_and(
                 repeats, ops.equal(ops.roll(ids, -offset, axis=1), recent[:, None])
             )
-        # pad is forbidden anyway: it stands for "none".
+        # pad is always forbidden, so it can stand for "no token".
         banned = ops.where(repeats, ops.roll(ids, 1 - size, axis=1), self.pad_id)
         cells = ops.reshape(ops.arange(ops.shape(ids)[0])[:, None] * vocab_size + banned, (-1, 1))
         flat = ops.reshape(logits, (-1,))
@@ -203,7 +267,10 @@ class Search:
 
 
 class _OneHypothesis(Search):
-    """Writes one hypothesis a sentence; a subclass chooses its tokens."""
+    """Base class of the methods that write one hypothesis per sentence.
+
+    A subclass chooses its tokens in `_choose`.
+    """
 
     def _begin(self, batch_size, draws):
         return {
@@ -212,7 +279,11 @@ class _OneHypothesis(Search):
         }
 
     def unfinished(self, loop):
-        """Which sentences are not at their end, bool (B,)."""
+        """Returns which sentences are unfinished, as a bool tensor of shape (B,).
+
+        Args:
+            loop: dict, the state of the loop.
+        """
         return ops.logical_not(loop["done"])
 
     def _write(self, step, loop):
@@ -239,28 +310,40 @@ class _OneHypothesis(Search):
 
 
 class Greedy(_OneHypothesis):
-    """Writes the likeliest token at each step; of equals the one with the lower id."""
+    """Greedy search: writes the likeliest token at each step.
+
+    Of equally likely tokens it takes the one with the lower id.
+    """
 
     def _choose(self, logits, loop):
         scores, tokens = self.candidates(logits, loop["position"], loop["limits"], 1)
         return _pick(tokens, ops.argmax(scores, axis=-1))
 
     def results(self, loop):
-        """ids int32 (B, 1, L) and scores float32 (B, 1); see `decode`."""
+        """Returns the outputs found so far.
+
+        Args:
+            loop: dict, the state of the loop.
+
+        Returns:
+            ids, int32 tensor of shape (B, 1, L), and scores, float32 tensor of shape (B, 1); see
+            `decode`.
+        """
         tokens = ops.sum(ops.cast(ops.not_equal(loop["ids"], self.pad_id), "int32"), axis=1)
         return loop["ids"][:, None], (loop["score"] / self.penalty(tokens))[:, None]
 
 
 class Sampling(_OneHypothesis):
-    """Draws each token from softmax(logits / temperature), cut to the `top_k` likeliest and then to
-    the fewest whose probabilities sum to `top_p` (Holtzman et al. 2020).
+    """Sampling: draws each token from softmax(logits / temperature).
 
-    The same draws give the same output. The score is the log-probability that `step` gives the
-    tokens: temperature and cuts change what is drawn, not what it is worth.
+    Before the draw the distribution is cut to the `top_k` likeliest tokens, and then to the fewest
+    tokens whose probabilities sum to `top_p` (Holtzman et al. 2020). The same draws give the same
+    output. The score is the log-probability that `step` gives the tokens. Temperature and cuts
+    change what is drawn, but not its score.
     """
 
     def _begin(self, batch_size, draws):
-        # Below 1 by more than the rounding error of the sums that they are compared with.
+        # Keep the draws below 1 by more than the rounding error of the sums they are compared with.
         return super()._begin(batch_size, draws) | {"draws": ops.minimum(draws, 1.0 - 1e-6)}
 
     def _choose(self, logits, loop):
@@ -269,23 +352,34 @@ class Sampling(_OneHypothesis):
         return _draw(scores / self.config.temperature, tokens, draw, self.config)
 
     def results(self, loop):
-        """ids int32 (B, 1, L) and scores float32 (B, 1); see `decode`."""
+        """Returns the outputs found so far.
+
+        Args:
+            loop: dict, the state of the loop.
+
+        Returns:
+            ids, int32 tensor of shape (B, 1, L), and scores, float32 tensor of shape (B, 1); see
+            `decode`.
+        """
         return loop["ids"][:, None], loop["score"][:, None]
 
 
 class BeamSearch(Search):
-    """Beam search with W living and W finished hypotheses (as in Vaswani et al. 2018,
-    Tensor2Tensor).
+    """Beam search with W living and W finished hypotheses.
 
-    Each step ranks all one-token extensions of the living by log-probability; among the best 2 W of
-    them those that end compete with the finished by score, and the best W others live on. Of equals
-    the one from the lower beam comes first, then the lower id; among the finished the earlier. A
-    sentence is finished when W hypotheses have ended among the best W extensions (the rule of
-    fairseq, Ott et al. 2019) and none that lives would be returned if it ended now (without that, W
-    unlikely short ends cut off a likely longer one), or earlier when nothing living can still be
-    returned.
+    This is the scheme of Tensor2Tensor (Vaswani et al. 2018). Each step ranks all one-token
+    extensions of the living hypotheses by log-probability, and takes the best 2 W. Those that end
+    compete with the finished hypotheses by score. The best W of the others live on. Among equal
+    extensions the one from the lower beam comes first, then the one with the lower id. Among equal
+    finished hypotheses the earlier one comes first.
 
-    With one beam this is not `Greedy`, which stops at the first eos that is likeliest.
+    A sentence is finished when two things hold: W hypotheses have ended among the best W extensions
+    (the rule of fairseq, Ott et al. 2019), and no living one would be returned if it ended now.
+    Without the second, W unlikely short outputs would cut off a likely longer one. A sentence is
+    finished earlier if no living hypothesis can be returned any more.
+
+    With one beam this is not the same as `Greedy`, which stops as soon as eos is the likeliest
+    token.
     """
 
     _by_sentence = ("alive", "finished", "ended")
@@ -295,25 +389,39 @@ class BeamSearch(Search):
         self.beams = config.beam_size
 
     def _begin(self, batch_size, draws):
-        # Only the first beam lives at the start: the others would be copies of it.
+        # Only the first beam lives at the start, since the others would be copies of it.
         alive = ops.where(ops.arange(self.beams) == 0, 0.0, NEVER)[None] * ops.ones(
             (batch_size, 1), "float32"
         )
         return {
-            "alive": alive,  # log-probabilities
-            "finished": ops.full((batch_size, self.beams), NEVER, "float32"),  # scores
+            # Log-probabilities.
+            "alive": alive,
+            # Scores, that is with the length penalty.
+            "finished": ops.full((batch_size, self.beams), NEVER, "float32"),
+            # How many hypotheses have ended among the best W extensions.
             "ended": ops.zeros((batch_size,), "int32"),
         }
 
     def begin(self, *arguments, **options):
+        """Returns the loop before the first token; see `Search.begin`.
+
+        Args:
+            *arguments: as for `Search.begin`.
+            **options: as for `Search.begin`.
+        """
         loop = super().begin(*arguments, **options)
         return loop | {"finished_ids": loop["ids"]}
 
     def unfinished(self, loop):
-        """Which sentences are not at their end, bool (B,)."""
+        """Returns which sentences are unfinished, as a bool tensor of shape (B,).
+
+        Args:
+            loop: dict, the state of the loop.
+        """
         limits = ops.reshape(loop["limits"], (-1, self.beams))[:, 0]
-        # Log-probabilities only fall and the penalty grows with length, so no living hypothesis
-        # ends above this: at the longest, or once W have ended, at once.
+        # Log-probabilities only fall, and the penalty grows with length. So the score at the
+        # longest length is a bound on what a living hypothesis can reach. Once W have ended, only
+        # its score if it ended now counts.
         length = ops.where(loop["ended"] < self.beams, limits, loop["position"] + 1)
         living = ops.max(loop["alive"], axis=1)
         can_improve = living / self.penalty(length) > loop["finished"][:, self.config.n_best - 1]
@@ -344,19 +452,18 @@ class BeamSearch(Search):
             + ops.sum(ops.cast(ended[:, :beams] > NEVER / 2, "int32"), axis=1),
             "state": keras.tree.map_structure(lambda x: ops.take(x, rows, axis=0), state),
         }
-        # Of a sentence at its end nothing lives on, while it waits for the others: at a greater
-        # length its bound may be higher again.
+        # A finished sentence waits for the others with no living hypothesis. Otherwise its bound
+        # could rise again at a greater length, and it would continue.
         return loop | {"alive": ops.where(self.unfinished(loop)[:, None], alive, NEVER)}
 
     def _extensions(self, logits, loop):
-        """The best 2 W one-token extensions of the living hypotheses of each sentence, W of which
-        at most end.
+        """Returns the best 2 W one-token extensions of each sentence's living hypotheses.
 
-        Ranking within each hypothesis and then across them needs no log-softmax of the whole
-        vocabulary.
+        At most W of them end. Ranking within each hypothesis first, and then across hypotheses,
+        needs no log-softmax of the whole vocabulary.
 
         Returns:
-            log-probability float32, beam int32, token int32, each (B, 2 W).
+            log-probability (float32), beam (int32) and token (int32), each of shape (B, 2 W).
         """
         beams, position = self.beams, loop["position"]
         logits = ops.cast(logits, "float32")
@@ -371,34 +478,57 @@ class BeamSearch(Search):
         return score, index // count, _taken(ops.reshape(tokens, (-1, beams * count)), index)
 
     def results(self, loop):
-        """ids int32 (B, n_best, L) and scores float32 (B, n_best); see `decode`."""
+        """Returns the outputs found so far.
+
+        Args:
+            loop: dict, the state of the loop.
+
+        Returns:
+            ids, int32 tensor of shape (B, n_best, L), and scores, float32 tensor of shape (B,
+            n_best); see `decode`.
+        """
         shape = (-1, self.beams, ops.shape(loop["ids"])[1])
         best = slice(0, self.config.n_best)
         return ops.reshape(loop["finished_ids"], shape)[:, best], loop["finished"][:, best]
 
 
 def top_k(x, k):
-    """`ops.top_k` of x (N, V), by the maxima of groups first: the k largest stand in the k groups
-    of the largest maxima.
+    """Computes `ops.top_k` faster, by way of the maxima of groups.
 
-    Twice to five times as fast as one pass over a vocabulary. Of equals the one with the lower
-    index comes first.
+    The k largest values lie in the k groups with the largest maxima. For a vocabulary this is two
+    to five times as fast as one pass over all values. Of equal values the one with the lower index
+    comes first.
+
+    Args:
+        x: tensor of shape (N, V).
+        k: int.
+
+    Returns:
+        values and indices, each of shape (N, k), largest value first.
     """
     size = x.shape[-1]
     group = next((g for g in range(int(size**0.5), 7, -1) if size % g == 0), 1)
     if group == 1 or size // group <= 2 * k:
         return ops.top_k(x, k)
     grouped = ops.reshape(x, (-1, size // group, group))
-    groups = ops.sort(
-        ops.top_k(ops.max(grouped, axis=-1), k)[1], axis=-1
-    )  # ascending, for the order of equals
+    # Ascending groups keep equal values in the order of their indices.
+    groups = ops.sort(ops.top_k(ops.max(grouped, axis=-1), k)[1], axis=-1)
     values, index = ops.top_k(ops.reshape(_taken(grouped, groups), (-1, k * group)), k)
     return values, _taken(groups, index // group) * group + index % group
 
 
 def _draw(scores, tokens, draw, config):
-    """Draws one of tokens int32 (B, C) by scores float32 (B, C), cut to top_k and top_p, with
-    draw in [0, 1) (B,)."""
+    """Draws a token for each row, after the cuts of `top_k` and `top_p`.
+
+    Args:
+        scores: float32 tensor of shape (B, C).
+        tokens: int32 tensor of shape (B, C).
+        draw: float32 tensor of shape (B,), in [0, 1).
+        config: a `DecodingConfig`.
+
+    Returns:
+        int32 tensor of shape (B,).
+    """
     if config.top_k or config.top_p < 1.0:
         count = scores.shape[1]
         scores, index = ops.top_k(scores, min(config.top_k or count, count))
@@ -409,15 +539,24 @@ def _draw(scores, tokens, draw, config):
         kept = ops.logical_or(likelier < config.top_p, ops.arange(chance.shape[1]) == 0)
         chance = ops.where(kept, chance, 0.0)
     total = ops.cumsum(chance, axis=-1)
-    # The first token whose cumulated probability exceeds the draw; never an impossible one, however
-    # the sums round.
+    # The first token whose cumulative probability exceeds the draw. However the sums round, a token
+    # of probability 0 is never drawn.
     reached = ops.logical_and(total > draw[:, None] * total[:, -1:], chance > 0.0)
     return _pick(tokens, ops.argmax(ops.cast(reached, "int32"), axis=-1))
 
 
 def _merge(scores, ids, more_scores, more_ids):
-    """The best W of scores (B, W) and more_scores (B, K), with their ids (B * W, L) and (B * K,
-    L)."""
+    """Merges two sets of hypotheses and keeps the best W of each sentence.
+
+    Args:
+        scores: float32 tensor of shape (B, W).
+        ids: int32 tensor of shape (B * W, L).
+        more_scores: float32 tensor of shape (B, K).
+        more_ids: int32 tensor of shape (B * K, L).
+
+    Returns:
+        Scores of shape (B, W), best first, and ids of shape (B * W, L).
+    """
     beams, length, total = (
         scores.shape[1],
         ops.shape(ids)[1],
@@ -433,23 +572,32 @@ def _merge(scores, ids, more_scores, more_ids):
 
 
 def _rows(index, count):
-    """Index int32 (B, K) of one of `count` rows of a sentence -> (B * K,) of a row among all B *
-    count."""
+    """Converts row indices within a sentence to row indices within the batch.
+
+    Args:
+        index: int32 tensor of shape (B, K), with values below `count`.
+        count: int, the number of rows of each sentence.
+
+    Returns:
+        int32 tensor of shape (B * K,), with values below B * count.
+    """
     return ops.reshape(index + count * ops.arange(ops.shape(index)[0])[:, None], (-1,))
 
 
 def _pick(x, index):
-    """x (B, C), index int (B,) -> (B,)"""
+    """Takes one value of each row: `x` (B, C) and int `index` (B,) give (B,)."""
     return _taken(x, index[:, None])[:, 0]
 
 
 def _taken(x, index):
-    """x (B, C, ...), index int32 (B, K) -> (B, K, ...). In TensorFlow `ops.take_along_axis` is
-    slower: it goes over all of x."""
+    """Takes K values of each row: `x` (B, C, ...) and int32 `index` (B, K) give (B, K, ...).
+
+    In TensorFlow `ops.take_along_axis` is slower, because it goes over all of `x`.
+    """
     rows = index + x.shape[1] * ops.arange(ops.shape(index)[0])[:, None]
     return ops.take(ops.reshape(x, (-1, *x.shape[2:])), rows, axis=0)
 
 
 def _write(ids, position, tokens):
-    """ids (N, L) with column `position` replaced by tokens (N,)."""
+    """Returns `ids` (N, L) with column `position` replaced by `tokens` (N,)."""
     return ops.where(ops.arange(ops.shape(ids)[1]) == position, tokens[:, None], ids)

@@ -1,6 +1,6 @@
-"""Scores: pure functions of targets and predictions that return {name: value}.
+"""Metrics. Each is a pure function of references and predictions that returns {name: value}.
 
-One module for each kind of task; sandbox.py runs programs whose tests are the score.
+There is one module for each kind of task. `sandbox` runs generated programs against their tests.
 """
 
 import lazy_loader

@@ -1,5 +1,7 @@
-"""Scores of answers found in a text: SQuAD's and CMRC 2018's exact match and F1, and the
-threshold of "no answer"."""
+"""Metrics of question answering: exact match and F1 of SQuAD and CMRC 2018.
+
+The module also tunes the threshold above which a model answers "no answer".
+"""
 
 import collections
 import difflib
@@ -11,30 +13,32 @@ import numpy as np
 from transformer.config import base_language
 from transformer.metrics.classification import check_pairs, finite, python_floats
 
-# What CMRC 2018's script takes out of an answer. It lists the doubled ellipsis as one sign and
-# compares single characters, so that one stays in; so it does here, or scores would not compare
-# with published ones.
+# The signs that CMRC 2018's script removes from an answer. The script also lists the doubled
+# ellipsis, but as one two-character sign. It compares single characters, so it never removes that
+# one. This set leaves it out too, to keep the scores comparable with published ones.
 _CMRC_SIGNS = set("-:_*^/\\~`+=，。：？！“”；’《》·、「」（）－～『』")
 
 
 def span_scores(references, predictions, language=""):
-    """SQuAD's exact match and F1, in percent as the official scripts and `translation_scores` give
-    them.
+    """Returns exact match and F1 over all questions, as SQuAD defines them.
 
-    The rules of a question are those of `span_matches`; a score is the mean over questions.
+    The scores are in percent, as in the official scripts and in `translation_scores`. Each score
+    is the mean over questions. `span_matches` describes how one question is scored.
 
     Args:
-        references: for each question a list of str, the accepted answers; empty: the text does not
-            answer it.
-        predictions: list of str, one a question; "": no answer.
-        language: "zh" takes CMRC 2018's rules, any other SQuAD's.
+        references: list with one list of str for each question, the accepted answers. An empty list
+            means that the text does not answer the question.
+        predictions: list of str, one for each question. "" means no answer.
+        language: language code. "zh" uses the rules of CMRC 2018, any other code those of SQuAD.
 
     Returns:
-        {"exact_match", "f1"} and, where some questions have no answer, the same of both kinds of
-        question: {"answerable_exact_match", "answerable_f1", "unanswerable_exact_match"}, percent.
+        {"exact_match", "f1"}, in percent. If some but not all questions have an answer, also
+        {"answerable_exact_match", "answerable_f1", "unanswerable_exact_match"}: the same scores
+        over each kind of question.
 
     Raises:
-        ValueError: the two lists differ in length, or are empty.
+        ValueError: if the two lists differ in length or are empty, or if the references of a
+            question are a str.
     """
     matches = 100.0 * np.asarray(span_matches(references, predictions, language))  # (N, 2)
     scores = dict(zip(("exact_match", "f1"), matches.mean(axis=0)))
@@ -46,19 +50,29 @@ def span_scores(references, predictions, language=""):
 
 
 def span_matches(references, predictions, language=""):
-    """Exact match and F1 of each question, the best over its accepted answers.
+    """Returns exact match and F1 of each question, the best over its accepted answers.
 
-    SQuAD 1.1 and 2.0 (Rajpurkar et al. 2016, 2018): in lower case without punctuation and the
-    articles a, an, the; F1 of the bag of words. Where one of the two texts is empty, both scores
-    are 1 if both are and 0 if not. CMRC 2018 (Cui et al. 2019), for Chinese: without its list of
-    signs; a token is a Chinese character or a word of other script, and F1 is that of the longest
-    run of tokens that the two share. The official script splits the other scripts with NLTK; here
-    words, numbers and signs are tokens, which differs in such as "don't".
+    SQuAD 1.1 and 2.0 (Rajpurkar et al. 2016, 2018): texts are compared in lowercase, without
+    punctuation and without the articles a, an, the. F1 is over bags of words. If the reference or
+    the prediction is empty, both scores are 1 if both texts are empty, else 0.
 
-    Args and errors as for `span_scores`.
+    CMRC 2018 (Cui et al. 2019), for Chinese: texts are compared without the signs that its script
+    lists. A token is a Chinese character or a word of another script. F1 counts the longest run of
+    tokens that the two texts share. The official script splits the other scripts with NLTK. Here
+    words, numbers and signs are tokens, so words such as "don't" are split differently.
+
+    Args:
+        references: list with one list of str for each question, the accepted answers. An empty list
+            means that the text does not answer the question.
+        predictions: list of str, one for each question. "" means no answer.
+        language: language code. "zh" uses the rules of CMRC 2018, any other code those of SQuAD.
 
     Returns:
-        list of (exact match, 0 or 1; F1, 0 to 1).
+        list of (exact match, F1), one for each question. Exact match is 0 or 1, F1 from 0 to 1.
+
+    Raises:
+        ValueError: if the two lists differ in length or are empty, or if the references of a
+            question are a str.
     """
     check_pairs(references, predictions)
     if any(isinstance(answers, str) for answers in references):
@@ -75,8 +89,7 @@ def span_matches(references, predictions, language=""):
     matches = []
     for answers, prediction in zip(references, predictions):
         prediction = normal(prediction)
-        # An answer that is nothing but articles and punctuation counts as none, as in the script of
-        # SQuAD 2.0.
+        # As in SQuAD 2.0's script, an answer of only articles and punctuation counts as no answer.
         answers = list(filter(None, map(normal, answers))) or [""]
         exact = float(prediction in answers)
         f1 = max(_token_f1(tokens(answer), tokens(prediction), overlap) for answer in answers)
@@ -85,17 +98,16 @@ def span_matches(references, predictions, language=""):
 
 
 def commonest_answers(answers, answer_kinds, kinds):
-    """The predictions that a model of answers must beat: for every question the commonest training
-    answer of its kind.
+    """Returns the most common training answer of each question's kind, as a baseline.
 
     Args:
-        answers: list of str, at least one, those of the training data.
-        answer_kinds: list of str, their questions' kinds.
-        kinds: list of str, of the questions to be answered.
+        answers: list of str, the answers of the training data, at least one.
+        answer_kinds: list of str, the kind of the question of each training answer.
+        kinds: list of str, the kinds of the questions to answer.
 
     Returns:
-        list of str, one for each of `kinds`; of equally common answers the first; where training
-        has no question of the kind, the commonest of all.
+        list of str, one for each of `kinds`. Among equally common answers, the first one. If no
+        training question has the kind, the most common answer of all.
     """
     counts, overall = collections.defaultdict(collections.Counter), collections.Counter(answers)
     for answer, kind in zip(answers, answer_kinds, strict=True):
@@ -104,12 +116,16 @@ def commonest_answers(answers, answer_kinds, kinds):
 
 
 def apply_no_answer_threshold(predictions, no_answer_scores, threshold):
-    """Predictions with "" in place of those whose score of "no answer" is above the threshold.
+    """Replaces predictions by "" where the score of "no answer" is above the threshold.
 
     Args:
-        predictions: list of str, each question's best span.
-        no_answer_scores: float (N,), higher where there seems to be no answer: a probability, or
-            the logit of no answer less that of the span.
+        predictions: list of str, the best span of each question.
+        no_answer_scores: float (N,), higher where the text is less likely to hold an answer. Either
+            a probability, or the logit of "no answer" minus the logit of the span.
+        threshold: float. Scores above it mean "no answer".
+
+    Returns:
+        list of str, the predictions.
     """
     return [
         "" if score > threshold else text
@@ -118,16 +134,23 @@ def apply_no_answer_threshold(predictions, no_answer_scores, threshold):
 
 
 def best_no_answer_threshold(references, predictions, no_answer_scores, language=""):
-    """The threshold of `apply_no_answer_threshold` with the highest F1, as SQuAD 2.0's script finds
-    it.
+    """Finds the threshold of `apply_no_answer_threshold` with the highest F1, as SQuAD 2.0 does.
 
-    Tune it on validation data, never on the test set. Of equally good thresholds the lowest. The
-    script starts from 0.0, which is below every score only if scores are probabilities; here the
-    start is below the lowest score.
+    Tune the threshold on validation data, never on the test set. Among equally good thresholds, the
+    lowest one is returned. SQuAD 2.0's script starts its search at 0.0, which is below every score
+    only if the scores are probabilities. Here the search starts just below the lowest score.
 
     Args:
-        references, predictions, language: as for `span_scores`; predictions before any threshold.
-        no_answer_scores: float (N,).
+        references: list with one list of str for each question, the accepted answers.
+        predictions: list of str, one for each question, before any threshold is applied.
+        no_answer_scores: float (N,), as for `apply_no_answer_threshold`.
+        language: language code, as for `span_scores`.
+
+    Returns:
+        float, the threshold.
+
+    Raises:
+        ValueError: if a score is not finite, or as for `span_scores`.
     """
     scores = finite("no_answer_scores", no_answer_scores)
     answered = np.asarray(span_matches(references, predictions, language))[:, 1]
@@ -159,7 +182,7 @@ def _longest_run(first, second):
 
 
 def _token_f1(answer, prediction, overlap):
-    """2 P R / (P + R) is 2 x overlap / (tokens of both)."""
+    """Returns F1, where 2 P R / (P + R) = 2 * overlap / (tokens of both)."""
     if not answer or not prediction:
         return float(answer == prediction)
     return 2.0 * overlap(answer, prediction) / (len(answer) + len(prediction))

@@ -1,5 +1,9 @@
-"""Scores of predictions against references: pure functions (references, predictions) -> {name:
-value}, on the host."""
+"""Metrics of translation, classification, multi-label classification and regression.
+
+Each is a pure function of references and predictions that returns {name: value}. They run on the
+host, in NumPy, sacreBLEU, scikit-learn and SciPy. The module also holds the argument checks that
+the other metrics share.
+"""
 
 import math
 
@@ -7,15 +11,24 @@ import numpy as np
 
 from transformer.config import ConfigError, base_language
 
-# The tokenizers of sacreBLEU for languages that write no spaces; all others have 13a.
+# sacreBLEU's tokenizers for languages whose words it cannot find by spaces and punctuation. All
+# other languages use "13a".
 _TOKENIZERS = {"zh": "zh", "ja": "ja-mecab", "ko": "ko-mecab"}
-# Ends the code of a language whose texts are split into words already: a private subtag of BCP 47
-# (RFC 5646, section 2.2.7).
+# Ends the code of a language whose texts are already split into words. It is a private-use subtag
+# of BCP 47 (RFC 5646, section 2.2.7).
 TOKENIZED = "-x-tok"
 
 
 def check_pairs(references, predictions):
-    """Raises ValueError unless there are as many references as predictions, and at least one."""
+    """Checks that references and predictions are equal in number, and at least one.
+
+    Args:
+        references: list with one entry for each example.
+        predictions: list with one entry for each example.
+
+    Raises:
+        ValueError: if the two lists differ in length or are empty.
+    """
     if len(references) != len(predictions) or not references:
         raise ValueError(
             "references and predictions must be as many as each other, and at least one. "
@@ -24,11 +37,17 @@ def check_pairs(references, predictions):
 
 
 def bleu_metric(language=""):
-    """sacreBLEU's BLEU with the tokenizer of a target language; "de-x-tok" and the like: the words
-    are taken as they stand.
+    """Returns sacreBLEU's BLEU with the tokenizer of the target language.
+
+    Args:
+        language: code of the target language. A code that ends in "-x-tok", such as "de-x-tok",
+            means that the texts are already split into words, so they are only split at spaces.
+
+    Returns:
+        A `sacrebleu.metrics.BLEU`.
 
     Raises:
-        ConfigError: the language needs a package that is not installed.
+        ConfigError: if the language needs a package that is not installed.
     """
     from sacrebleu.metrics import BLEU
 
@@ -46,22 +65,27 @@ def bleu_metric(language=""):
 
 
 def translation_scores(references, predictions, language="", confidence=True):
-    """BLEU, chrF (Popovic 2015) and TER (Snover et al. 2006) by sacreBLEU (Post 2018) with
-    signatures, and exact match.
+    """Scores translations with BLEU, chrF, TER and exact match.
+
+    BLEU, chrF (Popovic 2015) and TER (Snover et al. 2006) are computed by sacreBLEU (Post 2018).
+    Their signatures are returned too.
 
     Args:
-        references, predictions: lists of str, one pair a line, raw (detokenised) text.
-        language: the target's code; see bleu_metric.
-        confidence: also what takes longer: TER, and the 95 % interval of BLEU by bootstrap
-            resampling, 1,000 samples (Koehn 2004).
+        references: list of str, one for each example, raw (detokenized) text.
+        predictions: list of str, one for each example, raw (detokenized) text.
+        language: code of the target language, as for `bleu_metric`.
+        confidence: whether to compute what takes longer too: TER, and the 95 % confidence interval
+            of BLEU by bootstrap resampling with 1,000 samples (Koehn 2004).
 
     Returns:
-        {"bleu", "chrf", "exact_match": percent, "bleu_signature", "chrf_signature"} and, with
-        confidence, "ter" (edits in percent of the reference's words: lower is better),
-        "ter_signature", "bleu_mean" and "bleu_interval" (half its width).
+        {"bleu", "chrf", "exact_match", "bleu_signature", "chrf_signature"}, the scores in percent.
+        With `confidence` also "ter" (edits in percent of the reference's words, lower is better),
+        "ter_signature", "bleu_mean" (mean over the bootstrap samples) and "bleu_interval" (half
+        the width of the interval).
 
     Raises:
-        ValueError: the two lists differ in length, or are empty.
+        ValueError: if the two lists differ in length or are empty.
+        ConfigError: if the language needs a package that is not installed.
     """
     from sacrebleu.metrics import CHRF, TER
 
@@ -89,8 +113,15 @@ def translation_scores(references, predictions, language="", confidence=True):
 
 
 def sentence_chrf(references, predictions):
-    """chrF of each pair of texts, a list of float, percent. Arguments: as for
-    `translation_scores`."""
+    """Returns the chrF of each pair of texts.
+
+    Args:
+        references: list of str.
+        predictions: list of str, one for each reference.
+
+    Returns:
+        list of float, in percent.
+    """
     from sacrebleu.metrics import CHRF
 
     chrf = CHRF()
@@ -101,34 +132,36 @@ def sentence_chrf(references, predictions):
 
 
 def perplexity(loss):
-    """exp(loss) of a mean loss in nats; infinite where that overflows."""
+    """Returns exp(loss) for a mean loss in nats, or infinity where that would overflow."""
     return math.exp(loss) if loss < 700 else math.inf
 
 
 def classification_scores(labels, probabilities, train_labels=None):
-    """Scores of a classifier that gives each example one class, as fractions from 0 to 1 like
-    scikit-learn's.
+    """Scores a classifier that predicts one class for each example.
 
-    A score whose denominator is zero (the precision of a class never predicted) is 0. Averages go
-    over the classes that occur in labels or predictions, scikit-learn's default.
+    Scores are fractions from 0 to 1, as in scikit-learn. A score whose denominator is zero is 0,
+    such as the precision of a class that is never predicted. Averages are over the classes that
+    occur in labels or predictions, which is scikit-learn's default.
 
     Args:
         labels: int (N,), classes from 0 to C - 1.
-        probabilities: float (N, C), each row adding up to 1. The prediction is the largest, the
-            first of equals.
-        train_labels: int (M,), the labels trained on. None: the baseline is read from `labels`,
-            which flatters it.
+        probabilities: float (N, C), each row adding up to 1. The prediction is the class with the
+            largest probability, the first one in a tie.
+        train_labels: int (M,), the labels of the training data, which give the majority class of
+            the baseline. None takes it from `labels`, which makes the baseline look better.
 
     Returns:
-        {"accuracy"; "precision", "recall", "f1": means over classes (macro); "f1_micro", which is
-        the accuracy here; "f1_weighted" by support; "matthews": the correlation coefficient, -1 to
-        1; "majority_baseline": accuracy of always saying the commonest class; "calibration_error":
-        expected, over 15 bins (Guo et al. 2017, equation 3); "log_loss": nats; and for C = 2, where
-        both classes occur, "roc_auc" of class 1}, floats.
+        dict of float:
+        "accuracy"; "precision", "recall" and "f1": means over classes (macro); "f1_micro": equal to
+        the accuracy here; "f1_weighted": weighted by support; "matthews": Matthews correlation
+        coefficient, -1 to 1; "majority_baseline": accuracy of always predicting the most common
+        class; "calibration_error": expected calibration error over 15 bins (Guo et al. 2017,
+        equation 3); "log_loss": in nats; "roc_auc": of class 1, only if C = 2 and both classes
+        occur in `labels`.
 
     Raises:
-        ValueError: shapes disagree, a value is not finite, a label is no class, or rows are no
-            probabilities.
+        ValueError: if the shapes disagree, a value is not finite, a label is not a class, or a row
+            is not a probability distribution.
     """
     from sklearn.metrics import accuracy_score, f1_score, log_loss, matthews_corrcoef, roc_auc_score
 
@@ -143,7 +176,7 @@ def classification_scores(labels, probabilities, train_labels=None):
         **_averages(labels, predictions, "macro"),
         "f1_micro": f1_score(labels, predictions, average="micro", zero_division=0.0),
         "f1_weighted": f1_score(labels, predictions, average="weighted", zero_division=0.0),
-        # Of a single class, scikit-learn says 0 too, with a warning.
+        # For a single class scikit-learn returns 0 too, but with a warning.
         "matthews": matthews_corrcoef(labels, predictions)
         if len(np.union1d(labels, predictions)) > 1
         else 0.0,
@@ -160,15 +193,16 @@ def classification_scores(labels, probabilities, train_labels=None):
 
 
 def per_class_scores(labels, predictions, names):
-    """Precision, recall and F1 (fractions; 0 where undefined) and the count of examples of every
-    class or label.
+    """Returns precision, recall, F1 and support of each class or label.
 
     Args:
-        labels, predictions: int (N,), classes; or 0/1 (N, C), a column for each label.
-        names: C str.
+        labels: int (N,), classes. For multi-label data, 0/1 (N, C), one column for each label.
+        predictions: int, same shape as `labels`.
+        names: C str, the names of the classes or labels.
 
     Returns:
-        list of {"name", "precision", "recall", "f1", "support": int}, in the order of `names`.
+        list of {"name", "precision", "recall", "f1", "support"}, in the order of `names`. The
+        scores are fractions, 0 where undefined. "support" is the number of examples, an int.
     """
     from sklearn.metrics import precision_recall_fscore_support
 
@@ -187,16 +221,22 @@ def per_class_scores(labels, predictions, names):
 
 
 def calibration_bins(labels, probabilities, bins=15):
-    """How often predictions of each confidence are right (Guo et al. 2017, section 2): bins of
-    equal width, (low, high].
+    """Groups predictions by confidence and returns how many of each group are right.
+
+    The bins have equal width and are open on the left: (low, high] (Guo et al. 2017, section 2).
 
     Args:
-        labels: int (N,).
-        probabilities: float (N, C); the confidence of a prediction is its probability.
+        labels: int (N,), classes from 0 to C - 1.
+        probabilities: float (N, C). The largest probability of a row is the confidence of its
+            prediction.
+        bins: number of bins between 0 and 1.
 
     Returns:
-        list of {"low", "high", "count", "confidence": mean, "accuracy"}, of the bins that hold an
-        example.
+        list of {"low", "high", "count", "confidence", "accuracy"}, one for each bin that holds an
+        example. "confidence" is the mean confidence of the bin.
+
+    Raises:
+        ValueError: as for `classification_scores`.
     """
     labels, probabilities = _checked_classes(labels, probabilities)
     confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
@@ -215,24 +255,25 @@ def calibration_bins(labels, probabilities, bins=15):
 
 
 def multilabel_scores(labels, probabilities, threshold=0.5):
-    """Scores of a classifier that gives each example any number of labels, as fractions from 0 to
-    1.
+    """Scores a classifier that predicts any number of labels for each example.
 
-    A score whose denominator is zero is 0. "Micro" counts every decision alike, "macro" every label
-    alike.
+    Scores are fractions from 0 to 1. A score whose denominator is zero is 0. "Micro" averages give
+    every decision the same weight, "macro" averages every label.
 
     Args:
         labels: 0/1 (N, C).
         probabilities: float (N, C), each between 0 and 1.
-        threshold: a label is predicted where its probability is at least this.
+        threshold: a label is predicted if its probability is at least this.
 
     Returns:
-        {"exact_match_ratio": examples with every label right; "precision_micro", "recall_micro",
-        "f1_micro"; "precision_macro", "recall_macro", "f1_macro"; "threshold"; and "roc_auc", the
-        mean over the labels that some examples have and some have not, if there is one}, floats.
+        dict of float:
+        "exact_match_ratio": share of examples with every label right; "precision_micro",
+        "recall_micro", "f1_micro"; "precision_macro", "recall_macro", "f1_macro"; "threshold";
+        "roc_auc": mean over the labels that some examples have and others lack, only if there is
+        such a label.
 
     Raises:
-        ValueError: shapes disagree, a value is not finite, a label is neither 0 nor 1, or a
+        ValueError: if the shapes disagree, a value is not finite, a label is neither 0 nor 1, or a
             probability is outside [0, 1].
     """
     from sklearn.metrics import accuracy_score, roc_auc_score
@@ -255,19 +296,22 @@ def multilabel_scores(labels, probabilities, threshold=0.5):
 
 
 def best_threshold(labels, probabilities):
-    """The threshold of `multilabel_scores` with the highest micro F1; tune it on validation data,
-    never on the test set.
+    """Finds the threshold of `multilabel_scores` with the highest micro F1.
 
-    Micro, because one threshold serves all labels and micro F1 counts all decisions: macro F1 lets
-    the few examples of a rare label move the threshold of every other, and would tune to noise. Of
-    equally good thresholds, the nearest to 0.5.
+    Tune the threshold on validation data, never on the test set. Micro F1 fits because one
+    threshold serves all labels, and micro F1 counts all decisions. With macro F1 the few examples
+    of a rare label would move the threshold of all other labels, so the threshold would fit noise.
+    Among equally good thresholds, the one nearest to 0.5 is returned.
 
     Args:
         labels: 0/1 (N, C).
-        probabilities: float (N, C).
+        probabilities: float (N, C), each between 0 and 1.
 
     Returns:
-        float; 0.5 if no example has any label.
+        float, the threshold. 0.5 if no example has a label.
+
+    Raises:
+        ValueError: as for `multilabel_scores`.
     """
     from sklearn.metrics import precision_recall_curve
 
@@ -275,7 +319,7 @@ def best_threshold(labels, probabilities):
     if not labels.any():
         return 0.5
     precision, recall, thresholds = precision_recall_curve(labels.ravel(), probabilities.ravel())
-    # The curve's last point, recall 0, stands for no threshold.
+    # The last point of the curve, with recall 0, belongs to no threshold.
     precision, recall = precision[:-1], recall[:-1]
     f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
     best = thresholds[np.isclose(f1, f1.max(), rtol=0.0, atol=1e-12)]
@@ -283,20 +327,22 @@ def best_threshold(labels, probabilities):
 
 
 def regression_scores(labels, predictions, train_labels=None):
-    """Scores of predicted numbers.
+    """Scores predicted numbers.
 
     Args:
-        labels, predictions: float (N,), in the same unit.
-        train_labels: float (M,), the labels trained on, whose mean is the baseline. None: the mean
-            of `labels`.
+        labels: float (N,).
+        predictions: float (N,), in the same unit as `labels`.
+        train_labels: float (M,), the labels of the training data. Their mean is the prediction of
+            the baseline. None uses the mean of `labels`.
 
     Returns:
-        {"mse": in the unit squared; "mae": in the unit; "pearson", "spearman": correlations, 0
-        where labels or predictions are all the same; "r2": 0 where the labels are;
-        "mean_baseline_mse": of always predicting the mean}, floats.
+        dict of float:
+        "mse": in the unit squared; "mae": in the unit; "pearson" and "spearman": correlations, 0
+        where all labels or all predictions are equal; "r2": 0 where all labels are equal;
+        "mean_baseline_mse": error of always predicting the mean.
 
     Raises:
-        ValueError: shapes disagree, or a value is not finite.
+        ValueError: if the shapes disagree or a value is not finite.
     """
     from scipy.stats import pearsonr, spearmanr
     from sklearn.metrics import mean_absolute_error, mean_squared_error, r2_score
@@ -310,8 +356,8 @@ def regression_scores(labels, predictions, train_labels=None):
     baseline = (
         labels.mean() if train_labels is None else finite("train_labels", train_labels).mean()
     )
-    # Not the deviation: that of equal numbers is often a little more than 0, for their mean is
-    # rounded.
+    # The standard deviation would not do: for equal numbers it is often slightly above 0, because
+    # their mean is rounded.
     labels_vary, predictions_vary = np.ptp(labels) > 0, np.ptp(predictions) > 0
     vary = labels_vary and predictions_vary
     scores = {
@@ -336,18 +382,31 @@ def _averages(labels, predictions, average):
 
 
 def _only_label(labels):
-    """What to ask scikit-learn for where a table of 0 and 1 has one column, which it takes for
-    examples of two classes."""
+    """Returns `labels=` for scikit-learn: [1] for a single column of 0/1, else None.
+
+    Without it, scikit-learn would read a single column as examples of two classes.
+    """
     return [1] if np.ndim(labels) == 2 and np.shape(labels)[1] == 1 else None
 
 
 def python_floats(scores):
-    """NumPy's numbers as Python's, which JSON can write."""
+    """Returns a dict of NumPy scores as Python floats, which JSON can store."""
     return {name: float(value) for name, value in scores.items()}
 
 
 def finite(name, values):
-    """float64 array of `values`; ValueError if one of them is NaN or infinite."""
+    """Converts values to float64 and checks that they are finite.
+
+    Args:
+        name: name of the argument, for the error message.
+        values: array-like of numbers, any shape.
+
+    Returns:
+        float64 array of the same shape.
+
+    Raises:
+        ValueError: if a value is NaN or infinite.
+    """
     values = np.asarray(values).astype("float64")
     wrong = np.argwhere(~np.isfinite(values))
     if len(wrong):
@@ -360,8 +419,17 @@ def finite(name, values):
 
 
 def _checked_pair(labels, probabilities, shape):
-    """Both as arrays, labels int64, probabilities float64 (N, C); ValueError if one is not
-    finite or outside [0, 1]."""
+    """Checks labels and probabilities, and returns them as int64 and float64 arrays.
+
+    Args:
+        labels: array-like, (N,) or (N, C).
+        probabilities: array-like, (N, C).
+        shape: names of the dimensions of `labels`, ("N",) or ("N", "C").
+
+    Raises:
+        ValueError: if the shapes disagree, a value is not finite, or a probability is outside
+            [0, 1].
+    """
     labels, probabilities = finite("labels", labels), finite("probabilities", probabilities)
     if (
         probabilities.ndim != 2
@@ -383,8 +451,10 @@ def _checked_pair(labels, probabilities, shape):
 
 
 def _checked_classes(labels, probabilities):
-    """As `_checked_pair`, for one class an example; rows add up to 1 in float64, whatever
-    precision they came in."""
+    """Calls `_checked_pair` for one class per example, and checks classes and row sums.
+
+    The returned rows add up to 1 in float64, whatever precision the probabilities came in.
+    """
     given = labels
     labels, probabilities = _checked_pair(labels, probabilities, ("N",))
     classes, totals = probabilities.shape[1], probabilities.sum(axis=1)
@@ -396,7 +466,7 @@ def _checked_classes(labels, probabilities):
             f"= "
             f"{classes}."
         )
-    # bfloat16 rounds each probability by up to 0.4 %.
+    # bfloat16 rounds each probability by up to 0.4 %, so the sum gets some tolerance.
     if np.abs(totals - 1.0).max() > 0.01:
         total = totals[np.abs(totals - 1.0).argmax()]
         raise ValueError(
@@ -407,7 +477,7 @@ def _checked_classes(labels, probabilities):
 
 
 def _checked_indicators(labels, probabilities):
-    """As `_checked_pair`, for any number of labels an example."""
+    """Calls `_checked_pair` for any number of labels per example, and checks that they are 0/1."""
     given = np.asarray(labels)
     labels, probabilities = _checked_pair(labels, probabilities, ("N", "C"))
     if not np.isin(given, (0, 1)).all():

@@ -1,5 +1,7 @@
-"""Scores of generated Python: exact match, BLEU over tokens, what parses; and the baseline that
-answers by looking up."""
+"""Metrics of generated Python code: exact match, BLEU over tokens, and whether the code parses.
+
+The module also has a baseline that looks up the most similar training example.
+"""
 
 import ast
 import re
@@ -10,9 +12,9 @@ import numpy as np
 
 from transformer.metrics.classification import check_pairs
 
-# Python's tokens. The module tokenize would do, but cuts f-strings in pieces from Python 3.12 on
-# and gives up on what is no Python, where a score should neither depend on the interpreter nor
-# stop.
+# Matches Python's tokens. The standard module tokenize is no alternative: from Python 3.12 on it
+# splits f-strings into parts, so scores would depend on the interpreter, and it raises an error on
+# text that is not Python.
 _TOKEN = re.compile(
     r'''
     (?i:[rbuf]|br|rb|fr|rf|ur)? (?: """(?:\\.|[^\\])*?""" | \'\'\'(?:\\.|[^\\])*?\'\'\' )
@@ -26,41 +28,44 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 
-# What may stand around a line that heads a block or goes on with one.
+# Code that may stand before and after a single line to complete it, if the line starts or continues
+# a block.
 _BEFORE = ("", "if 1:\n pass\n", "try:\n pass\n", "match 0:\n ")
 _AFTER = ("", "\n  pass", "\n  pass\nfinally:\n  pass", "\ndef f(): pass", "\n case 0: pass")
 
 
 def code_scores(references, predictions, confidence=True):
-    """Exact match, BLEU-4 over tokens and the share that parses, in percent.
+    """Returns exact match, BLEU-4 over tokens and the share of code that parses, in percent.
 
-    Exact match compares `code_tokens` line by line, strings by their value, and how far each line
-    is indented against the first: white space within a line and the kind of quotes mean nothing, as
-    in published results, for which the code is written anew from its syntax tree (Yin & Neubig
-    2017, and the evaluator of TranX, Yin & Neubig 2018). BLEU (Post 2018, sacreBLEU without its
-    tokenizer) is over `code_tokens` and of the whole set. Published BLEU of code is often the
-    smoothed mean over examples, with other tokens (Yin & Neubig 2017 follow Ling et al. 2016):
-    compare exact match.
+    Exact match compares `code_tokens` line by line, the values of strings, and the indentation of
+    each line relative to the first. Whitespace within a line and the kind of quotes do not matter.
+    This agrees with published results, for which the code is regenerated from its syntax tree (Yin
+    & Neubig 2017, and the evaluator of TranX, Yin & Neubig 2018).
+
+    BLEU is computed over `code_tokens` and over the whole set (Post 2018, sacreBLEU without its
+    tokenizer). Published BLEU of code is often the smoothed mean over examples with other tokens
+    (Yin & Neubig 2017 follow Ling et al. 2016), so compare exact match with publications instead.
 
     Args:
-        references, predictions: lists of str, one pair an example.
-        confidence: also the 95 % interval of BLEU by bootstrap resampling, 1,000 samples (Koehn
-            2004).
+        references: list of str, one for each example.
+        predictions: list of str, one for each example.
+        confidence: whether to compute the 95 % confidence interval of BLEU too, by bootstrap
+            resampling with 1,000 samples (Koehn 2004).
 
     Returns:
-        {"exact_match", "bleu", "parses", "reference_parses": percent, the last what a perfect model
-        would reach, "bleu_signature"} and, with confidence, "bleu_mean" and "bleu_interval" (half
-        its width).
+        {"exact_match", "bleu", "parses", "reference_parses", "bleu_signature"}, the scores in
+        percent. "reference_parses" is what "parses" would be for a perfect model. With `confidence`
+        also "bleu_mean" (mean over the bootstrap samples) and "bleu_interval" (half the width of
+        the interval).
 
     Raises:
-        ValueError: the two lists differ in length, or are empty.
+        ValueError: if the two lists differ in length or are empty.
     """
     from sacrebleu.metrics import BLEU
 
     check_pairs(references, predictions)
-    bleu = BLEU(
-        tokenize="none", force=True
-    )  # without force it warns of text that is split into tokens
+    # Without force, sacreBLEU warns that the text is already tokenized.
+    bleu = BLEU(tokenize="none", force=True)
     lines = [[_token_line(code) for code in codes] for codes in (predictions, references)]
     result = bleu.corpus_score(lines[0], lines[1:], n_bootstrap=1000 if confidence else 1)
     scores = {
@@ -76,23 +81,36 @@ def code_scores(references, predictions, confidence=True):
 
 
 def code_tokens(code):
-    """Names, numbers, strings, operators and comments of Python, or of what nearly is; no
-    indentation, no line ends.
+    """Splits Python code into names, numbers, strings, operators and comments.
 
-    >>> code_tokens("x = f(1.5, 'a b') # half")
-    ['x', '=', 'f', '(', '1.5', ',', "'a b'", ')', '# half']
+    Indentation and line ends are dropped. The code need not be valid Python.
+
+    Args:
+        code: str.
+
+    Returns:
+        list of str, the tokens.
+
+    Example:
+        >>> code_tokens("x = f(1.5, 'a b') # half")
+        ['x', '=', 'f', '(', '1.5', ',', "'a b'", )', '# half']
     """
     return _TOKEN.findall(code)
 
 
 def parses(code):
-    """Whether Python's grammar (of the interpreter that asks) has the code, however far it is
-    indented.
+    """Returns whether code parses with the grammar of the running interpreter.
 
-    A single line may also head a block or go on with one, such as "if x :", "else :", "except E :"
-    or "@cached": it is tried with a body, and after the beginning of the statement it belongs to.
-    Code of several lines must be complete, for a missing body there is a mistake. An empty text is
-    no code.
+    Indentation common to all lines is ignored. A single line may also start or continue a block,
+    such as "if x :", "else :", "except E :" or "@cached". It is then tried with a body, and after
+    the beginning of the statement that it belongs to. Code of several lines must be complete,
+    because there a missing body is a mistake. Empty text does not parse.
+
+    Args:
+        code: str.
+
+    Returns:
+        bool.
     """
     code = textwrap.dedent(code).strip("\n")
     if not code.strip():
@@ -104,18 +122,21 @@ def parses(code):
 
 
 def nearest_targets(train_sources, train_targets, sources):
-    """The baseline that answers with the target of the most similar training source, for any task
-    from text to text.
+    """Returns the target of the most similar training source, a baseline for text-to-text tasks.
 
-    Similar is the cosine of TF-IDF vectors of words and signs, letters in lower case. Of equally
-    similar sources the first; the very first where none shares a word.
+    Similarity is the cosine of TF-IDF vectors of lowercase words and punctuation. Among equally
+    similar sources the first one counts. If no source shares a word, that is the very first.
 
     Args:
-        train_sources, train_targets: lists of str, of the same length.
-        sources: list of str.
+        train_sources: list of str, the sources of the training data.
+        train_targets: list of str, one for each training source.
+        sources: list of str, the sources to answer.
 
     Returns:
         list of str, one for each of `sources`.
+
+    Raises:
+        ValueError: if the training lists differ in length or are empty.
     """
     from sklearn.feature_extraction.text import TfidfVectorizer
 
@@ -123,7 +144,8 @@ def nearest_targets(train_sources, train_targets, sources):
     vectorizer = TfidfVectorizer(token_pattern=r"\w+|[^\w\s]")
     known = vectorizer.fit_transform(train_sources).T
     nearest = []
-    # Rows have length 1, so that their product is the cosine; 256 at once, for it is dense.
+    # Rows have length 1, so their product is the cosine. The product is dense, so only 256 rows are
+    # computed at once to bound the memory.
     for start in range(0, len(sources), 256):
         nearest += (
             (vectorizer.transform(sources[start : start + 256]) @ known)
@@ -135,21 +157,22 @@ def nearest_targets(train_sources, train_targets, sources):
 
 
 def _lines(code):
-    """(indentation, tokens, strings by their value) of each line."""
+    """Returns (indentation, tokens with strings replaced by their values) of each line."""
     lines = [line for line in textwrap.dedent(code).split("\n") if line.strip()]
     return [(len(line) - len(line.lstrip()), [*map(_value, code_tokens(line))]) for line in lines]
 
 
 def _value(token):
-    """A string token as Python shows its value, so that 'a', "a" and r"a" are the same; an
-    f-string, Python 2's ur"", a lone quote and any other token as it is.
+    """Returns a string token as Python's repr of its value, so that 'a', "a" and r"a" are equal.
+
+    F-strings, Python 2's ur"", a lone quote and tokens other than strings are returned unchanged.
     """
     value = _tried(ast.literal_eval, token) if token[-1] in "\"'" else None
     return token if value is None else repr(value)
 
 
 def _token_line(code):
-    """Tokens as sacreBLEU wants them, one line: white space inside a token must not split it."""
+    """Joins the tokens to one line for sacreBLEU, which would split tokens at their whitespace."""
     return " ".join(re.sub(r"\s", "\N{OPEN BOX}", token) for token in code_tokens(code))
 
 
@@ -162,15 +185,12 @@ def _is_python(code):
 
 
 def _tried(read, code):
-    """read(code), or None if that is no Python."""
+    """Returns read(code), or None if the code is not valid Python."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # such as of "\d" in a string
+            # Python warns of escapes such as "\d" in a string, for example.
+            warnings.simplefilter("ignore")
             return read(code)
-    except (
-        SyntaxError,
-        ValueError,
-        MemoryError,
-        RecursionError,
-    ):  # also of a zero byte, and of brackets 1,000 deep
+    # ValueError is raised for a zero byte, the last two for brackets nested 1,000 deep.
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
         return None

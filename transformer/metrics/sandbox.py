@@ -1,24 +1,29 @@
-"""Runs programs that a model wrote, to see whether they pass their unit tests; pass@k of the
-results.
+"""Runs generated programs against their unit tests, and computes pass@k from the results.
 
-WARNING: this executes text that nobody has read. Nothing runs unless the caller says run_code=True.
-A program runs in a process of its own, in an empty folder that is removed afterwards, and what it
-may do there is
+WARNING: this executes code that nobody has read. Nothing runs unless the caller passes
+run_code=True. Each program runs in its own process, in an empty folder that is removed afterwards.
+Four things confine it:
 
-- limited by the kernel: wall time, CPU time, memory, files of 1 MiB, 32 open ones. It can start no
-  process and no thread, and gain no privilege; where the caller is root, it runs as "nobody".
-- cut off by the kernel, where that lets this user make namespaces (not in most containers): the
-  network, and signals to other processes.
-- refused by an audit hook in Python (PEP 578): sockets, ctypes, other programs, signals, more than
-  20 files, changes to files outside the folder. Code that is made to get around the hook from
-  within may; os.mkfifo, os.mknod and dir_fd it does not see.
-- not there: standard input and output, the caller's environment, packages other than the standard
-  library.
+- The kernel limits wall time, CPU time and memory, files to 1 MiB and open files to 32. The program
+  cannot start a process or a thread, and cannot gain privileges. If the caller is root, the program
+  runs as the user "nobody".
+- Where the kernel lets this user create namespaces (not in most containers), the program has no
+  network and cannot send signals to other processes.
+- An audit hook in Python (PEP 578) refuses sockets, ctypes, other programs, signals, more than 20
+  files, and changes to files outside the folder. Code written to bypass the hook from within can do
+  so. The hook does not see os.mkfifo, os.mknod and dir_fd.
+- The program has no standard input or output, none of the caller's environment, and no packages
+  beyond the standard library.
 
-Not prevented: to read files that the caller may read (where that is root, any file if Python itself
-lies in a folder closed to others, else those that all may read); and to pretend, for program and
-tests share a process: to look there for the word by which a pass is reported, or to answer with an
-object that says it is equal to everything. For code from an adversary take a virtual machine.
+Two things are not prevented:
+
+- The program can read files. If the caller is not root, these are the files that the caller can
+  read. If the caller is root, these are the files that every user can read, or all files if Python
+  itself or the temporary folder lies in a folder closed to other users.
+- The program can fake a pass, because it shares a process with its tests. It could search memory
+  for the token that marks a genuine report, or return an object that claims to equal everything.
+
+To run code from an adversary, use a virtual machine.
 """
 
 import collections
@@ -33,37 +38,44 @@ import sys
 import tempfile
 from typing import NamedTuple
 
-# In characters: a report must fit into a pipe that nobody reads until the program has ended.
+# Longest message, in characters. A report must fit into the buffer of a pipe, because nobody reads
+# the pipe until the program has ended.
 _MAX_MESSAGE = 500
 
 
 class Outcome(NamedTuple):
-    """How a program ended."""
+    """The result of running one program.
 
-    # "passed"; "failed": a test's assertion; "timeout"; "error": anything else, from syntax to
-    # memory
+    Attributes:
+        status: "passed"; "failed" if an assertion of a test failed; "timeout"; or "error" for
+            anything else, from a syntax error to a lack of memory.
+        message: what went wrong, "" if the program passed.
+    """
+
     status: str
     message: str = ""
 
 
 def run_programs(programs, run_code=False, seconds=5.0, memory_mib=1024, workers=1):
-    """Runs each program with its tests in a process of its own. WARNING: read the module's
-    docstring first.
+    """Runs each program with its tests in its own process.
+
+    WARNING: read the docstring of this module first.
 
     Args:
-        programs: list of str, Python that ends with its tests: what raises nothing has passed.
-        run_code: True, to say that code which a model wrote may be executed here.
-        seconds: of wall time for each, with the start of Python (some 0.1 s).
-        memory_mib: address space of each, MiB, some 30 of it Python's own.
-        workers: how many run at once.
+        programs: list of str, Python code that ends with its tests. A program passes if it raises
+            nothing. Programs can import the standard library, but no other package.
+        run_code: must be True, to confirm that generated code may be executed on this machine.
+        seconds: wall time of each program in seconds, including the start of Python (about 0.1 s).
+        memory_mib: address space of each program in MiB, about 30 of which Python itself takes.
+        workers: number of programs that run at once.
 
     Returns:
-        list of Outcome, in the order of `programs`. They have the standard library, no other
-        package.
+        list of `Outcome`, in the order of `programs`.
 
     Raises:
-        ValueError: run_code is not True. RuntimeError: the limits cannot be set here; nothing has
-            run then.
+        ValueError: if `run_code` is not True.
+        RuntimeError: if this machine does not run Linux, or the limits cannot be set. No program
+            has run then.
     """
     if sys.platform != "linux":
         raise RuntimeError(
@@ -76,27 +88,29 @@ def run_programs(programs, run_code=False, seconds=5.0, memory_mib=1024, workers
             f"Received: {run_code!r}. "
             "Read the warning in transformer/metrics/sandbox.py first."
         )
-    from concurrent.futures import (
-        ThreadPoolExecutor,  # not at the top: the new processes need it not
-    )
+    # Not imported at the top, because the new processes run this file too and do not need it.
+    from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(workers) as pool:
         return list(pool.map(lambda program: _run(program, seconds, memory_mib), programs))
 
 
 def pass_at_k(samples, passed, k):
-    """The chance that of k samples one passes, without bias, from more samples: 1 - C(n - c, k) /
-    C(n, k).
+    """Returns the probability that at least one of k samples passes, estimated without bias.
 
-    Chen et al. 2021, "Evaluating large language models trained on code", equation 1.
+    The estimate from n >= k samples is 1 - C(n - c, k) / C(n, k) (Chen et al. 2021, "Evaluating
+    large language models trained on code", equation 1).
 
     Args:
-        samples: n, how many were run.
-        passed: c, how many of them passed.
-        k: at most n.
+        samples: n, the number of samples that were run.
+        passed: c, the number of samples that passed.
+        k: number of samples to draw, at most n.
+
+    Returns:
+        float from 0 to 1.
 
     Raises:
-        ValueError: k is not between 1 and n, or c not between 0 and n.
+        ValueError: if `k` is not between 1 and n, or `passed` not between 0 and n.
     """
     if not (0 <= passed <= samples and 1 <= k <= samples):
         raise ValueError(
@@ -107,17 +121,18 @@ def pass_at_k(samples, passed, k):
 
 
 def pass_scores(outcomes, ks=(1, 10, 100)):
-    """pass@k over problems, in percent, for every k that all have samples enough for, and how
-    samples ended.
+    """Returns pass@k over all problems and how the samples ended, in percent.
 
     Args:
-        outcomes: for each problem the list of Outcome of its samples.
+        outcomes: list with one list of `Outcome` for each problem, those of its samples.
+        ks: values of k. Those for which a problem has too few samples are left out.
 
     Returns:
-        {"pass@1", ...; "passed", "failed", "timeout", "error": of all samples}, percent.
+        {"pass@1", ..., "passed", "failed", "timeout", "error"}, in percent. The last four are
+        shares of all samples.
 
     Raises:
-        ValueError: there is no problem, or one without a sample.
+        ValueError: if there are no problems, or a problem has no samples.
     """
     fewest = min(map(len, outcomes), default=0)
     if not fewest:
@@ -141,7 +156,7 @@ def pass_scores(outcomes, ks=(1, 10, 100)):
 
 
 def _run(program, seconds, memory_mib):
-    """The Outcome of one program."""
+    """Runs one program in a new process and returns its `Outcome`."""
     token = secrets.token_hex(16)
     with tempfile.TemporaryDirectory(prefix="program_", ignore_cleanup_errors=True) as folder:
         with open(
@@ -165,15 +180,16 @@ def _run(program, seconds, memory_mib):
                         {"token": token, "seconds": seconds, "memory_mib": memory_mib}
                     ).encode()
                 )
-                process.stdin.flush()  # and not closed: it shows that the caller lives
+                # Standard input stays open. The child takes its end for the caller's death.
+                process.stdin.flush()
                 process.wait(seconds)
             except subprocess.TimeoutExpired:
                 timed_out = True
             finally:
-                # Only while the process is there: afterwards its number may be another's.
+                # Kill only a process that still exists. Its id may be reused after it has ended.
                 if process.poll() is None:
                     os.killpg(process.pid, signal.SIGKILL)
-            # Not before all who could write have ended; a pipe bounds what they left.
+            # Read only after all possible writers have ended. The pipe's buffer bounds the size.
             report = process.stdout.read()
     if timed_out:
         return Outcome("timeout", f"not finished after {seconds:g} s")
@@ -181,7 +197,7 @@ def _run(program, seconds, memory_mib):
 
 
 def _outcome(report, token, exit_code):
-    """The Outcome in a report, if the one who wrote it knew the token."""
+    """Returns the `Outcome` in a report, or an error if the report does not have the token."""
     try:
         found = json.loads(report)
         genuine = isinstance(found, dict) and found.get("token") == token
@@ -196,7 +212,7 @@ def _outcome(report, token, exit_code):
     return Outcome(found["status"], found["message"])
 
 
-# What follows runs in the new process, which loads nothing but the standard library.
+# The code below runs in the new process, which loads nothing but the standard library.
 
 _REFUSED = (
     "socket.",
@@ -233,8 +249,10 @@ _NOBODY = 65534
 
 
 def _child():
-    """Confines this process, runs program.py of the working folder, and reports on standard
-    output."""
+    """Confines this process, runs program.py of the working folder and writes the report.
+
+    The report goes to the original standard output, as JSON.
+    """
     order = json.loads(os.read(0, 4096))
     token = order.pop("token")
     out, null = os.dup(1), os.open(os.devnull, os.O_RDWR)
@@ -247,12 +265,12 @@ def _child():
             os.dup2(null, number)
         status, message = _tested()
     os.write(out, json.dumps({"token": token, "status": status, "message": message}).encode())
-    # Without what the program left to be done at exit.
+    # Skip the exit handlers that the program has registered.
     os._exit(0)
 
 
 def _tested():
-    """Runs the program: its status, and what it raised."""
+    """Runs the program and returns its status and the message of what it raised."""
     import importlib.util
     import linecache
     import traceback
@@ -261,9 +279,10 @@ def _tested():
     module = sys.modules["program"] = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except BaseException as error:  # SystemExit before the tests is no pass
+    # SystemExit counts too: a program that exits before its tests has not passed.
+    except BaseException as error:
         text = traceback.format_exception_only(error)[-1].strip()
-        # Not extract_tb, which looks up the source of every frame; there can be a million.
+        # extract_tb would look up the source line of every frame, and there can be a million.
         lines = [
             line
             for frame, line in traceback.walk_tb(error.__traceback__)
@@ -281,7 +300,7 @@ def _tested():
 
 
 def _confine(seconds, memory_mib):
-    """Gives up, for good, what a program needs not. OSError if that fails."""
+    """Gives up for good the rights that a program does not need. Raises OSError on failure."""
     import ctypes
     import resource
 
@@ -290,7 +309,8 @@ def _confine(seconds, memory_mib):
     _separate(libc, root)
     if root:
         _become_nobody(libc)
-    _die_with_caller(libc)  # again: a new process and a new user have not inherited it
+    # A second time: a new process does not inherit the setting, and a change of user clears it.
+    _die_with_caller(libc)
     _checked(libc.prctl(38, 1, 0, 0, 0))  # PR_SET_NO_NEW_PRIVS
     for limit, value in (
         (resource.RLIMIT_CPU, math.ceil(seconds) + 1),
@@ -309,41 +329,48 @@ def _confine(seconds, memory_mib):
 
 
 def _separate(libc, root):
-    """Goes on in a new process without network and other processes, if the kernel lets this user
-    have such namespaces."""
-    # CLONE_NEWNET, NEWPID, NEWIPC; and NEWUSER, which gives others than root the right to the rest.
+    """Continues in a new process without network, where other processes cannot be seen.
+
+    Does nothing if the kernel does not let this user create namespaces.
+    """
+    # CLONE_NEWNET, CLONE_NEWPID and CLONE_NEWIPC. Users other than root also need CLONE_NEWUSER,
+    # which gives them the right to the others.
     if libc.unshare(0x40000000 | 0x20000000 | 0x08000000 | (0 if root else 0x10000000)):
         return
     _die_with_caller(libc)
-    # Only what is started from now on is in the namespace of processes. If its first one ends, the
-    # kernel ends all others.
+    # Only processes started from now on are in the new process namespace. When the first of them
+    # ends, the kernel kills all others.
     process = os.fork()
     if process:
         code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
         os._exit(code if code >= 0 else 128 - code)
     if not root:
-        _checked(_set_capabilities(libc, 0))  # those over its own namespaces
+        # Drop the capabilities that this process has within its own namespaces.
+        _checked(_set_capabilities(libc, 0))
 
 
 def _die_with_caller(libc):
+    """Makes the kernel kill this process when its caller dies."""
     _checked(libc.prctl(1, signal.SIGKILL, 0, 0, 0))  # PR_SET_PDEATHSIG
-    # It may be dead already: then nobody holds the other end of standard input, which gives no more
-    # than was read.
+    # The caller may be dead already. Then nobody holds the other end of standard input. Its data
+    # has been read, so it is readable only if it has ended.
     if select.select([0], [], [], 0)[0]:
         os._exit(1)
 
 
 def _become_nobody(libc):
-    """From root to nobody, who owns nothing but this folder. The kernel counts no processes of
-    root."""
+    """Changes the user from root to nobody, who owns only this folder and the program.
+
+    As root the limit on processes would not work, because the kernel does not apply it to root.
+    """
     for path in (".", "program.py"):
         os.chown(path, _NOBODY, _NOBODY)
     _checked(libc.prctl(8, 1, 0, 0, 0))  # PR_SET_KEEPCAPS
     os.setgroups([])
     os.setresgid(_NOBODY, _NOBODY, _NOBODY)
     os.setresuid(_NOBODY, _NOBODY, _NOBODY)
-    # Where Python or the folder lies in one that is closed to others, CAP_DAC_READ_SEARCH: to read,
-    # not to write.
+    # If Python or the folder lies in a folder closed to other users, keep CAP_DAC_READ_SEARCH. It
+    # allows reading, but not writing.
     closed = [
         path
         for path in (os.__file__, os.path.abspath("program.py"))
@@ -357,7 +384,10 @@ def _become_nobody(libc):
 
 
 def _set_capabilities(libc, mask):
-    """capset(2), version 3: effective and permitted. Not 0 if the kernel says no."""
+    """Calls capset(2), version 3, with `mask` as effective and permitted capabilities.
+
+    Returns 0, or another number if the kernel refuses.
+    """
     import ctypes
 
     header = (ctypes.c_uint32 * 2)(0x20080522, 0)
@@ -365,6 +395,7 @@ def _set_capabilities(libc, mask):
 
 
 def _checked(result):
+    """Raises OSError with the C library's errno if a call has returned anything but 0."""
     if result:
         import ctypes
 
@@ -372,7 +403,7 @@ def _checked(result):
 
 
 def _hook(folder):
-    """An audit hook that refuses what the module's docstring says."""
+    """Returns an audit hook that refuses what the docstring of this module lists."""
     real_path, folder, files = os.path.realpath, os.path.realpath(folder) + os.sep, 0
 
     def outside(path):
@@ -384,7 +415,7 @@ def _hook(folder):
         nonlocal files
         if event.startswith(_REFUSED) or event == "import" and args[0] in ("ctypes", "_ctypes"):
             raise PermissionError(f"refused to a program under test: {event}")
-        # A file that is open already has been asked for before.
+        # A file given by its descriptor was checked when it was opened.
         opens = event == "open" and not isinstance(args[0], int) and args[2] & _WRITES
         if not opens and event not in _CHANGES:
             return

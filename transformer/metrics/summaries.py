@@ -1,5 +1,7 @@
-"""Scores of summaries: ROUGE in any script, how short and how new they are, and the baseline
-that copies the beginning."""
+"""Metrics of summaries: ROUGE for texts in any script, compression and novelty.
+
+The module also has the baselines that copy the beginning of the source.
+"""
 
 import importlib.metadata
 
@@ -11,8 +13,8 @@ from transformer.metrics.classification import check_pairs
 
 ROUGE = ("rouge1", "rouge2", "rougeL", "rougeLsum")
 
-# A word of letters, marks and digits; in scripts that write no spaces between words, and in Korean,
-# whose endings stick to the words, a character.
+# A word is a run of letters, marks and digits. In scripts that write no spaces between words it is
+# one character. So it is in Korean, where endings are attached to the words.
 _WORD = regex.compile(r"""(?V1x)
     [\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}]
     | [[\p{L}\p{M}\p{N}]--[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}]]+
@@ -25,29 +27,32 @@ _SENTENCE_END = regex.compile(r"""(?V1x)
 
 
 def rouge_scores(references, predictions, language="", confidence=True):
-    """ROUGE F1 (Lin 2004) by the package rouge-score; of several references the best, for each
-    measure by itself.
+    """Returns ROUGE F1 (Lin 2004) as computed by the package rouge-score.
 
-    English is scored as published results are (Zhang et al. 2020, PEGASUS): rouge-score's own
-    words, a-z and 0-9, with the Porter stemmer. That finds nothing in other scripts and breaks
-    words with accents, so texts of every other language are split by `words` and not stemmed.
-    ROUGE-Lsum compares sentence by sentence, as `sentences` finds them.
+    With several references, the best one counts, chosen for each ROUGE measure separately.
+
+    English is scored as in published results (Zhang et al. 2020, PEGASUS): with rouge-score's own
+    words of a-z and 0-9, and with the Porter stemmer. In other scripts that tokenizer finds no
+    words, and it breaks words with accents. So texts in other languages are split by `words` and
+    not stemmed. ROUGE-Lsum compares sentence by sentence, with the sentences of `sentences`.
 
     Args:
-        references: for each example a list of str, at least one.
-        predictions: list of str, one an example.
-        language: code of the summaries' language; "" is taken for English.
-        confidence: also half the width of the 95 % interval of each mean by bootstrap resampling,
-            1,000 samples.
+        references: list with one list of str for each example, at least one reference each.
+        predictions: list of str, one for each example.
+        language: code of the language of the summaries. "" means English.
+        confidence: whether to compute the 95 % confidence interval of each mean too, by bootstrap
+            resampling with 1,000 samples.
 
     Returns:
-        {"rouge1", "rouge2", "rougeL", "rougeLsum": percent, "rouge_signature"} and, with confidence
-        and two examples or more, the same names with "_interval".
+        {"rouge1", "rouge2", "rougeL", "rougeLsum", "rouge_signature"}, the scores in percent. With
+        `confidence` and at least two examples also "rouge1_interval" and so on, half the width of
+        the intervals.
 
     Raises:
-        ValueError: the two lists differ in length or are empty, or an example has no list of
-            references. ConfigError, which is one: references taken for English are written in other
-            letters.
+        ValueError: if the two lists differ in length or are empty, or if the references of an
+            example are empty or a str.
+        ConfigError: if references scored as English are mostly written in other letters. It is a
+            ValueError.
     """
     _check_references(references, predictions)
     english = base_language(language) in ("", "en")
@@ -66,19 +71,23 @@ def rouge_scores(references, predictions, language="", confidence=True):
 
 
 def summary_scores(sources, references, predictions, language="", confidence=True):
-    """ROUGE, and what it does not show: whether a summary is short, and says it in its own words.
+    """Returns ROUGE, and how short the summaries are and how much they use their own words.
 
     Args:
-        sources: list of str.
-        references, predictions, language, confidence: as for `rouge_scores`.
+        sources: list of str, the texts that are summarized.
+        references: list with one list of str for each example, at least one reference each.
+        predictions: list of str, one for each example.
+        language: code of the language of the summaries. "" means English.
+        confidence: whether to compute confidence intervals too, as in `rouge_scores`.
 
     Returns:
-        those of `rouge_scores`; "compression" and "reference_compression": words of the summaries
-        over words of the sources; and "novel_1" ... "novel_4", "reference_novel_1" ...:
-        `novel_ngrams`, percent.
+        The scores of `rouge_scores`, and:
+        "compression" and "reference_compression": words of the summaries divided by words of the
+        sources; "novel_1" to "novel_4" and "reference_novel_1" to "reference_novel_4": see
+        `novel_ngrams`, in percent.
 
     Raises:
-        ValueError: as for `rouge_scores`, or there are not as many sources.
+        ValueError: as for `rouge_scores`, or if the number of sources differs.
     """
     _check_references(references, predictions)
     check_pairs(references, sources)
@@ -95,20 +104,35 @@ def summary_scores(sources, references, predictions, language="", confidence=Tru
 
 
 def compression(sources, summaries):
-    """Words of all summaries over words of all their sources; 0 where the sources have none."""
+    """Returns the words of all summaries divided by the words of all their sources.
+
+    Args:
+        sources: list of str.
+        summaries: list of str.
+
+    Returns:
+        float. 0 if the sources have no words.
+    """
     length = sum(len(words(text)) for text in sources)
     return sum(len(words(text)) for text in summaries) / length if length else 0.0
 
 
 def novel_ngrams(sources, summaries):
-    """How many of the summaries' n-grams do not occur in their sources (See et al. 2017, "Get to
-    the point", figure 6).
+    """Returns the share of the summaries' n-grams that do not occur in their sources.
 
-    An n-gram counts once in each summary. A summary that copies whole sentences has 0 % for every n
-    but for those that bridge two sentences.
+    The measure is from See et al. 2017, "Get to the point", figure 6. An n-gram counts once in each
+    summary. A summary that copies whole sentences has 0 % for every n, except for n-grams across
+    the boundary of two sentences.
+
+    Args:
+        sources: list of str.
+        summaries: list of str, one for each source.
 
     Returns:
-        {1: percent, ... 4: percent} of all n-grams of all summaries; 0 where there are none.
+        {1: percent, ..., 4: percent} of all n-grams of all summaries. 0 if there are none.
+
+    Raises:
+        ValueError: if the two lists differ in length.
     """
     shares, split = (
         {},
@@ -124,53 +148,83 @@ def novel_ngrams(sources, summaries):
 
 
 def words(text):
-    """The words of a text in lower case, without punctuation; Chinese, Japanese and Korean
-    characters one by one.
+    """Splits a text into lowercase words without punctuation.
 
-    >>> words("GPT-2 写了 naïve texts.")
-    ['gpt', '2', '写', '了', 'naïve', 'texts']
+    Each Chinese, Japanese or Korean character is a word.
+
+    Args:
+        text: str.
+
+    Returns:
+        list of str.
+
+    Example:
+        >>> words("GPT-2 写了 naïve texts.")
+        ['gpt', '2', '写', '了', 'naïve', 'texts']
     """
     return _WORD.findall(text.lower())
 
 
 def sentences(text):
-    """The sentences of a text: they end at a line's end, at . ! ? … before white space, and at
-    。！？.
+    """Splits a text into sentences.
 
-    An abbreviation such as "Mr. Smith" ends one too: the price of needing no trained splitter.
+    A sentence ends at the end of a line, at . ! ? … before whitespace, and at 。！？. It also ends
+    after an abbreviation such as "Mr." in "Mr. Smith", because no trained splitter is used.
 
-    >>> sentences('He asked: "Why?" Nobody knew.')
-    ['He asked: "Why?"', 'Nobody knew.']
+    Args:
+        text: str.
+
+    Returns:
+        list of str.
+
+    Example:
+        >>> sentences('He asked: "Why?" Nobody knew.')
+        ['He asked: "Why?"', 'Nobody knew.']
     """
     return [part for part in map(str.strip, _SENTENCE_END.split(text)) if part]
 
 
 def first_words(text, count):
-    """A text up to its `count`-th word, as it stands there; all of it if it has no more. `count`
-    is at least 1."""
+    """Returns the beginning of a text up to the end of its `count`-th word.
+
+    Args:
+        text: str.
+        count: number of words, at least 1.
+
+    Returns:
+        str, not changed otherwise. The whole text if it has no more words than that.
+    """
     ends = [match.end() for match in _WORD.finditer(text)]
     return text[: ends[count - 1]] if count < len(ends) else text
 
 
 def first_sentences(text, count):
-    """The first `count` sentences of a text, one a line: the baseline "lead-3" for count = 3."""
+    """Returns the first sentences of a text, one a line (the baseline lead-3 for `count` 3).
+
+    Args:
+        text: str.
+        count: number of sentences.
+
+    Returns:
+        str.
+    """
     return "\n".join(sentences(text)[:count])
 
 
 class _Words:
-    """`words` as rouge-score wants a tokenizer."""
+    """`words` in the form of a rouge-score tokenizer."""
 
     tokenize = staticmethod(words)
 
 
 def _rouge_rows(references, predictions, english):
-    """F1 of each example: (N, 4), 0 to 1."""
+    """Returns the F1 of each example, float (N, 4) from 0 to 1, in the order of `ROUGE`."""
     from rouge_score.rouge_scorer import RougeScorer
 
     scorer = RougeScorer(ROUGE, use_stemmer=True, tokenizer=None if english else _Words())
     rows = []
     for texts, prediction in zip(references, predictions):
-        # rouge-score takes lines for sentences.
+        # rouge-score takes each line as a sentence.
         found = scorer.score_multi(
             ["\n".join(sentences(text)) for text in texts], "\n".join(sentences(prediction))
         )
@@ -179,7 +233,10 @@ def _rouge_rows(references, predictions, english):
 
 
 def _interval(rows):
-    """Half the width of the 95 % interval of each column's mean; the same at every call."""
+    """Returns half the width of the 95 % confidence interval of each column's mean.
+
+    The random seed is fixed, so each call gives the same result.
+    """
     from scipy.stats import bootstrap
 
     found = bootstrap(

@@ -1,6 +1,6 @@
-"""The Transformer in pure Keras 3: layers, heads, losses and low-rank changes.
+"""The Transformer in pure Keras 3: layers, heads, losses and LoRA.
 
-Everything here runs on every backend of Keras. Start reading in transformer.py.
+Everything here runs on every Keras backend. Start reading in transformer.py.
 """
 
 import lazy_loader

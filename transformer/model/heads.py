@@ -1,14 +1,20 @@
-"""Task layers on an encoder: classification, regression, spans; and the model that an encoder and a
-head make.
+"""Task heads for an encoder, and TextModel, which joins an encoder and a head.
 
-A head is called as head(hidden, real, training=...), hidden (B, S, D), real bool (B, S), True where
-there is a token, and returns float32 outputs. `loss(targets, outputs)` gives the summed loss and
-what it is summed over; `count(targets)` the latter alone; `divergence(first, second)` (B,) how far
-apart two passes' outputs are, for R-Drop (Liang et al. 2021). Targets are arrays of rank 2, a row
-an example; a row that fills a batch up holds -1 or NaN. Where `num_texts` is 2, the rows 2 i and 2
-i + 1 of `hidden` are the two texts of example i, each read alone.
+A head is called as head(hidden, real, training=...), where hidden is a float tensor of shape (B, S,
+D) and real is a bool tensor of shape (B, S), True where there is a token. It returns float32
+outputs. Its other methods are:
 
-Shapes: B batch, S length, D width of the encoder, C classes.
+- `loss(targets, outputs)` returns the summed loss and the count to divide it by.
+- `count(targets)` returns that count alone.
+- `divergence(first, second)` returns how far apart the outputs of two passes are, a tensor of shape
+  (B,), for R-Drop (Liang et al. 2021).
+- `predictions(outputs)` turns outputs into what a user wants to see, such as probabilities.
+
+Targets are arrays of rank 2 with one row per example. A row that only fills up a batch holds -1 or
+NaN. If `num_texts` is 2, rows 2 i and 2 i + 1 of `hidden` are the two texts of example i, each
+encoded alone.
+
+Shapes: B batch, S source length, D model width, C classes.
 """
 
 import keras
@@ -25,8 +31,16 @@ from transformer.model.losses import (
 
 
 def pool(hidden, real, kind):
-    """One vector a text, float32 (B, D), of hidden (B, S, D): the mean or the maximum over real
-    tokens, or the first one's."""
+    """Pools token states to one vector per text.
+
+    Args:
+        hidden: float tensor of shape (B, S, D).
+        real: bool tensor of shape (B, S), True where there is a token.
+        kind: "mean" or "max" over the real tokens, or "first" for the first token's state.
+
+    Returns:
+        float32 tensor of shape (B, D).
+    """
     hidden, real = ops.cast(hidden, "float32"), real[:, :, None]
     if kind == "first":
         return hidden[:, 0]
@@ -37,15 +51,18 @@ def pool(hidden, real, kind):
 
 
 class PooledHead(keras.layers.Layer):
-    """What heads on a whole text share: pool, dropout, dense and tanh, dropout, dense (Liu et al.
-    2019, RoBERTa's head).
+    """Base class of the heads that read a whole text.
+
+    It applies pooling, dropout, a dense layer with tanh, dropout and a dense layer, like the head
+    of RoBERTa (Liu et al. 2019).
 
     Args:
-        units: numbers that come out.
+        units: number of outputs.
         pooling: "mean", "first" or "max".
-        dropout: rate.
-        num_texts: 2: two texts u and v, read apart, are seen as (u, v, |u - v|) (Reimers & Gurevych
-            2019, section 3).
+        dropout: dropout rate.
+        num_texts: number of texts per example. 2 means that two texts u and v are encoded apart and
+            combined to (u, v, |u - v|) (Reimers and Gurevych 2019, section 3).
+        **kwargs: passed to `keras.layers.Layer`.
     """
 
     def __init__(self, units, pooling="mean", dropout=0.1, num_texts=1, **kwargs):
@@ -54,6 +71,7 @@ class PooledHead(keras.layers.Layer):
         self.dropout, self.inner, self.outer = Dropout(dropout, dtype="float32"), None, None
 
     def build(self, hidden_shape, real_shape=None):
+        """Creates and builds the two dense layers."""
         width = hidden_shape[-1]
         self.inner = keras.layers.Dense(width, "tanh", dtype="float32", name="inner")
         self.outer = keras.layers.Dense(self.units, dtype="float32", name="outer")
@@ -61,7 +79,16 @@ class PooledHead(keras.layers.Layer):
         self.outer.build((None, width))
 
     def call(self, hidden, real, training=False):
-        """float32 (B, units)"""
+        """Computes the outputs.
+
+        Args:
+            hidden: float tensor of shape (num_texts * B, S, D).
+            real: bool tensor of shape (num_texts * B, S), True where there is a token.
+            training: whether to apply dropout.
+
+        Returns:
+            float32 tensor of shape (B, units).
+        """
         x = pool(hidden, real, self.pooling)
         if self.num_texts == 2:
             first, second = x[::2], x[1::2]
@@ -70,9 +97,11 @@ class PooledHead(keras.layers.Layer):
         return self.outer(self.dropout(self.inner(x), training=training))
 
     def count(self, targets):
+        """Returns the count that `loss` divides by: examples, or the sum of their class weights."""
         return self.loss(targets, ops.zeros((ops.shape(targets)[0], self.units)))[1]
 
     def get_config(self):
+        """Returns the constructor's arguments, without `units`, which subclasses set."""
         return {
             **super().get_config(),
             "pooling": self.pooling,
@@ -83,16 +112,17 @@ class PooledHead(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("transformer")
 class ClassificationHead(PooledHead):
-    """One of C classes, or with `multilabel` any of them: outputs are logits (B, C).
+    """Predicts one of C classes, or any number of them with `multilabel`.
+
+    Outputs are logits, float32 (B, C). Targets are the class, int32 (B, 1), or with `multilabel`
+    the labels, int32 (B, C) of 0 and 1.
 
     Args:
-        num_classes: C.
-        multilabel: a text has any number of labels.
-        class_weights: C floats, or () for equal weights.
-        label_smoothing: e in [0, 1).
-        options: of PooledHead.
-
-    Targets: int32 (B, 1), the class; with `multilabel` int32 (B, C), 0 or 1.
+        num_classes: number of classes C.
+        multilabel: whether a text may have any number of labels.
+        class_weights: C floats, or () for equal weights. Unused with `multilabel`.
+        label_smoothing: e in [0, 1). Unused with `multilabel`.
+        **options: arguments of PooledHead.
     """
 
     def __init__(
@@ -106,6 +136,17 @@ class ClassificationHead(PooledHead):
         )
 
     def loss(self, targets, outputs):
+        """Computes the summed loss and the count to divide it by.
+
+        Args:
+            targets: int32 tensor of shape (B, 1), or (B, C) with `multilabel`. -1 marks a row
+                without an example.
+            outputs: float32 tensor of shape (B, C).
+
+        Returns:
+            loss: float32 scalar, in nats.
+            count: float32 scalar, the number of examples or the sum of their class weights.
+        """
         if self.multilabel:
             return binary_cross_entropy(targets, outputs)
         weights = (
@@ -114,13 +155,15 @@ class ClassificationHead(PooledHead):
         return label_cross_entropy(targets[:, 0], outputs, weights, self.label_smoothing)
 
     def divergence(self, first, second):
+        """Returns the divergence of two passes' outputs (B, C), of shape (B,), in nats."""
         return binary_divergence(first, second) if self.multilabel else divergence(first, second)
 
     def predictions(self, outputs):
-        """Probabilities float32 (B, C)."""
+        """Returns the probabilities, float32 (B, C), of the outputs."""
         return ops.sigmoid(outputs) if self.multilabel else ops.softmax(outputs)
 
     def get_config(self):
+        """Returns the constructor's arguments."""
         return {
             **super().get_config(),
             "num_classes": self.units,
@@ -132,12 +175,14 @@ class ClassificationHead(PooledHead):
 
 @keras.saving.register_keras_serializable("transformer")
 class RegressionHead(PooledHead):
-    """A number: outputs float32 (B, 1), shift + scale * dense. Targets: float32 (B, 1).
+    """Predicts a number: shift + scale * (output of the dense layers).
+
+    Outputs and targets are float32 (B, 1).
 
     Args:
-        shift, scale: mean and deviation of the training targets, so that learning begins at the
-            mean.
-        options: of PooledHead.
+        shift: mean of the training targets, so that training starts from the mean.
+        scale: standard deviation of the training targets.
+        **options: arguments of PooledHead.
     """
 
     def __init__(self, shift=0.0, scale=1.0, **options):
@@ -145,53 +190,76 @@ class RegressionHead(PooledHead):
         self.shift, self.scale = float(shift), float(scale)
 
     def call(self, hidden, real, training=False):
-        """float32 (B, 1)"""
+        """Computes the outputs, float32 (B, 1). The arguments are those of PooledHead.call."""
         return self.shift + self.scale * super().call(hidden, real, training=training)
 
     def loss(self, targets, outputs):
+        """Computes the summed loss and the count to divide it by.
+
+        Args:
+            targets: float32 tensor of shape (B, 1). NaN marks a row without an example.
+            outputs: float32 tensor of shape (B, 1).
+
+        Returns:
+            loss: float32 scalar, the summed squared error.
+            count: float32 scalar, the number of examples.
+        """
         return squared_error(targets[:, 0], outputs[:, 0])
 
     def divergence(self, first, second):
-        """The squared difference, as the paper has it for regressions."""
+        """Returns the squared difference, of shape (B,).
+
+        R-Drop uses it for regression (Liang et al. 2021).
+        """
         return ops.square(first - second)[:, 0]
 
     def predictions(self, outputs):
-        """float32 (B,)"""
+        """Returns the predicted numbers, float32 (B,)."""
         return outputs[:, 0]
 
     def get_config(self):
+        """Returns the constructor's arguments."""
         return {**super().get_config(), "shift": self.shift, "scale": self.scale}
 
 
 @keras.saving.register_keras_serializable("transformer")
 class SimilarityHead(RegressionHead):
-    """A number from the cosine of two texts that were read apart (Reimers & Gurevych 2019, section
-    3, the regression objective): outputs float32 (B, 1), shift + scale * cosine, where both are
-    learnt. Targets: float32 (B, 1).
+    """Predicts a number from the cosine similarity of two texts that are encoded apart.
+
+    This is the regression objective of Reimers and Gurevych 2019, section 3. Outputs are float32
+    (B, 1), shift + scale * cosine, where shift and scale are trained. Targets are float32 (B, 1).
 
     Args:
-        shift, scale: where learning begins: lowest training target, and highest less lowest.
-        options: of PooledHead.
+        shift: initial shift, the lowest training target.
+        scale: initial scale, the highest training target minus the lowest.
+        num_texts: number of texts per example. It must be 2.
+        **options: arguments of PooledHead. `dropout` has no effect.
     """
 
     def __init__(self, shift=0.0, scale=1.0, num_texts=2, **options):
         super().__init__(shift, scale, num_texts=num_texts, **options)
 
     def build(self, hidden_shape, real_shape=None):
+        """Creates the weights for shift and scale."""
         begin = keras.initializers.Constant([self.shift, self.scale])
         self.line = self.add_weight((2,), begin, dtype="float32", autocast=False, name="line")
 
     def call(self, hidden, real, training=False):
-        """float32 (B, 1)"""
+        """Computes the outputs, float32 (B, 1). The arguments are those of PooledHead.call."""
         x = ops.normalize(pool(hidden, real, self.pooling), axis=-1)
         return self.line[0] + self.line[1] * ops.sum(x[::2] * x[1::2], axis=-1, keepdims=True)
 
 
 @keras.saving.register_keras_serializable("transformer")
 class SpanHead(keras.layers.Layer):
-    """Where an answer begins and ends (Devlin et al. 2019, section 4.2): outputs float32 (B, S, 2),
-    logits of start and end; position 0 stands for "no answer". Targets: int32 (B, 2), the first and
-    the last token.
+    """Predicts where an answer begins and ends (Devlin et al. 2019, section 4.2).
+
+    Outputs are the logits of start and end, float32 (B, S, 2). Position 0 stands for "no answer".
+    Targets are the first and the last token of the answer, int32 (B, 2).
+
+    Args:
+        dropout: dropout rate.
+        **kwargs: passed to `keras.layers.Layer`.
     """
 
     num_texts = 1
@@ -202,10 +270,20 @@ class SpanHead(keras.layers.Layer):
         self.outer = keras.layers.Dense(2, dtype="float32", name="outer")
 
     def build(self, hidden_shape, real_shape=None):
+        """Builds the dense layer."""
         self.outer.build((None, None, hidden_shape[-1]))
 
     def call(self, hidden, real, training=False):
-        """float32 (B, S, 2), what is no token at -1e9."""
+        """Computes the logits of start and end.
+
+        Args:
+            hidden: float tensor of shape (B, S, D).
+            real: bool tensor of shape (B, S), True where there is a token.
+            training: whether to apply dropout.
+
+        Returns:
+            float32 tensor of shape (B, S, 2). It is -1e9 where there is no token.
+        """
         return ops.where(
             real[:, :, None],
             self.outer(self.dropout(ops.cast(hidden, "float32"), training=training)),
@@ -213,33 +291,48 @@ class SpanHead(keras.layers.Layer):
         )
 
     def loss(self, targets, outputs):
+        """Computes the summed loss and the count to divide it by.
+
+        Args:
+            targets: int32 tensor of shape (B, 2). -1 marks a row without an example.
+            outputs: float32 tensor of shape (B, S, 2).
+
+        Returns:
+            loss: float32 scalar in nats, the mean of the losses of start and end.
+            count: float32 scalar, the number of examples.
+        """
         ends = [label_cross_entropy(targets[:, side], outputs[:, :, side]) for side in (0, 1)]
         return (ends[0][0] + ends[1][0]) / 2.0, ends[0][1]
 
     def count(self, targets):
+        """Returns the number of examples, a float32 scalar."""
         return ops.sum(ops.cast(targets[:, 0] >= 0, "float32"))
 
     def divergence(self, first, second):
+        """Returns the divergence of two passes' outputs, averaged over start and end: (B,)."""
         return ops.mean(divergence(ops.swapaxes(first, 1, 2), ops.swapaxes(second, 1, 2)), axis=-1)
 
     def predictions(self, outputs):
-        """Log-probabilities of starts and ends, float32 (B, S, 2)."""
+        """Returns the log-probabilities of starts and ends, float32 (B, S, 2)."""
         return ops.log_softmax(outputs, axis=1)
 
     def get_config(self):
+        """Returns the constructor's arguments."""
         return {**super().get_config(), "dropout": self.rate}
 
 
 @keras.saving.register_keras_serializable("transformer")
 class TextModel(keras.Model):
-    """An encoder and a head: (ids, types), each int32 (B, S), -> the head's outputs.
+    """An encoder with a task head: maps token ids and token types to the head's outputs.
 
-    Where the head takes two texts, each stands in its half of a row.
+    If the head takes two texts, each row of the input holds one text in its first half and the
+    other in its second half.
 
     Args:
-        encoder: called as encoder((ids, types), training=...) -> (B, S, D), with attributes d_model
-            and pad_id; see transformer.pretrained.encoders.
-        head: one of the above.
+        encoder: called as encoder((ids, types), training=...), returns (B, S, D). It must have the
+            attributes `d_model` and `pad_id` (see transformer/pretrained/encoders.py).
+        head: a head of this module.
+        **kwargs: passed to `keras.Model`.
     """
 
     def __init__(self, encoder, head, **kwargs):
@@ -247,7 +340,8 @@ class TextModel(keras.Model):
         self.encoder, self.head = encoder, head
 
     def build(self, input_shape=None):
-        # A part that was loaded is built already.
+        """Builds the encoder and the head. The input shape is not needed."""
+        # Loaded parts are already built.
         if not self.encoder.built:
             self.encoder.build([(None, None), (None, None)])
         if not self.head.built:
@@ -255,20 +349,32 @@ class TextModel(keras.Model):
         self.built = True
 
     def call(self, inputs, training=False):
+        """Computes the head's outputs.
+
+        Args:
+            inputs: (ids, types), each an int32 tensor of shape (B, S). For a head that takes two
+                texts S is twice the length of a text.
+            training: whether to apply dropout.
+
+        Returns:
+            The head's float32 outputs.
+        """
         if self.head.num_texts > 1:
             inputs = [ops.reshape(x, (-1, ops.shape(x)[1] // self.head.num_texts)) for x in inputs]
         real = ops.not_equal(inputs[0], self.encoder.pad_id)
         return self.head(self.encoder(inputs, training=training), real, training=training)
 
     def get_build_config(self):
+        """Returns {}, so that Keras does not build a loaded model by an input shape."""
         return {}
 
     @property
     def d_model(self):
-        """The encoder's width D."""
+        """Model width D of the encoder."""
         return self.encoder.d_model
 
     def get_config(self):
+        """Returns the constructor's arguments, with encoder and head serialized."""
         parts = {"encoder": self.encoder, "head": self.head}
         return {
             **super().get_config(),
@@ -277,6 +383,7 @@ class TextModel(keras.Model):
 
     @classmethod
     def from_config(cls, config):
+        """Creates a TextModel from the dictionary that `get_config` returns."""
         parts = {
             name: keras.saving.deserialize_keras_object(config.pop(name))
             for name in ("encoder", "head")

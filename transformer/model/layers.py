@@ -1,6 +1,12 @@
-"""The blocks of the stack: feed-forward, residual connection, encoder layer, decoder layer.
+"""The building blocks of encoder and decoder.
 
-Every layer takes a ModelConfig (or the dictionary of one) and reads its switches there.
+These are the normalization, the residual connection, the feed-forward block, the encoder layer and
+the decoder layer.
+
+Every layer takes a ModelConfig (or its dictionary) and reads its options there.
+
+Shapes: B batch, S source length, T target length, L any length, D model width, H heads, K per-head
+width, W beam width.
 """
 
 import dataclasses
@@ -21,33 +27,46 @@ ACTIVATIONS = {
 
 
 def as_config(config):
-    """A ModelConfig from itself or from its dictionary, as `.keras` files hold it."""
+    """Returns a ModelConfig from a ModelConfig or from its dictionary.
+
+    `.keras` files store the dictionary.
+    """
     return config if isinstance(config, ModelConfig) else ModelConfig(**config)
 
 
 class ConfiguredLayer(keras.layers.Layer):
-    """A layer whose only argument is the model's configuration, which is also all that is saved
-    of it."""
+    """A layer whose only argument is the model configuration.
+
+    The configuration is also all that is saved of its arguments.
+
+    Args:
+        config: a ModelConfig or its dictionary.
+        **kwargs: passed to `keras.layers.Layer`.
+    """
 
     def __init__(self, config, **kwargs):
         super().__init__(**kwargs)
-        self.supports_masking = (
-            True  # Keras's masks pass through; attention goes by the masks it is given
-        )
+        # Keras's masks pass through unused. Attention uses only the masks among its arguments.
+        self.supports_masking = True
         self.config = as_config(config)
 
     def get_config(self):
+        """Returns the constructor's arguments, the ModelConfig as a dictionary."""
         return {**super().get_config(), "config": dataclasses.asdict(self.config)}
 
 
 @keras.saving.register_keras_serializable("transformer")
 class LayerNormalization(keras.layers.LayerNormalization):
-    """Keras's, of the last axis (Ba et al. 2016, section 3), with its gradient written out: of the
-    three summands that TensorFlow would find it adds those first that are there first, so that two
-    trainings would differ by rounding.
+    """Keras's LayerNormalization over the last axis, with a gradient written by hand.
+
+    See Ba et al. 2016, section 3. The gradient has three terms. TensorFlow's automatic gradient
+    would add them in the order in which they become ready, so that two runs of the same training
+    would differ by rounding.
     """
 
     def call(self, inputs):
+        """Normalizes the last axis in float32 and returns the result in the compute dtype."""
+
         @ops.custom_gradient
         def normalized(x, gamma, beta):
             x = x - ops.mean(x, axis=-1, keepdims=True)
@@ -69,23 +88,44 @@ class LayerNormalization(keras.layers.LayerNormalization):
 
             return x * gamma + beta, backward
 
+        # Pass tensors, not variables. If `normalized` read the variables itself, TensorFlow would
+        # pass them on to `backward`.
         weights = (
             ops.copy(self.gamma),
             ops.copy(self.beta),
-        )  # tensors: a variable that it reads itself TensorFlow would hand to `backward`
+        )
         return ops.cast(normalized(ops.cast(inputs, "float32"), *weights), self.compute_dtype)
 
 
 def normalization(config, dtype, name=None):
-    """The normalisation layer that the configuration asks for."""
+    """Returns the normalization layer that the configuration asks for.
+
+    Args:
+        config: a ModelConfig.
+        dtype: dtype or dtype policy of the layer.
+        name: name of the layer.
+
+    Returns:
+        A LayerNormalization or a `keras.layers.RMSNormalization`.
+    """
     kinds = {"layer": LayerNormalization, "rms": keras.layers.RMSNormalization}
     return kinds[config.norm_type](epsilon=config.norm_epsilon, dtype=dtype, name=name)
 
 
 @keras.saving.register_keras_serializable("transformer")
 class Residual(ConfiguredLayer):
-    """x + Dropout(Sublayer(x)), normalised after the sum (post, Vaswani et al. 2017) or before the
-    sublayer (pre, Xiong et al. 2020): y = sublayer(residual.enter(x)); x = residual(x, y).
+    """The residual connection around a sublayer, with dropout and normalization.
+
+    With norm="post" it computes Norm(x + Dropout(sublayer(x))) (Vaswani et al. 2017). With
+    norm="pre" it computes x + Dropout(sublayer(Norm(x))) (Xiong et al. 2020). The caller runs the
+    sublayer:
+
+        y = sublayer(residual.enter(x))
+        x = residual(x, y)
+
+    Args:
+        config: a ModelConfig or its dictionary.
+        **kwargs: passed to `keras.layers.Layer`.
     """
 
     def __init__(self, config, **kwargs):
@@ -94,22 +134,29 @@ class Residual(ConfiguredLayer):
         self.dropout = Dropout(self.config.dropout, dtype=self.dtype_policy)
 
     def build(self, input_shape=None):
+        """Builds the normalization. The input shape is not needed."""
         self.norm.build((None, None, self.config.d_model))
 
     def enter(self, x):
-        """What the sublayer is given."""
+        """Returns the sublayer's input: x, normalized if norm="pre"."""
         return self.norm(x) if self.config.norm == "pre" else x
 
     def call(self, x, y, training=False):
-        """Joins the sublayer's output y to its input x, both (B, L, D)."""
+        """Joins the sublayer's output y to its input x, both of shape (B, L, D)."""
         x = x + self.dropout(y, training=training)
         return x if self.config.norm == "pre" else self.norm(x)
 
 
 @keras.saving.register_keras_serializable("transformer")
 class FeedForward(ConfiguredLayer):
-    """activation(x W1) W2 (Vaswani et al. 2017, section 3.3), or with a gate (activation(x W1) * x
-    V) W2 (Shazeer 2020).
+    """The position-wise feed-forward block.
+
+    Computes activation(x W1) W2 (Vaswani et al. 2017, section 3.3), or with `config.gated` the
+    gated form (activation(x W1) * x V) W2 (Shazeer 2020).
+
+    Args:
+        config: a ModelConfig or its dictionary.
+        **kwargs: passed to `keras.layers.Layer`.
     """
 
     def __init__(self, config, **kwargs):
@@ -126,13 +173,14 @@ class FeedForward(ConfiguredLayer):
         self.dropout = Dropout(self.config.activation_dropout, dtype=self.dtype_policy)
 
     def build(self, input_shape=None):
+        """Builds the projections. The input shape is not needed."""
         self.inner.build((None, None, self.config.d_model))
         self.outer.build((None, None, self.config.inner_dim))
         if self.gate:
             self.gate.build((None, None, self.config.d_model))
 
     def call(self, x, training=False):
-        """(B, L, D) -> (B, L, D)"""
+        """Maps x of shape (B, L, D) to the same shape."""
         hidden = ACTIVATIONS[self.config.activation](self.inner(x))
         if self.gate:
             hidden = hidden * self.gate(x)
@@ -155,8 +203,14 @@ def _attention(config, dtype, name, cross=False):
 
 @keras.saving.register_keras_serializable("transformer")
 class EncoderLayer(ConfiguredLayer):
-    """Self-attention and feed-forward, each in a residual block (Vaswani et al. 2017, section
-    3.1)."""
+    """Self-attention and feed-forward, each in a residual block.
+
+    See Vaswani et al. 2017, section 3.1.
+
+    Args:
+        config: a ModelConfig or its dictionary.
+        **kwargs: passed to `keras.layers.Layer`.
+    """
 
     def __init__(self, config, **kwargs):
         super().__init__(config, **kwargs)
@@ -167,6 +221,7 @@ class EncoderLayer(ConfiguredLayer):
         self.feed_forward_residual = Residual(config, dtype=dtype, name="feed_forward_residual")
 
     def build(self, input_shape=None):
+        """Builds the sublayers. The input shape is not needed."""
         for layer in (
             self.self_attention,
             self.self_residual,
@@ -176,7 +231,19 @@ class EncoderLayer(ConfiguredLayer):
             layer.build(input_shape)
 
     def call(self, x, attention_mask=None, positions=None, training=False):
-        """x (B, S, D), attention_mask bool (B, S, S), positions int32 (B or 1, S) -> (B, S, D)."""
+        """Encodes x with one layer.
+
+        Args:
+            x: float tensor of shape (B, S, D).
+            attention_mask: bool tensor of shape (B, S, S), True where visible. None makes
+                everything visible.
+            positions: int32 tensor of shape (B, S) or (1, S). Required by rotary attention and
+                otherwise unused.
+            training: whether to apply dropout.
+
+        Returns:
+            float tensor of shape (B, S, D).
+        """
         y = self.self_attention(
             self.self_residual.enter(x), None, attention_mask, positions, training=training
         )
@@ -185,7 +252,7 @@ class EncoderLayer(ConfiguredLayer):
         return self.feed_forward_residual(x, y, training=training)
 
     def attention_weights(self, x, mask=None, positions=None):
-        """float32 (B, H, S, S): the weights that `call` uses, dropout aside."""
+        """Returns the weights that `call` uses, without dropout: float32 (B, H, S, S)."""
         return self.self_attention.attention_weights(
             self.self_residual.enter(x), None, mask, positions
         )
@@ -193,8 +260,14 @@ class EncoderLayer(ConfiguredLayer):
 
 @keras.saving.register_keras_serializable("transformer")
 class DecoderLayer(ConfiguredLayer):
-    """Causal self-attention, attention to the encoder's output ("memory") and feed-forward, each
-    in a residual block."""
+    """Causal self-attention, cross-attention and feed-forward, each in a residual block.
+
+    Cross-attention attends to the encoder's output, called the memory.
+
+    Args:
+        config: a ModelConfig or its dictionary.
+        **kwargs: passed to `keras.layers.Layer`.
+    """
 
     def __init__(self, config, **kwargs):
         super().__init__(config, **kwargs)
@@ -207,6 +280,7 @@ class DecoderLayer(ConfiguredLayer):
         self.feed_forward_residual = Residual(config, dtype=dtype, name="feed_forward_residual")
 
     def build(self, input_shape=None):
+        """Builds the sublayers. The input shape is not needed."""
         for layer in (
             self.self_attention,
             self.self_residual,
@@ -218,10 +292,24 @@ class DecoderLayer(ConfiguredLayer):
             layer.build(input_shape)
 
     def call(self, x, memory, attention_mask=None, cross_mask=None, positions=None, training=False):
-        """x (B, T, D), memory (B, S, D), attention_mask bool (B, T, T), cross_mask bool (B, T, S)
-        -> (B, T, D).
+        """Decodes x with one layer.
 
-        Keras would fill arguments named `mask` or `memory_mask` with its own (B, S) masks.
+        The masks are not named `mask` and `memory_mask`, because Keras would fill arguments of
+        these names with its own (B, S) masks.
+
+        Args:
+            x: float tensor of shape (B, T, D).
+            memory: float tensor of shape (B, S, D).
+            attention_mask: bool tensor of shape (B, T, T), True where visible. It must be causal:
+                the layer adds no causal mask. None makes everything visible.
+            cross_mask: bool tensor of shape (B, T, S), True where visible. None makes everything
+                visible.
+            positions: int32 tensor of shape (B, T) or (1, T). Required by rotary attention and
+                otherwise unused.
+            training: whether to apply dropout.
+
+        Returns:
+            float tensor of shape (B, T, D).
         """
         x = self._after_self_attention(x, attention_mask, positions, training)
         y = self.cross_attention(
@@ -241,8 +329,12 @@ class DecoderLayer(ConfiguredLayer):
         return self.feed_forward_residual(x, y, training=training)
 
     def attention_weights(self, x, memory, mask=None, memory_mask=None, positions=None):
-        """The weights that `call` uses: self float32 (B, H, T, T) and cross float32 (B, H, T,
-        S)."""
+        """Returns the weights that `call` uses, without dropout.
+
+        Returns:
+            A pair: self-attention weights, float32 (B, H, T, T), and cross-attention weights,
+            float32 (B, H, T, S).
+        """
         self_weights = self.self_attention.attention_weights(
             self.self_residual.enter(x), None, mask, positions
         )
@@ -252,21 +344,25 @@ class DecoderLayer(ConfiguredLayer):
         )
 
     def step(self, x, position, cache, memory_cache, memory_mask, grow=False):
-        """One token more: `call` for position t alone, with what was computed for the positions
-        before it.
+        """Decodes one more token: `call` for position t alone.
+
+        The keys and values of earlier positions come from the cache.
 
         Args:
-            x: (N, 1, D), N = B * W hypotheses, the W of one sentence side by side.
+            x: float tensor of shape (B * W, 1, D), the W hypotheses of each sentence side by side.
             position: int32 scalar t.
-            cache: pair (N, H, T, K), keys and values of the positions so far; the rest is not
-                looked at.
-            memory_cache: pair (B, H, S, K), keys and values of the memory.
-            memory_mask: bool (B, 1, S).
-            grow: append position t to a cache of length t, instead of writing it into one of fixed
-                length.
+            cache: a pair of float tensors of shape (B * W, H, T, K), keys and values of the
+                positions so far. Without `grow`, T is fixed and entries after position t are
+                ignored.
+            memory_cache: a pair of float tensors of shape (B, H, S, K), keys and values of the
+                memory.
+            memory_mask: bool tensor of shape (B, 1, S), True where visible.
+            grow: whether to append position t to a cache of length t. By default it is written into
+                a cache of fixed length.
 
         Returns:
-            (N, 1, D) and the cache with position t.
+            The output, a float tensor of shape (B * W, 1, D), and the cache with position t
+            included.
         """
         query, *new = self.self_attention.queries_keys_values(
             self.self_residual.enter(x), ops.reshape(position, (1, 1))
@@ -282,8 +378,8 @@ class DecoderLayer(ConfiguredLayer):
             visible = (places <= position)[None, None, :]
         y = self.self_attention.attend(query, *cache, visible)
         x = self.self_residual(x, y)
-        # The hypotheses of a sentence are queries to the same memory: its keys and values are held
-        # once, not W times.
+        # All W hypotheses of a sentence attend to the same memory, so its keys and values are
+        # stored once.
         batch = ops.shape(memory_cache[0])[0]
         inner = ops.reshape(self.cross_residual.enter(x), (batch, -1, self.config.d_model))
         y = self.cross_attention.attend(

@@ -1,22 +1,24 @@
-"""Which of the pretrained weights are learnt: all, none, or low-rank changes of projections (Hu
-et al. 2022, LoRA)."""
+"""Chooses which pretrained weights to train: all, none, or LoRA matrices (Hu et al. 2022)."""
 
 import keras
 
-# The variables that Keras adds to a layer for LoRA.
+# Names of the variables that Keras adds to a layer for LoRA.
 ADDED = ("lora_kernel_a", "lora_kernel_b")
 
 
 def choose_trainable(pretrained, config):
-    """Freezes what a TaskConfig does not tune, and adds the low-rank changes.
+    """Freezes the weights that a TaskConfig does not tune, and adds LoRA if it asks for it.
 
-    With tuning="lora" a projection W becomes W + alpha / rank * A B, A random and B zero at first;
-    a saved model holds the sum. The projections are Dense and EinsumDense layers of attention or
-    feed-forward, ours or KerasHub's.
+    With tuning="full" nothing changes. With tuning="head" all pretrained weights are frozen. With
+    tuning="lora" they are frozen too, and each selected projection W becomes W + alpha / rank * A
+    B, where A starts random and B starts at zero. A saved model holds the sum.
+
+    The projections are the Dense and EinsumDense layers of attention and feed-forward blocks, in
+    our models and in KerasHub's.
 
     Args:
-        pretrained: a built encoder or Transformer without such changes, changed in place.
-        config: TaskConfig.
+        pretrained: a built encoder or Transformer without LoRA. It is changed in place.
+        config: a TaskConfig.
     """
     if config.tuning == "lora":
         for layer in projections(pretrained, config.lora_targets):
@@ -28,7 +30,16 @@ def choose_trainable(pretrained, config):
 
 
 def projections(pretrained, targets):
-    """The Dense and EinsumDense layers of a model that belong to "attention" or "feed_forward"."""
+    """Returns the Dense and EinsumDense layers that belong to the given targets.
+
+    Args:
+        pretrained: a built encoder or Transformer.
+        targets: a sequence of "attention", "feed_forward" or both. Pointer layers count as
+            attention.
+
+    Returns:
+        A list of layers.
+    """
     kinds_of_layer = keras.layers.Dense, keras.layers.EinsumDense
     dense = [layer for layer in pretrained._flatten_layers() if isinstance(layer, kinds_of_layer)]
     kinds = {

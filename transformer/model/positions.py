@@ -1,5 +1,7 @@
-"""How a Transformer knows the order of its tokens: sinusoids, a learned table, or rotated
-queries and keys."""
+"""Ways to encode the order of tokens: sinusoids, a learned table, or rotated queries and keys.
+
+Shapes: B batch, L length, D model width, H heads, K per-head width.
+"""
 
 import keras
 import numpy as np
@@ -7,15 +9,17 @@ from keras import ops
 
 
 def segment_positions(segments):
-    """Position of each token within its own segment, counted from 0.
+    """Returns the position of each token within its own segment, counted from 0.
 
-    Several sentences may share a row; each counts its positions for itself.
+    Several segments may share a row. Each counts its positions from 0.
 
     Args:
-        segments: int32 (B, L), the number of the segment a token belongs to; 0 is padding.
+        segments: int32 tensor of shape (B, L), the number of the segment that each token belongs
+            to. 0 is padding.
 
     Returns:
-        int32 (B, L). Row [1, 1, 2, 2, 2, 0] gives [0, 1, 0, 1, 2, 0].
+        int32 tensor of shape (B, L). For example, the row [1, 1, 2, 2, 2, 0] gives [0, 1, 0, 1, 2,
+        0].
     """
     length = ops.shape(segments)[1]
     index = ops.arange(length, dtype="int32")
@@ -25,10 +29,16 @@ def segment_positions(segments):
 
 
 def sinusoids(positions, d_model):
-    """The sinusoids of Vaswani et al. 2017, section 3.5, sine and cosine interleaved: int (L,) ->
-    float32 (L, d_model).
+    """Computes the sinusoids of Vaswani et al. 2017, section 3.5, sine and cosine interleaved.
 
-    PE(pos, 2i) = sin(pos / 10000^(2i/d_model)), PE(pos, 2i+1) = cos of the same.
+    PE(pos, 2i) = sin(pos / 10000^(2i/D)) and PE(pos, 2i+1) = cos(pos / 10000^(2i/D)).
+
+    Args:
+        positions: int tensor of shape (L,).
+        d_model: model width D, an even number.
+
+    Returns:
+        float32 tensor of shape (L, D).
     """
     rate = np.power(10000.0, -np.arange(0, d_model, 2) / d_model).astype("float32")
     angle = ops.cast(positions, "float32")[:, None] * rate[None, :]
@@ -36,34 +46,38 @@ def sinusoids(positions, d_model):
 
 
 def rotate(x, positions):
-    """Rotary position embedding (Su et al. 2021, section 3.2.2), in the half-split layout of
-    GPT-NeoX.
+    """Applies rotary position embedding (Su et al. 2021, section 3.2.2).
+
+    The layout is the half-split one of GPT-NeoX: element k forms a pair with element k + K/2.
 
     Args:
-        x: (B, H, L, K) queries or keys.
-        positions: int32 (B, L) or (1, L).
+        x: float tensor of shape (B, H, L, K), queries or keys. K must be even.
+        positions: int32 tensor of shape (B, L) or (1, L).
 
     Returns:
-        (B, H, L, K): the pair (x[k], x[k + K/2]) turned by positions * 10000^(-2k/K).
+        float tensor of shape (B, H, L, K), the pair (x[k], x[k + K/2]) rotated by the angle
+        positions * 10000^(-2k/K).
     """
     half = x.shape[-1] // 2
     rate = np.power(10000.0, -np.arange(half) / half).astype("float32")
     angle = ops.cast(positions, "float32")[:, None, :, None] * rate  # (B, 1, L, K/2)
     cos, sin = ops.cast(ops.cos(angle), x.dtype), ops.cast(ops.sin(angle), x.dtype)
-    first, second = ops.split(
-        x, 2, axis=-1
-    )  # not two slices, whose gradients are each as long as x, and added
+    # Split instead of slicing twice: the gradient of each slice would be as large as x, and the two
+    # would have to be added.
+    first, second = ops.split(x, 2, axis=-1)
     return ops.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1)
 
 
 @keras.saving.register_keras_serializable("transformer")
 class PositionalEmbedding(keras.layers.Layer):
-    """Adds positions to embeddings (B, L, D); for `kind="rotary"` it adds nothing, since attention
-    rotates instead.
+    """Adds position vectors to embeddings of shape (B, L, D).
+
+    With `kind="rotary"` it adds nothing, since attention rotates queries and keys instead.
 
     Args:
         kind: "sinusoidal", "learned" or "rotary".
-        max_positions: rows of the learned table; a longer sequence raises ValueError.
+        max_positions: number of rows of the learned table.
+        **kwargs: passed to `keras.layers.Layer`.
     """
 
     def __init__(self, kind, max_positions=512, **kwargs):
@@ -73,6 +87,7 @@ class PositionalEmbedding(keras.layers.Layer):
         self.table = None
 
     def build(self, input_shape):
+        """Creates the table of learned positions, if `kind` is "learned"."""
         if self.kind == "learned":
             self.table = keras.layers.Embedding(
                 self.max_positions,
@@ -84,7 +99,19 @@ class PositionalEmbedding(keras.layers.Layer):
             self.table.build(input_shape[:-1])
 
     def call(self, x, positions):
-        """Adds to x (B, L, D) the vectors of its positions, int32 (B, L) or (1, L)."""
+        """Adds the position vectors.
+
+        Args:
+            x: float tensor of shape (B, L, D).
+            positions: int32 tensor of shape (B, L) or (1, L). Positions of shape (1, L) may have
+                any values. Sinusoids of shape (B, L) require values below L.
+
+        Returns:
+            float tensor of shape (B, L, D).
+
+        Raises:
+            ValueError: if positions are learned and the static length L exceeds `max_positions`.
+        """
         if self.kind == "rotary":
             return x
         length = ops.shape(x)[1]
@@ -97,10 +124,12 @@ class PositionalEmbedding(keras.layers.Layer):
                     f"positions='sinusoidal'."
                 )
             return x + self.table(positions)
-        if positions.shape[0] == 1:  # one row for all, at any place
+        # A single row of positions is shared by the batch and may start anywhere, as in decoding.
+        if positions.shape[0] == 1:
             return x + ops.cast(sinusoids(positions[0], x.shape[-1]), x.dtype)
         table = ops.cast(sinusoids(ops.arange(length), x.shape[-1]), x.dtype)
         return x + ops.take(table, positions, axis=0)
 
     def get_config(self):
+        """Returns the constructor's arguments."""
         return {**super().get_config(), "kind": self.kind, "max_positions": self.max_positions}

@@ -1,10 +1,11 @@
-"""The encoder-decoder Transformer (Vaswani et al. 2017), configured by ModelConfig, never forked.
+"""The encoder-decoder Transformer (Vaswani et al. 2017), with variants chosen by a ModelConfig.
 
-`Transformer(d_model, num_heads, num_layers, vocab_size)` maps [source ids, target ids] to logits.
-`encode`, `start` and `step` are its parts for decoding token by token.
+- `Transformer(d_model, num_heads, num_layers, vocab_size)` maps [source ids, target ids] to logits.
+  Its methods `encode`, `start` and `step` decode token by token.
+- `Encoder` and `Decoder` are its two stacks of layers. They also work on their own.
 
-Shapes: B batch, S source length, T target length, D model width, V vocabulary, N = B * W
-hypotheses.
+Shapes: B batch, S source length, T target length, L any length, D model width, H heads, K per-head
+width, V vocabulary, N layers, W beam width.
 """
 
 import dataclasses
@@ -19,33 +20,41 @@ from transformer.model.layers import DecoderLayer, EncoderLayer, as_config, norm
 from transformer.model.pointer import Pointer
 from transformer.model.positions import PositionalEmbedding, segment_positions
 
-# Rows of the table a stack makes for itself when it is given ids and nobody said how many there
-# are.
+# The number of rows of a stack's own embedding table if `vocab_size` is not given.
 DEFAULT_VOCAB_SIZE = 32768
 
 
 def _segments(ids, pad_id):
-    """int32 (B, L): 1 for a token, 0 for padding."""
+    """Returns segments of int32 (B, L): 1 for a token, 0 for padding."""
     return ops.cast(ops.not_equal(ids, pad_id), "int32")
 
 
 def _segments_of_mask(mask, x):
-    """int32 (B, L): 1 where the mask is True, or where there is none."""
+    """Returns segments of int32 (B, L): 1 where the mask is True, or everywhere without a mask."""
     return ops.ones(ops.shape(x)[:2], "int32") if mask is None else ops.cast(mask, "int32")
 
 
 class Stack(keras.layers.Layer):
-    """What Encoder and Decoder share: positions, a normalisation of the embeddings if there is one,
-    dropout, N layers and, pre-norm, a last normalisation.
+    """Base class of Encoder and Decoder.
+
+    It holds the positions, an optional normalization of the embeddings, dropout, N layers, and with
+    norm="pre" a final normalization.
+
+    A stack takes embeddings, floats of shape (B, L, D). Given ids, integers of shape (B, L), it
+    embeds them with its own table of `vocab_size` rows and masks `pad_id`.
 
     Args:
-        d_model, num_heads, num_layers: D, H and N.
-        config: a ModelConfig with all the switches; its sizes must agree with the three arguments.
-            None: the default's.
-        options: fields of ModelConfig, instead of `config`.
-
-    A stack takes embeddings, floats (B, L, D). Given ids, integers (B, L), it embeds them with a
-    table of its own of `vocab_size` rows (32,768 unless told) and masks `pad_id`.
+        d_model: model width D.
+        num_heads: number of attention heads H. It must divide D.
+        num_layers: number of layers N.
+        config: a ModelConfig (or its dictionary) with all further options. Its sizes are replaced
+            by the three arguments above. None means the defaults of ModelConfig, changed by
+            `options`.
+        name: name of the layer.
+        dtype: dtype or dtype policy of the layer.
+        trainable: whether the weights are trainable.
+        **options: fields of ModelConfig such as norm="pre" or positions="rotary", used only if
+            `config` is None. `vocab_size` is 32,768 by default.
     """
 
     layer_class = None
@@ -83,12 +92,14 @@ class Stack(keras.layers.Layer):
         self.norm = normalization(config, policy, "norm") if config.norm == "pre" else None
 
     def __call__(self, *args, **kwargs):
+        """Calls the layer. A bool as the last positional argument is taken as `training`."""
         # Code written for Keras 2 passes `training` by position, which Keras 3 refuses.
         if args and isinstance(args[-1], bool):
             kwargs["training"], args = args[-1], args[:-1]
         return super().__call__(*args, **kwargs)
 
     def build(self, inputs_shape):
+        """Builds the layers. For ids, shape (B, L), also creates the embedding table."""
         config, shape = self.config, (None, None, self.config.d_model)
         if len(inputs_shape) == 2:
             self.embedding = keras.layers.Embedding(
@@ -107,13 +118,26 @@ class Stack(keras.layers.Layer):
                 norm.build(shape)
 
     def _placed(self, embeddings, positions):
-        """Embeddings (B, L, D) with their positions, int32 (B or 1, L), added and, if so
-        configured, normalised."""
+        """Adds the positions to embeddings, and normalizes the sum if so configured.
+
+        Args:
+            embeddings: float tensor of shape (B, L, D).
+            positions: int32 tensor of shape (B, L) or (1, L).
+
+        Returns:
+            float tensor of shape (B, L, D).
+        """
         x = self.positions(embeddings, positions)
         return self.embedding_norm(x) if self.embedding_norm else x
 
     def _enter(self, inputs, segments, training, mask=None):
-        """Embeddings or ids -> (x with positions and dropout, segments, positions)."""
+        """Prepares embeddings or ids for the first layer.
+
+        Returns:
+            x: float tensor of shape (B, L, D), the embeddings with positions and dropout.
+            segments: int32 tensor of shape (B, L).
+            positions: int32 tensor of shape (B, L).
+        """
         if self.embedding is not None:
             ids = ops.cast(inputs, "int32")
             segments = _segments(ids, self.config.pad_id) if segments is None else segments
@@ -127,15 +151,20 @@ class Stack(keras.layers.Layer):
         return x, segments, positions
 
     def compute_mask(self, inputs, previous_mask=None):
-        """Keras's mask of the output, bool (B, L), which a Decoder takes as that of its memory."""
+        """Returns Keras's mask of the output, bool (B, L), or None.
+
+        A Decoder that is called with this output uses it as the mask of its memory.
+        """
         return (
             previous_mask if self.embedding is None else ops.not_equal(inputs, self.config.pad_id)
         )
 
     def compute_output_shape(self, inputs_shape, *args, **kwargs):
+        """Returns the output shape (B, L, D)."""
         return (*inputs_shape[:2], self.config.d_model)
 
     def get_config(self):
+        """Returns the constructor's arguments."""
         config = dataclasses.asdict(self.config)
         sizes = {name: config[name] for name in ("d_model", "num_heads", "num_layers")}
         return {**super().get_config(), **sizes, "config": config}
@@ -143,22 +172,48 @@ class Stack(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("transformer")
 class Encoder(Stack):
-    """The encoder: `Encoder(d_model, num_heads, num_layers)(embeddings)` -> (B, S, D).
-    Arguments: see Stack."""
+    """The Transformer encoder: a stack of self-attention and feed-forward layers.
+
+    It takes embeddings, floats of shape (B, S, D), and adds the positions to them. Given ids,
+    integers of shape (B, S), it first embeds them with its own table of `vocab_size` rows and masks
+    `pad_id`. The output is a float tensor of shape (B, S, D).
+
+    Here B is the batch size, S the source length and D the model width.
+
+    Args:
+        d_model: model width D.
+        num_heads: number of attention heads H. It must divide D.
+        num_layers: number of layers N.
+        config: a ModelConfig (or its dictionary) with all further options. Its sizes are replaced
+            by the three arguments above. None means the defaults of ModelConfig, changed by
+            `options`.
+        name: name of the layer.
+        dtype: dtype or dtype policy of the layer.
+        trainable: whether the weights are trainable.
+        **options: fields of ModelConfig such as norm="pre" or positions="rotary", used only if
+            `config` is None. `vocab_size` is 32,768 by default.
+
+    Example:
+        encoder = Encoder(d_model=128, num_heads=4, num_layers=2, vocab_size=1000)
+        memory = encoder(source_ids)  # int (B, S) -> float (B, S, 128)
+    """
 
     layer_class = EncoderLayer
 
     def call(self, inputs, segments=None, mask=None, training=False):
-        """Encodes embeddings (B, S, D), or ids (B, S).
+        """Encodes embeddings or ids.
 
         Args:
-            segments: int32 (B, S), 0 for padding; tokens see each other within one segment only.
-                None: what `pad_id` says of ids, and `mask` of embeddings.
-            mask: bool (B, S), True where real; Keras fills it in for embeddings of a layer with
-                mask_zero.
+            inputs: float tensor of shape (B, S, D), embeddings, or int tensor of shape (B, S), ids.
+            segments: int32 tensor of shape (B, S), 0 for padding. Tokens attend only to tokens of
+                the same segment. If None, every token that is not padding is in segment 1. Padding
+                is then `pad_id` for ids, and False in `mask` for embeddings.
+            mask: bool tensor of shape (B, S), True for tokens. Keras passes it for the output of an
+                Embedding with `mask_zero=True`.
+            training: whether to apply dropout.
 
         Returns:
-            (B, S, D).
+            float tensor of shape (B, S, D).
         """
         x, segments, positions = self._enter(inputs, segments, training, mask)
         attention_mask = segment_mask(segments, segments)
@@ -167,7 +222,16 @@ class Encoder(Stack):
         return self.norm(x) if self.norm else x
 
     def attention_weights(self, inputs, segments=None):
-        """A list, one entry a layer, of float32 (B, H, S, S)."""
+        """Returns the attention weights of each layer, without dropout.
+
+        Args:
+            inputs: embeddings or ids, as in `call`.
+            segments: as in `call`. If None, no position of embeddings is masked, since Keras's
+                masks are not used here.
+
+        Returns:
+            A list with one float32 tensor of shape (B, H, S, S) per layer.
+        """
         x, segments, positions = self._enter(inputs, segments, False)
         mask, weights = segment_mask(segments, segments), []
         for layer in self.layers:
@@ -178,12 +242,38 @@ class Encoder(Stack):
 
 @keras.saving.register_keras_serializable("transformer")
 class Decoder(Stack):
-    """The decoder: `Decoder(d_model, num_heads, num_layers)(embeddings, memory)` -> (B, T, D).
-    Arguments: see Stack."""
+    """The Transformer decoder: causal self-attention, cross-attention and feed-forward layers.
+
+    It takes embeddings, floats of shape (B, T, D), and adds the positions to them. Given ids,
+    integers of shape (B, T), it first embeds them with its own table of `vocab_size` rows and masks
+    `pad_id`. The second input is the memory, which is the encoder's output of shape (B, S, D).
+    Cross-attention attends to it. The output is a float tensor of shape (B, T, D), not yet
+    projected to logits.
+
+    Here B is the batch size, S the source length, T the target length and D the model width.
+
+    Args:
+        d_model: model width D.
+        num_heads: number of attention heads H. It must divide D.
+        num_layers: number of layers N.
+        config: a ModelConfig (or its dictionary) with all further options. Its sizes are replaced
+            by the three arguments above. None means the defaults of ModelConfig, changed by
+            `options`.
+        name: name of the layer.
+        dtype: dtype or dtype policy of the layer.
+        trainable: whether the weights are trainable.
+        **options: fields of ModelConfig such as norm="pre" or positions="rotary", used only if
+            `config` is None. `vocab_size` is 32,768 by default.
+
+    Example:
+        decoder = Decoder(d_model=128, num_heads=4, num_layers=2, vocab_size=1000)
+        states = decoder(target_ids, memory)  # int (B, T), float (B, S, 128) -> float (B, T, 128)
+    """
 
     layer_class = DecoderLayer
 
     def build(self, inputs_shape, memory_shape=None):
+        """Builds the layers. For ids, shape (B, T), also creates the embedding table."""
         super().build(inputs_shape)
 
     def call(
@@ -196,18 +286,27 @@ class Decoder(Stack):
         memory_mask=None,
         training=False,
     ):
-        """Decodes embeddings (B, T, D), or ids (B, T), attending to memory (B, S, D).
+        """Decodes embeddings or ids, attending to the memory.
 
         Args:
-            segments: int32 (B, T), 0 for padding;
-            memory_segments: int32 (B, S). A token sees the tokens before it in its segment, and the
-                memory of the segment with the same number.
-            inputs_mask, memory_mask: bool (B, T) and (B, S), True where real, for what has no
-                segments. Keras fills them in, by these names: the memory's is the mask of the
+            inputs: float tensor of shape (B, T, D), embeddings, or int tensor of shape (B, T), ids.
+            memory: float tensor of shape (B, S, D), the encoder's output.
+            segments: int32 tensor of shape (B, T), 0 for padding. A token attends to itself and to
+                earlier tokens of the same segment. If None, every token that is not padding is in
+                segment 1. Padding is then `pad_id` for ids, and False in `inputs_mask` for
+                embeddings.
+            memory_segments: int32 tensor of shape (B, S), 0 for padding. A token attends to the
+                memory of the segment with the same number. If None, the positions where
+                `memory_mask` is True are in segment 1.
+            inputs_mask: bool tensor of shape (B, T), True for tokens. Only used without `segments`.
+                Keras fills in an argument of this name.
+            memory_mask: bool tensor of shape (B, S), True for tokens. Only used without
+                `memory_segments`. Keras fills in an argument of this name, with the mask of the
                 Encoder's input.
+            training: whether to apply dropout.
 
         Returns:
-            (B, T, D).
+            float tensor of shape (B, T, D).
         """
         x, masks, positions = self._enter_with_memory(
             inputs, memory, segments, memory_segments, training, inputs_mask, memory_mask
@@ -233,8 +332,19 @@ class Decoder(Stack):
         return x, (mask, segment_mask(segments, memory_segments)), positions
 
     def attention_weights(self, inputs, memory, segments=None, memory_segments=None):
-        """Two lists, one entry a layer: self float32 (B, H, T, T) and cross float32 (B, H, T,
-        S)."""
+        """Returns the attention weights of each layer, without dropout.
+
+        Args:
+            inputs: embeddings or ids, as in `call`.
+            memory: as in `call`.
+            segments: as in `call`. If None, no position of embeddings is masked, since Keras's
+                masks are not used here.
+            memory_segments: as in `call`. If None, no position of the memory is masked.
+
+        Returns:
+            Two lists with one float32 tensor per layer: self-attention weights of shape (B, H, T,
+            T) and cross-attention weights of shape (B, H, T, S).
+        """
         x, masks, positions = self._enter_with_memory(
             inputs, memory, segments, memory_segments, False
         )
@@ -246,20 +356,45 @@ class Decoder(Stack):
         return list(self_weights), list(cross_weights)
 
     def memory_caches(self, memory):
-        """Keys and values of the memory (B, S, D) for every layer, computed once a sentence:
-        pairs of (B, H, S, K)."""
+        """Computes the keys and values of the memory for every layer, once per sentence.
+
+        Args:
+            memory: float tensor of shape (B, S, D), the encoder's output.
+
+        Returns:
+            A list with one pair of float tensors of shape (B, H, S, K) per layer.
+        """
         return [layer.cross_attention.keys_values(memory) for layer in self.layers]
 
     def empty_caches(self, batch_size, length):
-        """Zeroed caches for `length` positions: for every layer a pair (batch_size, H, length,
-        K)."""
+        """Returns zeroed caches for `length` positions.
+
+        Args:
+            batch_size: number of rows, B * W with beams.
+            length: number of positions.
+
+        Returns:
+            A list with one pair of tensors of shape (batch_size, H, length, K) per layer.
+        """
         config = self.config
         shape = (batch_size, config.num_heads, length, config.d_model // config.num_heads)
         return [tuple(ops.zeros(shape, self.compute_dtype) for _ in "kv") for _ in self.layers]
 
     def step(self, inputs, position, caches, memory_caches, memory_mask, grow=False):
-        """Decodes the token at `position` alone: (N, 1, D) -> (N, 1, D) and the new caches. See
-        DecoderLayer.step."""
+        """Decodes the token at one position alone.
+
+        Args:
+            inputs: float tensor of shape (B * W, 1, D), the token's embeddings without its
+                position.
+            position: int32 scalar.
+            caches: from `empty_caches` or from the previous step.
+            memory_caches: from `memory_caches`.
+            memory_mask: bool tensor of shape (B, 1, S), True where visible.
+            grow: whether the caches grow by one position. See DecoderLayer.step.
+
+        Returns:
+            The output, a float tensor of shape (B * W, 1, D), and the new caches.
+        """
         x, new_caches = self._placed(inputs, ops.reshape(position, (1, 1))), []
         for layer, cache, memory_cache in zip(self.layers, caches, memory_caches):
             x, cache = layer.step(x, position, cache, memory_cache, memory_mask, grow)
@@ -269,12 +404,20 @@ class Decoder(Stack):
 
 @keras.saving.register_keras_serializable("transformer")
 class Transformer(keras.Model):
-    """Encoder and decoder with embeddings and output projection: [source ids, target ids] ->
-    logits.
+    """The encoder-decoder Transformer, with embeddings and output projection.
+
+    It maps [source ids, target ids] to the logits of the next target token at each target position.
 
     Args:
-        d_model, num_heads, num_layers, vocab_size: D, H, N (of encoder and decoder each) and V.
-        options: any other field of ModelConfig, such as norm="pre" or positions="rotary".
+        d_model: model width D.
+        num_heads: number of attention heads H. It must divide D.
+        num_layers: number of layers N of the encoder, and also of the decoder.
+        vocab_size: size V of the target vocabulary, and of the source vocabulary unless
+            `source_vocab_size` is given.
+        name: name of the model.
+        dtype: dtype or dtype policy of the model.
+        trainable: whether the weights are trainable.
+        **options: any other field of ModelConfig, such as norm="pre" or positions="rotary".
 
     Example:
         model = Transformer(d_model=128, num_heads=4, num_layers=2, vocab_size=1000)
@@ -324,12 +467,21 @@ class Transformer(keras.Model):
 
     @classmethod
     def from_model_config(cls, config, **kwargs):
-        """The built model of a ModelConfig."""
+        """Creates and builds the model of a ModelConfig.
+
+        Args:
+            config: a ModelConfig.
+            **kwargs: arguments of the constructor that override the configuration.
+
+        Returns:
+            A built Transformer.
+        """
         model = cls(**{"name": "transformer", **dataclasses.asdict(config), **kwargs})
         model.build([(None, None), (None, None)])
         return model
 
     def build(self, input_shape=None):
+        """Builds all layers. The input shape is not needed."""
         states = (None, None, self.config.d_model)
         self.source_embedding.build((None, None))
         if self.target_embedding is not self.source_embedding:
@@ -341,25 +493,27 @@ class Transformer(keras.Model):
         self.built = True
 
     def call(self, inputs, training=False):
-        """Logits of the next target token at each target position.
+        """Computes the logits of the next target token at each target position.
 
         Args:
-            inputs: [source, target], integer ids (B, S) and (B, T); or [source, target,
-                source_segments, target_segments] where several pairs share a row: int (B, S) and
-                (B, T), the number of the pair a token belongs to, 0 for padding.
+            inputs: [source, target], int tensors of shape (B, S) and (B, T) with token ids. If
+                several pairs share a row: [source, target, source_segments, target_segments], where
+                the segments are int tensors of shape (B, S) and (B, T) with the number of the pair
+                that each token belongs to, 0 for padding.
+            training: whether to apply dropout.
 
         Returns:
-            float32 (B, T, V), in every precision: not normalised; of a pointer-generator
-            log-probabilities.
+            float32 tensor of shape (B, T, V) under every dtype policy. It holds unnormalized
+            logits, or log-probabilities with a pointer-generator.
         """
         return self._logits(*self.hidden_states(inputs, training))
 
     def hidden_states(self, inputs, training=False):
-        """What `call` makes logits of; arguments as there.
+        """Returns what `call` computes the logits from. The arguments are those of `call`.
 
         Returns:
-            (B, T, D), to be multiplied by `output_table`; and a transformer.model.pointer.Pointed,
-            or None.
+            states: float tensor of shape (B, T, D), to be multiplied by `output_table`.
+            pointed: a transformer.model.pointer.Pointed with a pointer-generator, otherwise None.
         """
         source, target, source_segments, target_segments = self._unpack(inputs)
         embedded, embedded_target = self._embed_both(source, target)
@@ -378,7 +532,7 @@ class Transformer(keras.Model):
 
     @property
     def d_model(self):
-        """Its width D."""
+        """Model width D."""
         return self.config.d_model
 
     @property
@@ -405,8 +559,12 @@ class Transformer(keras.Model):
         return x * self.config.d_model**0.5 if self.config.scale_embeddings else x
 
     def _embed_both(self, source, target):
-        """Both, of one table in one look-up: three gradients, with the output's, TensorFlow sums
-        as they come, not twice in one order."""
+        """Embeds source and target, with a single lookup if they share one table.
+
+        With two lookups and a tied output projection the table would get three gradients.
+        TensorFlow sums three gradients in the order in which they become ready, so training would
+        not be reproducible.
+        """
         if self.source_embedding is not self.target_embedding:
             return self._embed(self.source_embedding, source), self._embed(
                 self.target_embedding, target
@@ -418,15 +576,25 @@ class Transformer(keras.Model):
         return embedded[:, :length], embedded[:, length:]
 
     def encode(self, source):
-        """The memory of source ids (B, S): (B, S, D)."""
+        """Encodes the source.
+
+        Args:
+            source: int tensor of shape (B, S), token ids.
+
+        Returns:
+            The memory, a float tensor of shape (B, S, D).
+        """
         return self.encoder(
             self._embed(self.source_embedding, source), _segments(source, self.config.input_pad_id)
         )
 
     def attention_weights(self, inputs):
-        """What looks at what: {"encoder": [...], "decoder": [...], "cross": [...]}, one entry a
-        layer, each float32 (B, H, queries, keys); of a pointer-generator also {"pointer": [...]},
-        one entry. `inputs` as in `call`.
+        """Returns all attention weights, without dropout. The arguments are those of `call`.
+
+        Returns:
+            A dictionary {"encoder": [...], "decoder": [...], "cross": [...]}. Each list holds one
+            float32 tensor of shape (B, H, queries, keys) per layer. A pointer-generator adds
+            {"pointer": [...]} with a single tensor of shape (B, 1, T, S).
         """
         source, target, source_segments, target_segments = self._unpack(inputs)
         embedded, embedded_target = self._embed_both(source, target)
@@ -445,16 +613,19 @@ class Transformer(keras.Model):
         }
 
     def start(self, source, length, batch_size=None):
-        """What step-by-step decoding begins with.
+        """Prepares decoding token by token.
 
         Args:
-            source: int (B, S) ids.
-            length: most target positions.
-            batch_size: N, if other than B.
+            source: int tensor of shape (B, S), token ids.
+            length: the largest number of target positions. 0 for caches that grow (see `step`).
+            batch_size: number of rows of the caches, B * W with beams. None means B.
 
         Returns:
-            caches, a list of pairs (N, H, length, K), and the constants of `step`: memory caches,
-            memory mask, and of a pointer what it points at, (B, S, D), and the ids (B, S).
+            caches: a list with one pair of float tensors of shape (batch_size, H, length, K) per
+            layer.
+            constants: the tuple that `step` expects. It holds the memory caches and the memory
+            mask. A pointer-generator adds the pointer's keys, of shape (B, S, D), and the source
+            ids, of shape (B, S).
         """
         memory = self.encode(source)
         mask = ops.not_equal(source, self.config.input_pad_id)[:, None, :]
@@ -463,24 +634,37 @@ class Transformer(keras.Model):
         return caches, (self.decoder.memory_caches(memory), mask, *pointing)
 
     def step(self, ids, position, caches, constants, grow=False):
-        """Logits (N, V) of the token after `ids` (N,) at `position` (scalar), and the new caches.
+        """Computes the logits of the token that follows `ids`.
 
-        Equals `call` on the whole prefix, without computing it again. With `grow` the caches begin
-        at length 0 and become one position longer, which is faster than to select and mask, where
-        shapes may change.
+        The result equals that of `call` on the whole prefix, without computing the prefix again.
+
+        Args:
+            ids: int tensor of shape (B * W,), the token of each hypothesis at `position`.
+            position: int32 scalar.
+            caches: from `start` or from the previous step.
+            constants: from `start`.
+            grow: whether the caches start at length 0 and grow by one position per step. This is
+                faster than writing to caches of fixed length and masking, but requires that shapes
+                may change between steps.
+
+        Returns:
+            The logits (or log-probabilities, as in `call`), a float32 tensor of shape (B * W, V),
+            and the new caches.
         """
         x = self._embed(self.target_embedding, ops.expand_dims(ids, 1))
         memory_caches, mask, *pointing = constants
         x, caches = self.decoder.step(x, position, caches, memory_caches, mask, grow=grow)
         if not pointing:
             return self._logits(x, None)[:, 0], caches
-        # As in DecoderLayer.step: the hypotheses of a sentence are queries to the same source.
+        # As in DecoderLayer.step, all hypotheses of a sentence attend to the same source.
         x = ops.reshape(x, (ops.shape(mask)[0], -1, self.config.d_model))
         logits = self._logits(x, self.pointer(x, *pointing, mask))
         return ops.reshape(logits, (-1, self.config.vocab_size)), caches
 
     def compute_output_shape(self, input_shape):
+        """Returns the output shape (B, T, V)."""
         return (*input_shape[1], self.config.vocab_size)
 
     def get_config(self):
+        """Returns the constructor's arguments."""
         return {**super().get_config(), **dataclasses.asdict(self.config)}

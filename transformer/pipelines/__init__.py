@@ -1,4 +1,4 @@
-"""`pipeline(task, model)`: texts in, answers out; `fit` teaches it."""
+"""`pipeline(task, model)` answers texts, and the pipeline's `fit` fine-tunes the model."""
 
 import lazy_loader
 

@@ -1,13 +1,13 @@
-"""pipeline(task, model=...): from texts to answers in one call, and `fit` to teach a pretrained
-model a task.
+"""`pipeline(task, model)` turns texts into answers, and `fit` fine-tunes a pretrained model.
 
+Examples:
     # A KerasHub preset, a Hugging Face folder or a run of train.py
     classifier = pipeline("text-classification", model="bert_base_en")
     classifier.fit(["so good", "so bad"], ["positive", "negative"], epochs=3)
     classifier("not bad at all")  # [{"label": "positive", "score": 0.98}]
     classifier.save("runs/mine")  # pipeline("text-classification", model="runs/mine")
 
-    # A run of train.py; its `fit` goes on from there
+    # A run of train.py, which `fit` trains further
     translator = pipeline("translation", model="runs/multi30k_en_de")
 """
 
@@ -33,7 +33,7 @@ from transformer.tasks.encoder import TASKS
 from transformer.training import checkpoints
 from transformer.training.objectives import HeadObjective
 
-# Tasks by the names that users of Hugging Face know, on an encoder and on an encoder-decoder.
+# Hugging Face's names of tasks, for an encoder and for an encoder-decoder.
 TEXT_PIPELINES = {
     "text-classification": "classification",
     "multilabel-classification": "multilabel",
@@ -45,25 +45,31 @@ OUTPUTS = {
     "summarization": "summary_text",
     "text2text-generation": "generated_text",
 }
-# Texts that are answered at once.
+# The number of inputs that are answered at once.
 BATCH = 32
 
 
 def pipeline(task, model, **options):
-    """A ready pipeline.
+    """Creates a pipeline for a task.
 
     Args:
-        task: "text-classification", "multilabel-classification" (any number of labels a text),
-            "text-regression", "question-answering", "translation", "summarization" or
+        task: "text-classification", "multilabel-classification" (any number of labels for each
+            text), "text-regression", "question-answering", "translation", "summarization" or
             "text2text-generation".
-        model: for the last three a run folder of train.py, or of finetune.py --task=text2text. For
-            the others a folder that finetune.py or `save` wrote; or a pretrained model that is yet
-            to be taught by `fit`: see transformer.pretrained.encoders.load_encoder.
-        options: for a model yet to be taught fields of TaskConfig, such as tuning="lora"; for the
-            last three tasks fields of DecodingConfig, and `fit` takes the others.
+        model: str or path. For the last three tasks, a run folder of train.py or of finetune.py
+            --task=text2text. For the others, a folder that finetune.py or `save` wrote, or a
+            pretrained model to fine-tune with `fit`; see `load_encoder` in
+            transformer/pretrained/encoders.py.
+        **options: for a pretrained model to fine-tune, fields of `TaskConfig`, such as
+            tuning="lora". For the last three tasks, fields of `DecodingConfig`. Their `fit` takes
+            the fields of `TaskConfig`.
+
+    Returns:
+        A `TextPipeline` or a `GenerationPipeline`.
 
     Raises:
-        ConfigError: there is no such task or model.
+        ConfigError: there is no such task or model, or the model was fine-tuned already and is
+            given options or another task.
     """
     if task in OUTPUTS:
         return GenerationPipeline.from_run(model, OUTPUTS[task], **options)
@@ -85,11 +91,12 @@ def pipeline(task, model, **options):
 
 
 class TextPipeline(FineTunable):
-    """A task on texts, with an encoder that `fit` or `train` teaches it.
+    """A pipeline with an encoder and a head, which `fit` or `train` fine-tunes.
 
     Args:
-        config: a TaskConfig.
-        make_encoder: () -> (encoder, TextInputs); default: load_encoder of the configuration.
+        config: `TaskConfig`.
+        make_encoder: function () -> (encoder, `TextInputs`). None loads the encoder that the
+            configuration names.
     """
 
     objective = HeadObjective
@@ -108,10 +115,16 @@ class TextPipeline(FineTunable):
 
     @classmethod
     def load(cls, folder):
-        """The pipeline that `save` wrote into a folder.
+        """Loads the pipeline that `save` wrote.
+
+        Args:
+            folder: str or path.
+
+        Returns:
+            A `TextPipeline`.
 
         Raises:
-            ConfigError: the folder holds none.
+            ConfigError: a file is missing or broken.
         """
         folder = pathlib.Path(folder)
         try:
@@ -130,13 +143,21 @@ class TextPipeline(FineTunable):
 
     def _set_model(self, model):
         self.model, self.encoder = model, model.encoder
-        # Not `predict`, which under a strategy with several replicas gives each of them the whole
-        # batch.
+        # Do not use Keras's `predict`. Under a strategy with several replicas, each replica would
+        # get the whole batch.
         self._forward = compiled(lambda ids, types: model((ids, types), training=False), model)
 
     def save(self, folder):
-        """Writes model.keras, tokenizer/ and task.json into a folder; `pipeline(task,
-        model=folder)` reads them."""
+        """Writes the fine-tuned model into a folder: model.keras, tokenizer/ and task.json.
+
+        `pipeline(task, model=folder)` loads it.
+
+        Args:
+            folder: str or path. The folder is created if it does not exist.
+
+        Raises:
+            ConfigError: the model is not fine-tuned yet.
+        """
         self._check_taught()
         folder = pathlib.Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
@@ -150,19 +171,23 @@ class TextPipeline(FineTunable):
         write_json(folder / "task.json", state)
 
     def __call__(self, inputs=None, top_k=1, **pair):
-        """Answers, as Hugging Face's pipelines give them.
+        """Answers one input or several, in the format of Hugging Face's pipelines.
 
         Args:
-            inputs: a text or {"text": str}, a pair {"text": str, "text_pair": str}, for question
-                answering {"question": str, "context": str}; or a list, an array or a column of
-                such. `pair`: the parts of one pair as keywords instead.
-            top_k: how many labels a text gets, the likeliest first; None: all. 1, where a text can
-                have several labels: those that apply.
+            inputs: a text or {"text": str}, a pair {"text": str, "text_pair": str}, or for question
+                answering {"question": str, "context": str}. Several inputs are a list, an array or
+                a column of these.
+            top_k: int, the number of labels for each text, the most likely first. None gives all
+                labels. For a multilabel task, 1 gives the labels that apply.
+            **pair: the parts of one pair as keywords, instead of `inputs`.
 
         Returns:
-            For one input a list of dicts: {"label", "score"}, {"score"} for a regression,
-            {"answer", "start", "end", "score"} for a question. For a list of inputs one such dict
-            for each; a list of dicts for each where there can be several.
+            For one input, a list of dicts: {"label", "score"}, for a regression {"score"}, for a
+            question {"answer", "start", "end", "score"}. For several inputs, a list with one such
+            dict for each, or with a list of dicts for each if there can be several.
+
+        Raises:
+            ConfigError: the model is not fine-tuned yet, or an input has another form.
         """
         self._check_taught()
         inputs = pair if inputs is None else inputs
@@ -173,13 +198,30 @@ class TextPipeline(FineTunable):
         return ([rows[0] for rows in answers] if single else answers) if several else answers[0]
 
     def answers(self, examples, predictions, top_k=1):
-        """The answers to predictions of examples, a list of dicts for each; see `__call__`."""
+        """Turns predictions into answers.
+
+        Args:
+            examples: list of examples.
+            predictions: from `predict`.
+            top_k: see `__call__`.
+
+        Returns:
+            A list with a list of dicts for each example.
+        """
         rows = self.task.answers(examples, predictions, **self.tuned)
         return [self.task.chosen(row, **self.tuned) if top_k == 1 else row[:top_k] for row in rows]
 
     def predict(self, examples, batch_size=BATCH):
-        """The task's predictions for examples, and the mean loss (nats, or squared error);
-        without labels it means nothing."""
+        """Predicts the examples.
+
+        Args:
+            examples: list of examples.
+            batch_size: int, the number of rows in a batch.
+
+        Returns:
+            A tuple `(predictions, loss)`: the task's predictions, and the mean loss, in nats or as
+            a squared error. Without labels the loss is meaningless.
+        """
         return self._predict(examples, self.task.features(self.tokenizer, examples), batch_size)
 
     def _predict(self, examples, features, batch_size):
@@ -218,15 +260,37 @@ class TextPipeline(FineTunable):
             )
 
     def evaluate(self, texts, labels=None, pairs=None, data=LabelledDataConfig()):
-        """As FineTunable.evaluate; the labels are those that were learnt."""
+        """Evaluates the pipeline on labelled texts. The labels are those of its training.
+
+        Args:
+            texts: see `FineTunable.fit`.
+            labels: see `FineTunable.fit`.
+            pairs: see `FineTunable.fit`.
+            data: `LabelledDataConfig`. Its `labels` and `labels_file` are not used.
+
+        Returns:
+            A report, see transformer/evaluation/reports.py.
+
+        Raises:
+            ConfigError: the model is not fine-tuned yet.
+            DataError: the data cannot be used.
+        """
         self._check_taught()
         return super().evaluate(
             texts, labels, pairs, dataclasses.replace(data, labels=self.task.labels, labels_file="")
         )
 
     def results(self, examples, train=()):
-        """The report on examples, and what predictions.jsonl has of each; `train`: those learnt
-        from, for the baselines."""
+        """Makes the report on a test set.
+
+        Args:
+            examples: list of examples, the test set.
+            train: list of training examples, for the baselines.
+
+        Returns:
+            A tuple `(report, rows)`: the report, and a list with a dict for each example, the rows
+            of predictions.jsonl.
+        """
         predictions, _ = self.predict(examples)
         report = self.task.report(examples, predictions, train=train, **self.tuned)
         answers = self.answers(examples, predictions)
@@ -252,8 +316,8 @@ class TextPipeline(FineTunable):
         return config.judged_by(self.task.best_metrics, self.config.task)
 
     def _load(self):
-        # After a first training a copy: in the precision and the strategy of this one, and what was
-        # taught stays as it is.
+        # After a first training, train a copy of the encoder. The copy has the precision and the
+        # strategy of this training, and the trained model stays as it is.
         self.encoder, self.tokenizer = (
             (renewed(self.encoder), self.tokenizer) if self.encoder else self.make_encoder()
         )
@@ -319,7 +383,8 @@ class TextPipeline(FineTunable):
         return evaluate
 
     def _learnt(self, model, evaluate, folder):
-        if self.tuned:  # for the weights that were tried last
+        # Tune again for the chosen weights. The last evaluation may have been of others.
+        if self.tuned:
             evaluate()
 
 
@@ -342,7 +407,7 @@ class _Input:
 
 
 def _example(one, task):
-    """A text or a dict that a pipeline was called with, as an example without a label."""
+    """Returns an input of a pipeline, a text or a dict, as an example without a label."""
     if isinstance(one, str) and task != "spans":
         return _Input(text=one)
     spans = task == "spans"

@@ -1,5 +1,7 @@
-"""Texts from texts by a run of an encoder-decoder: asked, fine-tuned on new pairs, evaluated,
-saved as a run again."""
+"""A pipeline that writes texts with an encoder-decoder.
+
+It can be called, fine-tuned on new pairs, evaluated, and saved as a run folder again.
+"""
 
 import dataclasses
 import math
@@ -25,8 +27,8 @@ from transformer.text.tokenizer import save_tokenizers
 from transformer.training import checkpoints
 from transformer.training.objectives import TokenObjective
 
-# What a fine-tuned run has of its pretrained run's data: how texts are read and written, not where
-# they came from.
+# The options of the pretrained run's data that a fine-tuned run keeps. They say how texts are read
+# and written, not where they came from.
 KEPT = (
     "task",
     "copy_unknown",
@@ -37,7 +39,7 @@ KEPT = (
     "max_source_length",
     "max_target_length",
 )
-# Fields of TaskConfig that `fit` takes; the others are of tasks with a head.
+# The fields of TaskConfig that `fit` takes. The others are for tasks with a head.
 OPTIONS = (
     "max_length",
     "language",
@@ -50,18 +52,18 @@ OPTIONS = (
 
 
 class GenerationPipeline(FineTunable):
-    """Texts from texts, by an encoder-decoder.
+    """A pipeline that writes a text for each text, with an encoder-decoder.
 
         translator = GenerationPipeline.from_run("runs/multi30k_en_de", "translation_text")
         translator("A dog runs.")  # [{"translation_text": "Ein Hund rennt."}]
         translator.fit(texts, targets, epochs=3, tuning="lora").save("runs/mine")
 
     Args:
-        generator: a Generator.
-        name: of the output.
-        config: a TaskConfig of task="text2text".
-        data: a DataConfig, of which the fields KEPT count: they are those of the texts that the
-            model was trained on.
+        generator: `Generator`.
+        name: str, the key of an output.
+        config: `TaskConfig` with task="text2text".
+        data: `DataConfig`. Only the fields in KEPT matter. They describe the texts that the model
+            was trained on.
     """
 
     objective, beyond = TokenObjective, "longer than"
@@ -74,15 +76,24 @@ class GenerationPipeline(FineTunable):
         data=DataConfig(),
     ):
         self.generator, self.name, self.config, self.data = generator, name, config, data
-        self._history = {}  # sections of config.json that tell how it was fine-tuned
+        # Sections of config.json that describe the fine-tuning.
+        self._history = {}
 
     @classmethod
     def from_run(cls, run, name="generated_text", config=None, **decoding):
-        """The pipeline of a run folder of train.py, finetune.py or `save`; `decoding`: see
-        Generator.from_run.
+        """Loads the pipeline from a run folder of train.py, finetune.py or `save`.
+
+        Args:
+            run: str or path, the run folder.
+            name: str, the key of an output.
+            config: `TaskConfig` with task="text2text". None takes the defaults.
+            **decoding: fields of `DecodingConfig` that replace the run's own.
+
+        Returns:
+            A `GenerationPipeline`.
 
         Raises:
-            ConfigError: the folder holds no finished run of an encoder-decoder.
+            ConfigError: the folder is not a finished run of an encoder-decoder.
         """
         generator, data = Generator.from_run(run, **decoding), checkpoints.read_config(run)["data"]
         config = config or TaskConfig(task="text2text", pretrained=str(run))
@@ -94,10 +105,16 @@ class GenerationPipeline(FineTunable):
         return self.generator.model
 
     def __call__(self, texts):
-        """str or list of str -> [{name: str}], one for each text.
+        """Writes a text for one input or for several.
+
+        Args:
+            texts: str or list of str.
+
+        Returns:
+            A list of {name: str}, one for each input.
 
         Raises:
-            ConfigError: one is no str.
+            ConfigError: an input is not a str.
         """
         texts = list(texts) if are_several(texts) else [texts]
         if wrong := [text for text in texts if not isinstance(text, str)]:
@@ -113,12 +130,24 @@ class GenerationPipeline(FineTunable):
         data=LabelledDataConfig(),
         **options,
     ):
-        """Fine-tunes on pairs of texts, from the weights that are there, with their vocabulary.
+        """Fine-tunes on pairs of texts, from the current weights and with their vocabulary.
 
         Args:
-            options: fields of FinetuningConfig, and of TaskConfig those of OPTIONS: fit(...,
-                epochs=3, tuning="lora").
-            others, returns, raises: as for FineTunable.fit; the labels are the target texts.
+            texts: see `FineTunable.fit`.
+            targets: list of str, the target texts, if `texts` does not have them.
+            validation_data: see `FineTunable.fit`.
+            run: see `FineTunable.fit`.
+            data: see `FineTunable.fit`.
+            **options: fields of `FinetuningConfig`, and those fields of `TaskConfig` that are in
+                OPTIONS, as in fit(..., epochs=3, tuning="lora").
+
+        Returns:
+            The pipeline itself.
+
+        Raises:
+            ConfigError: the options cannot be used.
+            DataError: the data cannot be used.
+            KeyboardInterrupt: a signal stopped the training.
         """
         before = self.config
         self.config = dataclasses.replace(
@@ -132,8 +161,16 @@ class GenerationPipeline(FineTunable):
             self.config = before
 
     def results(self, examples, train=()):
-        """The report on examples (transformer.evaluation.reports.text_report, with the scores of
-        the run's task), and what predictions.jsonl has of each.
+        """Makes the report on a test set, with the scores of the run's task.
+
+        Args:
+            examples: list of examples, the test set.
+            train: not used.
+
+        Returns:
+            A tuple `(report, rows)`: the report of `text_report` in
+            transformer/evaluation/reports.py, and a list with a dict for each example, the rows of
+            predictions.jsonl.
         """
         pairs = list(map(self._pair, examples))
         scores, outputs = evaluate_generator(
@@ -147,8 +184,11 @@ class GenerationPipeline(FineTunable):
         return find_task(self.data.task)
 
     def save(self, folder):
-        """Writes model.keras, tokenizer/ and config.json into a folder, as train.py does: a run
-        for all that takes one."""
+        """Writes a run folder as train.py does: model.keras, tokenizer/ and config.json.
+
+        Args:
+            folder: str or path. The folder is created if it does not exist.
+        """
         folder, generator = pathlib.Path(folder), self.generator
         folder.mkdir(parents=True, exist_ok=True)
         checkpoints.save_model(self.model, folder)
@@ -165,7 +205,8 @@ class GenerationPipeline(FineTunable):
         limits = {"max_source_length": limit, "max_target_length": limit} if limit else {}
         language = {"target_language": self.config.language} if self.config.language else {}
         self.data = dataclasses.replace(self.data, **limits, **language)
-        bleu_metric(self.data.target_language)  # says so if a package is missing
+        # Fail fast if BLEU needs a missing package for this language.
+        bleu_metric(self.data.target_language)
         written = self._task.metrics if config.eval_decode else ()
         return config.judged_by([*written, "loss", "accuracy"], self.config.task)
 
@@ -239,12 +280,12 @@ class GenerationPipeline(FineTunable):
     def _sampled(self, model, examples, split, count, config):
         plan = Plan(split, positions_of(split, config.batch_size), seed=0)
         steps = min(plan.steps_per_epoch, math.ceil(count / config.batch_size))
-        # No text is decoded: that takes many times what a forward pass does.
+        # Do not decode texts, because decoding takes many times as long as a forward pass.
         validation = Validation(model, [batch_at(split, plan, step) for step in range(steps)])
         return lambda: {"accuracy": validation.token_scores()["accuracy"]}
 
     def _learnt(self, model, evaluate, folder):
-        # As whoever loads the run will have it: in float32, low-rank changes merged.
+        # Keep the model as it will be when the run is loaded: in float32, with LoRA merged.
         checkpoints.save_model(model, folder)
         learnt = Transformer.from_model_config(self.model.config, dtype="float32")
         learnt.load_weights(folder / "model.keras")
@@ -258,7 +299,7 @@ class GenerationPipeline(FineTunable):
         return Generator(model, *tokenizers, decoding, **reading_of(dataclasses.asdict(self.data)))
 
     def _pair(self, example):
-        """An example as the model knows it."""
+        """Returns an example as the pair that the model reads and writes."""
         pair = example.text, example.label
         if self.data.task != "code":
             pair = example.text.strip(), " ".join(example.label.strip().split("\n"))

@@ -1,8 +1,7 @@
-"""How a pretrained model learns from labelled texts, in a run folder that the same call continues:
-what is so for every task.
+"""Fine-tuning on labelled texts, as far as it is the same for every task.
 
-Where text becomes batches it is data/ that makes them: like the programs, this module and the
-pipelines join the two packages.
+A training belongs to a run folder, and the same call resumes it. data/ turns texts into batches.
+This module and the other pipelines join data/ and transformer/, as the programs do.
 """
 
 import math
@@ -29,32 +28,38 @@ from transformer.training.loop import (
 )
 from transformer.training.workers import is_chief
 
-# Most training examples that a validation scores: a forward pass each, a third of what learning
-# from them takes.
+# At most this many training examples are scored at each validation. A forward pass takes a third of
+# the time of training on the same examples.
 WATCHED = 1000
 
 
 class FineTunable:
-    """A pipeline that `fit` or `train` teaches. A subclass has `config`, a TaskConfig, and
+    """Base class of the pipelines, which `fit` or `train` fine-tunes.
 
-    objective: what is minimised; see transformer.training.objectives.
-    _begin(labelled, config): checks the options and returns them, a FinetuningConfig.
-    _encoded(examples): the examples as a Plan takes them, and {part of an example:
-        data.report.length_report}.
-    _remarks(examples, split): lines on the training examples, for the console.
-    _plan(split, config, replicas): the data.batches.Plan of them.
-    _new_model(examples, config): the model that learns.
-    _validation(model, examples, config): a function () -> its scores, {name: number}, and some of
-        its answers; see callbacks.Validate.
-    _sampled(model, examples, split, count, config): a function () -> {name: number}, its scores on
-        about `count` training examples.
-    _learnt(model, evaluate, folder): keeps the model with its best weights; `evaluate` is that of
-        `_validation`.
-    results(examples, train): the report on a test set, and what predictions.jsonl has of each
-        example.
+    A subclass has `config`, a `TaskConfig`, and these members:
+
+    - `objective`: the class of the training objective, see transformer/training/objectives.py.
+    - `_begin(labelled, config)`: checks the options and returns them, a `FinetuningConfig`.
+    - `_encoded(examples)`: returns the examples in the form that `Plan` takes, and a dict from part
+      of an example to its `length_report`.
+    - `_remarks(examples, split)`: returns lines about the training examples, for the console.
+    - `_plan(split, config, replicas)`: returns the `Plan` of the training examples.
+    - `_new_model(examples, config)`: returns the model to train.
+    - `_validation(model, examples, config)`: returns a function () -> (scores, sample), where
+      scores are {name: number} and sample has some of the answers. See `Validate` in
+      transformer/training/callbacks.py.
+    - `_sampled(model, examples, split, count, config)`: returns a function () -> {name: number},
+      the scores on about `count` training examples.
+    - `_learnt(model, evaluate, folder)`: keeps the model with its best weights. `evaluate` is the
+      function from `_validation`.
+    - `results(examples, train)`: returns the report on a test set, and the rows of
+      predictions.jsonl.
+
+    Attributes:
+        beyond: str, what happens to examples that are too long, for the console.
     """
 
-    beyond = "cut at"  # what becomes of examples that exceed the longest
+    beyond = "cut at"
 
     def fit(
         self,
@@ -66,26 +71,31 @@ class FineTunable:
         data=LabelledDataConfig(),
         **options,
     ):
-        """Fine-tunes on labelled texts. A task's head is new, also where `fit` was called before;
-        what was pretrained goes on.
+        """Fine-tunes on labelled texts.
+
+        The task's head starts from new random weights, even if `fit` was called before. The
+        pretrained weights are trained further.
 
         Args:
-            texts: list of str, with `labels` (names, numbers, lists of names, texts) and perhaps
-                `pairs`, the second texts; or without labels a tf.data.Dataset, a pandas DataFrame,
-                a list of dicts: see data.readers.labelled.labelled_from.
-            validation_data: (texts, labels[, pairs]) or as `texts`; without it a share of the
-                training data.
-            run: folder for checkpoints and TensorBoard, where the same call continues; None:
-                nothing is kept.
-            data: a LabelledDataConfig, whose columns, labels and shares count.
-            options: fields of FinetuningConfig, such as epochs=3, batch_size=32,
+            texts: list of str, with `labels`. Or without `labels`: a `tf.data.Dataset`, a pandas
+                DataFrame or a list of dicts, see `labelled_from` in data/readers/labelled.py.
+            labels: list of names, numbers, lists of names, or texts, one for each text.
+            pairs: list of str, the second texts. None means that there are none.
+            validation_data: (texts, labels) or (texts, labels, pairs), or the same as `texts`. None
+                takes a share of the training data.
+            run: str or path, the run folder for checkpoints and TensorBoard, where the same call
+                resumes. None keeps no files.
+            data: `LabelledDataConfig`. Its columns, labels and shares are used.
+            **options: fields of `FinetuningConfig`, such as epochs=3, batch_size=32,
                 learning_rate=5e-5, seed=1.
 
         Returns:
             The pipeline itself.
 
         Raises:
-            ConfigError, DataError: options or data that cannot be used.
+            ConfigError: the options cannot be used.
+            DataError: the data cannot be used.
+            KeyboardInterrupt: a signal stopped the training.
         """
         labelled = labelled_from(
             self.config.task, _given(texts, labels, pairs), validation=validation_data, config=data
@@ -102,28 +112,47 @@ class FineTunable:
         return self
 
     def evaluate(self, texts, labels=None, pairs=None, data=LabelledDataConfig()):
-        """The report on labelled texts: see transformer.evaluation.reports. Arguments: as for
-        `fit`."""
+        """Evaluates the pipeline on labelled texts.
+
+        Args:
+            texts: see `fit`.
+            labels: see `fit`.
+            pairs: see `fit`.
+            data: see `fit`.
+
+        Returns:
+            A report, see transformer/evaluation/reports.py.
+
+        Raises:
+            ConfigError: the options cannot be used.
+            DataError: the data cannot be used.
+        """
         test = labelled_from(
             self.config.task, test=_given(texts, labels, pairs), config=data
         ).splits["test"]
         return self.results(test)[0]
 
     def train(self, labelled, config, folder, sections=None, claimed=lambda lengths: None):
-        """Fine-tunes on a data.readers.labelled.Labelled in a run folder, or continues to; leaves
-        the best weights in the pipeline, unless a signal stopped it. Where it fails, the pipeline
-        is as it was. Of several workers the chief's alone is taught.
+        """Fine-tunes in a run folder, or resumes a run there.
+
+        The pipeline gets the best weights, unless a signal stops the training. If the training
+        fails, the pipeline stays as it was. With several workers, only the chief's pipeline gets
+        the weights.
 
         Args:
-            labelled: its splits "train" and "validation" count.
-            config: FinetuningConfig.
-            folder: the run folder.
-            sections: of config.json, besides those that the pipeline knows of.
-            claimed: called once the folder is this run's, to write more into it, with {split:
-                lengths, as of `_encoded`}.
+            labelled: `Labelled`, from data/readers/labelled.py. Its splits "train" and "validation"
+                are used.
+            config: `FinetuningConfig`.
+            folder: str or path, the run folder.
+            sections: dict, further sections of config.json. None adds nothing to the pipeline's
+                own.
+            claimed: function that is called once the folder belongs to this run, to write more
+                files into it. Its argument is {split: lengths}, where lengths are those of
+                `_encoded`.
 
         Returns:
-            The Progress, and the signal that stopped the training or None.
+            A tuple `(progress, stopped)`: the `Progress`, and the signal that stopped the training
+            or None.
         """
         before, policy = dict(vars(self)), keras.config.dtype_policy()
         try:
@@ -191,8 +220,10 @@ class FineTunable:
         return progress, stopped
 
     def _measured(self, splits):
-        """The training examples as a Plan takes them, and {split: the lengths in it, as of
-        `_encoded`}."""
+        """Returns the training examples in the form that Plan takes, and the lengths in each split.
+
+        The lengths are {split: lengths}, as `_encoded` returns them.
+        """
         encoded = {name: self._encoded(examples) for name, examples in splits.items() if examples}
         return encoded["train"][0], {name: lengths for name, (_, lengths) in encoded.items()}
 
@@ -204,26 +235,28 @@ class FineTunable:
         ]
 
     def _load(self):
-        """Loads what is pretrained, where that is not done yet."""
+        """Loads the pretrained model, if that is not done yet."""
 
     def _sections(self):
-        """Of config.json, besides those of data, task and training."""
+        """Returns the sections of config.json other than those of data, task and training."""
         return {}
 
 
 def soup(members, validation, config):
-    """The mean of the weights of models that learnt one task from one start, each in another order:
-    a "uniform soup" (Wortsman et al. 2022, section 2), as quick as one of them and often better
-    than the best.
+    """Averages the weights of models that were fine-tuned for one task from the same start.
+
+    The models differ in the order of their training data. This is a "uniform soup" (Wortsman et al.
+    2022, section 2). It is as fast as one of the models, and often better than the best.
 
     Args:
-        members: an iterator of FineTunables; the first of them is given the mean, the others may be
-            forgotten one by one.
-        validation: examples.
-        config: the FinetuningConfig of one.
+        members: iterator of `FineTunable`. The first one gets the average. The others are needed
+            only one at a time.
+        validation: list of validation examples.
+        config: the `FinetuningConfig` of one of the models.
 
     Returns:
-        The first of the members, and its scores on the validation examples.
+        A tuple `(first, scores)`: the first of the members, and its scores on the validation
+        examples.
     """
     first = next(members)
     totals, count = first.model.get_weights(), 1
@@ -235,28 +268,31 @@ def soup(members, validation, config):
 
 
 def are_several(inputs):
-    """Whether a pipeline was called with several inputs: anything but a text or a dict that one
-    can go through."""
+    """Returns whether a pipeline was called with several inputs.
+
+    Several inputs are any iterable other than a str or a dict.
+    """
     return hasattr(inputs, "__iter__") and not isinstance(inputs, (str, dict))
 
 
 def _beside(evaluate, sampled):
-    """`evaluate` with the scores of training examples beside its own, named "train/NAME"."""
+    """Returns `evaluate` with the scores of training examples added, named "train/NAME"."""
 
     def both():
-        results, sample = evaluate()  # first: it tunes what the scores need
+        # Evaluate first, because that tunes the thresholds for all scores.
+        results, sample = evaluate()
         return results | {f"train/{name}": value for name, value in sampled().items()}, sample
 
     return both
 
 
 def _given(texts, labels, pairs):
-    """The arguments of `fit` as labelled_from takes them."""
+    """Returns the arguments of `fit` as `labelled_from` takes them."""
     return texts if labels is None else (texts, labels, *([] if pairs is None else [pairs]))
 
 
 def _prepare(config):
-    """Sets precision and seed; returns the strategy."""
+    """Sets the precision and the random seed, and returns the distribution strategy."""
     if warning := precision_warning(config.precision):
         print(f"warning: {warning}", file=sys.stderr, flush=True)
     set_precision(config.precision)
@@ -265,7 +301,7 @@ def _prepare(config):
 
 
 def _reseed(model, seed):
-    """Gives dropout the seeds of another start than the weights'."""
+    """Seeds dropout from `seed`, whatever seed the weights start from."""
     generator = random.Random(seed)
     for variable in model.variables:
         if "seed_generator" in variable.path:

@@ -1,4 +1,4 @@
-"""Weights and vocabularies that others made: Hugging Face folders and KerasHub presets."""
+"""Weights and tokenizers of pretrained models, from Hugging Face folders and KerasHub presets."""
 
 import lazy_loader
 

@@ -1,8 +1,8 @@
-"""Pretrained encoders, all called alike: (ids, types) -> hidden states. Ours, or one of KerasHub's
-in the same coat.
+"""Pretrained encoders with one interface: (ids, types) -> hidden states.
 
-`load_encoder(name)` makes one of a run folder, a Hugging Face folder or repository, or a KerasHub
-preset.
+An encoder is our own `TextEncoder`, or a backbone of KerasHub wrapped as a `KerasHubEncoder`.
+`load_encoder(name)` loads one from a run folder, a Hugging Face folder or repository, or a KerasHub
+preset. `new_encoder` makes one with random weights.
 
 Shapes: B batch, S length, D model width, V vocabulary.
 """
@@ -25,8 +25,8 @@ from transformer.pretrained.tokenizers import from_hugging_face, from_keras_hub
 from transformer.text.encoder_inputs import from_run, load_text_inputs
 from transformer.text.tokenizer import load_tokenizer, train_tokenizer
 
-# KerasHub's encoders: a backbone of another class does not map a text to one state a token, or sees
-# the past alone.
+# The backbones of KerasHub that can be used. Other classes do not return one hidden state for each
+# token, or see only the past.
 BACKBONES = (
     "AlbertBackbone",
     "BertBackbone",
@@ -36,7 +36,8 @@ BACKBONES = (
     "RobertaBackbone",
     "XLMRobertaBackbone",
 )
-# What is wanted of a Hugging Face repository: it may hold the weights in three formats more.
+# The files to download from a Hugging Face repository, which may have the weights in three other
+# formats too.
 HUB_FILES = ("*.json", "*.safetensors", "vocab.txt", "merges.txt", "*.model")
 
 
@@ -45,14 +46,20 @@ class TextEncoder(keras.Model):
     """Our Encoder with its embeddings: (ids, types) -> hidden states.
 
     Args:
-        config: a ModelConfig, or its dictionary: the source side of it counts, decoder and output
-            do not.
-        token_types: rows of the table of token types (BERT's segments), which is added to the
-            embeddings; 0: no table.
+        config: `ModelConfig`, or its dictionary. Only the options of the source and the encoder
+            matter.
+        token_types: int, the number of token types (BERT's segments). Each has an embedding that is
+            added to those of its tokens. 0 means that there is no such table.
+        name: passed to `keras.Model`.
+        dtype: passed to `keras.Model`.
+        trainable: passed to `keras.Model`.
 
     Attributes:
-        d_model: D. vocab_size: V. pad_id: id of padding. max_length: most positions, or None.
-        token_types: as above.
+        d_model: int, the model width D.
+        vocab_size: int, the vocabulary V.
+        pad_id: int, the id of padding.
+        max_length: int, the largest number of positions. None means no limit.
+        token_types: int, as above.
     """
 
     def __init__(self, config, token_types=0, name=None, dtype=None, trainable=True):
@@ -87,6 +94,7 @@ class TextEncoder(keras.Model):
         )
 
     def build(self, input_shape=None):
+        """Builds the embeddings and the encoder. The input shape is not needed."""
         self.embedding.build((None, None))
         if self.type_embedding:
             self.type_embedding.build((None, None))
@@ -94,10 +102,15 @@ class TextEncoder(keras.Model):
         self.built = True
 
     def call(self, inputs, training=False):
-        """Hidden states (B, S, D) of (ids, types), int32 (B, S) each; those of padding mean
-        nothing.
+        """Computes the hidden states.
 
-        Without a table of types the types are not looked at.
+        Args:
+            inputs: tuple `(ids, types)` of int32 tensors of shape (B, S). Without a table of token
+                types, the types are ignored.
+            training: bool, whether to apply dropout.
+
+        Returns:
+            float tensor of shape (B, S, D). The states of padding are meaningless.
         """
         ids, types = (ops.cast(x, "int32") for x in inputs)
         x = self.embedding(ids)
@@ -110,25 +123,32 @@ class TextEncoder(keras.Model):
         )
 
     def compute_output_shape(self, input_shape):
+        """Returns (B, S, D)."""
         return (*input_shape[0], self.d_model)
 
     def get_config(self):
+        """Returns the constructor's arguments, the ModelConfig as a dictionary."""
         config = dataclasses.asdict(self.config)
         return {**super().get_config(), "config": config, "token_types": self.token_types}
 
 
 @keras.saving.register_keras_serializable("transformer")
 class KerasHubEncoder(keras.Model):
-    """An encoder of KerasHub, called as ours: (ids, types) -> hidden states.
+    """A backbone of KerasHub with our interface: (ids, types) -> hidden states.
 
     Args:
-        backbone: a keras_hub Backbone, one of BACKBONES.
-        pad_id: id of padding, masked everywhere.
-        exact_gelu: use gelu where the backbone has its tanh approximation. Hugging Face trained
-            BERT's kin with the exact one; KerasHub's classes have the other, as Google's program
-            had.
+        backbone: a KerasHub `Backbone`, of a class in BACKBONES.
+        pad_id: int, the id of padding, which is masked everywhere.
+        exact_gelu: bool, whether to use exact GELU where the backbone uses the tanh approximation.
+            Hugging Face's versions of BERT and its relatives were trained with exact GELU.
+            KerasHub's classes use the approximation, as Google's original code did.
+        **kwargs: passed to `keras.Model`.
 
-    Attributes: as TextEncoder's.
+    Attributes:
+        d_model: int, the model width D.
+        vocab_size: int, the vocabulary V.
+        max_length: int, the largest number of positions. None means no limit.
+        token_types: int, the number of token types. 0 means that types are ignored.
     """
 
     def __init__(self, backbone, pad_id=0, exact_gelu=False, **kwargs):
@@ -143,9 +163,8 @@ class KerasHubEncoder(keras.Model):
         )
         self.token_types = backbone.num_segments if "segment_ids" in backbone.input else 0
         for layer in backbone._flatten_layers():
-            if (
-                layer.name == "pooled_dense"
-            ):  # is not on the way to the hidden states: no gradient reaches it
+            # The pooler is not on the way to the hidden states, so no gradient reaches it.
+            if layer.name == "pooled_dense":
                 layer.trainable = False
             if (
                 exact_gelu
@@ -155,11 +174,19 @@ class KerasHubEncoder(keras.Model):
                 layer.activation = keras.activations.gelu
 
     def build(self, input_shape=None):
+        """Marks the model as built, since the backbone already is."""
         self.built = True
 
     def call(self, inputs, training=False):
-        """Hidden states (B, S, D) of (ids, types), int32 (B, S) each; those of padding mean
-        nothing."""
+        """Computes the hidden states.
+
+        Args:
+            inputs: tuple `(ids, types)` of int32 tensors of shape (B, S).
+            training: bool, whether to apply dropout.
+
+        Returns:
+            float tensor of shape (B, S, D). The states of padding are meaningless.
+        """
         ids, types = (ops.cast(x, "int32") for x in inputs)
         inputs = {
             "token_ids": ids,
@@ -171,9 +198,11 @@ class KerasHubEncoder(keras.Model):
         return outputs["sequence_output"] if isinstance(outputs, dict) else outputs
 
     def compute_output_shape(self, input_shape):
+        """Returns (B, S, D)."""
         return (*input_shape[0], self.d_model)
 
     def get_config(self):
+        """Returns the constructor's arguments, the backbone serialized."""
         backbone = keras.saving.serialize_keras_object(self.backbone)
         return {
             **super().get_config(),
@@ -184,7 +213,9 @@ class KerasHubEncoder(keras.Model):
 
     @classmethod
     def from_config(cls, config):
-        import keras_hub  # noqa: F401  registers the backbones
+        """Creates the encoder from the dictionary that `get_config` returned."""
+        # This import registers the backbones.
+        import keras_hub  # noqa: F401
 
         return cls(
             **{**config, "backbone": keras.saving.deserialize_keras_object(config["backbone"])}
@@ -192,27 +223,31 @@ class KerasHubEncoder(keras.Model):
 
 
 def load_encoder(pretrained, dropout=None):
-    """A pretrained encoder and the tokenizer that makes its inputs.
+    """Loads a pretrained encoder and the tokenizer that makes its inputs.
+
+    `pretrained` is one of these:
+
+    - A run folder of train.py. Its source embeddings, encoder and source tokenizer are used.
+    - A folder that finetune.py or a pipeline's `save` wrote. Its fine-tuned encoder is used,
+      without the head.
+    - A folder that Hugging Face's `save_pretrained` wrote, or "hf://owner/name". BERT, RoBERTa,
+      XLM-R, DistilBERT and ELECTRA become a `TextEncoder`, without PyTorch. ALBERT becomes a
+      `KerasHubEncoder`.
+    - A KerasHub preset: a folder, a name such as "bert_base_en", or "kaggle://...". It becomes a
+      `KerasHubEncoder`.
 
     Args:
-        pretrained: one of
-            a run folder of train.py: its source embeddings and encoder, its source tokenizer;
-            a folder that finetune.py or a pipeline's `save` wrote: its encoder as it was learnt,
-                without the head;
-            a folder that Hugging Face's `save_pretrained` wrote, or "hf://owner/name": BERT,
-                RoBERTa, XLM-R, DistilBERT and
-            ELECTRA become a TextEncoder, without PyTorch; ALBERT a KerasHubEncoder;
-            a KerasHub preset: a folder, a name such as "bert_base_en", "kaggle://...": a
-                KerasHubEncoder.
-        dropout: the rate that replaces the pretrained model's own, on embeddings, blocks, and
-            wherever it has any.
+        pretrained: str or path, see above.
+        dropout: float, the dropout rate of embeddings and blocks, and of every other place where
+            the pretrained model has dropout. None keeps the pretrained model's own rates.
 
     Returns:
-        encoder: a built TextEncoder or KerasHubEncoder, in Keras's global dtype policy.
-        tokenizer: a transformer.text.encoder_inputs.TextInputs.
+        A tuple `(encoder, tokenizer)`: a built `TextEncoder` or `KerasHubEncoder` in Keras's global
+        dtype policy, and a `TextInputs`.
 
     Raises:
-        ConfigError: there is no such model, it is not whole, or is none of these.
+        ConfigError: the model does not exist, is incomplete, or is none of these, or the tokenizer
+            has more tokens than the encoder has embeddings.
     """
     folder, hub = pathlib.Path(pretrained), str(pretrained).startswith("hf://")
     if hub:
@@ -240,16 +275,21 @@ def load_encoder(pretrained, dropout=None):
 
 
 def new_encoder(model, tokenizer, texts, max_length):
-    """An encoder from nothing, and its tokenizer, learnt from texts.
+    """Makes an encoder with random weights, and its tokenizer.
 
     Args:
-        model: ModelConfig; its vocabulary is the tokenizer's.
-        tokenizer: TokenizerConfig.
+        model: `ModelConfig`. Its vocabulary is replaced by the tokenizer's.
+        tokenizer: `TokenizerConfig`. If it names a tokenizer file, that file is loaded. Otherwise a
+            tokenizer is trained on `texts`.
         texts: list of str.
-        max_length: longest input in tokens.
+        max_length: int, the longest input in tokens.
 
     Returns:
-        As load_encoder.
+        A tuple `(encoder, tokenizer)`, as from `load_encoder`.
+
+    Raises:
+        ConfigError: the tokenizer cannot be loaded or trained, or `max_length` is more than the
+            learned positions hold.
     """
     learnt = (
         load_tokenizer(tokenizer.source_tokenizer)
@@ -266,10 +306,16 @@ def new_encoder(model, tokenizer, texts, max_length):
 
 
 def load_text_model(folder):
-    """The TextModel and the TextInputs in a folder that finetune.py or a pipeline's `save` wrote.
+    """Loads the model in a folder that finetune.py or a pipeline's `save` wrote.
+
+    Args:
+        folder: str or path.
+
+    Returns:
+        A tuple `(model, tokenizer)`: a `TextModel` and a `TextInputs`.
 
     Raises:
-        ConfigError: it is not whole.
+        ConfigError: a file is missing or broken.
     """
     folder = pathlib.Path(folder)
     try:
@@ -285,11 +331,17 @@ def load_text_model(folder):
 
 
 def renewed(encoder, dropout=None):
-    """A copy of a TextEncoder or KerasHubEncoder in Keras's global dtype policy, all of it
-    trainable, low-rank changes merged.
+    """Returns a copy of an encoder in Keras's global dtype policy.
+
+    LoRA is merged into the weights of the copy. Weights that were frozen for fine-tuning are
+    trainable again.
 
     Args:
-        dropout: as for load_encoder.
+        encoder: `TextEncoder` or `KerasHubEncoder`. It is not changed.
+        dropout: see `load_encoder`.
+
+    Returns:
+        A built encoder of the same class.
     """
     config = encoder.get_config()
     if isinstance(encoder, TextEncoder):
@@ -301,7 +353,8 @@ def renewed(encoder, dropout=None):
     del config["dtype"]
     copy = type(encoder).from_config(config)
     copy.build()
-    with tempfile.TemporaryDirectory() as folder:  # Keras merges the changes where it writes them
+    # Keras merges LoRA into the weights when it saves them.
+    with tempfile.TemporaryDirectory() as folder:
         encoder.save_weights(f"{folder}/encoder.weights.h5")
         copy.load_weights(f"{folder}/encoder.weights.h5")
     return copy
@@ -328,7 +381,7 @@ def _from_hugging_face(folder, dropout):
 def _from_run(folder, dropout):
     generator = Generator.from_run(folder)
     model, whole = generator.model, generator.model.config
-    # The source's vocabulary and padding are the encoder's only ones.
+    # The encoder has only one vocabulary and one padding id, those of the source.
     config = dataclasses.replace(
         whole,
         vocab_size=whole.input_vocab_size,
@@ -343,8 +396,10 @@ def _from_run(folder, dropout):
 
 
 def _from_hub(name, dropout):
-    """A repository of the Hugging Face Hub: downloaded and converted by us where we can, else by
-    KerasHub."""
+    """Loads a repository of the Hugging Face Hub.
+
+    Our own converter loads the families that it knows, and KerasHub loads the others.
+    """
     from huggingface_hub import hf_hub_download, snapshot_download
 
     repository = name.removeprefix("hf://")
@@ -354,9 +409,8 @@ def _from_hub(name, dropout):
             folder = snapshot_download(repository, allow_patterns=list(HUB_FILES))
     except ConfigError:
         raise
-    except (
-        Exception
-    ) as error:  # a wrong name, no network, no permission: each has classes of its own
+    # A wrong name, no network and no permission raise different classes.
+    except Exception as error:
         raise ConfigError(
             f"hf://owner/name must be a repository of the Hugging Face Hub that can be reached. "
             f"Received: {name} ({error}). "
@@ -375,9 +429,8 @@ def _from_keras_hub(preset, dropout, exact_gelu=False):
             preset, **({} if dropout is None else {"dropout": dropout})
         )
         tokenizer = keras_hub.tokenizers.Tokenizer.from_preset(preset)
-    except (
-        Exception
-    ) as error:  # a wrong name, no network, no permission: each has classes of its own
+    # A wrong name, no network and no permission raise different classes.
+    except Exception as error:
         raise ConfigError(
             "a pretrained model must be a run of train.py, a Hugging Face folder, "
             "hf://owner/name, "
@@ -397,8 +450,14 @@ def _from_keras_hub(preset, dropout, exact_gelu=False):
 
 
 def _filled(config, token_types, arrays, dropout):
-    """The TextEncoder of a configuration with these weights: {path: array}; `dropout`: see
-    load_encoder."""
+    """Returns a TextEncoder with the given weights.
+
+    Args:
+        config: `ModelConfig`.
+        token_types: see `TextEncoder`.
+        arrays: dict from a weight's path inside the encoder to its array.
+        dropout: see `load_encoder`.
+    """
     encoder = TextEncoder(with_dropout(config, dropout), token_types, name="text_encoder")
     encoder.build()
     for variable in encoder.weights:
@@ -407,8 +466,16 @@ def _filled(config, token_types, arrays, dropout):
 
 
 def with_dropout(config, dropout):
-    """The ModelConfig with another rate wherever it has any, and on embeddings and blocks in any
-    case; None: as it is."""
+    """Returns a ModelConfig with another dropout rate.
+
+    Args:
+        config: `ModelConfig`.
+        dropout: float, the rate of embeddings and blocks. Attention weights and the feed-forward
+            layer get it too if their rate is not 0. None returns `config` as it is.
+
+    Returns:
+        A `ModelConfig`.
+    """
     if dropout is None:
         return config
     others = {

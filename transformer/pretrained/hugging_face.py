@@ -1,12 +1,14 @@
-"""Encoders of Hugging Face as ours: a folder with config.json and model.safetensors -> ModelConfig,
-number of token types, {variable: array}. Neither PyTorch nor transformers is needed.
+"""Reads encoders of Hugging Face as our own, without PyTorch or transformers.
+
+`read_hugging_face` turns a folder with config.json and model.safetensors into a ModelConfig, the
+number of token types, and the arrays of the weights.
 
 BERT (Devlin et al. 2019), RoBERTa (Liu et al. 2019), XLM-R (Conneau et al. 2020) and ELECTRA (Clark
-et al. 2020) are one architecture with one set of names; DistilBERT (Sanh et al. 2019) has no token
-types and other names.
+et al. 2020) share one architecture and one set of names. DistilBERT (Sanh et al. 2019) has no token
+types and uses other names.
 
 Shapes: V vocabulary, D model width, F feed-forward width. Hugging Face's matrices are (out, in),
-Keras's (in, out).
+Keras's are (in, out).
 """
 
 import contextlib
@@ -27,8 +29,8 @@ ACTIVATIONS = {
     "swish": "swish",
 }
 
-# Where config.json has a field of ModelConfig, and what Hugging Face takes it for if it is left out
-# (None: it must not be).
+# For each field of ModelConfig, its name in config.json and Hugging Face's default. None means that
+# the field is required.
 _BERT_FIELDS = {
     "d_model": ("hidden_size", None),
     "num_heads": ("num_attention_heads", None),
@@ -53,7 +55,7 @@ _DISTILBERT_FIELDS = {
     "norm_epsilon": ("", 1e-12),
     "max_positions": ("max_position_embeddings", 512),
 }
-# What a layer's parts are called.
+# The names of the parts of a layer.
 _BERT_NAMES = {
     "layer": "encoder.layer",
     "query": "attention.self.query",
@@ -80,24 +82,26 @@ FAMILIES = {
     **dict.fromkeys(("bert", "roberta", "xlm-roberta", "electra"), (_BERT_FIELDS, _BERT_NAMES)),
     "distilbert": (_DISTILBERT_FIELDS, _DISTILBERT_NAMES),
 }
-# These count positions from pad_id + 1, so that many rows of their table are never used.
+# These models count positions from pad_id + 1, so the first pad_id + 1 rows of their table of
+# positions are never used.
 _POSITIONS_AFTER_PADDING = ("roberta", "xlm-roberta")
 
 
 def read_hugging_face(folder):
-    """A Hugging Face encoder as ours.
+    """Reads an encoder of Hugging Face.
 
     Args:
-        folder: config.json, and model.safetensors or model.safetensors.index.json with its parts.
-            Heads are left out.
+        folder: str or path. It has config.json, and model.safetensors or
+            model.safetensors.index.json with the files it names. Weights of heads are left out.
 
     Returns:
-        config: the ModelConfig. token_types: how many rows the table of types has, 0 if there is
-        none. arrays: {variable: float32 array}, the variables of a TextEncoder by their paths.
+        A tuple `(config, token_types, arrays)`: the `ModelConfig`; the number of token types, 0 if
+        there is no table of types; and a dict from the path of each weight of a `TextEncoder` to
+        its float32 array.
 
     Raises:
-        ConfigError: the model is of another architecture, or a file or a weight is missing or has
-            another shape.
+        ConfigError: the architecture is not supported, a file is missing or broken, or a weight is
+            missing or has another shape.
     """
     folder = pathlib.Path(folder)
     theirs = read_folder_config(folder)
@@ -113,10 +117,16 @@ def read_hugging_face(folder):
 
 
 def read_folder_config(folder):
-    """config.json of a folder.
+    """Reads the config.json of a folder.
+
+    Args:
+        folder: str or path.
+
+    Returns:
+        A dict.
 
     Raises:
-        ConfigError: there is none, or it is no JSON object.
+        ConfigError: the file is missing, or is not a JSON object.
     """
     path = pathlib.Path(folder) / "config.json"
     try:
@@ -133,10 +143,16 @@ def read_folder_config(folder):
 
 
 def model_config(theirs):
-    """The ModelConfig of a Hugging Face config.json (a dict).
+    """Converts a config.json of Hugging Face to a ModelConfig.
+
+    Args:
+        theirs: dict, the content of config.json.
+
+    Returns:
+        A `ModelConfig`.
 
     Raises:
-        ConfigError: the architecture is one that we do not have.
+        ConfigError: the architecture is not supported, or a field is missing or not a number.
     """
     kind = theirs.get("model_type")
     if kind not in FAMILIES:
@@ -206,8 +222,11 @@ def _unused_positions(theirs):
 
 
 class _Weights:
-    """The tensors of a folder, read one by one; names without the prefix of the encoder
-    ("bert.", "roberta.", or none)."""
+    """Reads the tensors of a folder one by one.
+
+    Names are given without the encoder's prefix, which is "bert.", "roberta." or similar, or
+    nothing.
+    """
 
     def __init__(self, folder, stack):
         from safetensors import SafetensorError, safe_open
@@ -230,9 +249,9 @@ class _Weights:
         self.prefix = ends[0].removesuffix("embeddings.word_embeddings.weight")
 
     def take(self, name, *shape):
-        """The float32 array of a tensor, checked to have this shape."""
+        """Returns a tensor as a float32 array, after checking its shape."""
         name = self.prefix + name
-        # Checkpoints made from TensorFlow's keep its names.
+        # Checkpoints converted from TensorFlow keep its names.
         old = name.replace("LayerNorm.weight", "LayerNorm.gamma").replace(
             "LayerNorm.bias", "LayerNorm.beta"
         )
@@ -252,7 +271,7 @@ class _Weights:
         return array
 
     def linear(self, name, inputs, outputs):
-        """Kernel (in, out) and bias (out,) of a Linear."""
+        """Returns the kernel (in, out) and the bias (out,) of a Linear layer."""
         return self.take(f"{name}.weight", outputs, inputs).T, self.take(f"{name}.bias", outputs)
 
 

@@ -1,8 +1,8 @@
-"""The tokenizer files of a pretrained encoder as TextInputs: those of a Hugging Face folder, or a
-KerasHub tokenizer's.
+"""Makes TextInputs from the tokenizer files of a pretrained encoder.
 
-BERT's WordPiece and RoBERTa's byte-level BPE are rebuilt with Hugging Face's `tokenizers`,
-SentencePiece is our own.
+The files are those of a Hugging Face folder or of a KerasHub tokenizer. BERT's WordPiece and
+RoBERTa's byte-level BPE are rebuilt with Hugging Face's `tokenizers`. SentencePiece models use our
+own tokenizer.
 """
 
 import json
@@ -14,17 +14,23 @@ from transformer.text.tokenizer import SentencePieceTokenizer
 
 
 def from_hugging_face(folder, pad_id=None, two_types=True, max_length=None):
-    """Inputs by the tokenizer files of a Hugging Face folder: tokenizer.json, or else vocab.txt
-    (BERT's WordPiece), or else vocab.json and merges.txt (RoBERTa's byte-level BPE), or else
-    sentencepiece.bpe.model (XLM-R).
+    """Makes TextInputs from the tokenizer files of a Hugging Face folder.
+
+    The first of these that the folder has is used: tokenizer.json, vocab.txt (BERT's WordPiece),
+    vocab.json with merges.txt (RoBERTa's byte-level BPE), sentencepiece.bpe.model (XLM-R).
 
     Args:
-        folder: the folder; tokenizer_config.json and special_tokens_map.json in it are optional.
-        pad_id: the id of padding; None: that of [PAD] or <pad>.
-        two_types, max_length: as in HuggingFaceInputs.
+        folder: str or path. tokenizer_config.json and special_tokens_map.json in it are optional.
+        pad_id: int, the id of padding. None takes the id of the padding token that the files name,
+            or of [PAD] or <pad>.
+        two_types: see `HuggingFaceInputs`.
+        max_length: see `HuggingFaceInputs`.
+
+    Returns:
+        A `TextInputs`.
 
     Raises:
-        ConfigError: none of these files is there, or one is broken.
+        ConfigError: the folder has none of these files, or one is broken.
     """
     folder = pathlib.Path(folder)
     options = _read_json(folder / "special_tokens_map.json") | _read_json(
@@ -34,7 +40,7 @@ def from_hugging_face(folder, pad_id=None, two_types=True, max_length=None):
     if "tokenizer.json" in has:
         tokenizer = read_tokenizer(folder / "tokenizer.json")
     elif "vocab.txt" in has:
-        # A line may hold U+2028 or U+0085, which splitlines would split.
+        # Split at newlines only. A line may contain U+2028 or U+0085, where splitlines would split.
         words = _read_text(folder / "vocab.txt").removesuffix("\n").split("\n")
         lowercase = options.get("do_lower_case", True)
         tokenizer = word_piece(
@@ -84,21 +90,25 @@ def _read_text(path):
 
 
 def from_keras_hub(tokenizer, two_types=False, max_length=None):
-    """Inputs by the vocabulary of a KerasHub tokenizer: WordPiece, byte-level BPE or SentencePiece.
+    """Makes TextInputs from a KerasHub tokenizer: WordPiece, byte-level BPE or SentencePiece.
 
     Args:
-        tokenizer: a keras_hub tokenizer of an encoder.
-        two_types, max_length: as in HuggingFaceInputs.
+        tokenizer: the KerasHub tokenizer of an encoder.
+        two_types: see `HuggingFaceInputs`.
+        max_length: see `HuggingFaceInputs`.
+
+    Returns:
+        A `TextInputs`.
 
     Raises:
-        ConfigError: it is of another kind.
+        ConfigError: the tokenizer is of another kind.
     """
     import keras_hub
 
     kinds, name = keras_hub.tokenizers, type(tokenizer).__name__
     if isinstance(tokenizer, kinds.WordPieceTokenizer):
-        # Checkpoints without capitals were trained without accents too (Devlin et al. 2019),
-        # whatever KerasHub strips.
+        # Uncased checkpoints were trained without accents too (Devlin et al. 2019), even where
+        # KerasHub does not strip them.
         accents = tokenizer.strip_accents or tokenizer.lowercase
         inner = word_piece(
             tokenizer.get_vocabulary(), tokenizer.lowercase, accents, tokenizer.split_on_cjk
@@ -121,22 +131,30 @@ def from_keras_hub(tokenizer, two_types=False, max_length=None):
 
 
 def word_piece(words, lowercase=True, strip_accents=None, chinese=True, names=()):
-    """A tokenizers.Tokenizer of BERT's WordPiece (Devlin et al. 2019): `[CLS] text [SEP]`, `[CLS]
-    text [SEP] pair [SEP]`.
+    """Makes BERT's WordPiece tokenizer (Devlin et al. 2019).
+
+    It puts special tokens around texts as in `[CLS] text [SEP]` and `[CLS] text [SEP] pair [SEP]`.
 
     Args:
-        words: list of str; word i has id i.
-        strip_accents: None: if `lowercase`.
-        chinese: each Chinese character is a word.
-        names: {role: token} of other special tokens than [UNK], [SEP], [PAD], [CLS], [MASK]; roles
-            unk, sep, ...
+        words: list of str. Word i has id i.
+        lowercase: bool, whether to lowercase texts.
+        strip_accents: bool, whether to remove accents. None means the same as `lowercase`.
+        chinese: bool, whether each Chinese character is a word of its own.
+        names: dict from role to token, for special tokens other than [UNK], [SEP], [PAD], [CLS] and
+            [MASK]. The roles are unk, sep, pad, cls and mask.
+
+    Returns:
+        A `tokenizers.Tokenizer`.
+
+    Raises:
+        ConfigError: a special token is not in the vocabulary.
     """
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
     names = {role: f"[{role.upper()}]" for role in ("unk", "sep", "pad", "cls", "mask")} | dict(
         names
     )
-    # A word that stands twice has the later id, as in the original program's dictionary.
+    # A word that occurs twice gets its last id, as in the dictionary of BERT's original code.
     vocabulary = {word: number for number, word in enumerate(words)}
     _need(vocabulary, names["unk"], names["sep"], names["cls"])
     tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token=names["unk"]))
@@ -150,13 +168,20 @@ def word_piece(words, lowercase=True, strip_accents=None, chinese=True, names=()
 
 
 def byte_level_bpe(vocabulary, merges, prefix_space=False):
-    """A tokenizers.Tokenizer of RoBERTa's byte-level BPE (Radford et al. 2019; Liu et al. 2019):
-    `<s> text </s>`, `<s> text </s></s> pair </s>`.
+    """Makes RoBERTa's byte-level BPE tokenizer (Radford et al. 2019; Liu et al. 2019).
+
+    It puts special tokens around texts as in `<s> text </s>` and `<s> text </s></s> pair </s>`.
 
     Args:
-        vocabulary: {token: id}.
+        vocabulary: dict from token to id.
         merges: list of pairs of tokens.
-        prefix_space: put a space before each text.
+        prefix_space: bool, whether to put a space before each text.
+
+    Returns:
+        A `tokenizers.Tokenizer`.
+
+    Raises:
+        ConfigError: a special token is not in the vocabulary.
     """
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors
 
@@ -178,8 +203,11 @@ def byte_level_bpe(vocabulary, merges, prefix_space=False):
 
 
 def _xlm_roberta(proto, max_length):
-    """XLM-R's ids: <s> 0, <pad> 1, </s> 2, <unk> 3, then SentencePiece's own + 1, and <mask>
-    last (Conneau et al. 2020)."""
+    """Makes the inputs of XLM-R (Conneau et al. 2020) from a SentencePiece model.
+
+    The ids are <s> 0, <pad> 1, </s> 2 and <unk> 3, then SentencePiece's own ids + 1, and <mask>
+    last.
+    """
     inner = SentencePieceTokenizer(proto)
     return RunInputs(
         inner,
@@ -193,7 +221,7 @@ def _xlm_roberta(proto, max_length):
 
 
 def _read_json(path):
-    """A JSON file's object; {} where there is none."""
+    """Returns the object in a JSON file, or {} if there is no such file."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -205,7 +233,7 @@ def _read_json(path):
 
 
 def _name(token):
-    """A special token's text: a configuration holds it as str, or as {"content": str, ...}."""
+    """Returns the text of a special token, which is given as str or as {"content": str, ...}."""
     return token["content"] if isinstance(token, dict) else token
 
 

@@ -1,4 +1,4 @@
-"""A task as data: how its examples are read, answered and scored.
+"""Tasks: how examples are read, and how predictions become answers and scores.
 
-text_to_text.py has the tasks of an encoder-decoder, encoder.py those of an encoder with a head.
+encoder.py has the tasks of an encoder with a head, text_to_text.py those of an encoder-decoder.
 """

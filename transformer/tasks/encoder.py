@@ -1,11 +1,11 @@
-"""What can be asked of a text: one label, several, a number, or where an answer stands. One class a
-task, all alike.
+"""The tasks of an encoder with a head: one label, several labels, a number, or an answer's place.
 
-A task knows no model but its head. It makes the head, the inputs and the targets of examples, and
-of a model's predictions the scores, the report and the answers.
+Each task is a class, and all have the same interface. A task makes the head, and the inputs and
+targets of examples. From a model's predictions it makes the scores, the report and the answers. Of
+the model it knows only the head.
 
-Examples have `text`, `pair` and `label`, for spans `question`, `context` and `answers`, as
-data/readers/labelled.py makes them.
+Examples have `text`, `pair` and `label`. For spans they have `question`, `context` and `answers`.
+data/readers/labelled.py reads them.
 """
 
 import dataclasses
@@ -18,41 +18,63 @@ from transformer.metrics import answers as answer_metrics
 from transformer.metrics import classification as metrics
 from transformer.model.heads import ClassificationHead, RegressionHead, SimilarityHead, SpanHead
 
-# The log-probability of a span where there is none: finite, so that differences of it stay numbers.
+# The log-probability if there is no span. It is finite, so that differences of it are not NaN.
 IMPOSSIBLE = -1e9
 
 
 @dataclasses.dataclass(frozen=True)
 class Features:
-    """Examples as a model takes them, one row each; or several, where a long context is read in
-    windows."""
+    """Examples as a model reads them, in rows.
 
-    ids: list  # of lists of int
+    An example has one row, or several if its long context is split into windows.
+
+    Attributes:
+        ids: list of lists of int, the token ids of each row.
+        types: list of lists of int, the token types of each row.
+        targets: array with one row for each row of ids.
+        lengths: list of int, the length of each row in tokens before it is cut.
+        windows: tuple of `Window`, one for each row. It is empty except for spans.
+        num_texts: int, the number of texts in a row, each in its own part.
+    """
+
+    ids: list
     types: list
-    targets: np.ndarray  # (rows, K)
-    lengths: list  # of the rows in tokens when nothing is cut
-    windows: tuple = ()  # of spans
-    num_texts: int = 1  # in a row, each in a part of its own
+    targets: np.ndarray
+    lengths: list
+    windows: tuple = ()
+    num_texts: int = 1
 
 
 class TextTask:
-    """What the tasks share. Arguments: `labels`, the names that a label's index counts;
-    `config`, a TaskConfig."""
+    """Base class of the tasks.
 
-    metrics = ()  # those a validation shows; the best weights are chosen by the first, unless told
-    empty = -1  # the target of a row without example
+    Args:
+        labels: sequence of str, the names of the labels. An example's label is an index into them.
+        config: `TaskConfig`.
+
+    Attributes:
+        metrics: tuple of str, the metrics that a validation shows. The first one chooses the best
+            weights, unless the configuration names another.
+        empty: number, the target of a row without an example.
+    """
+
+    metrics = ()
+    empty = -1
 
     def __init__(self, labels, config):
         self.labels, self.config = tuple(labels), config
 
     @property
     def best_metrics(self):
-        """The metrics that can choose the best weights: those that every data set has."""
+        """The metrics that can choose the best weights, a list of str.
+
+        roc_auc is not among them, because some datasets do not have it.
+        """
         return [*(metric for metric in self.metrics if metric != "roc_auc"), "loss"]
 
     def _options(self):
-        # The name is part of a checkpoint's names: without it, it would count the heads that the
-        # process has made.
+        # The name of the head is part of the names of its weights in a checkpoint. Keras's default
+        # name would depend on how many heads the process has made.
         num_texts = 2 if self.config.pair_encoding == "bi" else 1
         return {
             "pooling": self.config.pooling,
@@ -62,16 +84,35 @@ class TextTask:
         }
 
     def shown_label(self, example):
-        """The label of an example for people to read."""
+        """Returns the label of an example as text, for display."""
         return str(example.label)
 
     def chosen(self, answers, **tuned):
-        """Of the answers for one text those that are given when no number of them is asked for."""
+        """Returns the answers to give when the caller does not ask for a number of answers.
+
+        Args:
+            answers: list of dicts, all answers for one text, the most likely first.
+            **tuned: what `tuned` returned.
+
+        Returns:
+            A list of dicts.
+        """
         return answers[:1]
 
     def features(self, tokenizer, examples):
-        """Features of a list of examples; `tokenizer`: a
-        transformer.text.encoder_inputs.TextInputs."""
+        """Makes the features of examples.
+
+        Args:
+            tokenizer: `TextInputs`, from transformer/text/encoder_inputs.py.
+            examples: list of examples.
+
+        Returns:
+            A `Features`.
+
+        Raises:
+            ConfigError: only some examples are pairs, or none is and the task compares two texts
+                (pair_encoding="bi").
+        """
         texts, pairs = _texts(examples)
         if pairs and None in pairs:
             raise ConfigError(
@@ -90,22 +131,49 @@ class TextTask:
         return Features(ids, types, self.targets(examples), lengths, num_texts=1 + bi)
 
     def predictions(self, examples, features, outputs):
-        """One prediction an example of what the head predicts for each row: an array or a list."""
+        """Turns the outputs for each row into one prediction for each example.
+
+        Args:
+            examples: list of examples.
+            features: `Features` of these examples.
+            outputs: list of arrays, what the head predicts for each row.
+
+        Returns:
+            An array or a list, one prediction for each example.
+        """
         return np.stack(outputs)
 
     def tuned(self, examples, predictions):
-        """What is chosen on validation data for `answers` and `scores`, a dict for JSON:
-        nothing."""
+        """Returns what is tuned on validation data, by default nothing.
+
+        Args:
+            examples: list of examples.
+            predictions: from `predictions`.
+
+        Returns:
+            A dict for JSON, the keyword arguments of `answers`, `chosen`, `scores` and `report`.
+        """
         return {}
 
 
 class Classification(TextTask):
-    """One label a text. A prediction is the probabilities of the classes, (C,)."""
+    """The task with one label for each text.
+
+    A prediction is a float array of shape (C,), the probabilities of the C classes.
+    """
 
     metrics = ("accuracy", "f1", "f1_micro", "matthews", "roc_auc")
 
     def head(self, train, label_smoothing=0.0):
-        """A head for these training examples."""
+        """Returns a new head for the given training examples.
+
+        Args:
+            train: list of examples. Balanced class weights are computed from their labels.
+            label_smoothing: float, the probability mass that is spread over the classes.
+
+        Returns:
+            A `ClassificationHead`.
+        """
         weights = ()
         if self.config.class_weights == "balanced":
             counts = np.bincount([example.label for example in train], minlength=len(self.labels))
@@ -114,17 +182,21 @@ class Classification(TextTask):
         return ClassificationHead(len(self.labels), **options, **self._options())
 
     def shown_label(self, example):
+        """Returns the name of an example's label."""
         return self.labels[example.label]
 
     def targets(self, examples):
+        """Returns the classes of examples, int32 (examples, 1), with -1 where there is no label."""
         return np.array(
             [[-1 if example.label is None else example.label] for example in examples], np.int32
         )
 
     def scores(self, examples, predictions, **tuned):
+        """Returns the scores of predictions, a dict from name to number."""
         return metrics.classification_scores(self.targets(examples)[:, 0], predictions)
 
     def report(self, examples, predictions, train=(), **tuned):
+        """Returns a report on a test set, with a baseline from `train` if it is given."""
         labels = [example.label for example in train] or None
         return reports.classification_report(
             *_texts(examples),
@@ -135,8 +207,16 @@ class Classification(TextTask):
         )
 
     def answers(self, examples, predictions, **tuned):
-        """For each text its labels, the likeliest first: [{"label": str, "score": probability},
-        ...]."""
+        """Returns the labels of each text, the most likely first.
+
+        Args:
+            examples: list of examples.
+            predictions: from `predictions`.
+            **tuned: not used.
+
+        Returns:
+            A list of lists of {"label": str, "score": probability}.
+        """
         return [
             [
                 {"label": self.labels[number], "score": float(row[number])}
@@ -147,85 +227,126 @@ class Classification(TextTask):
 
 
 class Multilabel(Classification):
-    """Any number of labels a text. A prediction is the probability of each, (C,)."""
+    """The task with any number of labels for each text.
+
+    A prediction is a float array of shape (C,), the probability of each of the C labels.
+    """
 
     metrics = ("f1_micro", "f1_macro", "exact_match_ratio", "roc_auc")
 
     def head(self, train, label_smoothing=0.0):
+        """Returns a new head. The arguments are not used."""
         return ClassificationHead(len(self.labels), multilabel=True, **self._options())
 
     def shown_label(self, example):
+        """Returns the names of an example's labels, separated by commas."""
         return ", ".join(self.labels[number] for number in example.label)
 
     def chosen(self, answers, threshold=0.5):
+        """Returns the answers whose probability is at least the threshold."""
         return [row for row in answers if row["score"] >= threshold]
 
     def targets(self, examples):
+        """Returns the labels of examples, int32 (examples, C), with 1 where a label applies."""
         targets = np.zeros((len(examples), len(self.labels)), np.int32)
         for row, example in enumerate(examples):
             targets[row, list(example.label or ())] = 1
         return targets
 
     def tuned(self, examples, predictions):
-        """The threshold of the probabilities with the best micro F1."""
+        """Returns the probability threshold with the best micro F1, as {"threshold": float}."""
         return {"threshold": metrics.best_threshold(self.targets(examples), predictions)}
 
     def scores(self, examples, predictions, threshold=0.5):
+        """Returns the scores of predictions, a dict from name to number."""
         return metrics.multilabel_scores(self.targets(examples), predictions, threshold)
 
     def report(self, examples, predictions, train=(), threshold=0.5):
+        """Returns a report on a test set. The training examples are not used."""
         return reports.multilabel_report(
             *_texts(examples), self.targets(examples), predictions, self.labels, threshold
         )
 
 
 class Regression(TextTask):
-    """A number a text. A prediction is the number."""
+    """The task with a number for each text. A prediction is a float."""
 
     metrics, empty = ("spearman", "pearson", "r2"), np.nan
 
     def head(self, train, label_smoothing=0.0):
+        """Returns a new head that starts from the labels of the training examples.
+
+        If both texts are read together, or there is one, it starts from their mean and standard
+        deviation. If two texts are read apart (pair_encoding="bi"), it starts from their minimum
+        and range.
+
+        Args:
+            train: list of examples.
+            label_smoothing: not used.
+
+        Returns:
+            A `RegressionHead` or a `SimilarityHead`.
+        """
         labels = [example.label for example in train]
         if self.config.pair_encoding == "bi":
             return SimilarityHead(min(labels), max(np.ptp(labels), 1e-6), **self._options())
         return RegressionHead(np.mean(labels), max(np.std(labels), 1e-6), **self._options())
 
     def targets(self, examples):
+        """Returns the numbers of examples, float32 (examples, 1), NaN where there is no label."""
         return np.array(
             [[np.nan if example.label is None else example.label] for example in examples],
             np.float32,
         )
 
     def scores(self, examples, predictions):
+        """Returns the scores of predictions, a dict from name to number."""
         return metrics.regression_scores([example.label for example in examples], predictions)
 
     def report(self, examples, predictions, train=()):
+        """Returns a report on a test set, with a baseline from `train` if it is given."""
         labels = [example.label for example in train] or None
         return reports.regression_report(
             *_texts(examples), [example.label for example in examples], predictions, labels
         )
 
     def answers(self, examples, predictions):
-        """For each text [{"score": number}]."""
+        """Returns [{"score": number}] for each text."""
         return [[{"score": float(number)}] for number in predictions]
 
 
 class Spans(TextTask):
-    """Where in a context the answer to a question stands (Devlin et al. 2019, sections 4.2 and
-    4.3).
+    """The task of finding the answer to a question in a context.
 
-    A prediction is {"answer": str, "start", "end": characters of the context, "score":
-    log-probability of the best span, "no_answer": log-probability of none minus that}.
+    It follows Devlin et al. 2019, sections 4.2 and 4.3. A prediction is a dict with these keys:
+
+    - "answer": str, the text of the best span.
+    - "start" and "end": int, its characters in the context.
+    - "score": float, its log-probability.
+    - "no_answer": float, the log-probability that there is no answer, minus "score".
+
+    Attributes:
+        best: int, the number of most likely starts and ends that are combined into spans.
     """
 
     metrics = ("f1", "exact_match")
-    best = 20  # starts and ends that are tried with each other
+    best = 20
 
     def head(self, train, label_smoothing=0.0):
+        """Returns a new head. The arguments are not used."""
         return SpanHead(self.config.head_dropout, name="head")
 
     def features(self, tokenizer, examples):
-        """One row a window."""
+        """Makes the features of questions, with one row for each window.
+
+        Args:
+            tokenizer: `TextInputs`, from transformer/text/encoder_inputs.py.
+            examples: list of questions.
+
+        Returns:
+            A `Features`, whose targets are the first and the last token of the answer, int32 (rows,
+            2).
+        """
         questions, contexts = (
             [getattr(example, name) for example in examples] for name in ("question", "context")
         )
@@ -241,14 +362,24 @@ class Spans(TextTask):
         )
 
     def predictions(self, examples, features, outputs):
-        """The best span over all windows of a question; see the class. `outputs`: a list of (S,
-        2), a window each."""
+        """Finds the best span of each question over all its windows.
+
+        Args:
+            examples: list of questions.
+            features: `Features` of these questions.
+            outputs: list of float arrays of shape (S, 2), the log-probabilities of start and end
+                for each window.
+
+        Returns:
+            A list of dicts, one prediction for each question, as in the class docstring.
+        """
         spans, nothing = [(0, 0, IMPOSSIBLE)] * len(examples), [-IMPOSSIBLE] * len(examples)
         for window, output in zip(features.windows, outputs):
             spans[window.example] = max(
                 spans[window.example], self._best_span(window, output), key=lambda span: span[2]
             )
-            # There is no answer anywhere: as sure as the window that is least sure of it.
+            # There is no answer only if no window has one, so the window that is least sure of it
+            # decides.
             nothing[window.example] = min(nothing[window.example], float(output[0].sum()))
         return [
             {
@@ -262,8 +393,11 @@ class Spans(TextTask):
         ]
 
     def _best_span(self, window, output):
-        """(first character, last, log-probability) of the likeliest span of at most
-        `longest_answer` tokens."""
+        """Returns the most likely span of at most `longest_answer` tokens in a window.
+
+        The span is a tuple (start, end, log-probability), with start and end in characters of the
+        context.
+        """
         inside = [place for place, offset in enumerate(window.offsets) if offset is not None]
         best = (0, 0, IMPOSSIBLE)
         starts, ends = (
@@ -277,8 +411,17 @@ class Spans(TextTask):
         return best
 
     def tuned(self, examples, predictions):
-        """Where some questions have no answer: how much likelier than the best span none must
-        be, to be said."""
+        """Returns the threshold of "no answer", if some of the questions have no answer.
+
+        A prediction becomes "no answer" if its "no_answer" is above the threshold.
+
+        Args:
+            examples: list of questions.
+            predictions: from `predictions`.
+
+        Returns:
+            {"no_answer_threshold": float}, or {} if every question has an answer.
+        """
         references, answers = self._references(examples), [row["answer"] for row in predictions]
         if all(references):
             return {}
@@ -289,10 +432,12 @@ class Spans(TextTask):
         return {"no_answer_threshold": found}
 
     def scores(self, examples, predictions, no_answer_threshold=None):
+        """Returns the scores of predictions, a dict from name to number."""
         answers = _said(predictions, no_answer_threshold)
         return answer_metrics.span_scores(self._references(examples), answers, self.config.language)
 
     def report(self, examples, predictions, train=(), no_answer_threshold=None):
+        """Returns a report on a test set. The training examples are not used."""
         questions, contexts = (
             [getattr(example, name) for example in examples] for name in ("question", "context")
         )
@@ -302,9 +447,17 @@ class Spans(TextTask):
         )
 
     def answers(self, examples, predictions, no_answer_threshold=None):
-        """For each question [{"answer": str, "start", "end": its characters in the context,
-        "score": probability}]; an answer that is not there is "" at 0, 0, its score the probability
-        of that.
+        """Returns the answer to each question.
+
+        Args:
+            examples: list of questions.
+            predictions: from `predictions`.
+            no_answer_threshold: float, see `tuned`. None means that a span is always given.
+
+        Returns:
+            A list of [{"answer": str, "start": int, "end": int, "score": probability}], with start
+            and end in characters of the context. If there is no answer, "answer" is "", start and
+            end are 0, and "score" is the probability of no answer.
         """
         none, found = {"answer": "", "start": 0, "end": 0}, []
         for row, text in zip(predictions, _said(predictions, no_answer_threshold)):
@@ -333,7 +486,7 @@ TASKS = {
 
 
 def _texts(examples):
-    """The texts, and the second texts or None."""
+    """Returns the texts of examples and their second texts, or None if no example has one."""
     pairs = [example.pair for example in examples]
     return [example.text for example in examples], pairs if any(
         pair is not None for pair in pairs
@@ -341,8 +494,10 @@ def _texts(examples):
 
 
 def _said(predictions, no_answer_threshold):
-    """The answers of predictions of spans, "" where none is likelier by more than the threshold,
-    if there is one."""
+    """Returns the answers of span predictions, "" where "no_answer" is above the threshold.
+
+    Without a threshold (None), the answers are those of the best spans.
+    """
     answers = [row["answer"] for row in predictions]
     if no_answer_threshold is None:
         return answers
@@ -352,8 +507,10 @@ def _said(predictions, no_answer_threshold):
 
 
 def _place(window, question):
-    """The first and the last token of the first answer in a window; (0, 0) where it is not there,
-    (-1, -1) where nobody knows.
+    """Returns the first and the last token of a question's first answer in a window.
+
+    They are (0, 0) if the window does not contain the whole answer, and (-1, -1) if it is not known
+    where in the context the answer is.
     """
     if not question.answers:
         return 0, 0

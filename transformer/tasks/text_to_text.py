@@ -1,10 +1,9 @@
-"""The tasks of an encoder-decoder, as data: how what it writes is scored, and the baselines that it
-must beat.
+"""The tasks of an encoder-decoder: how to score outputs, and the baselines that a model must beat.
 
-A new task is an entry of TASKS; docs/tasks.md shows one.
+To add a task, add an entry to TASKS. docs/tasks.md shows an example.
 
-Pairs are anything with `source`, `target`, `references` (all accepted targets) and `kind` (by which
-scores are told apart, or ""), such as data.pairs.Pair.
+Pairs are objects with `source`, `target`, `references` (all accepted targets) and `kind` (scores
+are also given for each kind, "" if there are none), such as data.pairs.Pair.
 """
 
 import collections
@@ -20,18 +19,20 @@ from transformer.metrics.classification import translation_scores
 from transformer.metrics.code import code_scores, nearest_targets
 from transformer.metrics.summaries import first_words, rouge_scores, summary_scores, words
 
-# The target of a question that its context does not answer; for the scores it is an empty text.
+# The target of a question that its context does not answer. The scores treat it as an empty text.
 UNANSWERABLE = "unanswerable"
 
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """What is particular to a task.
+    """The scores, metrics and baselines of a task.
 
-    Fields:
-        scores: (pairs, outputs, language, confidence) -> {name: value}; `confidence`: intervals
-        too, which take longer. metrics: the scores that a validation shows; the best weights are
-        chosen by the first, unless told. baselines: {name: (training pairs, pairs) -> outputs}.
+    Attributes:
+        scores: function (pairs, outputs, language, confidence) -> dict from name to value.
+            `confidence` asks for confidence intervals too, which take longer.
+        metrics: tuple of str, the scores that a validation shows. The first one chooses the best
+            weights, unless the configuration names another.
+        baselines: dict from name to a function (training pairs, pairs) -> outputs.
     """
 
     scores: Callable
@@ -39,13 +40,31 @@ class Task:
     baselines: dict = dataclasses.field(default_factory=dict)
 
     def shown(self, pairs, outputs, language):
-        """{metric: value} of what a validation shows."""
+        """Returns the scores that a validation shows.
+
+        Args:
+            pairs: list of pairs.
+            outputs: list of str, the model's output for each pair.
+            language: str, the language code of the targets.
+
+        Returns:
+            A dict from metric to value.
+        """
         scores = self.scores(pairs, outputs, language, confidence=False)
         return {name: scores[name] for name in self.metrics}
 
     def by_kind(self, pairs, outputs, language):
-        """{kind: {"examples": N, metric: value}} where there are several kinds of pairs, else
-        {}."""
+        """Returns the scores of each kind of pairs, if there are several kinds.
+
+        Args:
+            pairs: list of pairs.
+            outputs: list of str, the model's output for each pair.
+            language: str, the language code of the targets, unless the kind names one.
+
+        Returns:
+            {kind: {"examples": number of pairs, metric: value}}, or {} if all pairs are of one
+            kind.
+        """
         groups = collections.defaultdict(list)
         for pair, output in zip(pairs, outputs, strict=True):
             groups[pair.kind].append((pair, output))
@@ -64,14 +83,31 @@ class Task:
 
     @staticmethod
     def language_of(pairs, language):
-        """The language of the targets: German if all pairs are of the kind "<2de>", else
-        `language`."""
+        """Returns the language code of the targets.
+
+        Args:
+            pairs: list of pairs. If all are of one kind that names a language, such as "<2de>",
+                that language is returned.
+            language: str, returned otherwise.
+
+        Returns:
+            A str.
+        """
         kinds = {pair.kind for pair in pairs}
         named = re.fullmatch(r"<2(\w+)>", *kinds) if len(kinds) == 1 else None
         return named[1] if named else language
 
     def baseline_scores(self, train, pairs, language):
-        """{baseline: {metric: value}}."""
+        """Returns the scores of the baselines.
+
+        Args:
+            train: list of training pairs.
+            pairs: list of pairs to score on.
+            language: str, the language code of the targets.
+
+        Returns:
+            {baseline: {metric: value}}.
+        """
         return {
             name: self.shown(pairs, answer(train, pairs), language)
             for name, answer in self.baselines.items()
@@ -84,7 +120,8 @@ def _translation(pairs, outputs, language, confidence):
 
 def _summaries(pairs, outputs, language, confidence):
     references = [[*pair.references] for pair in pairs]
-    if not confidence:  # a validation shows ROUGE alone
+    # A validation shows only ROUGE.
+    if not confidence:
         return rouge_scores(references, outputs, language, confidence)
     return summary_scores([pair.source for pair in pairs], references, outputs, language)
 
@@ -101,13 +138,14 @@ def _code(pairs, outputs, language, confidence):
 
 
 def _lead(train, pairs):
-    """The first words of each source, as many as a training target has on average."""
+    """Returns the first words of each source, as many as a training target has on average."""
     count = max(round(np.mean([len(words(pair.target)) for pair in train])), 1)
     return [first_words(pair.source, count) for pair in pairs]
 
 
 def _commonest(train, pairs):
-    # That a question has no answer is what must be found out: as a kind it would be told.
+    # The kind must not give away whether a question has an answer, because finding that out is part
+    # of the task.
     train_kinds, kinds = (
         ["" if pair.kind in ("answerable", UNANSWERABLE) else pair.kind for pair in some]
         for some in (train, pairs)
@@ -132,10 +170,16 @@ TASKS = {
 
 
 def find_task(name):
-    """The Task of that name.
+    """Returns the Task with the given name.
+
+    Args:
+        name: str, a key of TASKS.
+
+    Returns:
+        A `Task`.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: there is no such task.
     """
     if name not in TASKS:
         raise ConfigError(f"task must be one of {', '.join(TASKS)}. Received: {name!r}.")

@@ -1,4 +1,4 @@
-"""Strings to token ids and back: tokenizers, symbols for values to copy, inputs of encoders."""
+"""Tokenizers, the inputs of encoders, and symbols for values that a model copies."""
 
 import lazy_loader
 

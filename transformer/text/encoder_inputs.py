@@ -1,10 +1,11 @@
-"""Texts, or pairs of texts, as the inputs of a pretrained encoder: ids with its special tokens,
-types, and offsets.
+"""Turns texts, or pairs of texts, into the inputs of a pretrained encoder.
 
-Two kinds of tokenizers do the splitting: Hugging Face's `tokenizers`, and our own of
-transformer.text.tokenizer. What comes before, between and after the texts, truncation and windows
-are the same for both. transformer/pretrained/tokenizers.py makes them from the files of a
-pretrained model.
+An input has token ids, special tokens included, and token types. Windows for question answering
+also have character offsets.
+
+Two kinds of tokenizers split the texts: Hugging Face's `tokenizers`, and our own in
+transformer/text/tokenizer.py. Special tokens, truncation and windows work the same for both.
+transformer/pretrained/tokenizers.py makes these inputs from the files of a pretrained model.
 
 Shapes: S length of an input in tokens.
 """
@@ -19,13 +20,18 @@ from transformer.config import ConfigError
 from transformer.files import write_json, write_text
 from transformer.text.tokenizer import load_tokenizers, save_tokenizers
 
-# Half of a pair that UTF-16 makes of one character: no text by itself, but JSON can hold it.
+# Half of a UTF-16 surrogate pair. It is not a character, but JSON can contain it.
 SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class Encoded(typing.NamedTuple):
-    """The input made of a text or a pair: lists of S ids and S types, and the length it has when
-    nothing is cut off."""
+    """The input made from a text or a pair of texts.
+
+    Attributes:
+        ids: list of S ints, the token ids.
+        types: list of S ints, the token types.
+        length: int, the length of the input in tokens before it is cut.
+    """
 
     ids: list
     types: list
@@ -33,9 +39,14 @@ class Encoded(typing.NamedTuple):
 
 
 class Window(typing.NamedTuple):
-    """A question and a part of its context: ids and types as in `Encoded`, the number of the pair,
-    and for every token the (start, end) of its characters in the context, or None where it is not
-    of the context.
+    """The input made from a question and one chunk of its context.
+
+    Attributes:
+        example: int, the index of the question and its context.
+        ids: list of S ints, the token ids.
+        types: list of S ints, the token types.
+        offsets: list of S items, the (start, end) characters of each token in the context, or None
+            for a token that is not from the context.
     """
 
     example: int
@@ -48,7 +59,12 @@ class Window(typing.NamedTuple):
 class Frame:
     """The special ids around one text, `start text end`, or two, `start text between pair end`.
 
-    `two_types`: the pair and the end after it have type 1, all else 0.
+    Attributes:
+        start: tuple of int, the ids before the text.
+        between: tuple of int, the ids between two texts.
+        end: tuple of int, the ids at the end.
+        two_types: bool, whether the second text and the ids after it have type 1. Everything else
+            has type 0.
     """
 
     start: tuple
@@ -57,11 +73,19 @@ class Frame:
     two_types: bool
 
     def specials(self, pair):
-        """How many special ids there are around one text, or two."""
+        """Returns the number of special ids around one text, or around two if `pair` is True."""
         return len(self.start) + len(self.end) + (len(self.between) if pair else 0)
 
     def join(self, first, second=None):
-        """Lists of ids -> ids and types of the whole input."""
+        """Puts the special ids around one text or two.
+
+        Args:
+            first: list of int, the ids of the text.
+            second: list of int, the ids of the second text. None means that there is none.
+
+        Returns:
+            A tuple `(ids, types)` of lists of int, the whole input.
+        """
         if second is None:
             ids = [*self.start, *first, *self.end]
             return ids, [0] * len(ids)
@@ -71,14 +95,16 @@ class Frame:
 
 
 class TextInputs:
-    """What all kinds share. A subclass splits texts: `_split(texts)` -> for each its ids and
-    (start, end) offsets.
+    """Base class of the inputs of encoders.
+
+    A subclass implements `_split(texts)`, which returns for each text its ids and their (start,
+    end) character offsets. It also implements `_save` and `_load` for its own files.
 
     Args:
-        frame: the special ids.
-        pad_id: of padding.
-        vocab_size: how many ids there are.
-        max_length: most positions of the encoder, or None.
+        frame: `Frame`, the special ids.
+        pad_id: int, the id of padding.
+        vocab_size: int, the number of ids.
+        max_length: int, the largest number of positions of the encoder. None means no limit.
     """
 
     kind = None
@@ -92,19 +118,21 @@ class TextInputs:
         )
 
     def encode(self, texts, pairs=None, max_length=128):
-        """Inputs of texts, each with its pair if there are pairs.
+        """Encodes texts, or pairs of texts.
 
         Args:
             texts: list of str.
-            pairs: None or as many str.
-            max_length: most ids of an input, special ones included. A longer text loses its end; of
-                a pair, the longer text loses first, until both are equally long.
+            pairs: list of str, the second text of each pair. None means that the texts stand alone.
+            max_length: int, the largest number of ids in an input, special ids included. A longer
+                text loses its end. In a pair the longer text is cut first, until both are equally
+                long.
 
         Returns:
-            A list of Encoded.
+            A list of `Encoded`, one for each text.
 
         Raises:
-            ConfigError: max_length is more than the encoder takes or too small for the special ids.
+            ConfigError: `max_length` is more than the encoder takes or too small for the special
+                ids and one token of each text, or the number of pairs is not the number of texts.
         """
         self._check_length(max_length, pairs is not None)
         first = self._ids(texts)
@@ -126,9 +154,22 @@ class TextInputs:
         return found
 
     def encode_apart(self, texts, pairs, max_length=128):
-        """Inputs of texts and their pairs, each text alone as `encode` makes it, side by side in
-        one: two halves of the same length, the shorter filled up with padding. Arguments, result
-        and errors as for `encode`; `length` is the longer text's.
+        """Encodes the texts of each pair separately and puts them side by side in one input.
+
+        Each half of the input is a text as `encode` returns it. The shorter half is padded to the
+        length of the longer one.
+
+        Args:
+            texts: list of str.
+            pairs: list of str, the second text of each pair.
+            max_length: int, the largest number of ids in each half.
+
+        Returns:
+            A list of `Encoded`, one for each pair. `length` is that of the longer text.
+
+        Raises:
+            ConfigError: as for `encode`.
+            ValueError: the lists differ in length.
         """
         found = []
         for both in zip(
@@ -140,20 +181,24 @@ class TextInputs:
         return found
 
     def windows(self, questions, contexts, max_length=384, stride=128):
-        """Inputs of questions and their contexts; a context that is too long gives several, each
-        with a part of it.
+        """Encodes questions with their contexts, and splits a long context into several windows.
 
         Args:
-            questions, contexts: lists of str, equally long.
-            max_length: most ids of an input.
-            stride: tokens of the context that a window shares with the one before. A question that
-                leaves the context too little room to move on loses its end.
+            questions: list of str.
+            contexts: list of str, the context of each question.
+            max_length: int, the largest number of ids in an input.
+            stride: int, the number of context tokens that a window shares with the window before
+                it. A question that leaves room for less than `stride` + 1 tokens of a long context
+                loses its end.
 
         Returns:
-            A list of Window, in order. Offsets leave out white space at a token's ends.
+            A list of `Window`, in the order of the questions and of the chunks in each context.
+            Offsets leave out white space at the ends of a token.
 
         Raises:
-            ConfigError: as in `encode`, or windows of that length and stride cannot move on.
+            ConfigError: as for `encode`, or a window cannot hold `stride` + 1 context tokens and
+                one token of the question.
+            ValueError: the lists differ in length.
         """
         self._check_length(max_length, pair=True)
         found = []
@@ -182,8 +227,11 @@ class TextInputs:
         return found
 
     def save(self, folder):
-        """Writes all that `load_text_inputs` needs into a folder, which is made if it is not
-        there."""
+        """Writes all files that `load_text_inputs` needs.
+
+        Args:
+            folder: str or path. The folder is created if it does not exist.
+        """
         folder = pathlib.Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         state = {
@@ -211,8 +259,8 @@ class TextInputs:
             )
 
     def _pieces(self, texts):
-        """For each text its ids, without special ones, and their (start, end) offsets in it."""
-        # One character for one: offsets stay.
+        """Returns the ids of each text, without special ids, and their (start, end) offsets."""
+        # One character replaces one character, so offsets stay correct.
         return self._split([SURROGATE.sub("\ufffd", text) for text in texts])
 
     def _ids(self, texts):
@@ -220,13 +268,15 @@ class TextInputs:
 
 
 class HuggingFaceInputs(TextInputs):
-    """Inputs by a `tokenizers.Tokenizer`. Its own truncation and padding are switched off.
+    """Inputs made by a `tokenizers.Tokenizer`.
 
     Args:
-        tokenizer: a tokenizers.Tokenizer.
-        pad_id, max_length: as in TextInputs.
-        frame: a Frame; None: the one that the tokenizer's post-processor makes.
-        two_types: False where the encoder has no second type, whatever the tokenizer says.
+        tokenizer: `tokenizers.Tokenizer`. Its own truncation and padding are switched off.
+        pad_id: int, the id of padding.
+        max_length: int, the largest number of positions of the encoder. None means no limit.
+        frame: `Frame`. None takes the special ids that the tokenizer's post-processor adds.
+        two_types: bool, False for an encoder without a second token type. All types are then 0,
+            whatever the frame says.
     """
 
     kind = "hugging_face"
@@ -257,14 +307,18 @@ class HuggingFaceInputs(TextInputs):
 
 
 class RunInputs(TextInputs):
-    """Inputs by a tokenizer of transformer.text.tokenizer: SentencePiece, bytes or characters.
+    """Inputs made by one of our own tokenizers: SentencePiece, bytes or characters.
 
     Args:
-        tokenizer: the tokenizer.
-        frame, pad_id, vocab_size, max_length: as in TextInputs.
-        lowercase: lowercase texts, for a model that was trained so.
-        shift, unk_id: what is added to ids other than the unknown one, and the id of that: XLM-R's
-            are SentencePiece's + 1.
+        tokenizer: a tokenizer from transformer/text/tokenizer.py.
+        frame: `Frame`, the special ids.
+        pad_id: int, the id of padding.
+        vocab_size: int, the number of ids.
+        max_length: int, the largest number of positions of the encoder. None means no limit.
+        lowercase: bool, whether to lowercase texts, for a model that was trained on lowercase text.
+        shift: int, added to every id except the unknown one. XLM-R's ids are SentencePiece's ids +
+            1.
+        unk_id: int, the id that replaces the tokenizer's unknown id. None keeps that id.
     """
 
     kind = "run"
@@ -288,13 +342,14 @@ class RunInputs(TextInputs):
         return [self._piece(text) for text in texts]
 
     def _piece(self, text):
-        # As in training and in a Generator: the text within its white space, in lower case if the
-        # model knows no other.
+        # Training and Generator read texts in the same way: without white space at the ends, and in
+        # lower case if the model was trained so.
         inner = text.strip()
         first = text.find(inner)
         places = range(first, first + len(inner) + 1)
         if self.lowercase:
-            # A few letters become two: "İ" is "i" and a dot.
+            # A few letters become two characters in lower case, such as "İ", which becomes "i" and
+            # a combining dot. Both get the place of the original letter.
             places = [place for place, letter in zip(places, inner) for _ in letter.lower()] + [
                 places[-1]
             ]
@@ -304,7 +359,7 @@ class RunInputs(TextInputs):
             self.unk_id if number == self.tokenizer.unk_id else number + self.shift
             for number in ids
         ]
-        # The end of a piece is the end of its last character.
+        # A token ends where the original letter of its last character ends.
         return ids, [
             (places[start], places[end - 1] + 1 if end > start else places[start])
             for start, end in spans
@@ -321,10 +376,19 @@ class RunInputs(TextInputs):
 
 
 def longest_first(first, second, room):
-    """How many tokens of two texts are kept so that both fit: the longer one is cut to the length
-    of the other, then both.
+    """Returns how many tokens of two texts to keep so that both fit.
 
-    As Hugging Face's tokenizers do; an odd token goes to the second text, or to the longer one.
+    The longer text is cut to the length of the other one. If that is not enough, both are cut to
+    half the room. If the room is odd, the extra token goes to the longer text, or to the second of
+    two equally long texts. Hugging Face's tokenizers do the same.
+
+    Args:
+        first: int, the number of tokens of the first text.
+        second: int, the number of tokens of the second text.
+        room: int, the number of tokens that fit.
+
+    Returns:
+        A tuple of two ints, the number of tokens to keep of each text.
     """
     short, long = sorted((first, second))
     long = max(short, room - short)
@@ -338,7 +402,16 @@ def longest_first(first, second, room):
 
 
 def from_run(tokenizer, max_length=None, lowercase=False):
-    """Inputs of a run's encoder: `text </s>`, as it was trained, and `text </s> pair </s>`."""
+    """Makes the inputs of a run's encoder: `text </s>`, as in training, or `text </s> pair </s>`.
+
+    Args:
+        tokenizer: the run's source tokenizer.
+        max_length: int, the largest number of positions of the encoder. None means no limit.
+        lowercase: bool, whether the run was trained on lowercase text.
+
+    Returns:
+        A `RunInputs`.
+    """
     end = (tokenizer.eos_id,)
     return RunInputs(
         tokenizer,
@@ -351,10 +424,16 @@ def from_run(tokenizer, max_length=None, lowercase=False):
 
 
 def load_text_inputs(folder):
-    """What `TextInputs.save` wrote.
+    """Loads the inputs that `TextInputs.save` wrote.
+
+    Args:
+        folder: str or path.
+
+    Returns:
+        A `TextInputs`.
 
     Raises:
-        ConfigError: the folder holds none, or is not whole.
+        ConfigError: a file is missing or broken.
     """
     folder = pathlib.Path(folder)
     try:
@@ -373,7 +452,7 @@ def load_text_inputs(folder):
 
 
 def _frame(tokenizer):
-    """The Frame that a tokenizer's post-processor puts around one and two texts."""
+    """Returns the Frame that a tokenizer's post-processor puts around one text and two texts."""
     probe = next(
         (
             word
@@ -408,8 +487,10 @@ def _places(numbers, wanted):
 
 
 def _sentencepiece_spans(tokenizer, text):
-    """Ids and (start, end) character offsets. SentencePiece counts bytes, of the text before
-    normalisation."""
+    """Returns the ids of a text and their (start, end) character offsets.
+
+    SentencePiece itself gives offsets in bytes of the text before normalization.
+    """
     from sentencepiece import sentencepiece_pb2
 
     proto = tokenizer.processor.encode([text], out_type="serialized_proto")[0]
@@ -418,8 +499,8 @@ def _sentencepiece_spans(tokenizer, text):
         place for place, character in enumerate(text) for _ in character.encode("utf-8")
     ] + [len(text)]
     spans = [(characters[piece.begin], characters[piece.end]) for piece in pieces]
-    # Of the pieces of one character (bytes, or ½ as 1⁄2) only the last has an extent; it is that of
-    # all.
+    # One character may become several subwords, such as bytes, or the parts of 1⁄2 for ½. Only the
+    # last one has an extent, so the others get the same.
     for number in reversed(range(len(spans) - 1)):
         (start, end), after = spans[number], spans[number + 1]
         if start == end == after[0]:
@@ -449,12 +530,23 @@ def _trimmed(text, start, end):
 
 
 def read_tokenizer(path):
-    """The tokenizers.Tokenizer of a tokenizer.json; ConfigError if it is none."""
+    """Reads a tokenizer.json of Hugging Face's `tokenizers`.
+
+    Args:
+        path: str or path of the file.
+
+    Returns:
+        A `tokenizers.Tokenizer`.
+
+    Raises:
+        ConfigError: the file is missing, or is not a tokenizer.
+    """
     from tokenizers import Tokenizer
 
     try:
         return Tokenizer.from_file(str(path))
-    except Exception as error:  # the library raises no narrower class
+    # The library raises no narrower class.
+    except Exception as error:
         raise ConfigError(
             f"tokenizer.json must be one of Hugging Face's tokenizers. Received: {path} ({error})."
         ) from None

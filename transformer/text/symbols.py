@@ -1,23 +1,23 @@
-"""What is copied and not learnt: literals, names and rare words of a source that its target
-repeats, as numbered symbols.
+"""Symbols for strings, names and rare words that a target copies from its source.
 
-A model of code cannot know every string and every name that a description may speak of. It need
-not: each gets a symbol, which stands for it in the target and is put back in the output. In the
-source a name or a word stays behind its symbol, for it may mean something; a string does not. Yin &
-Neubig 2017 (section 5.1) do so with the strings of the Django set; Luong et al. 2015 ("Addressing
-the Rare Word Problem", section 3) with words that the vocabulary lacks.
+A model of code cannot learn every string and every name that a description may mention. It does not
+have to: each such value gets a numbered symbol. In the target the symbol stands for the value, and
+the model's output gets the value back. In the source a symbol replaces a string, but it is put
+before a name or a word, because a name or a word may carry meaning. Yin & Neubig 2017 (section 5.1)
+do this with the strings of the Django dataset. Luong et al. 2015 ("Addressing the Rare Word
+Problem", section 3) do it with words that the vocabulary lacks.
 
-Symbols are private characters of Unicode, which no text has: user symbols of the tokenizer, so that
-they are never split.
+The symbols are private-use characters of Unicode, which texts do not contain. They are user symbols
+of the tokenizer, so the tokenizer never splits them.
 """
 
 import re
 
-# Most symbols of one source; what comes later stays as it is.
+# Maximum number of symbols in a source. Values after the last symbol stay as they are.
 MOST = 12
 SYMBOLS = tuple(chr(0xE000 + number) for number in range(MOST))
-# A string in quotes; a name that no prose has: with an underscore, a digit within or a capital
-# within; any other word.
+# Matches a string in quotes, or a name that prose would not contain (with an underscore, a digit or
+# a capital inside), or any other word.
 _VALUE = re.compile(
     r"""
     "(?:\\.|[^"\\\n])*" | (?<!\w)'(?:\\.|[^'\\\n])*'(?!\w)
@@ -30,16 +30,20 @@ _SYMBOL = re.compile(f"[{SYMBOLS[0]}-{SYMBOLS[-1]}]")
 
 
 def hide(source, known=None):
-    """The source with symbols, in place of strings and before names and words, and what they stand
-    for.
-
-    Args:
-        source: str.
-        known: word -> whether the vocabulary has it, so that it can stay; None: all stay.
+    """Replaces strings in a source with symbols, and puts symbols before names and words.
 
     >>> source, values = hide("set self.old_zone to 'UTC', old_zone stays")
     >>> source.translate({0xE000: "#0", 0xE001: "#1"}), values
     ('set self.#0 old_zone to #1, #0 old_zone stays', ('old_zone', "'UTC'"))
+
+    Args:
+        source: str.
+        known: function from a word to bool, whether the vocabulary contains the word. Words that it
+            does not contain get symbols. None means that plain words get no symbols.
+
+    Returns:
+        A tuple `(text, values)`: the source with symbols, and a tuple of the str that the symbols
+        stand for, in order. There are at most MOST values.
     """
     found = (
         match[0]
@@ -55,8 +59,16 @@ def hide(source, known=None):
 
 
 def hide_values(text, values):
-    """The text with the symbols in place of these values, the longest first; a name only as a
-    whole word."""
+    """Replaces values in a text with their symbols.
+
+    Args:
+        text: str.
+        values: tuple of str, from `hide`. Where several values match at one place, the longest
+            wins. Names and words match whole words only.
+
+    Returns:
+        A str.
+    """
     return _with_symbols(text, values, lambda symbol, _: symbol)
 
 
@@ -73,12 +85,29 @@ def _with_symbols(text, values, written):
 
 
 def show(text, values):
-    """The text with the values in place of their symbols; a symbol without a value is dropped."""
+    """Replaces the symbols in a text with their values.
+
+    Args:
+        text: str.
+        values: tuple of str, from `hide`. A symbol without a value is dropped.
+
+    Returns:
+        A str.
+    """
     known = dict(zip(SYMBOLS, values))
     return _SYMBOL.sub(lambda match: known.get(match[0], ""), text)
 
 
 def hide_pair(source, target, known=None):
-    """Source and target with the symbols of the source's values; see `hide` and `hide_values`."""
+    """Puts symbols into a source and its target, for the values that `hide` finds in the source.
+
+    Args:
+        source: str.
+        target: str. Its values are replaced as in `hide_values`.
+        known: see `hide`.
+
+    Returns:
+        A tuple `(source, target)` of str.
+    """
     source, values = hide(source, known)
     return source, hide_values(target, values)

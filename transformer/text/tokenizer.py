@@ -1,8 +1,8 @@
-"""Text to ids and back: SentencePiece (Kudo & Richardson 2018) learnt from the run's own data, or
-bytes, or characters.
+"""Tokenizers: SentencePiece (Kudo & Richardson 2018), bytes and characters.
 
-Every tokenizer made here has pad 0, unk 1, bos 2, eos 3. `encode` adds none of them, `decode` stops
-at the first eos. `graph()` gives the same ids inside a TensorFlow graph, by tensorflow-text.
+SentencePiece and character tokenizers are trained on the run's own data. Every tokenizer made here
+has pad 0, unk 1, bos 2 and eos 3. `encode` adds none of them, and `decode` stops at the first eos.
+`graph()` returns an object that gives the same ids inside a TensorFlow graph.
 """
 
 import io
@@ -13,29 +13,36 @@ import random
 from transformer.config import ConfigError
 from transformer.files import replacing
 
-# The pieces of pad_id, unk_id, bos_id and eos_id.
+# The texts of pad_id, unk_id, bos_id and eos_id.
 SPECIAL = ["<pad>", "<unk>", "<s>", "</s>"]
-# How far drawn pieces are from the best: the probability's exponent and the share of merges left
-# out, as in both papers.
+# How far sampled subwords may be from the best split: the exponent of the probability for a unigram
+# model, and the share of merges left out for BPE. The value is that of both papers.
 SAMPLING = 0.1
-# A vocabulary learnt from a million texts, drawn at random, is no worse than one learnt from more.
+# A vocabulary trained on a million random texts is no worse than one trained on more.
 MOST_TEXTS = 1_000_000
 
 
 class Tokenizer:
-    """What the three kinds share: special ids, and how a list of ids ends."""
+    """Base class of the tokenizers: the special ids, and where a list of ids ends.
+
+    Attributes:
+        pad_id: int, the id of padding.
+        unk_id: int, the id of unknown text.
+        bos_id: int, the id at the start of a target.
+        eos_id: int, the id at the end of a text.
+    """
 
     pad_id, unk_id, bos_id, eos_id = range(4)
 
     def _content(self, ids):
-        """The ids before the first eos, without pad and bos."""
+        """Returns the ids before the first eos, without pad and bos."""
         ids = list(ids)
         if self.eos_id in ids:
             ids = ids[: ids.index(self.eos_id)]
         return [number for number in ids if number not in (self.pad_id, self.bos_id)]
 
     def sample(self, texts, seed):
-        """Refused: a text has one way to be split."""
+        """Raises ConfigError, because this tokenizer has only one way to split a text."""
         raise ConfigError(
             f"subword_samples needs a SentencePiece tokenizer. Received: one of {self.kind}s, "
             f"which has one way to split a text. "
@@ -44,11 +51,19 @@ class Tokenizer:
 
 
 class SentencePieceTokenizer(Tokenizer):
-    """A SentencePiece model.
+    """A SentencePiece tokenizer.
 
     Args:
-        model: the bytes of a .model file. Its special ids are read from it; where it has no pad,
-            bos or eos (T5 has no bos, OPUS-MT no pad), one is added behind its last piece.
+        model: bytes, the content of a .model file. The special ids are read from it. If it has no
+            pad, bos or eos, an id is added after the last subword. For example, T5 has no bos and
+            OPUS-MT has no pad.
+
+    Attributes:
+        num_pieces: int, the number of subwords in the model.
+        vocab_size: int, the number of ids, added ids included.
+
+    Raises:
+        ConfigError: `model` is not a SentencePiece model.
     """
 
     kind = "sentencepiece"
@@ -81,82 +96,126 @@ class SentencePieceTokenizer(Tokenizer):
         return self.vocab_size - 1
 
     def encode(self, texts):
-        """list of str -> list of lists of int."""
+        """Encodes texts as ids.
+
+        Args:
+            texts: list of str.
+
+        Returns:
+            A list of lists of int.
+        """
         return self.processor.encode(list(texts))
 
     def sample(self, texts, seed):
-        """As `encode`, into pieces drawn at random: of a unigram model by their probability (Kudo
-        2018, "Subword Regularization"), of BPE without a share of its merges (Provilkov et al.
-        2020, "BPE-Dropout"). The same for the same texts and seed.
+        """Encodes texts as ids, split into subwords at random.
+
+        A unigram model samples a split by its probability (Kudo 2018, "Subword Regularization"). A
+        BPE model leaves out some of its merges (Provilkov et al. 2020, "BPE-Dropout").
+
+        Args:
+            texts: list of str.
+            seed: int. The same texts and seed give the same ids.
+
+        Returns:
+            A list of lists of int.
         """
         import sentencepiece
 
-        # Each call has a new thread, whose generator begins with this seed.
+        # Each call runs in a new thread, whose random generator starts from this seed.
         sentencepiece.set_random_generator_seed(seed)
         return self.processor.encode(
             list(texts), enable_sampling=True, alpha=SAMPLING, nbest_size=-1, num_threads=1
         )
 
     def decode(self, ids):
-        """list of lists of int -> list of str."""
+        """Decodes ids to texts.
+
+        Args:
+            ids: list of lists of int.
+
+        Returns:
+            A list of str.
+        """
         rows = [
             [number for number in self._content(row) if number < self.num_pieces] for row in ids
         ]
         return self.processor.decode(rows) if rows else []
 
     def pieces(self, text):
-        """The pieces of one text as strings, for people to look at."""
+        """Returns the subwords of a text as a list of str, for display."""
         return self.processor.encode(text, out_type=str)
 
     def knows(self, word):
-        """Whether a word is one piece, at the start of a word or within one."""
+        """Returns whether a word is a single subword, at the start of a word or inside one."""
         return any(
             self.processor.piece_to_id(piece) != self.unk_id for piece in (f"\u2581{word}", word)
         )
 
     def vocabulary(self):
-        """The pieces of all ids, distinct strings."""
+        """Returns the subwords of all ids, a list of distinct str."""
         added = [f"<id {number}>" for number in range(self.num_pieces, self.vocab_size)]
         return [*map(self.processor.id_to_piece, range(self.num_pieces)), *added]
 
     def graph(self):
-        """A tensorflow_text.SentencepieceTokenizer: tokenize(str (B,)) -> ragged int32,
-        detokenize the way back."""
+        """Returns a `tensorflow_text.SentencepieceTokenizer`.
+
+        Its `tokenize` turns a string tensor of shape (B,) into ragged int32 ids, and its
+        `detokenize` turns ids into strings.
+        """
         import tensorflow_text
 
         return tensorflow_text.SentencepieceTokenizer(self.model)
 
     def to_bytes(self):
+        """Returns the content of the .model file."""
         return self.model
 
 
 class ByteTokenizer(Tokenizer):
-    """UTF-8 bytes, each byte b as id b + 4: 260 ids, nothing to learn, nothing unknown."""
+    """A tokenizer of UTF-8 bytes.
+
+    Byte b has id b + 4, so there are 260 ids. There is nothing to train, and no text is unknown.
+    """
 
     kind, vocab_size = "byte", 260
 
     def encode(self, texts):
-        """list of str -> list of lists of int."""
+        """Encodes texts as ids.
+
+        Args:
+            texts: list of str.
+
+        Returns:
+            A list of lists of int.
+        """
         return [[byte + 4 for byte in text.encode("utf-8", "surrogatepass")] for text in texts]
 
     def decode(self, ids):
-        """list of lists of int -> list of str; bytes that are no UTF-8 become U+FFFD."""
+        """Decodes ids to texts.
+
+        Args:
+            ids: list of lists of int. Bytes that are not valid UTF-8 become U+FFFD.
+
+        Returns:
+            A list of str.
+        """
         rows = (bytes(number - 4 for number in self._content(row) if number >= 4) for row in ids)
         return [row.decode("utf-8", "replace") for row in rows]
 
     def pieces(self, text):
-        """The bytes of one text in hexadecimal."""
+        """Returns the bytes of a text in hexadecimal, a list of str."""
         return [f"{byte:02x}" for byte in text.encode("utf-8")]
 
     def vocabulary(self):
-        """As for SentencePiece."""
+        """Returns the special tokens and all bytes in hexadecimal, in the order of their ids."""
         return [*SPECIAL, *(f"{byte:02x}" for byte in range(256))]
 
     def graph(self):
-        """The same in TensorFlow: an object with tokenize and detokenize."""
+        """Returns an object with `tokenize` and `detokenize` for TensorFlow graphs."""
         return _ByteGraph()
 
     def to_bytes(self):
+        """Returns the content of the .model file, which is empty."""
         return b""
 
 
@@ -165,7 +224,8 @@ class _ByteGraph:
         import tensorflow as tf
 
         characters = tf.strings.bytes_split(texts)
-        # A batch of empty texts has no bytes, and decode_raw no second dimension to squeeze.
+        # Reshape instead of squeezing: a batch of empty texts has no bytes, and then decode_raw
+        # returns no second dimension.
         values = (
             tf.cast(tf.reshape(tf.io.decode_raw(characters.flat_values, tf.uint8), [-1]), tf.int32)
             + 4
@@ -182,10 +242,10 @@ class _ByteGraph:
 
 
 class CharacterTokenizer(Tokenizer):
-    """One id a character of the training data; any other is unknown.
+    """A tokenizer of characters. Characters that are not in the training data are unknown.
 
     Args:
-        characters: str of distinct characters; character i has id i + 4.
+        characters: str of distinct characters. Character i has id i + 4.
     """
 
     kind = "character"
@@ -196,27 +256,42 @@ class CharacterTokenizer(Tokenizer):
         self.ids = {character: number for number, character in enumerate(characters, 4)}
 
     def encode(self, texts):
-        """list of str -> list of lists of int."""
+        """Encodes texts as ids.
+
+        Args:
+            texts: list of str.
+
+        Returns:
+            A list of lists of int.
+        """
         return [[self.ids.get(character, self.unk_id) for character in text] for text in texts]
 
     def decode(self, ids):
-        """list of lists of int -> list of str; unknown becomes U+FFFD."""
+        """Decodes ids to texts.
+
+        Args:
+            ids: list of lists of int. The unknown id becomes U+FFFD.
+
+        Returns:
+            A list of str.
+        """
         table = "\ufffd" * 4 + self.characters
         return ["".join(table[number] for number in self._content(row)) for row in ids]
 
     def pieces(self, text):
-        """The characters of one text."""
+        """Returns the characters of a text, a list of str."""
         return list(text)
 
     def vocabulary(self):
-        """As for SentencePiece."""
+        """Returns the special tokens and all characters, in the order of their ids."""
         return [*SPECIAL, *self.characters]
 
     def graph(self):
-        """The same in TensorFlow: an object with tokenize and detokenize."""
+        """Returns an object with `tokenize` and `detokenize` for TensorFlow graphs."""
         return _CharacterGraph(self.characters)
 
     def to_bytes(self):
+        """Returns the content of the .model file: the characters in UTF-8."""
         return self.characters.encode("utf-8")
 
 
@@ -246,18 +321,18 @@ class _CharacterGraph:
 
 
 def train_tokenizer(texts, config):
-    """Learns a tokenizer from texts.
+    """Trains a tokenizer on texts.
 
     Args:
-        texts: iterable of str.
-        config: a TokenizerConfig. Where the data cannot fill `vocab_size` pieces, fewer are learnt.
+        texts: iterable of str. At most MOST_TEXTS of them are used, drawn at random.
+        config: `TokenizerConfig`. If the texts cannot fill `vocab_size` subwords, there are fewer.
 
     Returns:
-        A Tokenizer; `vocab_size` tells how many ids it really has.
+        A `Tokenizer`. Its `vocab_size` is the actual number of ids.
 
     Raises:
-        ConfigError: there is no text, or vocab_size is too small for the characters and bytes it
-            must hold.
+        ConfigError: there is no text, or `vocab_size` is too small for the characters and bytes
+            that it must hold.
     """
     texts = list(texts)
     if len(texts) > MOST_TEXTS:
@@ -285,12 +360,12 @@ def _train_sentencepiece(texts, config):
             model_writer=model,
             model_type=config.tokenizer,
             vocab_size=config.vocab_size,
-            # Where the texts cannot fill it, it is as large as they make it.
+            # If the texts cannot fill the vocabulary, make it smaller.
             hard_vocab_limit=False,
             character_coverage=config.character_coverage,
             byte_fallback=True,
             normalization_rule_name=config.normalization,
-            # Identity means identity: no space is added, dropped or merged.
+            # With identity normalization, no space is added, dropped or merged.
             remove_extra_whitespaces=config.normalization != "identity",
             add_dummy_prefix=config.normalization != "identity",
             user_defined_symbols=list(config.user_symbols),
@@ -309,10 +384,16 @@ def _train_sentencepiece(texts, config):
 
 
 def load_tokenizer(path):
-    """A tokenizer from a SentencePiece .model file.
+    """Loads a tokenizer from a SentencePiece .model file.
+
+    Args:
+        path: str or path of the file.
+
+    Returns:
+        A `SentencePieceTokenizer`.
 
     Raises:
-        ConfigError: there is no such file, or it is no SentencePiece model.
+        ConfigError: the file does not exist, or is not a SentencePiece model.
     """
     try:
         model = pathlib.Path(path).read_bytes()
@@ -324,8 +405,16 @@ def load_tokenizer(path):
 
 
 def save_tokenizers(folder, source, target):
-    """Writes a pair of tokenizers into a folder: tokenizer.json, and joint.model or source.model
-    and target.model."""
+    """Writes a pair of tokenizers into a folder.
+
+    The folder gets joint.model if both are the same object, and otherwise source.model and
+    target.model. tokenizer.json names the kind of each.
+
+    Args:
+        folder: str or path. The folder is created if it does not exist.
+        source: the tokenizer of the sources.
+        target: the tokenizer of the targets.
+    """
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     pair = {"joint": source} if source is target else {"source": source, "target": target}
@@ -337,11 +426,17 @@ def save_tokenizers(folder, source, target):
 
 
 def load_tokenizers(folder):
-    """The (source, target) pair that `save_tokenizers` wrote; one object twice where the vocabulary
-    is joint.
+    """Loads the tokenizers that `save_tokenizers` wrote.
+
+    Args:
+        folder: str or path.
+
+    Returns:
+        A tuple `(source, target)` of tokenizers. Both are the same object if the vocabulary is
+        joint.
 
     Raises:
-        ConfigError: the folder holds none.
+        ConfigError: a file is missing or broken.
     """
     folder = pathlib.Path(folder)
     try:

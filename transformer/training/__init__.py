@@ -1,6 +1,6 @@
-"""Training with `fit` in a run folder: resumable, on one device or many.
+"""Training with `fit` in a run folder: resumable, on one device or several.
 
-loop.py is the way of a training; step_jax.py is its update step on JAX.
+Start reading at loop.py, which runs a training. step_jax.py is its update step on JAX.
 """
 
 import lazy_loader

@@ -1,5 +1,11 @@
-"""What happens between updates: counting, logging, validation, checkpoints, stopping. Keras
-callbacks for one `fit`."""
+"""Keras callbacks for one call of `fit`: everything that happens between two updates.
+
+- `Count`: keeps the progress, and stops at a loss or gradient that is not finite.
+- `Log`: writes to the console and to TensorBoard.
+- `Validate`: validates and remembers the best weights.
+- `Checkpoint`: saves checkpoints and handles signals.
+- `WorkerCheckpoint`: the same for one of several workers.
+"""
 
 import contextlib
 import math
@@ -19,23 +25,26 @@ from transformer.training.workers import is_chief
 
 
 class NotFiniteError(ConfigError):
-    """The loss or the gradient became NaN or infinite."""
+    """Raised when the loss or the gradient norm becomes NaN or infinite."""
 
 
 def peak_memory_gib():
-    """The most memory this process held, GiB."""
+    """Returns the peak resident memory of this process, in GiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 class Count(keras.callbacks.Callback):
-    """Keeps `progress`; stops at a loss or gradient that is no number, with the batch saved for
-    inspection.
+    """Keeps `progress` up to date, and stops the training at a loss or gradient that is not finite.
+
+    The batch of the failed update is saved to the run folder, for inspection.
 
     Args:
-        progress: transformer.training.loop.Progress, changed in place.
-        folder: the run folder.
-        batch_at: step -> the (inputs, targets) that update `step` was made from.
-        precision: of LearningConfig. In float16 a gradient that overflows is skipped, and no error.
+        progress: `transformer.training.loop.Progress`, changed in place.
+        folder: `pathlib.Path`, the run folder.
+        batch_at: function that takes a step and returns the batch of that update, a pair (inputs,
+            targets).
+        precision: `LearningConfig.precision`. With "float16" a gradient that overflows is not an
+            error, because the optimizer skips the update.
     """
 
     def __init__(self, progress, folder, batch_at, precision="float32"):
@@ -48,9 +57,16 @@ class Count(keras.callbacks.Callback):
         )
 
     def on_train_batch_begin(self, batch, logs=None):
+        """Starts the clock of the update."""
         self.begun = time.monotonic()
 
     def on_train_batch_end(self, batch, logs=None):
+        """Checks the loss and the gradient norm, then adds the update to `progress`.
+
+        Raises:
+            NotFiniteError: if the loss or, unless the precision is "float16", the gradient norm is
+                NaN or infinite.
+        """
         watched = ("loss",) if self.precision == "float16" else ("loss", "gradient_norm")
         wrong = [f"{name} {float(logs[name])}" for name in watched if not math.isfinite(logs[name])]
         if wrong:
@@ -71,19 +87,20 @@ class Count(keras.callbacks.Callback):
 
 
 class Validate(keras.callbacks.Callback):
-    """Validates every `eval_every` steps and at the last; remembers the best weights.
+    """Validates every `eval_every` steps and after the last one, and remembers the best weights.
 
-    A signal ends a validation: the checkpoint of its step says so, and whoever continues makes it
-    first.
+    A signal interrupts a validation. The checkpoint of that step then records that the validation
+    is missing, and a resumed training makes it first.
 
     Args:
-        config: LearningConfig.
-        progress: Progress.
-        evaluate: () -> results {name: number}, among them `keep_best_metric`, and a list of
-            (source, reference, output). A result of other data has them before its name:
-            "train/accuracy".
-        report: called with step, results and that list after each validation.
-        checkpoint: Checkpoint, which keeps the best.
+        config: a `LearningConfig`.
+        progress: the `Progress`, changed in place.
+        evaluate: function without arguments that returns a pair (results, sample). `results` is a
+            dict of numbers by name and contains `config.keep_best_metric`. The name of a result on
+            data other than the validation set has the name of that data in front: "train/accuracy".
+            `sample` is a list of (source, reference, output).
+        report: function called after each validation with the step, the results and the sample.
+        checkpoint: the `Checkpoint` that saves the best weights.
     """
 
     def __init__(self, config, progress, evaluate, report, checkpoint):
@@ -97,12 +114,16 @@ class Validate(keras.callbacks.Callback):
         )
 
     def on_train_batch_end(self, batch, logs=None):
+        """Validates if this step needs it, and stops the training if it is over."""
         if self.progress.lacks_validation(self.config):
             self.run()
             self.model.stop_training |= self.progress.is_over(self.config)
 
     def run(self):
-        """Validates this step, unless a signal comes."""
+        """Validates this step and saves the weights if they are the best so far.
+
+        If a signal comes before or during the validation, nothing changes.
+        """
         step, begun = self.progress.step, time.monotonic()
         found = self.checkpoint.unless_stopped(self.evaluate)
         if found is None:
@@ -127,16 +148,20 @@ class Validate(keras.callbacks.Callback):
 
 
 class Checkpoint(keras.callbacks.Callback):
-    """Saves every `checkpoint_every` steps and at the last, while the training goes on; SIGINT and
-    SIGTERM save and stop after the current step, and end a validation.
+    """Saves checkpoints in the background, and stops the training at SIGINT or SIGTERM.
+
+    It saves every `checkpoint_every` steps and when the training ends. The first signal interrupts
+    a running validation, saves a checkpoint after the current update and ends the training. A
+    second signal raises KeyboardInterrupt at once.
 
     Args:
-        trainee: training.Trainee.
-        config: LearningConfig.
-        progress: Progress.
-        folder: the run folder.
+        trainee: the `Trainee`.
+        config: a `LearningConfig`.
+        progress: the `Progress`.
+        folder: `pathlib.Path`, the run folder.
 
-    `stopped_by` is the signal that ended the training, or None.
+    Attributes:
+        stopped_by: the `signal.Signals` that ended the training, or None.
     """
 
     def __init__(self, trainee, config, progress, folder):
@@ -154,12 +179,14 @@ class Checkpoint(keras.callbacks.Callback):
         self.interruptible, self.old_handlers = False, {}
 
     def on_train_begin(self, logs=None):
+        """Installs the signal handlers."""
         self.old_handlers = {
             number: signal.signal(number, self._stop) for number in (signal.SIGINT, signal.SIGTERM)
         }
 
     def _stop(self, number, frame):
-        if self.stopped_by:  # the second time: at once
+        # The second signal ends the process without another checkpoint.
+        if self.stopped_by:
             raise KeyboardInterrupt
         self.stopped_by = signal.Signals(number)
         print(
@@ -172,8 +199,15 @@ class Checkpoint(keras.callbacks.Callback):
             raise KeyboardInterrupt
 
     def unless_stopped(self, function):
-        """function(), which changes nothing that is saved; None where a signal has come or
-        comes."""
+        """Calls a function that a signal may interrupt.
+
+        Args:
+            function: function without arguments. It must not change anything that a checkpoint
+                saves.
+
+        Returns:
+            The result of the function, or None if a signal came before or during the call.
+        """
         if self.stopped_by:
             return None
         self.trainee.sync()
@@ -189,20 +223,31 @@ class Checkpoint(keras.callbacks.Callback):
         return result
 
     def on_train_batch_end(self, batch, logs=None):
+        """Decides whether the training stops, and saves a checkpoint if one is due.
+
+        Raises:
+            ConfigError: if the previous checkpoint could not be written.
+        """
         self.writer.check()
         self.model.stop_training = self.stops()
         if self.progress.step % self.config.checkpoint_every == 0 or self.model.stop_training:
             self.save()
 
     def stops(self):
-        """Whether the training stops after this step."""
+        """Returns whether the training stops after this step."""
         return self.model.stop_training or bool(self.stopped_by)
 
     def on_train_end(self, logs=None):
+        """Saves the last step."""
         self.save()
 
     def close(self):
-        """Gives the signals back when all is written."""
+        """Waits until all checkpoints are written, then restores the old signal handlers.
+
+        Raises:
+            ConfigError: if a checkpoint could not be written. The handlers are restored all the
+                same.
+        """
         try:
             self.writer.wait()
         finally:
@@ -213,7 +258,7 @@ class Checkpoint(keras.callbacks.Callback):
         return self.progress.step, self.progress.validated
 
     def save(self):
-        """Saves this step unless it is saved already."""
+        """Saves a checkpoint of this step, unless it exists already."""
         if self.saved == self._state():
             return
         self.trainee.sync()
@@ -228,19 +273,27 @@ class Checkpoint(keras.callbacks.Callback):
         self.saved = self._state()
 
     def save_best(self):
-        """Saves the weights as the best; before the checkpoint that knows of them."""
+        """Saves the weights as the best ones.
+
+        The file is written before the checkpoint whose progress refers to it.
+        """
         self.writer.save(
             self.folder / "checkpoints" / "best.safetensors", self.weights, vars(self.progress)
         )
 
 
 class WorkerCheckpoint(Checkpoint):
-    """A Checkpoint of one of several workers. All stop after the same step, where a signal has
-    reached one of them or the chief stops early: a worker that stopped alone would leave the others
-    waiting for it. The chief alone saves.
+    """A `Checkpoint` for one of several workers, of which only the chief saves.
+
+    All workers stop after the same step, as soon as one of them has received a signal or the chief
+    stops early. If one worker stopped alone, the others would wait for it forever.
     """
 
     def stops(self):
+        """Returns whether any worker stops after this step.
+
+        All workers must call it at the same time.
+        """
         signals, stops = self.trainee.gather(
             [self.stopped_by or 0, int(self.model.stop_training)]
         ).T
@@ -249,11 +302,12 @@ class WorkerCheckpoint(Checkpoint):
         return bool(any(signals) or any(stops))
 
     def save(self):
+        """Saves a checkpoint of this step if this worker is the chief."""
         if is_chief("multi_worker"):
             super().save()
 
 
-# The curves of the training itself.
+# TensorBoard tags of the training curves. Other tags, except config, are of validations.
 LOGGED = tuple(
     f"train/{name}"
     for name in ("loss", "learning_rate", "gradient_norm", "tokens_per_second", "padding_share")
@@ -261,8 +315,21 @@ LOGGED = tuple(
 
 
 class Log(keras.callbacks.Callback):
-    """The console (a progress bar on a terminal, a line every `log_every` steps elsewhere) and
-    TensorBoard."""
+    """Logs to the console and to TensorBoard.
+
+    On a terminal the console shows a progress bar, elsewhere one line every `log_every` steps.
+
+    Args:
+        config: a `LearningConfig`.
+        progress: the `Progress`.
+        folder: `pathlib.Path`, the run folder. The TensorBoard files go to its folder
+            "tensorboard".
+        padding_share: float, the share of padding in the batches, logged as a curve.
+        description: str, the configuration as it is shown in TensorBoard.
+
+    Raises:
+        ConfigError: if TensorFlow cannot write to the folder.
+    """
 
     def __init__(self, config, progress, folder, padding_share, description):
         super().__init__()
@@ -274,6 +341,7 @@ class Log(keras.callbacks.Callback):
         self.description, self.bar = description, None
 
     def on_train_begin(self, logs=None):
+        """Writes the configuration to TensorBoard and starts the progress bar."""
         with self._written(self.progress.step):
             tf.summary.text("config", f"```\n{self.description}\n```")
         if sys.stderr.isatty():
@@ -310,6 +378,7 @@ class Log(keras.callbacks.Callback):
         )
 
     def on_train_batch_end(self, batch, logs=None):
+        """Updates the progress bar, and logs every `log_every` steps and at the last one."""
         if self.bar:
             self.bar.update(self.task, completed=self.progress.step)
         if (
@@ -348,15 +417,25 @@ class Log(keras.callbacks.Callback):
 
     @contextlib.contextmanager
     def _written(self, step):
-        """What the block tells TensorBoard of a step is in the file before the step's
-        checkpoint: it would not be told again."""
+        """Makes the block's summaries belong to `step`, and flushes them.
+
+        They must be on the disk before the checkpoint of that step, because a training that resumes
+        from it does not write them again.
+        """
         with told(self.folder):
             with self.writer.as_default(step=step):
                 yield
             self.writer.flush()
 
     def validated(self, step, results, sample):
-        """Shows the results of a validation and a few of its decoded texts."""
+        """Logs the results of a validation and up to ten of its samples.
+
+        Args:
+            step: int, the step that was validated.
+            results: dict of numbers by name. In TensorBoard a name without "/" gets the prefix
+                "validation/".
+            sample: list of (source, reference, output).
+        """
         line = "  ".join(
             f"{name} {value:.4g}" for name, value in results.items() if name != "seconds"
         )
@@ -374,28 +453,33 @@ class Log(keras.callbacks.Callback):
             )
 
     def close(self):
-        """Ends the bar and the file."""
+        """Stops the progress bar and closes the TensorBoard file."""
         if self.bar:
             self.bar.stop()
-        with contextlib.suppress(tf.errors.OpError):  # a disk that is full has been told of
+        # A full disk has been reported already.
+        with contextlib.suppress(tf.errors.OpError):
             self.writer.close()
 
 
 @contextlib.contextmanager
 def told(folder):
-    """Raises ConfigError where TensorFlow cannot write in the folder."""
+    """Turns any TensorFlow error of the block into a ConfigError: the folder cannot be written.
+
+    Args:
+        folder: `pathlib.Path`, named in the message.
+    """
     try:
         yield
-    except (
-        tf.errors.OpError
-    ) as error:  # among them the one by which `fit` knows the end of the data
+    # OutOfRangeError is one of these, and `fit` would take it for the end of the data.
+    except tf.errors.OpError as error:
         raise unwritable(folder, error.message.splitlines()[0]) from None
 
 
 def _forget(folder, progress):
-    """Removes from TensorBoard's files what comes again: what a killed training wrote after the
-    step of its checkpoint, or of a validation of that step which the checkpoint does not know, and
-    its configuration.
+    """Removes from the TensorBoard files what the resumed training writes again.
+
+    These are the events after the step of the checkpoint, those of a validation at that step if the
+    checkpoint does not include it, and the configuration.
     """
 
     def stays(event):
@@ -406,9 +490,8 @@ def _forget(folder, progress):
 
     for path in folder.glob("events.out.tfevents.*"):
         kept = []
-        with contextlib.suppress(
-            tf.errors.DataLossError
-        ):  # the last record of a killed training may be cut short
+        # The last record of a killed training may be truncated.
+        with contextlib.suppress(tf.errors.DataLossError):
             for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
                 if stays(tf.compat.v1.Event.FromString(record)):
                     kept.append(record)
@@ -418,6 +501,6 @@ def _forget(folder, progress):
 
 
 def _clock(seconds):
-    """3723 -> "1:02:03"."""
+    """Formats seconds as hours, minutes and seconds: 3723 becomes "1:02:03"."""
     minutes, seconds = divmod(int(seconds), 60)
     return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"

@@ -1,10 +1,11 @@
-"""The run folder: which configuration it belongs to, its checkpoints (saved, found, averaged).
+"""The run folder: its configuration and its checkpoints.
 
     runs/NAME/ config.json  flags.cfg  tokenizer/  model.keras  checkpoints/  tensorboard/
                predictions.jsonl  scores.json  model_card.md
 
-A checkpoint is one safetensors file: every variable of model and optimizer, random generators
-included, and in its header the progress of the training as JSON and a checksum of all that.
+A checkpoint is one safetensors file. It holds every variable of the model and of the optimizer,
+including the states of the random generators. Its header holds the progress of the training as JSON
+and a checksum of the variables and the progress.
 """
 
 import concurrent.futures
@@ -20,13 +21,16 @@ import numpy as np
 from transformer.config import ConfigError
 from transformer.files import replacing, write_json
 
+# The format of the checkpoints that are written.
 FORMAT = 3
-READABLE = {"2", "3"}  # 2 has no checksum
-# What no longer fits in an older one.
+# The formats that can be read. Format 2 has no checksum.
+READABLE = {"2", "3"}
+# The older formats that can no longer be read, each with the reason.
 CHANGED = {"1": "queries, keys and values of self-attention were three matrices"}
 
-# What may differ between the runs of one command in one folder: how long training lasts (and with
-# it the slope of a cosine or linear schedule), what is kept and shown of it, and where it runs.
+# The fields that may change when a run is continued in its folder: how long the training lasts
+# (which also changes the slope of a cosine or linear schedule), what is kept and shown of it, and
+# where it runs.
 FREE_FIELDS = {
     "train_steps",
     "early_stopping",
@@ -42,25 +46,28 @@ FREE_FIELDS = {
 
 
 class BrokenCheckpointError(ConfigError):
-    """A checkpoint is cut short or damaged."""
+    """Raised when a checkpoint is truncated or damaged."""
 
 
 def check_run(folder, sections):
-    """Checks that a run can be written into a folder, and that a run that is there has the same
-    configuration.
+    """Checks that a run can be written to a folder and that it fits the run that is already there.
+
+    The configuration of the earlier run must be the same, except for `FREE_FIELDS` and the section
+    "decoding".
 
     Args:
-        folder: the run folder; made if it is not there.
-        sections: some or all sections of config.json: {"training": TrainingConfig(...), ...},
-            dataclasses or JSON-able dicts. A dataclass's field that the run's own version did not
-            have counts as its default.
+        folder: the run folder, created if it does not exist.
+        sections: dict of some or all sections of config.json, such as {"training":
+            TrainingConfig(...)}. A section is a dataclass instance or a dict that JSON can hold. If
+            config.json lacks a field of a dataclass, as one of an older version may, the default of
+            the field counts.
 
     Returns:
-        True if the folder holds a run that has saved something.
+        True if the folder holds a step checkpoint, else False.
 
     Raises:
-        ConfigError: it cannot be written, or holds other files, or another configuration: the
-            message lists the fields that differ.
+        ConfigError: if the folder is not writable, holds other files than a run's, or holds a run
+            with another configuration. In the last case the message lists the fields that differ.
     """
     folder = pathlib.Path(folder)
     try:
@@ -73,9 +80,8 @@ def check_run(folder, sections):
             f"--run."
         ) from None
     path = folder / "config.json"
-    if not path.exists() and any(
-        ".tmp." not in file.name for file in folder.iterdir()
-    ):  # a killed run may leave such
+    # A killed run may leave temporary files and nothing else.
+    if not path.exists() and any(".tmp." not in file.name for file in folder.iterdir()):
         raise ConfigError(
             f"a run folder must be new or hold a run. Received: {folder}, with other files. Use "
             f"another --run."
@@ -109,11 +115,23 @@ def check_run(folder, sections):
 
 
 def claim_run(folder, sections):
-    """Writes config.json into a run folder, and removes what a killed run began to write;
-    arguments, result and errors as for `check_run`.
+    """Checks a run folder as `check_run` does, and writes config.json to it.
+
+    It also removes the temporary files that a killed run left.
+
+    Args:
+        folder: as for `check_run`.
+        sections: as for `check_run`.
+
+    Returns:
+        True if the folder holds a step checkpoint, else False.
+
+    Raises:
+        ConfigError: as for `check_run`.
     """
     known = check_run(folder, sections)
-    for pattern in ("*.tmp.*", ".tmp*"):  # of ours, and of safetensors
+    # The first pattern matches the temporary files of `replacing`, the second those of safetensors.
+    for pattern in ("*.tmp.*", ".tmp*"):
         for path in pathlib.Path(folder).rglob(pattern):
             path.unlink()
     write_json(pathlib.Path(folder) / "config.json", sections)
@@ -121,11 +139,19 @@ def claim_run(folder, sections):
 
 
 def named_variables(model, optimizer=None):
-    """{"model/NUMBER/PATH": variable}: all that training changes, in a fixed order, seeds of
-    dropout included.
+    """Names every variable that training changes, seeds of dropout included.
 
-    Paths alone are not unique in Keras; the number makes them so. Those of seeds hold a counter of
-    all seeds that the process ever made, and are left out.
+    Paths alone are not unique in Keras, so each name also has the variable's number. The path of a
+    seed contains a counter of all seeds that the process has made, so only the seed's own name is
+    used.
+
+    Args:
+        model: a built model.
+        optimizer: a built optimizer, or None.
+
+    Returns:
+        A dict of variables, in a fixed order. The keys are "model/NUMBER/PATH" and
+        "optimizer/NUMBER/PATH".
     """
     groups = {"model": model.variables, "optimizer": optimizer.variables if optimizer else []}
     named = {}
@@ -137,7 +163,7 @@ def named_variables(model, optimizer=None):
 
 
 def named_weights(model):
-    """Those of `named_variables` that are weights."""
+    """Returns the entries of `named_variables(model)` that are weights, not seeds."""
     weights = {id(variable) for variable in model.weights}
     return {
         name: variable
@@ -147,10 +173,18 @@ def named_weights(model):
 
 
 def read_config(run):
-    """config.json of a finished run of an encoder-decoder.
+    """Reads config.json of a finished run of an encoder-decoder.
+
+    Args:
+        run: the run folder.
+
+    Returns:
+        A dict of the sections. Data options that an older run does not have get the values that
+        applied then.
 
     Raises:
-        ConfigError: the folder holds none.
+        ConfigError: if the folder has no model.keras or no readable config.json, if the run is not
+            of an encoder-decoder, or if it copies symbols in the manner of an older version.
     """
     run = pathlib.Path(run)
     if not (run / "model.keras").exists():
@@ -173,7 +207,8 @@ def read_config(run):
             f"{run}, whose config.json has {', '.join(config)}. Name another run."
         )
     data = config["data"]
-    # The option pointer_generator is as old as the way in which symbols are written now.
+    # Symbols got their present form together with the option pointer_generator, so a config without
+    # the option is of an older version.
     if (
         data.get("copy_values")
         or data.get("copy_unknown")
@@ -184,7 +219,7 @@ def read_config(run):
             "Received: "
             f"{run}, of an older one. Train it again, with --copy_unknown."
         )
-    # Runs of before there was a choice.
+    # Defaults for runs that were made before these options existed.
     config["data"] = {
         "task": "translation",
         "copy_unknown": False,
@@ -196,39 +231,49 @@ def read_config(run):
 
 
 def save_checkpoint(path, variables, progress):
-    """Writes the variables ({name: Keras variable}) and `progress` (a JSON-able dict) to one
-    safetensors file.
+    """Writes a checkpoint.
+
+    Args:
+        path: the safetensors file to write.
+        variables: dict of Keras variables by name.
+        progress: dict that JSON can hold.
 
     Raises:
-        ConfigError: there is no room, or the folder is read-only.
+        ConfigError: if the disk is full or the folder is read-only.
     """
     _write(path, _copied(variables), json.dumps(progress))
 
 
 class BackgroundWriter:
-    """Writes checkpoints while the training goes on: one at a time, in a thread, from copies in
-    memory.
+    """Writes checkpoints in a thread while the training continues.
 
-    Every method raises what went wrong in the thread, as save_checkpoint would have.
+    It writes one checkpoint at a time, from copies in memory. Every method raises the error of an
+    earlier write, if there was one, as `save_checkpoint` would have raised it.
     """
 
     def __init__(self):
         self.pool, self.pending = concurrent.futures.ThreadPoolExecutor(1), None
 
     def save(self, path, variables, progress, then=lambda: None):
-        """As save_checkpoint, but returns once the variables are copied; waits for the one
-        before. `then` is called after it."""
+        """Waits for the previous checkpoint, copies the variables, and starts to write them.
+
+        Args:
+            path: as for `save_checkpoint`.
+            variables: as for `save_checkpoint`. They may change once the method has returned.
+            progress: as for `save_checkpoint`.
+            then: function without arguments, called in the thread after the file is written.
+        """
         self.wait()
         arrays, progress = _copied(variables), json.dumps(progress)
         self.pending = self.pool.submit(lambda: (_write(path, arrays, progress), then()))
 
     def check(self):
-        """Raises what went wrong, if anything did."""
+        """Raises the error of the last write if it has failed. Does not wait for it."""
         if self.pending and self.pending.done():
             self.wait()
 
     def wait(self):
-        """Returns when all is on the disk."""
+        """Waits until everything is on the disk."""
         pending, self.pending = self.pending, None
         if pending:
             pending.result()
@@ -248,12 +293,16 @@ def _write(path, arrays, progress):
     with replacing(path) as temporary:
         try:
             save_file(arrays, temporary, metadata)
-        except SafetensorError as error:  # as which it tells of a disk that is full
+        # safetensors raises this error when the disk is full.
+        except SafetensorError as error:
             raise OSError(str(error)) from None
 
 
 def _checksum(arrays, progress):
-    """SHA-256 of progress (JSON) and of the names, types, shapes and bytes of arrays."""
+    """Returns the SHA-256 of a checkpoint's content, as a hexadecimal string.
+
+    It covers the progress (a JSON string) and the names, dtypes, shapes and bytes of the arrays.
+    """
     digest = hashlib.sha256(progress.encode())
     for name in sorted(arrays):
         digest.update(f"{name} {arrays[name].dtype} {arrays[name].shape}".encode())
@@ -262,11 +311,17 @@ def _checksum(arrays, progress):
 
 
 def read_checkpoint(path):
-    """A checkpoint's arrays ({name: numpy array}) and progress.
+    """Reads a checkpoint.
+
+    Args:
+        path: the safetensors file.
+
+    Returns:
+        A pair (arrays, progress): a dict of numpy arrays by name, and a dict.
 
     Raises:
-        BrokenCheckpointError: it is cut short, damaged, or no checkpoint. ConfigError: its format
-            is of another version.
+        BrokenCheckpointError: if the file is truncated, damaged or not a checkpoint.
+        ConfigError: if it has the format of an older version that can no longer be read.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -279,7 +334,7 @@ def read_checkpoint(path):
             f"a checkpoint must be a whole safetensors file. Received: {path} ({error})."
         ) from None
     number, progress = metadata.get("format", "none"), metadata.get("progress", "")
-    # The formats before 3 had no checksum: a file that has one was damaged in its number.
+    # Formats before 3 have no checksum. If the file has one, its format number is damaged.
     if number in CHANGED and "sha256" not in metadata:
         raise ConfigError(
             f"a checkpoint must have format {FORMAT}, or 2. Received: {path}, format {number}, in "
@@ -299,8 +354,17 @@ def read_checkpoint(path):
 
 
 def read_whole(paths):
-    """Yields (path, arrays, progress) of those checkpoints that are whole; names the others on
-    stderr."""
+    """Reads the checkpoints that are intact, and warns on stderr about the others.
+
+    Args:
+        paths: iterable of files.
+
+    Yields:
+        Tuples (path, arrays, progress), as from `read_checkpoint`.
+
+    Raises:
+        ConfigError: if a checkpoint has a format that can no longer be read.
+    """
     for path in paths:
         try:
             yield path, *read_checkpoint(path)
@@ -309,11 +373,17 @@ def read_whole(paths):
 
 
 def read_newest(folder):
-    """Arrays and progress of the newest whole step checkpoint of a run folder; None if it has no
-    step checkpoint.
+    """Reads the newest intact step checkpoint of a run folder.
+
+    Args:
+        folder: the run folder.
+
+    Returns:
+        A pair (arrays, progress), or None if the folder has no step checkpoint.
 
     Raises:
-        ConfigError: it has some, and none is whole.
+        ConfigError: if there are step checkpoints and none is intact, or if one has a format that
+            can no longer be read.
     """
     paths = list_checkpoints(folder)
     for _, arrays, progress in read_whole(reversed(paths)):
@@ -334,8 +404,14 @@ def _none_whole(paths):
 def restore(variables, arrays):
     """Assigns arrays to the variables of the same names.
 
+    All names and shapes are checked before the first variable changes.
+
+    Args:
+        variables: dict of Keras variables by name.
+        arrays: dict of numpy arrays by name.
+
     Raises:
-        ConfigError: a name is missing or a shape differs, as for a checkpoint of another model.
+        ConfigError: if a name is missing or a shape differs, as with a checkpoint of another model.
     """
     for name, variable in variables.items():
         if name not in arrays or arrays[name].shape != tuple(variable.shape):
@@ -349,12 +425,12 @@ def restore(variables, arrays):
 
 
 def checkpoint_path(folder, step):
-    """Where the checkpoint of a step stands."""
+    """Returns the path of the checkpoint of a step."""
     return pathlib.Path(folder) / "checkpoints" / f"step-{step:08d}.safetensors"
 
 
 def list_checkpoints(folder):
-    """The step checkpoints of a run folder, oldest first."""
+    """Returns the paths of a run folder's step checkpoints, oldest first."""
     folder = pathlib.Path(folder) / "checkpoints"
     return sorted(
         path
@@ -364,11 +440,18 @@ def list_checkpoints(folder):
 
 
 def remove_old_checkpoints(folder, step, every, keep):
-    """Removes all step checkpoints but that of `step`, which is the newest, and before it the
-    newest at multiples of `every`: `keep` in all. So what is averaged at the end does not depend on
-    where the training was interrupted.
+    """Removes all but `keep` step checkpoints of a run folder.
 
-    Those beyond `step` are broken: the training went back behind them.
+    It keeps the checkpoint of `step` and, of those before it, the newest whose steps are multiples
+    of `every`. The average at the end of the training therefore does not depend on where the
+    training was interrupted. Checkpoints after `step` are removed too. They are broken, or the
+    training would not have resumed from an earlier one.
+
+    Args:
+        folder: the run folder.
+        step: int, the step of the newest checkpoint that is intact.
+        every: int, the regular distance between checkpoints in steps.
+        keep: int, how many checkpoints to keep, that of `step` included.
     """
     paths, last = list_checkpoints(folder), checkpoint_path(folder, step)
     regular = [
@@ -380,11 +463,19 @@ def remove_old_checkpoints(folder, step, every, keep):
 
 
 def average_weights(paths, names):
-    """The mean of the arrays `names` over those checkpoints that are whole (Vaswani et al. 2017,
-    section 6.1), {name: float32 array}, and their number.
+    """Averages the weights of several checkpoints (Vaswani et al. 2017, section 6.1).
+
+    Broken checkpoints are left out, with a warning. The sums are float64.
+
+    Args:
+        paths: files of checkpoints.
+        names: names of the arrays to average.
+
+    Returns:
+        A pair: a dict of float32 arrays by name, and the number of checkpoints that were averaged.
 
     Raises:
-        ConfigError: none is whole.
+        ConfigError: if no checkpoint is intact.
     """
     totals, count = {}, 0
     for _, arrays, _ in read_whole(paths):
@@ -397,6 +488,6 @@ def average_weights(paths, names):
 
 
 def save_model(model, folder):
-    """Writes model.keras in one step."""
+    """Writes model.keras atomically to a run folder."""
     with replacing(pathlib.Path(folder) / "model.keras") as temporary:
         model.save(temporary)

@@ -1,8 +1,8 @@
-"""Training with `fit`: precision, strategy, the update step, and the run that can be stopped and
-continued.
+"""Training with `fit`: precision, strategy, update step, stopping and resuming.
 
-The step works on sums, over tokens or examples as the objective says: the loss of an update is the
-sum over all of them, in every micro-batch and on every replica, divided by their number.
+The update step computes with sums, over tokens or over examples as the objective defines. The loss
+of an update is the sum over all micro-batches and all replicas, divided by the number of all their
+tokens or examples.
 """
 
 import dataclasses
@@ -21,26 +21,40 @@ from transformer.training.objectives import TokenObjective
 from transformer.training.optimizers import make_optimizer
 from transformer.training.workers import is_chief
 
-# Seconds of training below which --jit=auto does not try XLA, whose compilation takes 5 to 60.
+# If fewer seconds of training remain, --jit=auto does not try XLA, whose compilation takes 5 to 60
+# seconds.
 SHORT_TRAINING = 300.0
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 
 
 def set_precision(precision):
-    """Makes layers compute in `precision`; their weights stay float32."""
+    """Sets the precision in which layers compute. Their weights stay float32.
+
+    Args:
+        precision: "float32", "bfloat16" or "float16".
+    """
     keras.config.set_dtype_policy(POLICIES[precision])
 
 
 def has_accelerator():
-    """Whether there is a GPU or a TPU."""
+    """Returns whether this machine has a GPU or a TPU."""
     if keras.backend.backend() == "jax":
         return "cpu" not in keras.distribution.list_devices()[0]
     return bool(tf.config.list_physical_devices("GPU") or tf.config.list_physical_devices("TPU"))
 
 
 def precision_warning(precision, cpuinfo="/proc/cpuinfo"):
-    """What to know of a precision on this machine, or "": a processor without units for it
-    computes it by detours."""
+    """Returns a warning if this machine computes slowly in a precision.
+
+    A processor without units for the precision has to emulate it.
+
+    Args:
+        precision: "float32", "bfloat16" or "float16".
+        cpuinfo: path of the file that lists the processor's features.
+
+    Returns:
+        A sentence or two, or "" if there is nothing to warn of.
+    """
     if precision == "float32" or has_accelerator():
         return ""
     if precision == "float16":
@@ -59,13 +73,21 @@ def precision_warning(precision, cpuinfo="/proc/cpuinfo"):
 
 
 def make_strategy(distribution, model_devices=1):
-    """The tf.distribute strategy of a `--distribution` value; with JAX a JaxStrategy. That of
-    "multi_worker" waits for the other workers, and must be made before TensorFlow computes
-    anything.
+    """Returns the distribution strategy for a value of `--distribution`.
+
+    The strategy of "multi_worker" waits for the other workers. It must be made before TensorFlow
+    computes anything.
+
+    Args:
+        distribution: "none", "mirrored", "multi_worker" or "tpu".
+        model_devices: int, how many devices share one copy of the model. More than 1 needs JAX.
+
+    Returns:
+        A `tf.distribute.Strategy`, or a `JaxStrategy` if the backend is JAX.
 
     Raises:
-        ConfigError: "tpu" where there is none; "multi_worker" too late or without TF_CONFIG; what
-            the backend does not have.
+        ConfigError: if the backend does not support the arguments, if "tpu" finds no TPU, or if
+            "multi_worker" comes too late or without a valid TF_CONFIG.
     """
     if keras.backend.backend() == "jax":
         if distribution not in ("none", "mirrored"):
@@ -86,9 +108,11 @@ def make_strategy(distribution, model_devices=1):
 
 @functools.cache
 def _joint_strategy(distribution):
-    """One for all trainings of a process: each new one counts its collective operations from the
-    same number, and TensorFlow takes those of two graphs for one another; and workers are joined
-    once.
+    """Returns the strategy for a value of `--distribution`, the same one each time.
+
+    All trainings of a process share it, for two reasons. Each new strategy numbers its collective
+    operations from the same start, so TensorFlow would confuse those of two graphs. And workers can
+    be joined only once.
     """
     if distribution == "mirrored":
         return tf.distribute.MirroredStrategy(
@@ -102,7 +126,8 @@ def _joint_strategy(distribution):
                 f"distribution='tpu' needs a TPU. Received: {error}. Use --distribution=none."
             ) from None
         return tf.distribute.TPUStrategy(resolver)
-    is_chief(distribution)  # says so if TF_CONFIG is wrong
+    # Fail fast if TF_CONFIG is wrong.
+    is_chief(distribution)
     print("waiting until all workers of TF_CONFIG are there", flush=True)
     try:
         strategy = tf.distribute.MultiWorkerMirroredStrategy()
@@ -111,15 +136,25 @@ def _joint_strategy(distribution):
             f"distribution='multi_worker' must begin before TensorFlow computes anything. "
             f"Received: {error}. Use a new process."
         ) from None
-    # Every worker has a share of every batch: they need not ask each other at each step whether all
-    # have one.
+    # Every worker gets a share of every batch, so the workers need not ask each other at each step
+    # whether all of them have data.
     strategy.extended.experimental_enable_get_next_as_optional = False
     return strategy
 
 
 def use_jit(jit, strategy):
-    """Whether to compile the step with XLA, and why: (bool, or None if that is to be measured;
-    the reason)."""
+    """Decides whether to compile the update step with XLA.
+
+    Args:
+        jit: `LearningConfig.jit`: "auto", "on" or "off".
+        strategy: the strategy of the training.
+
+    Returns:
+        A pair: True, False, or None if both ways must be timed, and the reason as a string.
+
+    Raises:
+        ConfigError: if jit is "on" and TensorFlow trains on several replicas.
+    """
     on_jax = keras.backend.backend() == "jax"
     several = strategy.num_replicas_in_sync > 1 and not on_jax
     if jit != "auto":
@@ -137,33 +172,58 @@ def use_jit(jit, strategy):
 
 @dataclasses.dataclass
 class Progress:
-    """Where a training stands; saved with every checkpoint."""
+    """The progress of a training, saved with every checkpoint.
+
+    Attributes:
+        step: int, the number of updates made.
+        tokens: int, the tokens trained on, as the objective counts them. Padding does not count.
+        seconds: float, the time spent in updates, and in timing them for `--jit=auto`. It adds up
+            over interruptions.
+        best: float, the best value of `keep_best_metric` so far, or None. A loss is stored with its
+            sign changed, so that more is better.
+        best_step: int, the step of the best validation.
+        without_gain: int, the number of validations since the best one.
+        jit: bool, what `--jit=auto` chose by timing, or None if nothing was timed. A resumed
+            training keeps the choice, because the two ways round differently.
+        validated: int, the step of the last validation.
+        peak_memory_gib: float, the peak memory of any process of this training, in GiB.
+    """
 
     step: int = 0
-    tokens: int = 0  # real target tokens learnt from
-    seconds: float = 0.0  # of training, interruptions aside
-    best: float | None = None  # best value of keep_best_metric so far
+    tokens: int = 0
+    seconds: float = 0.0
+    best: float | None = None
     best_step: int = 0
-    without_gain: int = 0  # validations since then
-    jit: bool | None = (
-        None  # what --jit=auto chose by measurement; kept, since the two ways round differently
-    )
-    validated: int = 0  # step of the last validation
-    peak_memory_gib: float = 0.0  # the most that a process which trained held
+    without_gain: int = 0
+    jit: bool | None = None
+    validated: int = 0
+    peak_memory_gib: float = 0.0
 
     def lacks_validation(self, config):
-        """Whether a LearningConfig asks for a validation of this step that was not made, or was
-        interrupted."""
+        """Returns whether this step still needs a validation.
+
+        It does if the configuration asks for one and it was not made, or was interrupted.
+
+        Args:
+            config: a `LearningConfig`.
+        """
         return self.validated < self.step and (
             self.step % config.eval_every == 0 or self.step == config.train_steps
         )
 
     def is_over(self, config):
-        """Whether a LearningConfig asks for no further step."""
+        """Returns whether the training needs no further step, by `train_steps` or `early_stopping`.
+
+        Args:
+            config: a `LearningConfig`.
+        """
         return self.step >= config.train_steps or 0 < config.early_stopping <= self.without_gain
 
     def summary(self):
-        """What scores.json tells of the training, and of the process that scores."""
+        """Returns the figures of the training that go to scores.json, as a dict.
+
+        Its peak memory includes that of this process, which computes the scores.
+        """
         speed, memory = (
             self.tokens / max(self.seconds, 1e-9),
             max(self.peak_memory_gib, callbacks.peak_memory_gib()),
@@ -179,14 +239,18 @@ class Progress:
 class Trainee(keras.Model):
     """A model with its update step, for `compile` and `fit`.
 
+    The dataset yields pairs (inputs, targets). `inputs` is a tuple of arrays of shape (R, L), and
+    `targets` is an array of shape (R, L'). The two lengths may differ. R is `accumulate_steps`
+    times the number of rows in a micro-batch. `fit` counts these pairs, so a step of `fit` is an
+    update.
+
     Args:
         model: a built model.
-        config: a LearningConfig.
-        objective: what is minimised; see transformer.training.objectives.
+        config: a `LearningConfig`.
+        objective: what the training minimises; see `transformer.training.objectives`.
 
-    An element of the data is (inputs, targets): inputs a tuple of arrays (R, L), targets (R, L'),
-    where R is accumulate_steps times the rows of a micro-batch. `fit` counts such elements, so that
-    a step is an update.
+    Attributes:
+        num_traces: int, how often the update has been traced.
     """
 
     def __init__(self, model, config, objective):
@@ -196,14 +260,23 @@ class Trainee(keras.Model):
         self.built = True
 
     def sync(self):
-        """Nothing: an update changes the variables in place."""
+        """Does nothing, because an update changes the variables in place."""
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
-        """Nothing: the model is built. Keras would compare the shapes of the replicas' batches."""
+        """Does nothing, because the model is built.
+
+        Keras's own method would compare the shapes of the replicas' batches.
+        """
 
     def make_train_function(self, force=False):
-        """One trace for each shape of batch: a shape known while tracing makes a faster graph
-        than one left open."""
+        """Creates the function that makes one update.
+
+        It is traced once for each batch shape. A shape that is known at tracing gives a faster
+        graph than one that is left open.
+
+        Args:
+            force: create a new function even if there is one.
+        """
         if self.train_function is not None and not force:
             return
         strategy = self.distribute_strategy
@@ -215,7 +288,7 @@ class Trainee(keras.Model):
 
         def next_update(iterator):
             logs = update(next(iterator))
-            # The replicas' logs are sums over the whole batch already, so one speaks for all.
+            # The logs of each replica cover the whole batch, so those of the first are enough.
             return {
                 name: strategy.experimental_local_results(value)[0] for name, value in logs.items()
             }
@@ -224,8 +297,11 @@ class Trainee(keras.Model):
 
     @functools.cached_property
     def gather(self):
-        """int (N,) -> (R, N), what each replica's worker gives; all must call it at the same
-        time."""
+        """A function that collects numbers from all workers.
+
+        It takes a list of N ints and returns an int array of shape (replicas, N). Row i holds what
+        the worker of replica i has given. All workers must call it at the same time.
+        """
         strategy = self.distribute_strategy
 
         @graph
@@ -238,18 +314,22 @@ class Trainee(keras.Model):
         return lambda numbers: gather(tf.constant(numbers)).numpy()
 
     def train_step(self, data):
-        """One update.
+        """Makes one update, with this replica's part of the batch.
+
+        Args:
+            data: pair (inputs, targets), as the class describes it.
 
         Returns:
-            Scalars: loss (the objective's mean), tokens (real ones), gradient_norm (before
-            clipping).
+            A dict of float32 scalars over the whole batch: "loss", the mean that the objective
+            defines, "tokens", the number without padding, and "gradient_norm", the global norm
+            before clipping.
         """
         variables, replica = self.model.trainable_variables, tf.distribute.get_replica_context()
         count, tokens = self.objective.count(data[1]), self.objective.tokens(*data)
         if replica.num_replicas_in_sync > 1:
             count, tokens = replica.all_reduce("sum", [count, tokens])
-        # The mean over all; a loss-scaling optimizer wants it scaled, and takes its gradient to be
-        # so.
+        # Dividing by the count gives the mean over all micro-batches and replicas. A loss-scaling
+        # optimizer expects gradients of the scaled loss.
         scale = self.optimizer.scale_loss(1.0)
         total = self._gradients(data, variables, scale / count)
         if replica.num_replicas_in_sync > 1:
@@ -266,7 +346,7 @@ class Trainee(keras.Model):
         return {"loss": loss, "tokens": tokens, "gradient_norm": norm}
 
     def _gradients(self, data, variables, weight):
-        """[weight * the summed loss, *its gradients], summed over the micro-batches."""
+        """Returns [weight * the summed loss, *its gradients], summed over the micro-batches."""
         steps = self.config.accumulate_steps
         if steps == 1:
             return self._micro_gradients(data, variables, weight)
@@ -279,9 +359,9 @@ class Trainee(keras.Model):
                 for a, b in zip(total, self._micro_gradients(part, variables, weight))
             ]
 
-        # Summed as vectors: TensorFlow would make one sum of this one and those of the same shape
-        # within a micro-batch, and add in the order in which the summands come, so that trainings
-        # would differ by rounding.
+        # Sum the gradients as vectors. Otherwise TensorFlow would merge this sum with the sums of
+        # the same shape inside a micro-batch. It adds three or more terms in the order in which
+        # they arrive, so trainings with the same seed would differ by rounding.
         zeros = [
             tf.zeros((1,)),
             *(tf.zeros((math.prod(variable.shape),), variable.dtype) for variable in variables),
@@ -297,20 +377,29 @@ class Trainee(keras.Model):
     def _micro_gradients(self, data, variables, weight):
         with tf.GradientTape() as tape:
             loss = self.objective.loss(self.model, *data, weight)
-        # Sparse gradients of an embedding are made dense: Adam squares their rows one by one, not
-        # their sum.
+        # Make the sparse gradients of embeddings dense. Adam would square the rows of one token one
+        # by one, instead of their sum.
         gradients = tape.gradient(loss, [variable.value for variable in variables])
         return [loss, *map(tf.convert_to_tensor, gradients)]
 
 
 def make_trainee(model_factory, config, make_objective=TokenObjective, strategy=None):
-    """A compiled Trainee under the strategy of the configuration, and the reason of its jit choice.
+    """Creates a compiled `Trainee`.
 
     Args:
-        model_factory: called without arguments, within the strategy's scope; returns a built model.
-        config: a LearningConfig.
-        make_objective: called with model and config; returns an objective.
-        strategy: where the encoder was made in its scope already; None: a new one.
+        model_factory: function without arguments that returns a built model. It is called in the
+            scope of the strategy.
+        config: a `LearningConfig`.
+        make_objective: function that takes the model and `config` and returns an objective.
+        strategy: the strategy in whose scope part of the model was created already. None makes a
+            new one from `config`.
+
+    Returns:
+        A pair: the trainee, and a string that gives the choice of jit and its reason.
+
+    Raises:
+        ConfigError: if the configuration does not suit the devices or the backend; see
+            `make_strategy` and `use_jit`.
     """
     strategy = strategy or make_strategy(config.distribution, config.model_devices)
     jit, reason = use_jit(config.jit, strategy)
@@ -335,7 +424,7 @@ def _made(model_factory, config):
 
 
 def _trainee(model, config, objective, strategy):
-    """The Trainee of the backend."""
+    """Creates the trainee of the active backend."""
     if keras.backend.backend() != "jax":
         return Trainee(model, config, objective)
     from transformer.training.step_jax import JaxTrainee
@@ -343,13 +432,23 @@ def _trainee(model, config, objective, strategy):
     return JaxTrainee(model, config, objective, strategy)
 
 
-def settle_jit(trainee, config, progress, make_dataset, num_shapes=1):
-    """Where --jit=auto is to be measured: times steps with and without XLA, leaves trainee as if
-    they had not been made, and keeps the faster way for the steps that are left, compilation
-    counted: once for each shape of batch.
+def settle_jit(trainee, config, progress, make_dataset, num_shapes):
+    """Decides by timing whether to use XLA, where `--jit=auto` leaves that open.
+
+    It times updates with and without XLA and keeps the faster way for the remaining steps. The
+    compilation counts, once for each batch shape. It does not try XLA if the remaining updates
+    would take at most `SHORT_TRAINING` seconds without it. Afterwards the variables are as they
+    were before.
+
+    Args:
+        trainee: the `Trainee`. Its train function is replaced.
+        config: a `LearningConfig`.
+        progress: the `Progress`, whose `jit` is set.
+        make_dataset: as for `start_training`.
+        num_shapes: int, the number of batch shapes.
 
     Returns:
-        What was chosen and why, a sentence, or "" if there was no choice.
+        A sentence that gives the choice and its reason, or "" if there was nothing to choose.
     """
     if use_jit(config.jit, trainee.distribute_strategy)[0] is not None:
         return ""
@@ -361,7 +460,7 @@ def settle_jit(trainee, config, progress, make_dataset, num_shapes=1):
     before = {name: variable.numpy() for name, variable in variables.items()}
     batches = make_dataset(progress.step).take(1).cache().repeat()
     plain, _, plain_seconds = _timed(trainee, False, batches)
-    # Chosen for good: who continues on a slower machine must not find otherwise.
+    # The choice is final. A training that resumes on a slower machine must not choose otherwise.
     progress.jit = False
     reason, compiled = (
         f"{plain_seconds:.2f} s a step, {steps:,} to go: too short for a compilation to pay",
@@ -385,8 +484,12 @@ def settle_jit(trainee, config, progress, make_dataset, num_shapes=1):
 
 
 def _timed(trainee, jit, batches):
-    """Makes four steps; returns the train function, the seconds of the first, and the shortest
-    of the others."""
+    """Makes four updates.
+
+    Returns:
+        A tuple: the train function, the seconds of the first update, which includes the
+        compilation, and the seconds of the fastest other update.
+    """
     trainee.jit_compile = jit
     trainee.make_train_function(force=True)
     iterator, seconds = iter(batches), []
@@ -398,22 +501,31 @@ def _timed(trainee, jit, batches):
 
 
 def start_training(
-    trainee, config, folder, make_dataset, batch_at, evaluate, padding_share, num_shapes=1
+    trainee, config, folder, make_dataset, batch_at, evaluate, padding_share, num_shapes
 ):
-    """Fits from the newest checkpoint of the run folder to `config.train_steps`, or until a signal.
+    """Trains from the newest checkpoint of the run folder until `config.train_steps` or a signal.
+
+    Early stopping may end it sooner.
 
     Args:
-        trainee: from make_trainee.
-        config: LearningConfig.
-        folder: the run folder.
-        make_dataset: step -> a tf.data.Dataset that begins with the batch of that step.
-        batch_at: step -> that batch alone, for inspection.
-        evaluate: () -> what validation finds; see callbacks.Validate.
-        padding_share: for the log.
-        num_shapes: of batches, for settle_jit.
+        trainee: from `make_trainee`.
+        config: a `LearningConfig`.
+        folder: `pathlib.Path`, the run folder. It must contain config.json.
+        make_dataset: function that takes a step and returns a `tf.data.Dataset` that begins with
+            the batch of that step.
+        batch_at: function that takes a step and returns that batch alone, for inspection.
+        evaluate: function that validates; see `callbacks.Validate`.
+        padding_share: float, the share of padding in the batches, for the log.
+        num_shapes: int, the number of batch shapes, for `settle_jit`.
 
     Returns:
-        The Progress, and the signal that stopped the training or None.
+        A pair: the `Progress`, and the signal that stopped the training or None.
+
+    Raises:
+        ConfigError: if the folder has checkpoints and none is intact, if the newest one does not
+            fit the model, if the workers find different checkpoints, or if a file cannot be
+            written.
+        NotFiniteError: if the loss or the gradient norm becomes NaN or infinite.
     """
     progress = resume(trainee, folder)
     several, chief = config.distribution == "multi_worker", is_chief(config.distribution)
@@ -425,7 +537,8 @@ def start_training(
         trainee, config, progress, folder
     )
     watching = [callbacks.Count(progress, folder, batch_at, config.precision), checkpoint]
-    if chief:  # it alone validates and writes
+    # Only the chief validates and writes.
+    if chief:
         description = (folder / "config.json").read_text(encoding="utf-8")
         log = callbacks.Log(config, progress, folder, padding_share, description)
         validate = callbacks.Validate(config, progress, evaluate, log.validated, checkpoint)
@@ -447,7 +560,8 @@ def start_training(
                 shuffle=False,
                 callbacks=watching,
             )
-    finally:  # Keras ends no callback after an error
+    # Keras does not call on_train_end after an error.
+    finally:
         if chief:
             log.close()
         checkpoint.close()
@@ -455,7 +569,7 @@ def start_training(
 
 
 def _check_same_step(trainee, step, folder):
-    """Raises ConfigError if the workers begin at different steps."""
+    """Raises ConfigError if the workers start at different steps."""
     steps = trainee.gather([step])[:, 0].tolist()
     if len({*steps}) > 1:
         raise ConfigError(
@@ -466,23 +580,41 @@ def _check_same_step(trainee, step, folder):
 
 
 def resume(trainee, folder):
-    """Restores the newest whole checkpoint of a run folder, if it has any; returns the Progress
-    it holds."""
+    """Restores the newest intact checkpoint of a run folder, if it has any.
+
+    Args:
+        trainee: the `Trainee`, whose variables are assigned.
+        folder: the run folder.
+
+    Returns:
+        The `Progress` of the checkpoint, or a new one.
+    """
     found = checkpoints.read_newest(folder)
     if not found:
         return Progress()
     arrays, progress = found
     checkpoints.restore(checkpoints.named_variables(trainee.model, trainee.optimizer), arrays)
     print(f"continuing from step {progress['step']}", flush=True)
-    return Progress(
-        **{"validated": progress["step"], **progress}
-    )  # in format 2 validations came before checkpoints
+    # Checkpoints of format 2 do not store `validated`. There the validation of a step always came
+    # before its checkpoint.
+    return Progress(**{"validated": progress["step"], **progress})
 
 
 def choose_weights(trainee, config, folder, evaluate):
-    """Puts the better of two into the model, judged by `keep_best_metric` of what `evaluate` finds:
-    the weights of the best validation, or the average of the newest checkpoints. Returns a
-    description of what was chosen.
+    """Gives the model the better of two candidates for its final weights.
+
+    The candidates are the weights of the best validation and the average of the newest checkpoints.
+    Both are evaluated, and `keep_best_metric` decides. Without an intact best.safetensors the
+    average is the only candidate.
+
+    Args:
+        trainee: the `Trainee`, whose model is changed.
+        config: a `LearningConfig`.
+        folder: `pathlib.Path`, the run folder.
+        evaluate: function that validates; see `callbacks.Validate`.
+
+    Returns:
+        A description of the chosen weights, as a string.
     """
     weights = checkpoints.named_weights(trainee.model)
     paths = checkpoints.list_checkpoints(folder)[-config.average_checkpoints :]

@@ -1,9 +1,11 @@
-"""What a training minimises, as sums over a batch that training.Trainee divides by how many they
-are.
+"""Objectives: what a training minimises.
 
-An objective has three methods: count(targets), how much its loss is summed over; tokens(inputs,
-targets), the real tokens of a batch, for the log; loss(model, inputs, targets, weight), weight
-times the summed loss. All return float32 scalars.
+An objective has three methods. Each returns a float32 scalar.
+
+- `loss(model, inputs, targets, weight)`: weight * the loss, summed over a batch.
+- `count(targets)`: the number that the sum is to be divided by. The trainee divides, because only
+  it knows all micro-batches and replicas.
+- `tokens(inputs, targets)`: the number of tokens in a batch without padding, for the log.
 """
 
 from keras import ops
@@ -12,12 +14,12 @@ from transformer.model.losses import output_cross_entropy
 
 
 class TokenObjective:
-    """Label-smoothed cross-entropy of the next token, over the tokens of the target that are not
-    padding.
+    """Label-smoothed cross-entropy of the next token, over all target tokens but padding.
 
     Args:
-        model: a Transformer.
-        config: a LearningConfig.
+        model: a `Transformer`.
+        config: a `LearningConfig`. With an `rdrop_alpha` above 0 each batch passes twice, for
+            R-Drop.
     """
 
     def __init__(self, model, config):
@@ -28,14 +30,29 @@ class TokenObjective:
         )
 
     def count(self, targets):
-        """How many tokens of targets (B, T) are no padding."""
+        """Returns the number of target tokens without padding.
+
+        Args:
+            targets: int tensor of shape (B, T).
+        """
         return ops.sum(ops.cast(ops.not_equal(targets, self.pad_id), "float32"))
 
     def tokens(self, inputs, targets):
+        """Returns the number of target tokens without padding, like `count`."""
         return self.count(targets)
 
     def loss(self, model, inputs, targets, weight):
-        """weight * the sum over the tokens, in nats."""
+        """Computes the weighted loss of a batch, in nats.
+
+        Args:
+            model: the `Transformer`.
+            inputs: tuple of int tensors, as the model takes them.
+            targets: int tensor of shape (B, T).
+            weight: scalar that multiplies the loss.
+
+        Returns:
+            float32 scalar, weight * the sum over the target tokens but padding.
+        """
         passes = _doubled if self.rdrop_alpha else tuple
         hidden, pointed = model.hidden_states(passes(inputs), training=True)
         table = ops.cast(model.output_table, "float32")
@@ -53,12 +70,15 @@ class TokenObjective:
 
 
 class HeadObjective:
-    """The loss of a TextModel's head, over the examples; with R-Drop the divergence of all that
-    have text, class weights or not.
+    """The loss of a `TextModel`'s head, summed over the examples.
+
+    With R-Drop the divergence of every example that has text counts in full. Class weights apply to
+    the loss only.
 
     Args:
-        model: a TextModel.
-        config: a LearningConfig.
+        model: a `TextModel`.
+        config: a `LearningConfig`. With an `rdrop_alpha` above 0 each batch passes twice, for
+            R-Drop.
     """
 
     def __init__(self, model, config):
@@ -69,14 +89,29 @@ class HeadObjective:
         )
 
     def count(self, targets):
-        """How many examples there are, or the sum of their weights."""
+        """Returns the number of examples, or the sum of their class weights if there are any.
+
+        Args:
+            targets: the targets of the head.
+        """
         return self.head.count(targets)
 
     def tokens(self, inputs, targets):
+        """Returns the number of input tokens without padding."""
         return ops.sum(ops.cast(ops.not_equal(inputs[0], self.pad_id), "float32"))
 
     def loss(self, model, inputs, targets, weight):
-        """weight * the sum over the examples."""
+        """Computes the weighted loss of a batch.
+
+        Args:
+            model: the `TextModel`.
+            inputs: tuple of int32 tensors of shape (B, S). The first holds the ids.
+            targets: the targets of the head.
+            weight: scalar that multiplies the loss.
+
+        Returns:
+            float32 scalar, weight * the sum over the examples.
+        """
         if not self.rdrop_alpha:
             return weight * self.head.loss(targets, model(inputs, training=True))[0]
         outputs = model(_doubled(inputs), training=True)
@@ -87,5 +122,8 @@ class HeadObjective:
 
 
 def _doubled(inputs):
-    """A batch twice, for R-Drop's two passes: dropout differs from row to row."""
+    """Repeats the rows of each array, for the two passes of R-Drop.
+
+    One call can make both passes, because dropout differs from row to row.
+    """
     return tuple(ops.concatenate([x, x]) for x in inputs)

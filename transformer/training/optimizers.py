@@ -8,18 +8,24 @@ from keras import ops
 
 @keras.saving.register_keras_serializable("transformer")
 class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
-    """Linear warm-up to a peak, then a decay. Update n counts from 1.
+    """Linear warm-up to a peak, then a decay.
+
+    In the formulas n is the number of the update, counted from 1, and warmup is `warmup_steps`, or
+    1 if that is 0. After warm-up the learning rate follows `kind`:
+
+    - "inverse_sqrt": peak * sqrt(warmup / n).
+    - "noam": peak * d_model^-0.5 * min(n^-0.5, n * warmup^-1.5), which includes the warm-up
+      (Vaswani et al. 2017, equation 3).
+    - "cosine": to 0 at `total_steps` (Loshchilov & Hutter 2017).
+    - "linear": to 0 at `total_steps`.
+    - "constant": peak.
 
     Args:
-        peak: the highest learning rate; for "noam" the factor before the formula of Vaswani et al.
-            2017, equation 3.
-        kind: after warm-up, "inverse_sqrt": peak * sqrt(warmup / n); "noam": peak * d_model^-0.5 *
-            min(n^-0.5, n * warmup^-1.5); "cosine" (Loshchilov & Hutter 2017) and "linear": to 0 at
-                `total_steps`;
-            "constant": peak.
-        warmup_steps: updates until the peak; 0 begins there.
-        total_steps: the last update, where "cosine" and "linear" arrive at 0.
-        d_model: model width, for "noam".
+        peak: float, the highest learning rate. For "noam" it is the factor in front of the formula.
+        kind: str, one of the kinds above.
+        warmup_steps: int, updates until the peak. With 0 the schedule starts at the peak.
+        total_steps: int, the update at which "cosine" and "linear" reach 0.
+        d_model: int, the model width D, for "noam".
     """
 
     def __init__(self, peak, kind="inverse_sqrt", warmup_steps=0, total_steps=1, d_model=512):
@@ -27,6 +33,11 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
         self.total_steps, self.d_model = total_steps, d_model
 
     def __call__(self, step):
+        """Returns the learning rate as a float32 scalar.
+
+        Args:
+            step: int scalar, the number of updates made so far.
+        """
         n = ops.cast(step, "float32") + 1.0
         warmup = float(max(self.warmup_steps, 1))
         rising = ops.minimum(n / warmup, 1.0)
@@ -45,6 +56,7 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
         return self.peak * rising * falling
 
     def get_config(self):
+        """Returns the arguments of the constructor, for saving."""
         return {
             "peak": self.peak,
             "kind": self.kind,
@@ -55,10 +67,20 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
 
 
 class OneKernel:
-    """Mixed into Adam or AdamW: TensorFlow updates a weight and its two moments in one pass over
-    memory, not ten."""
+    """Mixin for Adam or AdamW that updates a weight and its two moments in a single kernel.
+
+    On TensorFlow this takes one pass over memory instead of ten. With another backend, or with
+    `amsgrad`, Keras's own update is used.
+    """
 
     def update_step(self, gradient, variable, learning_rate):
+        """Updates a variable and its moments.
+
+        Args:
+            gradient: tensor of the variable's shape.
+            variable: the variable to update.
+            learning_rate: scalar.
+        """
         if keras.backend.backend() != "tensorflow" or self.amsgrad:
             return super().update_step(gradient, variable, learning_rate)
         import tensorflow as tf
@@ -96,8 +118,17 @@ class AdamW(OneKernel, keras.optimizers.AdamW):
 
 
 def make_optimizer(config, d_model):
-    """Adam (Kingma & Ba 2015) or AdamW (Loshchilov & Hutter 2019) as a LearningConfig says; with
-    loss scaling for float16. Weight decay leaves biases, normalisations and embeddings alone.
+    """Creates the optimizer of a configuration: Adam or AdamW, with a `WarmupSchedule`.
+
+    Adam is that of Kingma & Ba 2015, AdamW that of Loshchilov & Hutter 2019. Weight decay does not
+    apply to biases, normalisations and embeddings. With float16 the optimizer scales the loss.
+
+    Args:
+        config: a `LearningConfig`.
+        d_model: int, the model width D, for the "noam" schedule.
+
+    Returns:
+        A `keras.optimizers.Optimizer`.
     """
     schedule = WarmupSchedule(
         config.learning_rate, config.schedule, config.warmup_steps, config.train_steps, d_model

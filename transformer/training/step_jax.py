@@ -1,5 +1,7 @@
-"""Training with JAX as backend (KERAS_BACKEND=jax): the update step, and how model and data are
-spread over devices."""
+"""Training with the JAX backend (KERAS_BACKEND=jax).
+
+This file holds the update step, and how model and data are distributed over devices.
+"""
 
 import contextlib
 
@@ -11,9 +13,18 @@ from transformer.config import ConfigError
 
 
 class JaxTrainee(keras.Model):
-    """As transformer.training.loop.Trainee, which is TensorFlow's; the same sums, updates and logs.
+    """The JAX version of `transformer.training.loop.Trainee`, which is for TensorFlow.
 
-    Args: as there.
+    Sums, updates and logs are the same.
+
+    Args:
+        model: as for `Trainee`.
+        config: as for `Trainee`.
+        objective: as for `Trainee`.
+        strategy: a `JaxStrategy`.
+
+    Attributes:
+        num_traces: int, how often the update has been traced.
     """
 
     def __init__(self, model, config, objective, strategy):
@@ -28,21 +39,36 @@ class JaxTrainee(keras.Model):
         self.built = True
 
     def sync(self):
-        """Gives the variables their values, which during `fit` are elsewhere."""
+        """Assigns the current values to the variables.
+
+        During `fit` Keras keeps the values elsewhere.
+        """
         self.jax_state_sync()
 
     def _symbolic_build(self, iterator=None, data_batch=None):
-        """Nothing: the model is built. Keras would call it on the last batch's shapes."""
+        """Does nothing, because the model is built.
+
+        Keras's own method would call the model with the shapes of the last batch.
+        """
 
     def train_step(self, state, data):
-        """One update: (state, data) -> (logs, new state), for jax.jit."""
+        """Makes one update, as a pure function for `jax.jit`.
+
+        Args:
+            state: tuple (trainable variables, other variables, optimizer variables, metrics), each
+                a list of arrays.
+            data: pair (inputs, targets), as for `Trainee`.
+
+        Returns:
+            A pair: the logs, as for `Trainee.train_step`, and the new state.
+        """
         self.num_traces += 1
         trainable, fixed, optimizer_state, metrics = state
         count, tokens = self.objective.count(data[1]), self.objective.tokens(*data)
         with keras.StatelessScope(zip(self.optimizer.variables, optimizer_state)):
             scale = self.optimizer.scale_loss(1.0)
         (loss, fixed), gradients = self._gradients(trainable, fixed, data, scale / count)
-        # An optimizer without loss scaling returns the 1.0 it was given.
+        # Without loss scaling, `scale_loss` returns its argument.
         loss, norm = loss / scale, ops.sqrt(sum(ops.sum(ops.square(x)) for x in gradients)) / scale
         if self.config.clip_norm:
             factor = ops.minimum(1.0, self.config.clip_norm / norm)
@@ -54,8 +80,12 @@ class JaxTrainee(keras.Model):
         return logs, (trainable, fixed, optimizer_state, metrics)
 
     def _gradients(self, trainable, fixed, data, weight):
-        """(weight * the summed loss, the variables that are not learnt) and the gradients,
-        summed over the micro-batches."""
+        """Computes loss and gradients, summed over the micro-batches.
+
+        Returns:
+            A pair: (weight * the summed loss, the new values of the non-trainable variables), and
+            the list of gradients.
+        """
         steps = self.config.accumulate_steps
         gradient_of = jax.value_and_grad(self._loss, has_aux=True)
         if steps == 1:
@@ -84,15 +114,20 @@ class JaxTrainee(keras.Model):
 
 
 class JaxStrategy:
-    """What a tf.distribute strategy is to TensorFlow, over all devices of JAX.
+    """The counterpart of a `tf.distribute.Strategy`, over all devices of JAX.
 
     Args:
-        distribution: "none", or "mirrored": each device has a part of each batch's rows.
-        model_devices: how many devices share one copy of the model; each has a part of every matrix
-            (Shoeybi et al. 2019, "Megatron-LM", section 3).
+        distribution: "none", or "mirrored", which gives each copy of the model a part of the rows
+            of each batch.
+        model_devices: int, how many devices share one copy of the model. Each of them holds a part
+            of every matrix (Shoeybi et al. 2019, "Megatron-LM", section 3).
+
+    Attributes:
+        num_replicas_in_sync: int, the number of copies of the model.
 
     Raises:
-        ConfigError: the devices cannot be divided so.
+        ConfigError: if `model_devices` does not divide the number of devices, or exceeds 1 without
+            "mirrored".
     """
 
     def __init__(self, distribution, model_devices=1):
@@ -120,16 +155,17 @@ class JaxStrategy:
             )
         elif distribution == "mirrored":
             layout = keras.distribution.DataParallel(devices=devices, auto_shard_dataset=False)
-        # For the whole process: variables and batches are laid out by it wherever they are made.
+        # This applies to the whole process: it lays out all variables and batches made from now on.
         keras.distribution.set_distribution(layout)
 
     def scope(self):
+        """Returns a context that does nothing, where TensorFlow's strategies need one."""
         return contextlib.nullcontext()
 
 
-# How a variable is divided, by its path: of two matrices in a row the first by columns, the second
-# by rows, so that what is between them stays where it is. Norms and the other biases are on every
-# device.
+# How a variable is split over the devices, by its path. Of two consecutive matrices the first is
+# split by columns and the second by rows, so that the activations between them stay where they are
+# computed. Norms and the other biases are replicated on every device.
 LAYOUTS = {
     ".*(query_key_value|query|key_value|key|inner|gate)/kernel": (None, "model"),
     ".*(query_key_value|query|key_value|key|inner|gate)/bias": ("model",),

@@ -1,8 +1,9 @@
-"""The workers of a multi_worker training, as the environment variable TF_CONFIG names them to each
-of them.
+"""The workers of a multi-worker training, as the environment variable TF_CONFIG describes them.
 
-{"cluster": {"worker": ["10.0.0.1:12345", "10.0.0.2:12345"]}, "task": {"type": "worker", "index":
-0}}
+Each worker has its own TF_CONFIG. With two workers that of the first is:
+
+    {"cluster": {"worker": ["10.0.0.1:12345", "10.0.0.2:12345"]},
+     "task": {"type": "worker", "index": 0}}
 """
 
 import json
@@ -12,22 +13,29 @@ from transformer.config import ConfigError
 
 
 def tf_config(addresses, index):
-    """The TF_CONFIG of one of the workers at these "host:port"."""
+    """Returns the value of TF_CONFIG for one worker, as a string.
+
+    Args:
+        addresses: list of "host:port", one for each worker.
+        index: int, the number of this worker, counted from 0.
+    """
     return json.dumps(
         {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
     )
 
 
 def is_chief(distribution):
-    """Whether this process validates and writes: the first worker does, and every process that
-    trains without others.
+    """Returns whether this process is the one that validates and writes files.
+
+    The chief is the first worker, unless the cluster has a job named "chief". A process that trains
+    without other workers is always the chief.
 
     Args:
-        distribution: of LearningConfig.
+        distribution: `LearningConfig.distribution`.
 
     Raises:
-        ConfigError: it is "multi_worker", and TF_CONFIG names no workers, or not which of them this
-            is.
+        ConfigError: if `distribution` is "multi_worker" and TF_CONFIG is missing, does not list the
+            workers, or does not say which of them this process is.
     """
     if distribution != "multi_worker":
         return True

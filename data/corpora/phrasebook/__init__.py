@@ -1,16 +1,17 @@
-"""The phrasebook: English sentences of travel and everyday life with their German and Chinese,
-drawn from a grammar.
+"""The phrasebook: English sentences of everyday life and travel in German and Chinese translation.
 
-    nouns.py, words.py   what there is to speak of
-    grammar.py           how words are inflected and put in order
+The sentences are drawn from a grammar.
+
+    nouns.py, words.py   the vocabulary
+    grammar.py           inflection and word order
     actions.py           sentence patterns around a verb and its object
     clauses.py           sentence patterns of two clauses
     things.py            ... without a verb of action: what things are like, have, cost
     places.py            ... of place and time
 
-The test does not ask for sentences that were learnt by heart: every sentence has one or two
-combinations of words, mostly a verb and its object ("wash", "car"). A combination belongs to one
-split: those of the test never stand in training.
+The test cannot be passed by memorizing sentences. Every sentence has one or two combinations of
+words, mostly a verb and its object ("wash", "car"). Each combination is assigned to one split. The
+combinations of the test never occur in training.
 """
 
 import hashlib
@@ -20,25 +21,34 @@ from data.config import DataError
 from data.corpora.phrasebook import actions, clauses, places, things
 
 PATTERNS = (*actions.PATTERNS, *clauses.PATTERNS, *things.PATTERNS, *places.PATTERNS)
-HELD_OUT = 1000  # sentences in validation, and in the test
-# Sentences that may be drawn without finding a new one before we say that there are no more.
+# The number of sentences in validation, and in the test.
+HELD_OUT = 1000
+# After this many sentences in a row that are not new, the grammar counts as exhausted.
 PATIENCE = 10_000
 
 
 def phrasebook(language):
-    """The corpus English -> German ("german") or Chinese ("chinese"): a function of size and
-    seed, as in data/corpora/registry.py."""
+    """Returns the corpus English -> German or English -> Chinese.
+
+    Args:
+        language: str, "german" or "chinese".
+
+    Returns:
+        A function of (size, seed), as in data/corpora/registry.py.
+    """
 
     def draw(size, seed):
-        """
+        """Draws sentences and their translations.
+
         Args:
-            size: training pairs.
+            size: int, the number of training pairs.
+            seed: int.
 
         Returns:
-            {"train", "validation", "test"} -> lists of (source, target); no source stands twice.
+            {"train", "validation", "test"} -> list of (source, target). No source occurs twice.
 
         Raises:
-            DataError: the grammar has not as many sentences.
+            DataError: the grammar has fewer sentences.
         """
         wanted = {"train": size, "validation": HELD_OUT, "test": HELD_OUT}
         splits, missed = {split: {} for split in wanted}, 0
@@ -65,33 +75,49 @@ def phrasebook(language):
 
 
 def sentences(seed):
-    """Sentences without end, each of a pattern drawn at random."""
+    """Yields sentences without end, each from a pattern drawn at random."""
     choose = Random(seed)
     while True:
         yield choose(PATTERNS)(choose)
 
 
 class Random:
-    """Chooses at random, the same for the same seed."""
+    """Chooses at random from a sequence, or from the values of a dict.
+
+    Args:
+        seed: int. The same seed gives the same choices.
+    """
 
     def __init__(self, seed):
         self.generator = random.Random(seed)
 
     def __call__(self, options):
+        """Returns one of the options, a sequence or a dict."""
         return self.generator.choice(
             tuple(options.values()) if isinstance(options, dict) else options
         )
 
 
 def split_of(combinations):
-    """The split that a sentence's combinations belong to; None if they belong to several
-    held-out ones."""
+    """Returns the split of a sentence, by its combinations.
+
+    A sentence with a validation or test combination belongs to that split, whatever its other
+    combination.
+
+    Args:
+        combinations: iterable of tuples.
+
+    Returns:
+        "train", "validation" or "test". None if combinations belong to both validation and test.
+    """
     splits = {_split_of(combination) for combination in combinations} - {"train"}
     return "train" if not splits else splits.pop() if len(splits) == 1 else None
 
 
 def _split_of(combination):
-    """Seven combinations in a hundred are the test's, three validation's: by hash, whatever the
-    seed."""
+    """Returns the split of a combination, by a hash that is independent of the seed.
+
+    Seven of 100 combinations belong to the test, and three to validation.
+    """
     place = hashlib.sha256(repr(combination).encode()).digest()[0] / 256
     return "test" if place < 0.07 else "validation" if place < 0.1 else "train"

@@ -1,8 +1,8 @@
-"""Sentence patterns around a verb and its object: tenses, negation, modal verbs, questions,
-requests.
+"""Sentence patterns around a verb and its object.
 
-A pattern takes `choose(options)`, which picks one of a sequence, or a value of a dict, and returns
-a Sentence.
+They cover tenses, negation, modal verbs, questions and requests. A pattern is a function of
+`choose` and returns a `Sentence`. `choose(options)` picks an item of a sequence, or a value of a
+dict. The docstring of a pattern is an example in the three languages.
 """
 
 import collections
@@ -30,7 +30,8 @@ from data.corpora.phrasebook.words import (
     VERBS,
 )
 
-# combinations: the pairs of words by which training, validation and test are told apart.
+# `combinations` are the pairs of words that decide whether a sentence is in training, validation or
+# test.
 Sentence = collections.namedtuple("Sentence", "english german chinese combinations")
 
 SUBJECTS = {
@@ -47,24 +48,25 @@ SUBJECTS = {
         if "person" in noun.classes and noun.gender != "n" and name not in ("boy", "friend")
     },
 }
-# Pronouns are as frequent as all the others together.
+# Pronouns are repeated, so that they are about as frequent as all other subjects together.
 SUBJECT_NAMES = (*SUBJECTS, *list(PRONOUNS) * 5)
 VERBS_BY_USE = {
     use: {name: verb for name, verb in VERBS.items() if use in verb.uses} for use in "hnfpmi"
 }
-# What one does on purpose, and may therefore ask about.
+# Verbs of what one does on purpose, and may therefore ask about.
 MEANT = {
     name: verb for name, verb in VERBS_BY_USE["p"].items() if name not in ("lose", "forget", "miss")
 }
 NUMBERS = range(2, 13)
-# Two objects in three stand without an attribute.
+# Two of three objects have no attribute.
 ATTRIBUTES = {
     kind: [""] * 2 * len(names) + names
     for kind in ("thing", "person", "place")
     for names in [[name for name, adjective in ADJECTIVES.items() if kind in adjective.classes]]
 }
 COLORS = {name for name, adjective in ADJECTIVES.items() if adjective.chinese.endswith("色的")}
-# What is not said of a noun; nor are the colors of what one reads: 黄色小说 is pornography.
+# Attributes that a noun cannot have. Things to read do not have colors either, since 黄色小说 means
+# pornography.
 UNFIT = {
     "child": ("young",),
     "boy": ("young",),
@@ -75,12 +77,12 @@ UNFIT = {
 
 
 def choose_subject(choose):
-    """A pronoun, a name, "my mother" or "the teacher"."""
+    """Chooses a pronoun, a name, or a noun such as "my mother" or "the teacher"."""
     return SUBJECTS[choose(SUBJECT_NAMES)]
 
 
 def attribute_of(choose, noun):
-    """An adjective that can be said of the noun, or None."""
+    """Chooses an adjective that fits a noun, or None."""
     kinds = {
         "thing": "thing",
         "furniture": "thing",
@@ -96,14 +98,18 @@ def attribute_of(choose, noun):
 
 
 def choose_action(choose, use, own, without="", verb=None, objects=None):
-    """A verb and an object for it.
+    """Chooses a verb and an object for it.
 
     Args:
-        use: of the verb, one of "hnfpmi" (see words.py).
-        own: the possessive of the subject, such as "her".
-        without: determiners, by their letters, that do not fit the sentence.
-        verb: the verb, if it is chosen already.
-        objects: {English: Noun}, if not all of the verb's.
+        choose: picks one of its options.
+        use: str, the use of the verb, one letter of "hnfpmi" (see words.py).
+        own: str, the possessive of the subject, such as "her".
+        without: str, the letters of determiners that do not fit the sentence (see words.py).
+        verb: `Verb`, if it is chosen already.
+        objects: {English: `Noun`}, the possible objects. By default all objects of the verb.
+
+    Returns:
+        An `Action`.
     """
     verb = verb or choose(VERBS_BY_USE[use])
     noun = choose(objects or OBJECTS[verb.name])
@@ -131,7 +137,7 @@ def _determiners(verb, noun, own, without=""):
 
 
 def _habitual(verb, noun, own):
-    """What one does again and again is done to one's own things, or to things of a kind."""
+    """Returns the determiners for habits, which concern one's own things, or things of a kind."""
     options = _determiners(verb, noun, own)
     return (
         [own]
@@ -303,7 +309,7 @@ def not_yet(choose):
 
 
 def english_modal(subject, modal):
-    """("we", "has to") -> "have to"."""
+    """Returns a modal verb for a subject: ("we", "has to") -> "have to"."""
     if subject.person != "3":
         modal = {"has to": "have to", "wants to": "want to"}.get(modal, modal)
     return modal

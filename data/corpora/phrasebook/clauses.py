@@ -1,5 +1,7 @@
-"""Sentence patterns of two clauses: reasons, conditions, reported speech, relative clauses,
-purposes."""
+"""Sentence patterns of two clauses.
+
+They express reasons, conditions, reported speech, relative clauses and purposes.
+"""
 
 from data.corpora.phrasebook.actions import Sentence, choose_action, choose_subject, english_modal
 from data.corpora.phrasebook.grammar import (
@@ -31,7 +33,8 @@ from data.corpora.phrasebook.words import (
     WEATHER,
 )
 
-# Where one goes to do what, and the classes of the objects, if not all of the verb's.
+# For each verb, the places where one goes to do it, and the classes that its objects must have. An
+# empty tuple allows all objects of the verb.
 PURPOSES = {
     "buy": (("supermarket", "market"), {"food", "drink", "eat"}),
     "meet": (("café", "restaurant", "park", "train station", "museum", "hotel"), ()),
@@ -45,7 +48,7 @@ PURPOSES = {
     "visit": (("hospital",), ()),
     "wait for": (("train station", "airport"), {"kin", "person"}),
 }
-# German goes to these places, and into all others.
+# In German, one goes "zu" these places, and "in" all others.
 TO = ("train station", "airport", "post office", "hotel", "market")
 
 

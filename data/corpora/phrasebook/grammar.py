@@ -1,7 +1,8 @@
 """The grammar of the phrasebook: noun phrases, verbs and clauses in English, German and Chinese.
 
-German is declined by gender, case and determiner, and its verbs stand second, first or last;
-Chinese counts with measure words, marks aspect on the verb, and puts time and place before it.
+German nouns are declined by gender, case and determiner, and German verbs stand second, first or
+last. Chinese counts with measure words, marks aspect on the verb, and puts time and place before
+it.
 """
 
 import collections
@@ -21,9 +22,10 @@ from data.corpora.phrasebook.words import (
 )
 
 CASES = ("nom", "acc", "dat")
-# Endings by gender m, f, n and plural.
+# Endings for the genders m, f and n, and for the plural. `_EIN` is for ein, kein, and possessives
+# such as mein.
 _STRONG = {"nom": "er e es e", "acc": "en e es e", "dat": "em er em en"}
-_EIN = {"nom": " e  e", "acc": "en e  e", "dat": "em er em en"}  # ein, kein, mein
+_EIN = {"nom": " e  e", "acc": "en e  e", "dat": "em er em en"}
 _WEAK = {"nom": "e e e en", "acc": "en e e en", "dat": "en en en en"}
 _MIXED = {"nom": "er e es en", "acc": "en e es en", "dat": "en en en en"}
 _ARTICLE = {"nom": "der die das die", "acc": "den die das die", "dat": "dem der dem den"}
@@ -53,14 +55,14 @@ _CHINESE_DIGITS = "零一二三四五六七八九"
 
 
 def english_number(n):
-    """0 to 99: 21 -> "twenty-one"."""
+    """Spells a number from 0 to 99: 21 -> "twenty-one"."""
     if n < 20:
         return _ENGLISH_ONES[n]
     return _ENGLISH_TENS[n // 10 - 2] + (f"-{_ENGLISH_ONES[n % 10]}" if n % 10 else "")
 
 
 def german_number(n):
-    """0 to 99: 21 -> "einundzwanzig"."""
+    """Spells a number from 0 to 99: 21 -> "einundzwanzig"."""
     if n < 20:
         return _GERMAN_ONES[n]
     ones = {0: "", 1: "einund"}.get(n % 10, f"{_GERMAN_ONES[n % 10]}und")
@@ -68,7 +70,15 @@ def german_number(n):
 
 
 def chinese_number(n, counting=False):
-    """0 to 99: 21 -> "二十一". counting: before a measure word, where two is 两."""
+    """Spells a number from 0 to 99: 21 -> "二十一".
+
+    Args:
+        n: int.
+        counting: bool, whether a measure word follows. Before it, two is 两.
+
+    Returns:
+        A str.
+    """
     if n < 10:
         return "两" if counting and n == 2 else _CHINESE_DIGITS[n]
     return (
@@ -79,29 +89,34 @@ def chinese_number(n, counting=False):
 
 
 def contract(text):
-    """ "zu dem Markt" -> "zum Markt"."""
+    """Contracts a preposition and an article at the start: "zu dem Markt" -> "zum Markt"."""
     first_two = " ".join(text.split()[:2])
     return _CONTRACTED[first_two] + text[len(first_two) :] if first_two in _CONTRACTED else text
 
 
 def sentence(*words, end="."):
-    """Words, some of them empty, -> a sentence with a capital."""
+    """Joins words, of which some may be empty, to a sentence with a capital."""
     text = " ".join(word for word in words if word).replace(" ,", ",")
     return text[0].upper() + text[1:] + end
 
 
-# A noun phrase: German by case. definite: "the", "this", "my". name: the noun's key.
+# A noun phrase. `german` maps cases to phrases, `name` is the key of the noun, and `definite` says
+# whether the determiner is "the", "this" or a possessive such as "my".
 Phrase = collections.namedtuple("Phrase", "name english german chinese definite")
 
 
 def noun_phrase(noun, determiner="", adjective=None, plural=False):
-    """A noun in its phrase.
+    """Puts a noun into a phrase.
 
     Args:
-        determiner: "the", "this", "a", a possessive such as "my", "no", a number, or "" for a noun
+        noun: `Noun`.
+        determiner: "the", "this", "a", "no", a possessive such as "my", or an int. "" gives a noun
             alone.
-        adjective: an attribute, or None.
-        plural: whether the noun stands in the plural; a number above 1 says so by itself.
+        adjective: `Adjective`, an attribute, or None.
+        plural: bool, whether the noun is in the plural. A number above 1 implies it.
+
+    Returns:
+        A `Phrase`.
     """
     plural = plural or (isinstance(determiner, int) and determiner > 1)
     return Phrase(
@@ -149,7 +164,8 @@ def _german_noun(noun, determiner, adjective, plural, case):
 
 def _chinese_noun(noun, determiner, adjective, plural):
     attribute = adjective.chinese if adjective else ""
-    if attribute and noun.chinese.startswith(attribute):  # not 大大衣, 小小说
+    # Avoids a doubled character, as in 大大衣 or 小小说.
+    if attribute and noun.chinese.startswith(attribute):
         attribute = f"很{attribute}的"
     core = attribute + noun.chinese
     if determiner in ("", "no"):
@@ -169,12 +185,12 @@ def _chinese_noun(noun, determiner, adjective, plural):
     return {"a": "一", "the": "那", "this": "这"}[determiner] + measure + core
 
 
-# What both speakers know needs no 那.
+# Nouns of these classes are known to both speakers, and need no 那.
 _KNOWN = {"role", "place", "transport"}
 
 
 def _chinese_possession(owner, noun, attribute):
-    """我妈妈, 我的书, 我的红色大衣, 我漂亮的裙子: one 的 is enough."""
+    """Joins owner and noun: 我妈妈, 我的书, 我的红色大衣, 我漂亮的裙子. One 的 is enough."""
     if attribute.endswith("色的"):
         return f"{owner}的{attribute[:-1]}{noun.chinese}"
     if attribute.endswith("的") or (not attribute and "kin" in noun.classes):
@@ -186,20 +202,23 @@ GRADED = {name: adjective for name, adjective in ADJECTIVES.items() if "grade" i
 
 
 def grades_of(adjective):
-    """What is good is not too much so: neither 太满意了 nor 有点儿漂亮."""
+    """Returns the grades that an adjective can have.
+
+    A good property only takes "very" and "not": neither 太满意了 nor 有点儿漂亮 is said.
+    """
     return (
         {name: GRADES[name] for name in ("very", "not")} if "good" in adjective.classes else GRADES
     )
 
 
 def graded(adjective, grade):
-    """A Chinese predicate: 很贵, 太贵了, 不贵, 有点儿贵."""
+    """Returns a Chinese predicate: 很贵, 太贵了, 不贵, 有点儿贵."""
     word = {"昂贵的": "贵"}.get(adjective.chinese, adjective.chinese.removesuffix("的"))
     return f"{grade.chinese}{word}{'了' if grade.name == 'too' else ''}"
 
 
 def person_subject(noun, determiner):
-    """A noun as the subject of a clause: "my mother", "the teacher"."""
+    """Returns a noun as the subject of a clause: "my mother", "the teacher"."""
     phrase = noun_phrase(noun, determiner)
     own = "her" if noun.gender == "f" else "his"
     return Subject(
@@ -213,13 +232,20 @@ def person_subject(noun, determiner):
 
 
 def pronoun_of(subject):
-    """How one goes on speaking of a subject: Anna -> she."""
+    """Returns the pronoun for a subject that was mentioned: Anna -> she."""
     return PRONOUNS[subject.pronoun]
 
 
 def english_verb(name, form):
-    """A verb, with the words that follow it: ("turn on", "past") -> "turned on". Forms: base,
-    third, past, participle, ing."""
+    """Inflects a verb, and keeps the words after it: ("turn on", "past") -> "turned on".
+
+    Args:
+        name: str, the key of the verb.
+        form: str, "base", "third", "past", "participle" or "ing".
+
+    Returns:
+        A str.
+    """
     name = name.partition(" (")[0]
     verb, _, rest = name.partition(" ")
     if form != "base":
@@ -237,12 +263,12 @@ def _regular_forms(verb):
 
 
 def english_present(subject, name):
-    """("he", "buy") -> "buys"."""
+    """Returns a verb in the present: ("he", "buy") -> "buys"."""
     return english_verb(name, "third" if subject.person == "3" else "base")
 
 
 def english_auxiliary(subject, verb):
-    """be, have or do for a subject."""
+    """Returns the form of be, have or do for a subject."""
     forms = {
         "be": ("am", "is", "are"),
         "have": ("have", "has", "have"),
@@ -252,33 +278,37 @@ def english_auxiliary(subject, verb):
 
 
 def german_form(person, ich, er, plural):
-    """The form of a German verb for person "1", "3" or "p"."""
+    """Returns the form of a German verb for the person "1", "3" or "p"."""
     return {"1": ich, "3": er, "p": plural}[person]
 
 
 def german_sein(subject):
-    """bin, ist or sind."""
+    """Returns bin, ist or sind."""
     return german_form(subject.person, "bin", "ist", "sind")
 
 
 def german_haben(subject):
-    """habe, hat or haben."""
+    """Returns habe, hat or haben."""
     return german_form(subject.person, "habe", "hat", "haben")
 
 
-# What a German predicate is made of: finite verb, separable prefix, and what closes the clause.
+# A German predicate: its finite verb, its separable prefix, and what closes the clause.
 Predicate = collections.namedtuple("Predicate", "finite prefix closing")
 
 
 def german_clause(subject, predicate, *middle, order="second", front=""):
-    """A German clause.
+    """Returns a German clause.
 
     Args:
-        subject: the nominative.
-        predicate: Predicate.
-        middle: what stands between verb and closing words, in order.
-        order: "second" (main clause; `front` first if given), "first" (question), "last"
-            (subordinate clause).
+        subject: str, the subject in the nominative.
+        predicate: `Predicate`.
+        *middle: str, what stands between the verb and the closing words, in order.
+        order: str, the place of the verb. "second" in a main clause, "first" in a question, "last"
+            in a subordinate clause.
+        front: str, what precedes the verb in a main clause instead of the subject.
+
+    Returns:
+        A str.
     """
     finite, prefix, closing = predicate
     if order == "last":
@@ -293,48 +323,54 @@ def german_clause(subject, predicate, *middle, order="second", front=""):
 
 @dataclasses.dataclass(frozen=True)
 class Action:
-    """A verb and its object."""
+    """A verb and its object.
+
+    Attributes:
+        verb: `Verb`.
+        object: `Phrase`.
+        negative: `Phrase`, the object as it is after kein.
+    """
 
     verb: object
     object: Phrase
-    negative: Phrase  # the object as it stands after kein
+    negative: Phrase
 
     @property
     def combination(self):
-        """What must not stand in training if it stands in the test."""
+        """The words that must not occur together in training if they do in the test."""
         return self.verb.name, self.object.name
 
     def english(self, form="base"):
-        """("past") -> "turned on the lamp"."""
+        """Returns the English verb and its object: "past" -> "turned on the lamp"."""
         return f"{english_verb(self.verb.name, form)} {self.object.english}"
 
     def english_present(self, subject):
-        """he -> "buys a coat"."""
+        """Returns the English verb in the present and its object: he -> "buys a coat"."""
         return f"{english_present(subject, self.verb.name)} {self.object.english}"
 
     @property
     def infinitive(self):
-        """anrufen."""
+        """The German infinitive: "anrufen"."""
         return self.verb.german.replace("|", "")
 
     @property
     def zu_infinitive(self):
-        """anzurufen, zu kaufen."""
+        """The German infinitive with zu: "anzurufen", "zu kaufen"."""
         prefix, _, stem = self.verb.german.rpartition("|")
         return f"{prefix}zu{stem}" if prefix else f"zu {stem}"
 
     def present(self, person):
-        """Predicate of the present."""
+        """Returns the German `Predicate` in the present."""
         prefix, _, stem = self.verb.german.rpartition("|")
         ich = GERMAN_ICH.get(stem, stem[:-1])
         return Predicate(german_form(person, ich, self.verb.third, stem), prefix, "")
 
     def perfect(self, subject):
-        """Predicate of the perfect."""
+        """Returns the German `Predicate` in the perfect."""
         return Predicate(german_haben(subject), "", self.verb.participle)
 
     def modal(self, modal, person):
-        """Predicate with a modal verb."""
+        """Returns the German `Predicate` with a modal verb."""
         modal = MODALS[modal]
         return Predicate(
             german_form(person, modal.german, modal.german, modal.plural), "", self.infinitive
@@ -342,24 +378,32 @@ class Action:
 
     @property
     def german_object(self):
-        """ "den Mantel", "dem Lehrer", "auf den Bus"."""
+        """The German object: "den Mantel", "dem Lehrer", "auf den Bus"."""
         preposition, case = GERMAN_OBJECT.get(self.verb.name, ("", "acc"))
         return f"{preposition} {self.object.german[case]}".strip()
 
     @property
     def german_negated(self):
-        """The object with its negation: "den Mantel nicht", "keinen Mantel", "nicht auf den
-        Bus"."""
+        """The negated German object: "den Mantel nicht", "keinen Mantel", "nicht auf den Bus"."""
         preposition, case = GERMAN_OBJECT.get(self.verb.name, ("", "acc"))
         if preposition:
             return f"nicht {self.german_object}"
         return f"{self.german_object} nicht" if self.object.definite else self.negative.german[case]
 
     def chinese(self, aspect="", negated=False):
-        """The verb with its object; aspect after the verb: 买了那件大衣, 给我妈妈打了电话."""
+        """Returns the Chinese verb and its object: 买了那件大衣, 给我妈妈打了电话.
+
+        Args:
+            aspect: str, such as 了, put after the verb.
+            negated: bool, whether the object is that of a negated sentence.
+
+        Returns:
+            A str.
+        """
         phrase = self.negative if negated and not self.object.definite else self.object
         verb = self.verb.chinese
-        if self.object.name in ("hat", "scarf"):  # clothes are 穿, what one puts on besides is 戴
+        # One wears clothes with 穿, but accessories with 戴.
+        if self.object.name in ("hat", "scarf"):
             verb = verb.replace("穿", "戴")
         head, place, tail = verb.partition("...")
         if place:

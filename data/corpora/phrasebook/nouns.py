@@ -1,8 +1,8 @@
-"""The nouns of the phrasebook: English, German and Chinese side by side, as tables of text.
+"""The nouns of the phrasebook, as tables of text, in English, German and Chinese.
 
-Fields: English; its plural; German; gender (m, f, n; w: masculine of the weak declension, whose
-singular has the form of the plural outside the nominative); German plural; Chinese; measure word;
-classes, which say what can be done with it.
+The fields are: English, its plural, German, its gender, its plural, Chinese, its measure word, and
+classes, which say what can be done with the noun. The gender is m, f, n, or w: a masculine of the
+weak declension, whose singular has the form of the plural outside the nominative.
 """
 
 import collections
@@ -208,7 +208,7 @@ town hall; town halls; Rathaus; n; Rathäuser; 市政厅; 座; place visit
 bridge; bridges; Brücke; f; Brücken; 桥; 座; place
 """)
 
-# Things one drinks or eats without counting: no article.
+# Food and drinks that are not counted, and have no article.
 MASS = _table("""
 coffee; ; Kaffee; m; ; 咖啡; 杯; drink
 tea; ; Tee; m; ; 茶; 杯; drink
@@ -229,5 +229,5 @@ fruit; ; Obst; n; ; 水果; 份; eat
 
 
 def nouns_of(*classes):
-    """{English: Noun} of the countable nouns that are in one of the classes."""
+    """Returns the countable nouns that are in at least one of the classes, {English: Noun}."""
     return {name: noun for name, noun in NOUNS.items() if noun.classes & set(classes)}

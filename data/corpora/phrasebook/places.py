@@ -18,7 +18,7 @@ from data.corpora.phrasebook.nouns import NOUNS, nouns_of
 from data.corpora.phrasebook.words import CITIES, FUTURE_TIMES, LOCATIONS, WEATHER, Word
 
 PLACES, SMALL, LOVED_ONES = nouns_of("place"), nouns_of("small"), nouns_of("kin", "mine")
-# What has a front and a back.
+# Places that have a front and a back.
 LANDMARKS = {name: noun for name, noun in PLACES.items() if name not in ("lake", "beach", "bridge")}
 FURNITURE = {name: noun for name, noun in nouns_of("furniture").items() if name != "carpet"}
 OPENING = {
@@ -39,7 +39,7 @@ OPENING = {
         "restaurant",
     )
 }
-# German with its article in the dative; Chinese: sit in it, ride it, drive it.
+# The German has its article in the dative. The Chinese has the verb for traveling in the vehicle.
 VEHICLES = {
     word.name: word
     for word in (
@@ -51,12 +51,13 @@ VEHICLES = {
         Word("motorcycle", "dem Motorrad", "骑摩托车"),
     )
 }
+# 大巴 is a bus between cities.
 PUBLIC = {
     "train": NOUNS["train"],
     "bus": NOUNS["bus"]._replace(chinese="大巴"),
     "ferry": NOUNS["ferry"],
-}  # a bus between cities
-# Minutes past the hour; German names some by the hour to come.
+}
+# Minutes past the hour. Some are named by the next hour, in German also the half hour.
 MINUTES = {
     0: Word("{hour} o'clock", "{hour} Uhr", "{hour}点"),
     5: Word("five past {hour}", "fünf nach {hour}", "{hour}点五分"),
@@ -71,7 +72,7 @@ MINUTES = {
 
 
 def clock_time(choose):
-    """A time of the day: (hour, minute) as a Word, "half past three", "halb vier", "三点半"."""
+    """Chooses a time of day, as a `Word`: "half past three", "halb vier", "三点半"."""
     hour, minute = choose(range(1, 13)), choose(tuple(MINUTES))
     names, following = MINUTES[minute], hour % 12 + 1
 

@@ -1,5 +1,7 @@
-"""Sentence patterns without a verb of action: what things and persons are like, what they have,
-cost, like, speak."""
+"""Sentence patterns without a verb of action.
+
+They say what things and people are like, and what they have, cost, like and speak.
+"""
 
 from data.corpora.phrasebook.actions import (
     NUMBERS,
@@ -129,7 +131,7 @@ def taller(choose):
 
 
 def _comparative(adjective):
-    """cheap -> cheaper, big -> bigger, heavy -> heavier, expensive -> more expensive."""
+    """Returns the English comparative: cheaper, bigger, heavier, more expensive."""
     if adjective in ("expensive", "beautiful", "practical", "careful"):
         return f"more {adjective}"
     if adjective == "big":

@@ -1,5 +1,7 @@
-"""The other words of the phrasebook: verbs, adjectives, names, times, places, pleasantries, as
-tables of text."""
+"""The other words of the phrasebook, as tables of text.
+
+They are verbs, adjectives, names, times, places and pleasantries.
+"""
 
 import collections
 
@@ -7,15 +9,18 @@ from data.corpora.phrasebook.nouns import MASS, NOUNS
 
 
 def _table(kind, text):
-    """{English: entry} from lines of fields separated by semicolons."""
+    """Returns {English: entry} from lines of fields that are separated by semicolons."""
     rows = [[field.strip() for field in line.split(";")] for line in text.strip().splitlines()]
     return {row[0]: kind(*row) for row in rows}
 
 
-# English (a note in parentheses tells two meanings apart); German infinitive, a separable prefix
-# before |; er-form; participle; Chinese, ... where the object stands; determiners of the object: a
-# an, t the, s this, o one's own, n a number; uses: h habit, n now, f future, p past, m modal, i
-# imperative; classes of objects.
+# name: the English verb. A note in parentheses distinguishes two meanings.
+# german: the infinitive, with | after a separable prefix.
+# third: the er-form.
+# chinese: with ... in the place of the object, if it does not come last.
+# determiners of the object: a "a" or "an", t "the", s "this", o one's own, n a number.
+# uses: h habit, n now, f future, p past, m modal, i imperative.
+# classes: those that the objects may have.
 Verb = collections.namedtuple(
     "Verb", "name german third participle chinese determiners uses classes"
 )
@@ -82,7 +87,7 @@ clean; putzen; putzt; geputzt; 擦; t o s; hnfpmi; clean
     ).items()
 }
 
-# Objects of each verb, {English: Noun}.
+# The possible objects of each verb, {English: Noun}.
 OBJECTS = {
     name: {
         key: noun
@@ -93,11 +98,11 @@ OBJECTS = {
     for name, verb in VERBS.items()
 }
 
-# Verbs whose German object is no plain accusative: a preposition before it, and the case.
+# Verbs whose German object is not a plain accusative: the preposition before it, and its case.
 GERMAN_OBJECT = {"help": ("", "dat"), "thank": ("", "dat"), "wait for": ("auf", "acc")}
-# German ich-forms that are not the infinitive less its n.
+# German ich-forms that are not the infinitive without its final n.
 GERMAN_ICH = {"füttern": "füttere"}
-# English third person, past, participle and -ing of the irregular verbs.
+# The English third person, past, participle and -ing form of irregular verbs.
 ENGLISH_FORMS = {
     row.split()[0]: row.split()[1:]
     for row in """
@@ -126,8 +131,9 @@ draw draws drew drawn drawing
 """.strip().splitlines()
 }
 
-# Chinese: the attribute; the predicate drops its 的. Classes: thing, place, person: what it can be
-# said of as an attribute; grade: a predicate of things; taste: of food; state, figure: of persons.
+# chinese: the form of the attribute. The predicate drops its 的.
+# classes: "thing", "place" and "person" are the nouns that it can be an attribute of. "grade" is a
+# predicate of things, "taste" of food, "state" and "figure" of people.
 Adjective = collections.namedtuple("Adjective", "name german comparative chinese classes")
 
 ADJECTIVES = {
@@ -185,8 +191,10 @@ careful; vorsichtig; vorsichtiger; 谨慎; figure
     ).items()
 }
 
-# German nominative, accusative, dative; Chinese; person: 1 ich, 3 er or sie, p plural and Sie; the
-# possessive; how one goes on speaking of them.
+# german, accusative, dative: the German cases.
+# person: "1" for ich, "3" for er and sie (she), "p" for the plural and Sie (you).
+# own: the possessive.
+# pronoun: the English pronoun for a subject that was mentioned.
 Subject = collections.namedtuple(
     "Subject", "name german accusative dative chinese person own pronoun"
 )
@@ -301,7 +309,7 @@ rarely; selten; 很少
 usually; normalerweise; 通常
 """,
 )
-# The German ich-form and that of wir; the er-form is the ich-form.
+# german: the ich-form, which is also the er-form. plural: the form of wir.
 MODALS = _table(
     collections.namedtuple("Modal", "name german plural chinese"),
     """
@@ -312,7 +320,7 @@ would like to; möchte; möchten; 想
 should; sollte; sollten; 应该
 """,
 )
-# German prepositions; Chinese: what follows the place.
+# The German is a preposition. The Chinese comes after the place.
 LOCATIONS = _table(
     Word,
     """
@@ -331,7 +339,8 @@ glass; glasses; Glas; Gläser; 杯
 bottle; bottles; Flasche; Flaschen; 瓶
 """,
 )
-# English now, as a condition and to come; German as finite verb and the rest.
+# name, condition, future: English for the weather now, as a condition, and to come.
+# finite, rest: the German finite verb, and the rest of the predicate.
 WEATHER = _table(
     collections.namedtuple("Weather", "name condition future finite rest chinese"),
     """
@@ -343,8 +352,8 @@ it is windy; it is windy; it will be windy; ist; windig; 刮风
 it is foggy; it is foggy; it will be foggy; ist; neblig; 有雾
 """,
 )
-# The past of verbs that give something to someone: English base and past; German participle;
-# Chinese with the receiver.
+# Verbs of giving something to someone: the English base and past, the German participle, and the
+# Chinese past with ... in the place of the receiver.
 GIVING = _table(
     collections.namedtuple("Giving", "name past german chinese"),
     """
@@ -403,8 +412,7 @@ No problem.; Kein Problem.; 没问题。
 
 
 def entries():
-    """How many lexical entries there are: words and set phrases, each with its German and its
-    Chinese."""
+    """Returns the number of lexical entries: words and set phrases in the three languages."""
     tables = (
         NOUNS,
         MASS,
