@@ -1,5 +1,4 @@
-"""Fine-tunes a pretrained model on labelled texts: flags -> data -> model, with a task's head ->
-fit -> report.
+"""Fine-tunes a pretrained model on labelled texts: flags -> data -> model + head -> fit -> report.
 
     python finetune.py --flagfile=configs/sst2.cfg --data_dir=DIR --pretrained=FOLDER
     python finetune.py --train_files=train.tsv --pretrained=bert_base_en --tuning=lora
@@ -29,6 +28,11 @@ CONFIGS = (TaskConfig, FinetuningConfig, LabelledDataConfig, ModelConfig, Tokeni
 
 
 def define_flags(flag_values):
+    """Defines the flags that belong to no dataclass.
+
+    Args:
+        flag_values: the absl `FlagValues` to which the flags are added.
+    """
     from absl import flags
 
     flags.DEFINE_string(
@@ -49,7 +53,23 @@ def define_flags(flag_values):
 
 
 def run(task, training, data, model, tokenizer, flag_values):
-    """Fine-tunes, or continues to; returns the exit code."""
+    """Fine-tunes a model, or continues a fine-tuning, once for each seed.
+
+    Args:
+        task: a `TaskConfig`.
+        training: a `FinetuningConfig`.
+        data: a `LabelledDataConfig`.
+        model: a `ModelConfig`, used with --pretrained=none only.
+        tokenizer: a `TokenizerConfig`, used with --pretrained=none only.
+        flag_values: the parsed flags.
+
+    Returns:
+        The exit code if a signal stopped a run, else None.
+
+    Raises:
+        ConfigError: if options contradict each other.
+        DataError: if the data are not valid.
+    """
     folder = pathlib.Path(flag_values["run"].value or default_run())
     if task.pretrained != "none" and (wrong := given((ModelConfig, TokenizerConfig), flag_values)):
         raise ConfigError(
@@ -87,16 +107,16 @@ def run(task, training, data, model, tokenizer, flag_values):
 
     chief = is_chief(training.distribution)
     if task.task == "text2text":
-        read_config(task.pretrained)  # says so if it is no run
+        # Fail fast if it is not a finished run.
+        read_config(task.pretrained)
     labelled = load_labelled(data, task.task)
     print(format_report(labelled.report), flush=True)
     import_keras()
     if training.distribution == "multi_worker":
         from transformer.training.loop import make_strategy
 
-        make_strategy(
-            training.distribution
-        )  # workers are joined before TensorFlow loads a pretrained model
+        # The workers must be connected before TensorFlow loads a pretrained model.
+        make_strategy(training.distribution)
     found, places = [], {seed: folder / f"seed-{seed}" if seeds else folder for seed in runs}
     for seed, config in runs.items():
         scores = finetune(places[seed], (task, config, data, model, tokenizer), labelled)
@@ -110,8 +130,20 @@ def run(task, training, data, model, tokenizer, flag_values):
 
 
 def seeded(training, seeds, soup=False):
-    """{seed: FinetuningConfig with it}, for each of --seeds, or for the one that the
-    configuration has; for a soup with one start."""
+    """Returns a `FinetuningConfig` for each seed.
+
+    Args:
+        training: a `FinetuningConfig`.
+        seeds: list of str, the seeds. Empty uses the seed of `training`.
+        soup: whether the models will be averaged. Then all of them get the same initial seed,
+            because a soup needs a common start.
+
+    Returns:
+        {seed: `FinetuningConfig`}.
+
+    Raises:
+        ConfigError: if a seed is not a whole number, or if two seeds are equal.
+    """
     try:
         if soup and seeds and training.initial_seed < 0:
             training = dataclasses.replace(training, initial_seed=int(seeds[0]))
@@ -129,8 +161,16 @@ def seeded(training, seeds, soup=False):
 
 
 def finetune(folder, configs, labelled):
-    """One run: trains and reports; returns its scores, or the exit code where a signal stopped it.
-    Of several workers the chief alone reports, and has scores.
+    """Trains and reports one run.
+
+    Args:
+        folder: pathlib.Path of the run folder.
+        configs: the instances of `CONFIGS` as (task, training, data, model, tokenizer).
+        labelled: the data, from `data.readers.labelled.load_labelled`.
+
+    Returns:
+        The dict of scores, or the exit code if a signal stopped the run. With several workers only
+        the chief reports. The others return {}.
     """
     from transformer.files import write_json
     from transformer.pipelines.encoder import GenerationPipeline, TextPipeline
@@ -180,7 +220,14 @@ def finetune(folder, configs, labelled):
 
 
 def curve_points(folder):
-    """(step, name, value) of all curves of a run."""
+    """Returns (step, name, value) of each point of all curves of a run.
+
+    Args:
+        folder: path of the run folder.
+
+    Returns:
+        list of tuple.
+    """
     from transformer.evaluation.plots import read_curves
 
     return [
@@ -191,8 +238,18 @@ def curve_points(folder):
 
 
 def mix(folder, places, found, task, labelled):
-    """Writes the soup of the runs in `places` ({seed: folder}), which scored `found`, into a
-    folder, as a run is written; returns its scores.
+    """Averages the weights of several runs to a model soup, and writes it like a run.
+
+    Args:
+        folder: pathlib.Path of the folder to write.
+        places: {seed: run folder}, the runs.
+        found: list of dict, the scores of the runs.
+        task: a `TaskConfig`.
+        labelled: the data. The soup is scored on the validation examples, or on the training
+            examples if there are none, and reported on the test set.
+
+    Returns:
+        dict of scores, as from `write_results`.
     """
     from transformer.files import write_json
     from transformer.pipelines.encoder import GenerationPipeline, TextPipeline
@@ -228,9 +285,20 @@ def mix(folder, places, found, task, labelled):
 
 
 def write_results(folder, trained, labelled, summary, points=()):
-    """Scores the test set and writes the report with its pictures, predictions.jsonl, scores.json
-    and the model card; returns the scores. `summary`: what scores.json tells of the training.
-    `points`: of its curves.
+    """Scores the test set and writes all results into the run folder.
+
+    These are the report with its plots, predictions.jsonl, scores.json, the model card, and the
+    scores and plots in TensorBoard.
+
+    Args:
+        folder: pathlib.Path of the run folder.
+        trained: the fine-tuned pipeline.
+        labelled: the data.
+        summary: dict, the figures of the training for scores.json, such as "steps".
+        points: list of (step, name, value), the training curves.
+
+    Returns:
+        dict of scores.
     """
     from transformer.evaluation.cards import finetuning_card
     from transformer.evaluation.curves import overfitting_remark
@@ -264,7 +332,14 @@ def write_results(folder, trained, labelled, summary, points=()):
 
 
 def show_in_tensorboard(folder, scores, images, step):
-    """Shows the scores of a report, a table in Markdown, and its pictures in TensorBoard."""
+    """Writes the scores and plots of a report to TensorBoard.
+
+    Args:
+        folder: pathlib.Path of the run folder.
+        scores: str, the scores as a Markdown table.
+        images: {name: uint8 (1, height, width, 3)}.
+        step: int, the update at which they are shown.
+    """
     import tensorflow as tf
 
     from transformer.training.callbacks import told
@@ -279,8 +354,13 @@ def show_in_tensorboard(folder, scores, images, step):
 
 
 def summarise(folder, found, soup):
-    """Writes and prints the mean and the deviation of the scores of several seeds, and the
-    scores of their soup or None."""
+    """Writes and prints the mean and standard deviation of the scores of several seeds.
+
+    Args:
+        folder: pathlib.Path of the folder to write scores.json to.
+        found: list of dict, the scores of the seeds.
+        soup: dict, the scores of their model soup. None if there is no soup.
+    """
     from transformer.evaluation.reports import seeds_summary, seeds_text
     from transformer.files import write_json
 

@@ -1,4 +1,4 @@
-"""Trains an encoder-decoder Transformer from nothing: flags -> data -> model -> fit -> scores.
+"""Trains an encoder-decoder Transformer from scratch: flags -> data -> model -> fit -> scores.
 
     python train.py --flagfile=configs/phrasebook_en_de.cfg
     python train.py --flagfile=configs/multi30k_en_de.cfg --data_dir=DIR --train_steps=2000
@@ -21,12 +21,18 @@ from transformer.config import (
 )
 
 CONFIGS = (ModelConfig, TokenizerConfig, TrainingConfig, DecodingConfig, DataConfig)
-# So many validation examples, if there are, judge the last choice of weights: on the few of
-# --eval_decode the best of many validations was best by luck too.
+# Up to this many validation examples are decoded to choose the final weights, or --eval_decode if
+# that is more. On the few examples of --eval_decode, the best of many validations was partly best
+# by luck.
 CHOICE = 2000
 
 
 def define_flags(flag_values):
+    """Defines the flags that belong to no dataclass.
+
+    Args:
+        flag_values: the absl `FlagValues` to which the flags are added.
+    """
     from absl import flags
 
     flags.DEFINE_string(
@@ -35,12 +41,28 @@ def define_flags(flag_values):
 
 
 def default_run():
-    """runs/<stem of the last flagfile>, or runs/run."""
+    """Returns the default run folder: runs/<stem of the last flagfile>, or runs/run."""
     return pathlib.Path("runs") / pathlib.Path((["run"] + flagfiles(sys.argv))[-1]).stem
 
 
 def run(model, tokenizer, training, decoding, data, flag_values):
-    """Trains, or continues to; returns the exit code."""
+    """Trains a model, or continues a training.
+
+    Args:
+        model: a `ModelConfig`.
+        tokenizer: a `TokenizerConfig`.
+        training: a `TrainingConfig`.
+        decoding: a `DecodingConfig`.
+        data: a `DataConfig`.
+        flag_values: the parsed flags.
+
+    Returns:
+        The exit code if a signal stopped the training, else 0 or None.
+
+    Raises:
+        ConfigError: if options contradict each other.
+        DataError: if the data are not valid.
+    """
     folder = pathlib.Path(flag_values["run"].value or default_run())
     from data.prepare import prepare
     from data.report import format_report
@@ -50,14 +72,14 @@ def run(model, tokenizer, training, decoding, data, flag_values):
     from transformer.training.checkpoints import check_run
     from transformer.training.workers import is_chief
 
-    # What is wrong is said now, not after the preparation or the training.
+    # Fail fast: check all options before the data are prepared and the model is trained.
     chief = is_chief(training.distribution)
     if data.copy_unknown:
         if tokenizer.tokenizer in ("byte", "character"):
             raise ConfigError(
                 f"copy_unknown needs --tokenizer=unigram or bpe. Received: {tokenizer.tokenizer!r}."
             )
-        # A run's flags.cfg has them already.
+        # The symbols may be there already: a run's flags.cfg lists them.
         tokenizer = dataclasses.replace(
             tokenizer, user_symbols=tuple(dict.fromkeys((*tokenizer.user_symbols, *SYMBOLS)))
         )
@@ -100,7 +122,14 @@ def run(model, tokenizer, training, decoding, data, flag_values):
 
 
 def check_one_vocabulary(tokenizer):
-    """Raises ConfigError for a TokenizerConfig of two vocabularies, for a pointer-generator."""
+    """Checks that source and target share one vocabulary, as a pointer-generator needs.
+
+    Args:
+        tokenizer: a `TokenizerConfig`.
+
+    Raises:
+        ConfigError: if it asks for two vocabularies.
+    """
     two = {
         "target_tokenizer": tokenizer.target_tokenizer,
         "nojoint_vocabulary": not tokenizer.joint_vocabulary,
@@ -115,11 +144,22 @@ def check_one_vocabulary(tokenizer):
 
 
 def continued(initial_run, model, flag_values):
-    """The ModelConfig and the TokenizerConfig of a run that this one goes on from; dropout and
-    subword_samples may be others.
+    """Returns the configurations of model and tokenizer of the run that this run starts from.
+
+    Dropout rates that were given as flags replace those of the initial run. `subword_samples` is
+    always taken from this run's flags.
+
+    Args:
+        initial_run: path of the run folder to start from.
+        model: the `ModelConfig` of this run.
+        flag_values: the parsed flags.
+
+    Returns:
+        (`ModelConfig`, `TokenizerConfig`).
 
     Raises:
-        ConfigError: it is no finished run, or flags of model or tokenizer say something else.
+        ConfigError: if `initial_run` is not a finished run, or if other flags of model or tokenizer
+            contradict it.
     """
     from transformer.training.checkpoints import read_config
 
@@ -135,7 +175,7 @@ def continued(initial_run, model, flag_values):
         subword_samples=flag_values["subword_samples"].value,
     )
     for name in names:
-        # The flags of its own recipe are right too.
+        # Flags that repeat the recipe of the initial run are allowed.
         value = flag_values[name].value
         if value not in (
             getattr(model, name, None),
@@ -150,12 +190,27 @@ def continued(initial_run, model, flag_values):
 
 
 def sections(*configs):
-    """What config.json holds: {"training": the TrainingConfig, ...}."""
+    """Returns the sections of config.json.
+
+    Args:
+        *configs: dataclass instances.
+
+    Returns:
+        {name: instance}, such as {"training": the `TrainingConfig`}.
+    """
     return {type(config).__name__.removesuffix("Config").lower(): config for config in configs}
 
 
 def sized(model, prepared):
-    """The ModelConfig with the sizes and the padding of the vocabularies."""
+    """Returns a `ModelConfig` with the vocabulary sizes and padding ids of the prepared data.
+
+    Args:
+        model: a `ModelConfig`.
+        prepared: the prepared data, from `data.prepare.prepare`.
+
+    Returns:
+        A `ModelConfig`.
+    """
     source, target = prepared.source_tokenizer, prepared.target_tokenizer
     return dataclasses.replace(
         model,
@@ -168,7 +223,15 @@ def sized(model, prepared):
 
 
 def build(configs, prepared):
-    """The trainee and the plan of its batches; says what they are."""
+    """Builds the trainee and the plan of its batches, and prints what they are.
+
+    Args:
+        configs: the instances of `CONFIGS`.
+        prepared: the prepared data.
+
+    Returns:
+        (trainee, `data.batches.Plan`).
+    """
     import_keras()
     import keras
 
@@ -203,8 +266,15 @@ def build(configs, prepared):
 
 
 def write_run(folder, configs, prepared):
-    """Claims the run folder and writes what a later stage needs: config.json, flags.cfg,
-    tokenizer/, data_report.json."""
+    """Claims the run folder and writes what later stages need into it.
+
+    These are config.json, flags.cfg, tokenizer/ and data_report.json.
+
+    Args:
+        folder: pathlib.Path of the run folder.
+        configs: the instances of `CONFIGS`.
+        prepared: the prepared data.
+    """
     from transformer.files import write_json
     from transformer.text.tokenizer import save_tokenizers
     from transformer.training.checkpoints import claim_run
@@ -223,8 +293,17 @@ def write_run(folder, configs, prepared):
 
 
 def validation_of(configs, prepared, transformer):
-    """(DecodingConfig, count) -> the Validation of a Transformer on the validation set, of which
-    `count` examples are decoded."""
+    """Returns a function that creates the `Validation` of a Transformer.
+
+    Args:
+        configs: the instances of `CONFIGS`.
+        prepared: the prepared data.
+        transformer: the `Transformer` to validate.
+
+    Returns:
+        A function of (`DecodingConfig`, count). Its `Validation` uses the validation set, and
+        decodes `count` examples of it.
+    """
     from data.batches import evaluation_batches
     from transformer.evaluation.evaluation import Validation
     from transformer.generation.generator import Generator, reading_of
@@ -237,12 +316,11 @@ def validation_of(configs, prepared, transformer):
     )
     model.check_lengths(*split.packing.shapes.ravel().tolist())
     batches, task = evaluation_batches(split, training.max_tokens), find_task(data.task)
+    # Fail fast if the texts cannot be scored.
     for some in filter(
         None, (split.pairs(training.eval_decode), prepared.splits["test"].pairs(100))
     ):
-        task.shown(
-            some, [pair.target for pair in some], data.target_language
-        )  # what cannot be scored is said now
+        task.shown(some, [pair.target for pair in some], data.target_language)
 
     def validation(decoding, count):
         pairs, generator = (
@@ -255,7 +333,19 @@ def validation_of(configs, prepared, transformer):
 
 
 def train(folder, configs, prepared, trainee, plan, validation):
-    """Fits to the last step or a signal; returns the progress and the signal (or None)."""
+    """Trains until the last step or until a signal.
+
+    Args:
+        folder: pathlib.Path of the run folder.
+        configs: the instances of `CONFIGS`.
+        prepared: the prepared data.
+        trainee: the model to train, from `build`.
+        plan: the plan of its batches, from `build`.
+        validation: the function returned by `validation_of`.
+
+    Returns:
+        (progress, signal). `signal` is the `signal.Signals` that stopped the training, or None.
+    """
     from data.batches import batch_at, training_dataset
     from transformer.training.loop import start_training
 
@@ -276,7 +366,16 @@ def train(folder, configs, prepared, trainee, plan, validation):
 
 
 def finish(folder, configs, prepared, trainee, progress, validation):
-    """Chooses the weights, saves model.keras, and scores it on the test set."""
+    """Chooses the weights, saves model.keras and scores the model on the test set.
+
+    Args:
+        folder: pathlib.Path of the run folder.
+        configs: the instances of `CONFIGS`.
+        prepared: the prepared data.
+        trainee: the trained model, from `build`.
+        progress: the progress, from `train`.
+        validation: the function returned by `validation_of`.
+    """
     from transformer.evaluation.evaluation import (
         evaluate_generator,
         samples_text,

@@ -1,10 +1,9 @@
-"""python -m transformer COMMAND: use a trained run from the command line, or train one with several
-processes.
+"""python -m transformer COMMAND: use a trained run, or train one with several processes.
 
     generate    write a text for each line of stdin or --input
     evaluate    score a run on a pair of files, or on a file of examples
-    export      write a run in the format of a fast runtime
-    launch      train with several processes of this machine, restarted where one is lost
+    export      write a run in the format of a fast inference runtime
+    launch      train with several processes on this machine, restarted if one is lost
 
 `python -m transformer COMMAND --help` lists the flags of a command.
 """
@@ -20,12 +19,17 @@ from transformer.cli.flags import import_keras, main, run_command
 from transformer.cli.launch import command_line as launch
 from transformer.config import ConfigError, DecodingConfig
 
-# Lines are read, translated and written in groups, so that a long file needs little memory and
-# shows its progress.
+# Number of lines that are read, decoded and written at a time, so that a long file needs little
+# memory and shows progress.
 GROUP = 2048
 
 
 def define_generate(flag_values):
+    """Defines the flags of `generate`, besides those of `DecodingConfig`.
+
+    Args:
+        flag_values: the absl `FlagValues` to which the flags are added.
+    """
     from absl import flags
 
     flags.DEFINE_string("run", "", "folder of a finished run", flag_values=flag_values)
@@ -47,6 +51,11 @@ def define_generate(flag_values):
 
 
 def define_evaluate(flag_values):
+    """Defines the flags of `evaluate`, besides those of `DecodingConfig`.
+
+    Args:
+        flag_values: the absl `FlagValues` to which the flags are added.
+    """
     from absl import flags
 
     flags.DEFINE_string("run", "", "folder of a finished run", flag_values=flag_values)
@@ -88,6 +97,11 @@ def define_evaluate(flag_values):
 
 
 def define_export(flag_values):
+    """Defines the flags of `export`.
+
+    Args:
+        flag_values: the absl `FlagValues` to which the flags are added.
+    """
     from absl import flags
 
     flags.DEFINE_string("run", "", "folder of a finished run", flag_values=flag_values)
@@ -106,7 +120,19 @@ def define_export(flag_values):
 
 
 def load_generator(flag_values, decoding=None):
-    """The Generator of --run; flags of a DecodingConfig that were given replace the run's own."""
+    """Loads the Generator of --run.
+
+    Args:
+        flag_values: the parsed flags.
+        decoding: a `DecodingConfig`. Its flags that were given replace the options of the run. None
+            uses the options of the run.
+
+    Returns:
+        A `Generator`.
+
+    Raises:
+        ConfigError: if --run is missing or not a finished run.
+    """
     if not flag_values["run"].value:
         raise ConfigError("--run must name a run folder. Received: nothing. Write --run=runs/NAME.")
     names = [field.name for field in dataclasses.fields(decoding)] if decoding else []
@@ -121,8 +147,20 @@ def load_generator(flag_values, decoding=None):
 
 
 def read_lines(path):
-    """The lines of a UTF-8 file, cut at \\n alone: other separators of Unicode are part of the
-    text."""
+    """Returns the lines of a UTF-8 file.
+
+    Lines end at line feeds only, because Unicode's other line separators are part of the text. A
+    carriage return before the line feed is removed.
+
+    Args:
+        path: path of the file.
+
+    Returns:
+        list of str.
+
+    Raises:
+        ConfigError: if the file cannot be read or is not UTF-8.
+    """
     try:
         with open(path, encoding="utf-8-sig", newline="\n") as file:
             return [line.rstrip("\n").removesuffix("\r") for line in file]
@@ -133,8 +171,20 @@ def read_lines(path):
 
 
 def open_text(path, stream, mode):
-    """A UTF-8 text file, or the stream of that number where the path is "-"."""
-    # Bytes that are no UTF-8 become U+FFFD: a line is never lost.
+    """Opens a UTF-8 text file, or a standard stream.
+
+    Args:
+        path: path of the file, or "-" for the stream.
+        stream: file descriptor of the stream, 0 for stdin or 1 for stdout.
+        mode: "r" or "w".
+
+    Returns:
+        A text file object. Closing it leaves the stream open.
+
+    Raises:
+        ConfigError: if the file cannot be opened.
+    """
+    # Bytes that are not UTF-8 become U+FFFD, so that no line is lost.
     options = dict(encoding="utf-8-sig" if mode == "r" else "utf-8", errors="replace", newline="\n")
     try:
         return (
@@ -150,8 +200,10 @@ def open_text(path, stream, mode):
 
 
 def generate(decoding, flag_values):
-    """Writes one line for each line of --input, in order. Decoding flags that are not given are the
-    run's own. A line break within an output becomes a space, unless with --jsonl.
+    """Writes one line for each line of --input, in the same order.
+
+    Decoding flags that are not given are taken from the run. A line break within an output becomes
+    a space, unless --jsonl is given.
     """
     target, with_scores, as_json = (
         flag_values[name].value for name in ("output", "scores", "jsonl")
@@ -182,11 +234,20 @@ def generate(decoding, flag_values):
 
 
 def warn_of_cuts(generator, texts):
+    """Prints a warning to stderr if some texts are too long and will be truncated."""
     if cuts := generator.report_cuts(texts):
         print(f"warning: {cuts}", file=sys.stderr, flush=True)
 
 
 def write_group(writer, answers, with_scores):
+    """Writes the outputs of a group of lines as text.
+
+    Args:
+        writer: text file object.
+        answers: list with one list of (text, score) for each line, the best first.
+        with_scores: whether to write all outputs, each after its score and a tab, instead of the
+            best one.
+    """
     for outputs in answers:
         if with_scores:
             writer.writelines(f"{score:.4f}\t{one_line(text)}\n" for text, score in outputs)
@@ -196,10 +257,23 @@ def write_group(writer, answers, with_scores):
 
 
 def one_line(text):
+    """Returns text with its line breaks replaced by spaces."""
     return " ".join(text.split("\n"))
 
 
 def json_row(line, number):
+    """Parses one line of JSON input.
+
+    Args:
+        line: str, a JSON object with a text "source".
+        number: line number for the error message, from 1.
+
+    Returns:
+        dict.
+
+    Raises:
+        ConfigError: if the line is anything else.
+    """
     from data.readers.files import is_text
 
     try:
@@ -214,6 +288,14 @@ def json_row(line, number):
 
 
 def write_json_group(writer, rows, answers, with_scores):
+    """Writes the rows of a group of lines as JSON, with the best output as "prediction".
+
+    Args:
+        writer: text file object.
+        rows: list of dict, from `json_row`.
+        answers: list with one list of (text, score) for each row, the best first.
+        with_scores: whether to add "predictions", all outputs with their scores.
+    """
     for row, outputs in zip(rows, answers):
         row["prediction"] = outputs[0][0]
         if with_scores:
@@ -223,7 +305,19 @@ def write_json_group(writer, rows, answers, with_scores):
 
 
 def read_pairs(flag_values):
-    """The pairs of --source and --target, or of --examples; with --lowercase in lower case."""
+    """Reads the pairs of --source and --target, or of --examples.
+
+    Args:
+        flag_values: the parsed flags. With --lowercase the pairs are lowercased.
+
+    Returns:
+        list of `data.pairs.Pair`, at least one.
+
+    Raises:
+        ConfigError: if a file cannot be read, there are no pairs, or the two files differ in
+            length.
+        DataError: if the file of examples is not valid.
+    """
     from data.pairs import Pair
     from data.readers.sources import lowercase, read_examples
 
@@ -251,7 +345,17 @@ def read_pairs(flag_values):
 
 
 def pair_scores(generator, pairs, data, flag_values):
-    """The scores of the run's task; pairs are told apart by the prefixes of the run."""
+    """Returns the scores of the run's task on pairs.
+
+    Args:
+        generator: the `Generator` of the run.
+        pairs: list of `data.pairs.Pair`. Their kinds are found by the prefixes of the run.
+        data: dict, the data options of the run.
+        flag_values: the parsed flags. With --lowercase the outputs are lowercased.
+
+    Returns:
+        dict of scores.
+    """
     from data.pairs import with_kind
     from transformer.evaluation.evaluation import evaluate_generator
     from transformer.tasks.text_to_text import find_task
@@ -265,7 +369,18 @@ def pair_scores(generator, pairs, data, flag_values):
 
 
 def read_problems(flag_values):
-    """The problems of --problems, if their answers may and can be run."""
+    """Reads the problems of --problems, after checking that their answers may and can be run.
+
+    Args:
+        flag_values: the parsed flags.
+
+    Returns:
+        list of `data.readers.humaneval.Problem`.
+
+    Raises:
+        ConfigError: if --run_code is not given, or programs cannot be confined on this machine.
+        DataError: if the file of problems is not valid.
+    """
     from data.readers.humaneval import read_problems
     from transformer.metrics.sandbox import run_programs
 
@@ -276,16 +391,28 @@ def read_problems(flag_values):
             "Read in docs/tasks.md what is prevented, then add --run_code."
         )
     try:
-        run_programs(
-            ["pass"], run_code=True
-        )  # what is wrong with this machine is said before the answers are written
+        # Fail fast if this machine cannot run programs, before any answer is generated.
+        run_programs(["pass"], run_code=True)
     except RuntimeError as error:
         raise ConfigError(str(error)) from None
     return read_problems(flag_values["problems"].value)
 
 
 def problem_scores(generator, problems, data, flag_values):
-    """pass@k of sampled programs."""
+    """Returns pass@k of generated programs.
+
+    Args:
+        generator: the `Generator` of the run.
+        problems: list of `data.readers.humaneval.Problem`.
+        data: dict, the data options of the run.
+        flag_values: the parsed flags.
+
+    Returns:
+        dict of scores.
+
+    Raises:
+        ConfigError: if there are several samples of a problem, but decoding does not sample.
+    """
     from transformer.evaluation.evaluation import evaluate_programs
 
     samples = flag_values["samples"].value
@@ -300,8 +427,10 @@ def problem_scores(generator, problems, data, flag_values):
 
 
 def evaluate(decoding, flag_values):
-    """Scores a run: on texts with references by its task's scores, on programming problems by their
-    unit tests. Decoding flags that are not given are the run's own.
+    """Scores a run on texts with references, or on programming problems.
+
+    Texts are scored with the metrics of the run's task, programming problems by their unit tests.
+    Decoding flags that are not given are taken from the run.
     """
     from data.config import DataError
 
@@ -330,8 +459,10 @@ def evaluate(decoding, flag_values):
 
 
 def export(flag_values):
-    """Writes a run as a CTranslate2 model, and compares the two on the run's test sources,
-    decoded greedily."""
+    """Exports a run as a CTranslate2 model and compares the outputs of the two.
+
+    Both decode the run's test sources greedily.
+    """
     generator = load_generator(flag_values)
     from transformer.export.ctranslate2 import export_ctranslate2, sources_of
 
@@ -349,7 +480,14 @@ COMMANDS = {
 
 
 def command_line(argv):
-    """Runs `python -m transformer COMMAND ...`; returns the exit code."""
+    """Runs `python -m transformer COMMAND ...`.
+
+    Args:
+        argv: the program's name and its arguments.
+
+    Returns:
+        The exit code.
+    """
 
     def run(name, arguments):
         if name == "launch":

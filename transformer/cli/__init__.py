@@ -1,1 +1,1 @@
-"""The programs: flags, and one module for each command."""
+"""Command-line programs: flags, and a module for each command that needs its own."""

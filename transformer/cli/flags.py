@@ -1,13 +1,13 @@
-"""Dataclass fields as absl flags: the door between a command line and the frozen dataclasses
-beneath it.
+"""Command-line flags from dataclasses, with absl.
 
     def run(model, training, flag_values):
-        import keras  # heavy imports stand here, so that --help and a misspelt flag answer at once
+        import keras  # heavy imports go here, so that --help and a misspelt flag answer at once
 
     sys.exit(main(run, configs=(ModelConfig, TrainingConfig), description="Train a Transformer."))
 
-Every field of a dataclass is one flag of the same name, type, default and help. The flags live in a
-private `absl.flags.FlagValues`, so neither absl's own flags nor TensorFlow's appear beside them.
+Each field of a dataclass becomes one flag with the same name, type, default and help. The flags
+live in a private `absl.flags.FlagValues`, so the flags of absl and TensorFlow do not appear among
+them.
 """
 
 import dataclasses
@@ -26,7 +26,7 @@ from transformer.files import write_text
 
 
 class _WholeNumber(flags.ArgumentParser):
-    """Text -> int; absl's own message is Python's "invalid literal for int()"."""
+    """Parses an int. absl's own error message is Python's "invalid literal for int()"."""
 
     def parse(self, argument):
         try:
@@ -36,7 +36,7 @@ class _WholeNumber(flags.ArgumentParser):
 
 
 class _Number(flags.ArgumentParser):
-    """Text -> finite float; NaN would slip through every check of a bound."""
+    """Parses a finite float. NaN would pass every comparison with a minimum or maximum."""
 
     def parse(self, argument):
         try:
@@ -49,6 +49,8 @@ class _Number(flags.ArgumentParser):
 
 
 class _Switch(flags.BooleanParser):
+    """Parses a bool, with an error message that names the allowed values."""
+
     def parse(self, argument):
         try:
             return super().parse(argument)
@@ -57,7 +59,7 @@ class _Switch(flags.BooleanParser):
 
 
 class _Words(flags.ListParser):
-    """Comma-separated text -> tuple of str; a word that holds a comma stands in double quotes."""
+    """Parses comma-separated text to a tuple of str. Double quotes protect a word with a comma."""
 
     def parse(self, argument):
         return argument if isinstance(argument, tuple) else tuple(super().parse(argument))
@@ -73,7 +75,7 @@ _PARSERS = {
 
 
 def _flag(field):
-    """The absl flag of one dataclass field."""
+    """Returns the absl flag of one dataclass field."""
     kind = type(field.default)
     if kind not in _PARSERS:
         raise TypeError(
@@ -93,26 +95,25 @@ def _flag(field):
 
 
 def _fields(config):
-    """The fields of a dataclass that are flags."""
+    """Returns the fields of a dataclass that are flags."""
     return [field for field in dataclasses.fields(config) if field.metadata.get("flag", True)]
 
 
 def _heading(config):
-    """`LabelledDataConfig` -> "labelled data"."""
+    """Returns the heading of a dataclass in --help: `LabelledDataConfig` -> "labelled data"."""
     return re.sub("(?<=[a-z])(?=[A-Z])", " ", config.__name__.removesuffix("Config")).lower()
 
 
 def define(*configs, flag_values):
-    """Defines one flag for each field of each dataclass, and `--preset` beside those of
-    `ModelConfig`.
+    """Defines one flag for each field of each dataclass, and `--preset` with `ModelConfig`.
 
     Args:
-        configs: dataclasses whose fields are made with `transformer.config.option`.
-        flag_values: the absl `FlagValues` that receives the flags.
+        *configs: dataclasses whose fields are made with `transformer.config.option`.
+        flag_values: the absl `FlagValues` to which the flags are added.
 
     Raises:
-        ValueError: two dataclasses have a field of the same name.
-        TypeError: a field's default has no type that a flag can have.
+        ValueError: if two flags have the same name.
+        TypeError: if the default of a field has a type that a flag cannot have.
     """
     for config in configs:
         if config is ModelConfig:
@@ -134,39 +135,57 @@ def define(*configs, flag_values):
 
 
 def read(config, flag_values):
-    """An instance of the dataclass `config`, made of the flags' values.
+    """Creates an instance of a dataclass from the values of the flags.
+
+    Args:
+        config: the dataclass.
+        flag_values: the absl `FlagValues` with its flags.
+
+    Returns:
+        An instance of `config`.
 
     Raises:
-        ConfigError: the dataclass refuses a value.
+        ConfigError: if the dataclass rejects a value.
     """
     return config(**{field.name: flag_values[field.name].value for field in _fields(config)})
 
 
 def given(configs, flag_values):
-    """The names of the flags of dataclasses that were set to another value than their default."""
+    """Returns the names of the flags whose value differs from their default.
+
+    Args:
+        configs: dataclasses whose flags are checked.
+        flag_values: the absl `FlagValues` with their flags.
+
+    Returns:
+        list of str.
+    """
     names = [field.name for config in configs for field in _fields(config)]
     return [name for name in names if flag_values[name].value != flag_values[name].default]
 
 
 def parse(argv, flag_values):
-    """Sets flags from arguments; the later argument wins, and the lines of a flagfile and the sizes
-    of a preset count where `--flagfile` and `--preset` stand.
+    """Sets flags from command-line arguments.
+
+    A later argument overrides an earlier one. The lines of a flagfile and the sizes of a preset
+    count at the position of `--flagfile` and `--preset`.
 
     Args:
         argv: the program's name and its arguments: `--name=value`, `--name value`, `--switch`,
-            `--noswitch`, `--flagfile=FILE`. A flagfile has one `--name=value` a line; a line that
-            starts with # or // is a comment; a `--flagfile` in it is found relative to its own
-            folder.
-        flag_values: the flags; changed in place.
+            `--noswitch`, `--flagfile=FILE`. A flagfile has one `--name=value` per line. Lines that
+            start with # or // are comments. A path in a nested `--flagfile` is relative to the
+            folder of the flagfile that names it.
+        flag_values: the absl `FlagValues`, changed in place.
 
     Raises:
-        ConfigError: an unknown flag (with the nearest known one), a value of the wrong type, an
-            argument that is no flag, a flagfile that cannot be read.
+        ConfigError: if a flag is unknown (the message names the nearest known one), a value has the
+            wrong type, an argument is not a flag, or a flagfile cannot be read.
     """
-    flag_values([argv[0]])  # absl: no argument is parsed as well
+    # absl treats flags as parsed only after a call, and there may be no arguments.
+    flag_values([argv[0]])
     arguments = _expand(argv[1:])
     while arguments:
-        # One at a time, so that an error is of this one.
+        # Parse one argument at a time, so that an error can be attributed to it.
         argument, where = arguments.pop(0)
         taken = [argument]
         if argument == "--":
@@ -188,14 +207,24 @@ def parse(argv, flag_values):
 
 
 def _wants_value(argument, flag_values):
-    """Whether an argument is the first half of `--name value`."""
+    """Returns whether an argument is the first half of `--name value`."""
     name = argument.removeprefix("-").removeprefix("-")
     return argument.startswith("-") and name in flag_values and not flag_values[name].boolean
 
 
 def _expand(arguments, folder="", parents=()):
-    """Arguments with each `--flagfile` replaced by the file's lines, and each `--preset` followed
-    by its sizes: a list of (argument, "FILE:LINE: " or "").
+    """Expands flagfiles and presets.
+
+    Each `--flagfile` is replaced by the lines of the file. Each `--preset` is followed by its
+    sizes.
+
+    Args:
+        arguments: list of str, or of (argument, place) as returned.
+        folder: folder to which the paths of flagfiles are relative.
+        parents: paths of the flagfiles being read, to detect one that includes itself.
+
+    Returns:
+        list of (argument, place). The place is "FILE:LINE: " or "".
     """
     expanded, arguments = [], list(arguments)
     while arguments:
@@ -226,7 +255,14 @@ def _expand(arguments, folder="", parents=()):
 
 
 def flagfiles(argv):
-    """The paths of the flagfiles among the arguments, in order."""
+    """Returns the paths of the flagfiles among the arguments, in order.
+
+    Args:
+        argv: the program's name and its arguments.
+
+    Returns:
+        list of str.
+    """
     pairs = [
         (*argument.partition("="), following)
         for argument, following in zip(argv[1:], [*argv[2:], ""])
@@ -239,7 +275,7 @@ def flagfiles(argv):
 
 
 def _flagfile_lines(path, where):
-    """The arguments in a flagfile, each with its "FILE:LINE: "."""
+    """Returns (argument, "FILE:LINE: ") of each argument in a flagfile."""
     try:
         with open(path, encoding="utf-8-sig") as file:
             lines = [line.strip() for line in file]
@@ -270,16 +306,16 @@ def _nearest(name, flag_values):
 
 
 def write_flagfile(configs, path, header=""):
-    """Writes a flagfile from which `parse` and `read` make equal instances.
+    """Writes a flagfile from which `parse` and `read` recreate equal instances.
 
     Args:
-        configs: dataclass instances; every field is written, also where it has its default.
-        path: the file, replaced in one step.
+        configs: dataclass instances. Every field is written, including those at their default.
+        path: path of the file, which is replaced atomically.
         header: text for comments at the top.
 
     Raises:
-        ConfigError: a value does not survive a line of text: a line break, space at the end, or
-            what is no UTF-8.
+        ConfigError: if a value cannot be written as one line of text: it has a line break, spaces
+            at an end, or is not UTF-8.
     """
     lines = [f"# {line}".rstrip() for line in header.splitlines()]
     for config in configs:
@@ -289,11 +325,12 @@ def write_flagfile(configs, path, header=""):
 
 
 def _line(field, value):
-    """`--name=value`, proven to be read back as `value`."""
+    """Returns `--name=value`, after checking that it parses back to `value`."""
     flag = _flag(field)
     text = flag.serializer.serialize(value)
     try:
-        text.encode()  # an argument whose bytes are no UTF-8 has halves of characters
+        # Raises an error for surrogates, which stand for bytes of an argument that are not UTF-8.
+        text.encode()
         same = len(f"{text} ".splitlines()) == 1 and flag.parser.parse(text.strip()) == value
     except ValueError:
         same = False
@@ -306,8 +343,20 @@ def _line(field, value):
 
 
 def help_text(program, description, configs, flag_values):
-    """What `--help` prints: the flags as `--name=default help (choices)`, in groups, the
-    program's own first."""
+    """Returns what `--help` prints.
+
+    Each flag is one line, `--name=default help (choices)`. Flags are grouped by dataclass, with the
+    program's own flags first.
+
+    Args:
+        program: file name of the program.
+        description: text to print before the flags.
+        configs: dataclasses whose flags form a group each.
+        flag_values: the absl `FlagValues` with all flags.
+
+    Returns:
+        str.
+    """
     groups = {"program": list(map(flag_values.__getitem__, flag_values))}
     for module, members in flag_values.flags_by_module_dict().items():
         if module in map(_heading, configs):
@@ -330,7 +379,8 @@ def _help_row(flag):
     if isinstance(default, tuple):
         default = flag.serializer.serialize(default)
     choices = "|".join(getattr(flag.parser, "enum_values", []))
-    text = flag.help.removeprefix(f"<{choices}>: ")  # put there by absl's DEFINE_enum
+    # absl's DEFINE_enum puts the choices before the help. They are shown after it here.
+    text = flag.help.removeprefix(f"<{choices}>: ")
     return (
         f"--{flag.name}={'' if default is None else default}",
         f"{text} ({choices})" if choices else text,
@@ -338,8 +388,10 @@ def _help_row(flag):
 
 
 def import_keras():
-    """Imports Keras and its backend without TensorFlow's greetings, which it writes to stderr
-    whatever its log level."""
+    """Imports Keras and its backend without TensorFlow's startup messages.
+
+    TensorFlow writes some of them to stderr whatever its log level, so stderr is redirected.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
     stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
@@ -353,15 +405,16 @@ def import_keras():
 
 
 def run_command(argv, commands, text, run):
-    """Runs the command that a program's first argument names: `run(name, the arguments after it)`.
+    """Runs the command that the first argument of a program names.
 
     Args:
         argv: the program's name and its arguments.
-        commands: the names there are.
+        commands: names of the commands.
         text: what `--help` prints.
+        run: called as run(name, arguments), with the arguments after the name.
 
     Returns:
-        The exit code: that of `run`, 0 after `--help`, 2 where no command is named.
+        The exit code: that of `run`, 0 after `--help`, 2 if no command is named.
     """
     if len(argv) > 1 and argv[1] in commands:
         return run(argv[1], argv[2:])
@@ -381,20 +434,22 @@ _UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 def main(run, configs, description="", define_more=None, user_errors=(ConfigError,), argv=None):
     """Runs a program whose options are dataclasses.
 
+    SIGTERM raises SystemExit in the program, so that `finally` blocks and context managers clean
+    up.
+
     Args:
-        run: called as run(*instances of configs, flag_values); its return value, if an int, is the
+        run: called as run(*instances of configs, flag_values). If it returns an int, that is the
             exit code.
-        configs: the dataclasses whose fields are flags.
+        configs: dataclasses whose fields are flags.
         description: text for `--help`.
-        define_more: called with the FlagValues, to define flags that belong to no dataclass.
-        user_errors: exceptions that are the user's to cure, besides ConfigError: the message alone
+        define_more: called with the `FlagValues`, to define flags that belong to no dataclass.
+        user_errors: exception types besides ConfigError that the user can fix. Only their message
             is printed.
-        argv: the program's name and its arguments; default: `sys.argv`.
+        argv: the program's name and its arguments. None uses `sys.argv`.
 
     Returns:
-        The exit code: 0, 2 after a user's error (`error: ...` on stderr) and where files cannot be
-        written, 130 after Ctrl-C, 141 where the reader of stdout has gone. SIGTERM ends the program
-        as an exception does, so that what must be tidied up is.
+        The exit code: 0 on success, 2 after a user error (`error: ...` on stderr) or if files
+        cannot be written, 130 after Ctrl-C, 141 if the reader of stdout has closed it.
     """
     argv = sys.argv if argv is None else argv
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
@@ -416,7 +471,8 @@ def main(run, configs, description="", define_more=None, user_errors=(ConfigErro
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # the reader of stdout, such as `head`, wants no more
+    # The reader of stdout, such as `head`, has closed it.
+    except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 128 + signal.SIGPIPE
     except OSError as error:

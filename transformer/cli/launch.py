@@ -1,12 +1,11 @@
-"""Starts a program as several workers on this machine, which train one model together, and watches
-over them.
+"""Runs a program as several workers on this machine that train one model together.
 
     python -m transformer launch --workers=2 -- train.py --flagfile=configs/reverse.cfg
 
-What follows -- is the program and its flags; --distribution=multi_worker is added. The output is
-worker 0's; of the others only errors are shown, each line with its worker. Where a worker is lost,
-all are ended and the job goes on from its last checkpoint. SIGINT and SIGTERM reach all workers,
-which save and stop.
+The program and its flags follow the --. The flag --distribution=multi_worker is added to them. The
+output shown is that of worker 0. Of the other workers only the errors are shown, each line with the
+number of its worker. If a worker is lost, all workers are stopped and the job restarts from its
+last checkpoint. SIGINT and SIGTERM are passed on to all workers, which save and stop.
 """
 
 import contextlib
@@ -23,14 +22,20 @@ from transformer.cli.flags import main
 from transformer.config import ConfigError
 from transformer.training.workers import tf_config
 
-# Exit codes after which a job is not restarted: done, a user's mistake, stopped by SIGINT or
+# Exit codes after which a job is not restarted: success, a user error, or stopped by SIGINT or
 # SIGTERM.
 ENDED = (0, 2, 128 + signal.SIGINT, 128 + signal.SIGTERM)
-# Seconds that the others have to end by themselves once one has, as to write a checkpoint.
+# Seconds that the other workers get to end by themselves once one has ended, for example to write
+# a checkpoint.
 GRACE = 10.0
 
 
 def define_flags(flag_values):
+    """Defines the flags of `launch`.
+
+    Args:
+        flag_values: the absl `FlagValues` to which the flags are added.
+    """
     from absl import flags
 
     flags.DEFINE_integer(
@@ -46,8 +51,14 @@ def define_flags(flag_values):
 
 
 def command_line(arguments):
-    """Runs `launch` with its arguments; returns the exit code: that of the job, 2 after a user's
-    mistake."""
+    """Runs `python -m transformer launch`.
+
+    Args:
+        arguments: list of str, the arguments after "launch".
+
+    Returns:
+        The exit code: that of the job, or 2 after a user error.
+    """
     end = arguments.index("--") if "--" in arguments else len(arguments)
 
     def run(flag_values):
@@ -59,19 +70,19 @@ def command_line(arguments):
 
 
 def launch(program, workers, max_restarts):
-    """Runs a program as workers until it ends, and again where one is lost.
+    """Runs a program as several workers, and restarts it if a worker is lost.
 
     Args:
-        program: a Python file and its arguments.
-        workers: how many.
-        max_restarts: how often again, at most.
+        program: list of str, a Python file and its arguments.
+        workers: number of workers.
+        max_restarts: maximum number of restarts.
 
     Returns:
-        The exit code of the first worker that failed, 128 and its number where that was a signal; 0
-        once worker 0 is done.
+        The exit code. 0 once worker 0 is done, else that of the first worker that failed. For a
+        worker that a signal ended, it is 128 plus the number of the signal.
 
     Raises:
-        ConfigError: there is no such file.
+        ConfigError: if there is no such file.
     """
     if not program or not os.path.isfile(program[0]):
         raise ConfigError(
@@ -110,10 +121,18 @@ def launch(program, workers, max_restarts):
 
 
 def start(program, workers):
-    """Starts the workers; returns their processes, and threads that show errors of all but the
-    first."""
+    """Starts the workers.
+
+    Args:
+        program: list of str, a Python file and its arguments.
+        workers: number of workers.
+
+    Returns:
+        (processes, readers). `processes` is a list of `subprocess.Popen`. `readers` is a list of
+        the threads that show the errors of all workers but the first.
+    """
     addresses = free_addresses(workers)
-    # Else each would take all cores for itself.
+    # Divide the cores among the workers. By default each worker would use all of them.
     threads = {"TF_NUM_INTRAOP_THREADS": str(max(len(os.sched_getaffinity(0)) // workers, 1))}
     processes, readers = [], []
     for index in range(workers):
@@ -122,7 +141,8 @@ def start(program, workers):
             env=threads | os.environ | {"TF_CONFIG": tf_config(addresses, index)},
             stdout=subprocess.DEVNULL if index else None,
             stderr=subprocess.PIPE if index else None,
-            start_new_session=True,  # so that a Ctrl-C reaches them through `supervise` alone
+            # In its own session a worker gets Ctrl-C only through `supervise`.
+            start_new_session=True,
             preexec_fn=_stop_with_parent,
         )
         processes.append(process)
@@ -135,7 +155,14 @@ def start(program, workers):
 
 
 def free_addresses(count):
-    """As many "127.0.0.1:PORT" with ports that are free."""
+    """Returns addresses of this machine with free ports.
+
+    Args:
+        count: number of addresses.
+
+    Returns:
+        list of str, each "127.0.0.1:PORT".
+    """
     with contextlib.ExitStack() as stack:
         servers = [
             stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)
@@ -144,8 +171,10 @@ def free_addresses(count):
 
 
 def _stop_with_parent():
-    """Lets Linux send SIGTERM to this process when its parent is gone: workers without a
-    launcher would go on unseen."""
+    """Makes Linux send SIGTERM to this process when its parent dies.
+
+    Otherwise workers without a launcher would go on unseen.
+    """
     ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
 
 
@@ -157,14 +186,15 @@ def _show(stream, index):
 
 
 def supervise(processes, signals):
-    """Waits until a job has ended, and ends what is left of it.
+    """Waits until a job has ended, and kills the workers that are left.
 
     Args:
-        processes: of the workers.
-        signals: a list that grows by each signal that is to be passed on.
+        processes: list of `subprocess.Popen`, the workers.
+        signals: list of signal numbers to pass on to the workers. A signal handler appends to it
+            while this function runs.
 
     Returns:
-        The worker whose end was the job's, and the exit code.
+        (worker, exit code). The worker is the one that decided how the job ended.
     """
     passed, first = 0, None
     try:
@@ -175,8 +205,8 @@ def supervise(processes, signals):
                 passed += 1
             codes = [process.poll() for process in processes]
             if first is None and (codes[0] == 0 or any(codes)):
-                # What worker 0 has done is done; else the first to fail counts, and others may fail
-                # because of it.
+                # If worker 0 has succeeded, the job has. Otherwise the first worker to fail counts,
+                # because others may fail as a consequence.
                 first = (
                     0 if codes[0] == 0 else next(index for index, code in enumerate(codes) if code)
                 )
@@ -184,8 +214,8 @@ def supervise(processes, signals):
             if first is not None:
                 code = codes[first] if codes[first] >= 0 else 128 - codes[first]
                 lost = code not in ENDED and not signals
-                # Where all are stopped, worker 0 alone writes the checkpoint, which may take longer
-                # than the others' end.
+                # When all workers are told to stop, only worker 0 writes the checkpoint. That may
+                # take longer than the grace period after the end of another worker.
                 writing = codes[0] is None and (signals or code > 128)
                 if lost or None not in codes or time.monotonic() > deadline and not writing:
                     return first, code

@@ -2,16 +2,18 @@
 
 WARNING: this executes code that nobody has read. Nothing runs unless the caller passes
 run_code=True. Each program runs in its own process, in an empty folder that is removed afterwards.
-Four things confine it:
+Five things confine it:
 
-- The kernel limits wall time, CPU time and memory, files to 1 MiB and open files to 32. The program
-  cannot start a process or a thread, and cannot gain privileges. If the caller is root, the program
-  runs as the user "nobody".
+- The caller kills it when its wall time is over.
+- The kernel limits CPU time and memory, files to 1 MiB and open files to 32. The program cannot
+  start a process or a thread, and cannot gain privileges. If the caller is root, the program runs
+  as the user "nobody".
 - Where the kernel lets this user create namespaces (not in most containers), the program has no
   network and cannot send signals to other processes.
-- An audit hook in Python (PEP 578) refuses sockets, ctypes, other programs, signals, more than 20
-  files, and changes to files outside the folder. Code written to bypass the hook from within can do
-  so. The hook does not see os.mkfifo, os.mknod and dir_fd.
+- An audit hook in Python (PEP 578) refuses sockets, ctypes, other programs, signals, and changes to
+  files outside the folder. It also refuses to open files for writing or create folders more than 20
+  times. Code written to bypass the hook from within can do so. The hook does not see os.mkfifo,
+  os.mknod and dir_fd.
 - The program has no standard input or output, none of the caller's environment, and no packages
   beyond the standard library.
 
@@ -180,7 +182,7 @@ def _run(program, seconds, memory_mib):
                         {"token": token, "seconds": seconds, "memory_mib": memory_mib}
                     ).encode()
                 )
-                # Standard input stays open. The child takes its end for the caller's death.
+                # Standard input stays open, because its end tells the child that the caller died.
                 process.stdin.flush()
                 process.wait(seconds)
             except subprocess.TimeoutExpired:

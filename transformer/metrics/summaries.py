@@ -13,8 +13,8 @@ from transformer.metrics.classification import check_pairs
 
 ROUGE = ("rouge1", "rouge2", "rougeL", "rougeLsum")
 
-# A word is a run of letters, marks and digits. In scripts that write no spaces between words it is
-# one character. So it is in Korean, where endings are attached to the words.
+# A word is a run of letters, marks and digits. Each character is a word in scripts that write no
+# spaces between words, and in Korean, where endings are attached to the words.
 _WORD = regex.compile(r"""(?V1x)
     [\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}]
     | [[\p{L}\p{M}\p{N}]--[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}]]+
