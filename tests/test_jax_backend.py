@@ -57,7 +57,7 @@ def trained(folder, dropout=0.0, **options):
     watch = keras.callbacks.LambdaCallback(on_train_batch_end=lambda _, logs: losses.append(float(logs["loss"])))
     fit = trainee.fit
     trainee.fit = lambda *args, callbacks, **more: fit(*args, callbacks=[*callbacks, watch], **more)
-    training.start_training(trainee, config, folder, dataset, batch, lambda: ({"loss": 1.0}, []), 0.0)
+    training.start_training(trainee, config, folder, dataset, batch, lambda: ({"loss": 1.0}, []), 0.0, 1)
     # A bias of keys has no gradient but for rounding, which Adam makes as large as any.
     return losses, [np.asarray(v) for v in trainee.model.trainable_variables if "key" not in v.path or "kernel" in v.path], trainee
 

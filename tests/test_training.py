@@ -94,7 +94,7 @@ def start(trainee, config, folder, **options):
     (folder / "config.json").write_text("{}")
     arguments = dict(
         make_dataset=lambda step: dataset(step, config.train_steps), batch_at=batch_at,
-        evaluate=validation_of(trainee), padding_share=0.0,
+        evaluate=validation_of(trainee), padding_share=0.0, num_shapes=1,
     )  # fmt: skip
     return start_training(trainee, config, folder, **{**arguments, **options})
 
@@ -1381,7 +1381,7 @@ def test_jit_is_measured(monkeypatch, plain, compiled, step, num_shapes, jit, sa
 def test_where_jit_is_told_nothing_is_measured(jit):
     trainee, progress = Timed([0.0], {}), Progress()
     assert (
-        settle_jit(trainee, TrainingConfig(jit=jit), progress, None) == ""
+        settle_jit(trainee, TrainingConfig(jit=jit), progress, None, 1) == ""
         and progress == Progress()
     )
 
@@ -1390,7 +1390,7 @@ def test_where_jit_is_told_nothing_is_measured(jit):
 def test_what_was_measured_once_stays(jit):
     trainee, progress = Timed([0.0], {}), Progress(step=3, jit=jit)
     assert (
-        settle_jit(trainee, TrainingConfig(), progress, None)
+        settle_jit(trainee, TrainingConfig(), progress, None, 1)
         == f"jit {'on' if jit else 'off'}: as this run began"
     )
     assert trainee.jit_compile is jit and progress == Progress(step=3, jit=jit)
@@ -1406,11 +1406,11 @@ def test_jit_is_chosen_by_time_with_the_compilation_counted(monkeypatch, compila
     monkeypatch.setattr(training, "_timed", lambda trainee, jit, batches: next(times))
     trainee, config = trainee_of(jit="auto")
     progress = Progress()
-    said = settle_jit(trainee, config, progress, lambda step: dataset(step, 6))
+    said = settle_jit(trainee, config, progress, lambda step: dataset(step, 6), 1)
     assert (progress.jit, trainee.train_function) == (chosen, "compiled" if chosen else "plain")
     assert said.startswith(f"jit {'on' if chosen else 'off'}: 1.00 s a step without XLA, {1 - gain:.2f} s with it after ")
     again, config = trainee_of(jit="auto")
-    assert settle_jit(again, config, progress, None).endswith("as this run began") and again.jit_compile == chosen
+    assert settle_jit(again, config, progress, None, 1).endswith("as this run began") and again.jit_compile == chosen
 
 
 @pytest.mark.slow

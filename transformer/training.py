@@ -282,7 +282,7 @@ def _trainee(model, config, objective, strategy):
     return JaxTrainee(model, config, objective, strategy)
 
 
-def settle_jit(trainee, config, progress, make_dataset, num_shapes=1):
+def settle_jit(trainee, config, progress, make_dataset, num_shapes):
     """Where --jit=auto is to be measured: times steps with and without XLA, leaves trainee as if they had not been made, and
     keeps the faster way for the steps that are left, compilation counted: once for each shape of batch.
 
@@ -327,7 +327,7 @@ def _timed(trainee, jit, batches):
     return trainee.train_function, seconds[0], min(seconds[1:])
 
 
-def start_training(trainee, config, folder, make_dataset, batch_at, evaluate, padding_share, num_shapes=1):
+def start_training(trainee, config, folder, make_dataset, batch_at, evaluate, padding_share, num_shapes):
     """Fits from the newest checkpoint of the run folder to `config.train_steps`, or until a signal.
 
     Args:
