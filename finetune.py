@@ -92,7 +92,7 @@ def run(task, training, data, model, tokenizer, flag_values):
             f"several seeds need a folder of their own. Received: {folder}, which holds one run. "
             f"Use another --run."
         )
-    if (data.readers.labels or data.labels_file) and task.task not in (
+    if (data.labels or data.labels_file) and task.task not in (
         "classification",
         "multilabel",
     ):

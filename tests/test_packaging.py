@@ -110,7 +110,8 @@ def test_the_sdist_and_the_wheel_have_what_they_must(tmp_path):
     modules = {
         str(path.relative_to(ROOT))
         for package in ("transformer", "data")
-        for path in (ROOT / package).glob("**/*.py")
+        for path in (ROOT / package).glob("**/*.py*")
+        if path.suffix in (".py", ".pyi")
     }
     with zipfile.ZipFile(wheel) as file:
         assert {name for name in file.namelist() if ".dist-info/" not in name} == modules

@@ -208,7 +208,7 @@ def main(folder):
     )
     torch.manual_seed(task["seed"])
     model = make_model(task)
-    seconds = train(model.train(), task, {name: data[name] for name in data.readers.files}, folder)
+    seconds = train(model.train(), task, {name: data[name] for name in data.files}, folder)
     outputs = translate(model.eval(), task, data)
     count = sum(value.numel() for value in model.parameters() if value.requires_grad)
     version = f"transformers {transformers.__version__}, torch {torch.__version__}"

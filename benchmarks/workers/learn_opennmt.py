@@ -187,7 +187,7 @@ def main(folder):
         json.loads((folder / "task.json").read_text()),
         np.load(folder / "data.npz", allow_pickle=False),
     )
-    data = {name: data[name] for name in data.readers.files}
+    data = {name: data[name] for name in data.files}
     task["longest"] = 2 * int(np.diff(data["test_offsets"]).max()) + 10
     tf.keras.utils.set_random_seed(task["seed"])
     if task["precision"] == "bfloat16":

@@ -605,7 +605,7 @@ def test_a_reader_of_the_output_who_has_gone_is_no_error(count):
     A short text waits in Python until the end, unless that is told to keep nothing back.
     """
     program = (
-        "import sys\nfrom transformer import flags\n"
+        "import sys\nfrom transformer.cli import flags\n"
         f"sys.exit(flags.main(lambda _: print('x' * {count}), (), argv=['t']))\n"
     )
     reader, writer = os.pipe()
