@@ -83,10 +83,9 @@ class Plan:
         longest = max(row_shapes[-1])
         if longest > max_tokens:
             raise DataError(
-                f"max_tokens must hold the longest row. Received: max_tokens={max_tokens}, row of "
-                f"{longest}. "
-                f"Use --max_tokens={longest} or more, or a smaller --max_source_length and "
-                f"--max_target_length."
+                "max_tokens must be at least the length of the longest row. Received: "
+                f"max_tokens={max_tokens}, row of {longest} tokens. Use --max_tokens={longest} "
+                "or more, or a smaller --max_source_length and --max_target_length."
             )
         width = row_shapes[-1][1] + 1
         # Each (source length, target length) is encoded as one number. Examples and places that

@@ -223,7 +223,7 @@ def why_repeated(pair, seen, others):
     if pair in seen:
         return "duplicate"
     return (
-        f"source stands in {' or '.join(others)}"
+        f"source occurs in {' or '.join(others)}"
         if any(pair[0] in sources for sources in others.values())
         else ""
     )

@@ -258,8 +258,8 @@ def _build(folder, data, tokenizer):
         # If the folder exists, another process was first, with the same result.
         if not folder.exists():
             raise DataError(
-                f"prepared data must have room on the disk. Received: {folder.parent} ({error}). "
-                f"Make room."
+                f"prepared data cannot be written. Received: {folder.parent} ({error}). Free "
+                "some disk space, or use another --run."
             ) from None
 
 
@@ -316,9 +316,9 @@ def _check_symbols(tokenizers, symbols, copy_unknown):
     ):
         if lacking := [symbol for symbol in wanted if symbol not in known]:
             raise ConfigError(
-                f"{flag} must be in the vocabulary of a tokenizer that is given. Received: "
-                f"{lacking[0]!r}, which it lacks. "
-                f"Leave out --{flag}, or learn a tokenizer from the data."
+                f"{flag} needs a tokenizer that has its symbols in the vocabulary. Received: a "
+                f"tokenizer without {lacking[0]!r}. Leave out --{flag}, or train a tokenizer on "
+                "the data."
             )
 
 
@@ -353,8 +353,8 @@ def _write_split(folder, name, pairs, source, target, data, report, samples=1):
             }
     if name != "test" and not fits.any():
         raise DataError(
-            f"every split needs pairs. Received: none for {name} after cleaning. Use a larger "
-            f"--max_source_length."
+            f"every split needs pairs. Received: none for {name}, since all are too long. Use a "
+            "larger --max_source_length or --max_target_length."
         )
     if name == "train":
         pairs = list(itertools.compress(pairs, fits))
@@ -457,7 +457,7 @@ def changed_texts(texts, tokenizer, data):
 
 def _report_changed(pairs, tokenizer, data, report):
     if changed := changed_texts([pair[1] for pair in pairs], tokenizer, data):
-        reason = "target that the tokenizer cannot write (see --normalization)"
+        reason = "target that the tokenizer changes (see --normalization)"
         report["reasons"][reason] = {
             "action": "kept",
             "count": len(changed),

@@ -97,7 +97,7 @@ def format_lengths(report, beyond="cut at"):
     """Formats a length report as one line.
 
     >>> format_lengths(length_report([2, 4, 4, 30], max_length=16))
-    'tokens: mean 10, median 4, 95 % up to 26.1, longest 30; 25 % of 4 are cut at 16'
+    'tokens: mean 10, median 4, 95th percentile 26.1, longest 30; 25 % of 4 are cut at 16'
 
     Args:
         report: dict, from `length_report`.
@@ -107,8 +107,8 @@ def format_lengths(report, beyond="cut at"):
         A str.
     """
     return (
-        f"tokens: mean {report['mean']:g}, median {report['median']:g}, 95 % up to "
-        f"{report['percentile_95']:g}, longest "
-        f"{report['longest']:,}; {100 * report['truncated']:.3g} % of {report['count']:,} are "
-        f"{beyond} {report['max_length']}"
+        f"tokens: mean {report['mean']:g}, median {report['median']:g}, 95th percentile "
+        f"{report['percentile_95']:g}, longest {report['longest']:,}; "
+        f"{100 * report['truncated']:.3g} % of {report['count']:,} are {beyond} "
+        f"{report['max_length']}"
     )

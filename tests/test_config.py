@@ -290,9 +290,9 @@ MESSAGES = [
     (
         ModelConfig,
         dict(pointer_generator=True, tie_embeddings=False),
-        "pointer_generator needs one vocabulary, and one table, for source and target. Received: "
+        "pointer_generator needs source and target to share one embedding table. Received: "
         "tie_embeddings=False. "
-        "Leave out one of them.",
+        "Use tie_embeddings=True, or leave out pointer_generator.",
     ),
     (ModelConfig, dict(norm="middle"), "norm must be one of 'pre', 'post'. Received: 'middle'."),
     (
@@ -337,8 +337,8 @@ MESSAGES = [
     (
         TokenizerConfig,
         dict(tokenizer="byte", subword_samples=2),
-        "subword_samples needs --tokenizer=unigram or bpe. Received: 'byte', which has one way to "
-        "split a text. Leave it out.",
+        "subword_samples needs --tokenizer=unigram or bpe. Received: 'byte', which splits a text "
+        "in only one way. Leave out --subword_samples.",
     ),
     (
         DecodingConfig,
@@ -365,22 +365,22 @@ MESSAGES = [
     (
         TokenizerConfig,
         dict(target_tokenizer="de.model"),
-        "target_tokenizer needs source_tokenizer. Received: target_tokenizer='de.model' alone. "
-        "Give both files.",
+        "target_tokenizer needs source_tokenizer. Received: target_tokenizer='de.model' without "
+        "source_tokenizer. Give both.",
     ),
     (
         TokenizerConfig,
         dict(tokenizer="character", subword_samples=2),
-        "subword_samples needs --tokenizer=unigram or bpe. Received: 'character', which has one "
-        "way to split a text. Leave it out.",
+        "subword_samples needs --tokenizer=unigram or bpe. Received: 'character', which splits a "
+        "text in only one way. Leave out --subword_samples.",
     ),
     *(
         (
             TokenizerConfig,
             dict(user_symbols=symbols),
-            "user_symbols must differ from each other and from <pad>, <unk>, <s> and </s>. "
-            "Received: "
-            f"{', '.join(map(repr, symbols))}. Leave out the extra ones.",
+            "every symbol in user_symbols must be non-empty, unique and none of <pad>, <unk>, <s> "
+            f"and </s>. Received: {', '.join(map(repr, symbols))}. "
+            "Remove empty symbols, duplicates and these four.",
         )
         for symbols in (
             ("<a>", "<b>", "<a>"),
@@ -421,30 +421,31 @@ MESSAGES = [
     (
         TaskConfig,
         dict(task="spans", stride=120),
-        "stride must leave room for new text in a window. Received: stride=120, max_length=128. "
-        "Use a smaller --stride.",
+        "stride must be less than max_length - 8, so that each window has new text. Received: "
+        "stride=120, max_length=128. Use a smaller --stride.",
     ),
     (
         TaskConfig,
         dict(task="spans", max_length=72),
-        "stride must leave room for new text in a window. Received: stride=64, max_length=72. Use "
-        "a smaller --stride.",
+        "stride must be less than max_length - 8, so that each window has new text. Received: "
+        "stride=64, max_length=72. Use a smaller --stride.",
     ),
     (
         TaskConfig,
         dict(task="spans", pair_encoding="bi"),
-        "pair_encoding='bi' does not go with task='spans', where question meets context. Use "
-        "'cross'.",
+        "task='spans' must encode question and context together. Received: pair_encoding='bi'. "
+        "Use --pair_encoding=cross.",
     ),
     (
         TaskConfig,
         dict(encoder_dropout=0.0),
-        "encoder_dropout is of a pretrained encoder. Received: pretrained='none'. Use --dropout.",
+        "encoder_dropout sets the dropout of a pretrained encoder. Received: pretrained='none'. "
+        "Use --dropout instead.",
     ),
     (
         TaskConfig,
         dict(pretrained=""),
-        "pretrained must name a model, or be none for one from nothing. Received: ''. Use "
+        "pretrained must name a model, or be none to train from scratch. Received: ''. Use "
         "--pretrained=none.",
     ),
     *(
@@ -459,9 +460,9 @@ MESSAGES = [
         (
             TaskConfig,
             {"task": "text2text", **options},
-            f"text2text has no windows and no head. Received: "
+            "task='text2text' has no pair encoding, no windows and no head. Received: "
             f"{', '.join(f'{name}={value}' for name, value in options.items())}. "
-            "Leave it out.",
+            "Leave out these options.",
         )
         for options in (
             dict(pair_encoding="bi"),
@@ -476,12 +477,14 @@ MESSAGES = [
     (
         DecodingConfig,
         dict(n_best=2, temperature=0.1),
-        "sampling returns one output for each input. Received: n_best=2. Use --n_best=1.",
+        "sampling (temperature above 0) returns one output per input. Received: n_best=2. Use "
+        "--n_best=1.",
     ),
     (
         DecodingConfig,
         dict(n_best=2, beam_size=1, temperature=0.1),
-        "sampling returns one output for each input. Received: n_best=2. Use --n_best=1.",
+        "sampling (temperature above 0) returns one output per input. Received: n_best=2. Use "
+        "--n_best=1.",
     ),
     (
         DecodingConfig,
@@ -493,8 +496,8 @@ MESSAGES = [
         (
             DataConfig,
             dict(corpus=corpus),
-            f"corpus {corpus!r} is no translation. Received: --task=translation, which is the "
-            f"default. Add --task={task}.",
+            f"corpus {corpus!r} is not a translation corpus. Received: --task=translation, which "
+            f"is the default. Use --task={task}.",
         )
         for corpus, task in (
             ("stories", "question_answering"),
@@ -505,15 +508,14 @@ MESSAGES = [
     (
         DataConfig,
         dict(examples_train=("a.tsv", "b.tsv"), prefixes=("<a>",)),
-        "prefixes must be as many as the files of examples_train. Received: 1 for 2. Write one "
-        "for "
-        "each, separated by commas.",
+        "prefixes must have one value for each file of examples_train. Received: 1 values, 2 "
+        "files. Separate the values with commas.",
     ),
     (
         DataConfig,
         dict(weights=("1",)),
-        "weights must be as many as the files of examples_train. Received: 1 for 0. Write one for "
-        "each, separated by commas.",
+        "weights must have one value for each file of examples_train. Received: 1 values, 0 "
+        "files. Separate the values with commas.",
     ),
     *(
         (
@@ -527,20 +529,21 @@ MESSAGES = [
         (
             DataConfig,
             dict(examples_train=("a.tsv", "b.tsv"), prefixes=prefixes, weights=("1", "2")),
-            "weights need prefixes that differ, by which the pairs are told apart. Received: "
-            f"prefixes={','.join(prefixes)!r}. Use --prefixes.",
+            "weights needs a different prefix for each training file. Received: "
+            f"prefixes={','.join(prefixes)!r}. Set --prefixes.",
         )
         for prefixes in ((), ("<a>", "<a>"))
     ),
     (
         LabelledDataConfig,
         dict(labels=("a", "b"), labels_file="l.txt"),
-        "labels come from one place. Received: --labels and --labels_file=l.txt. Give one.",
+        "--labels and --labels_file cannot be used together. Received: --labels and "
+        "--labels_file=l.txt. Leave one out.",
     ),
     (
         LabelledDataConfig,
         dict(labels=("a", "b", "a")),
-        "labels must differ from each other. Received: a, b, a. Name each once.",
+        "labels must differ from each other. Received: a, b, a. Name each label once.",
     ),
 ]
 
@@ -606,7 +609,8 @@ def test_options_come_back_from_json():
         vocab_size=99
     )  # of an older version
     with pytest.raises(
-        ConfigError, match="must be of this version. Received: merges, old. Make it again"
+        ConfigError,
+        match="has options that this version does not know. Received: merges, old. Create it again",
     ):
         from_json(TokenizerConfig, saved | {"old": 1, "merges": 2})
 
@@ -723,8 +727,8 @@ def test_rdrop_needs_dropout():
     with pytest.raises(ConfigError) as error:
         config.check_dropout(0.0, 0.0)
     assert str(error.value) == (
-        "rdrop_alpha needs dropout. Received: 5, with no dropout. Use it above 0, or leave "
-        "rdrop_alpha out."
+        "rdrop_alpha needs dropout. Received: rdrop_alpha=5, all dropout rates 0. Use a dropout "
+        "rate above 0, or leave out --rdrop_alpha."
     )
 
 
@@ -793,10 +797,10 @@ def test_learned_positions_must_hold_what_will_come():
     with pytest.raises(ConfigError) as error:
         ModelConfig(positions="learned", max_positions=9).check_lengths(3, 10, 4)
     assert str(error.value) == (
-        "max_positions must hold the longest sequence. Received: max_positions=9, a length of 10. "
-        "Use --max_positions=10 or more."
+        "max_positions must be at least the length of the longest sequence. Received: "
+        "max_positions=9, length 10. Use --max_positions=10 or more."
     )
-    with pytest.raises(ConfigError, match="a length of 10. Use shorter texts.$"):
+    with pytest.raises(ConfigError, match="length 10. Use shorter texts.$"):
         ModelConfig(positions="learned", max_positions=9).check_lengths(
             10, cure="Use shorter texts."
         )

@@ -71,9 +71,8 @@ def from_json(kind, values):
     """
     if unknown := values.keys() - {field.name for field in dataclasses.fields(kind)}:
         raise ConfigError(
-            f"what was saved must be of this version. Received: {', '.join(sorted(unknown))}. "
-            f"Make "
-            f"it again."
+            "the saved configuration has options that this version does not know. Received: "
+            f"{', '.join(sorted(unknown))}. Create it again with this version."
         )
     return kind(
         **{
@@ -98,50 +97,54 @@ class ModelConfig:
     """
 
     d_model: int = option(256, "width of the model", minimum=1)
-    num_heads: int = option(4, "attention heads", minimum=1)
-    num_layers: int = option(3, "layers of the encoder, and of the decoder", minimum=1)
+    num_heads: int = option(4, "number of attention heads", minimum=1)
+    num_layers: int = option(3, "number of layers in the encoder, and in the decoder", minimum=1)
     vocab_size: int = option(8000, "size of the (target) vocabulary", minimum=4, flag=False)
     source_vocab_size: int = option(
-        0, "size of the source vocabulary; 0: the target's", minimum=0, flag=False
+        0, "size of the source vocabulary; 0 means the target's", minimum=0, flag=False
     )
-    ffn_dim: int = option(0, "width of the feed-forward layer; 0: 4 x d_model", minimum=0)
-    norm: str = option("post", "where a residual block normalises", choices=("pre", "post"))
-    norm_type: str = option(
-        "layer", "layer normalisation or root mean square", choices=("layer", "rms")
+    ffn_dim: int = option(0, "feed-forward width; 0 means 4 x d_model", minimum=0)
+    norm: str = option("post", "where a residual block normalizes", choices=("pre", "post"))
+    norm_type: str = option("layer", "layer normalization or RMSNorm", choices=("layer", "rms"))
+    norm_epsilon: float = option(
+        1e-6, "epsilon of the normalization, added to the variance", minimum=0.0
     )
-    norm_epsilon: float = option(1e-6, "added to the variance", minimum=0.0)
     activation: str = option(
-        "relu", "of the feed-forward layer", choices=("relu", "gelu", "gelu_tanh", "swish")
+        "relu",
+        "activation of the feed-forward layer",
+        choices=("relu", "gelu", "gelu_tanh", "swish"),
     )
-    gated: bool = option(False, "feed-forward with a gate (Shazeer 2020): activation(x W) * (x V)")
+    gated: bool = option(False, "gated feed-forward layer (Shazeer 2020): activation(x W) * (x V)")
     positions: str = option(
-        "sinusoidal", "how order is encoded", choices=("sinusoidal", "learned", "rotary")
+        "sinusoidal", "position encoding", choices=("sinusoidal", "learned", "rotary")
     )
-    max_positions: int = option(512, "longest sequence of learned positions", minimum=1)
-    use_bias: bool = option(True, "biases in attention and feed-forward projections")
+    max_positions: int = option(512, "longest sequence, for learned positions", minimum=1)
+    use_bias: bool = option(True, "use biases in attention and feed-forward projections")
     tie_embeddings: bool = option(
-        True, "one table for source and target embeddings (needs one vocabulary)"
+        True, "share one table for source and target embeddings (needs a joint vocabulary)"
     )
-    tie_output: bool = option(True, "the target embedding is also the output projection")
+    tie_output: bool = option(True, "use the target embedding as the output projection")
     pointer_generator: bool = option(
         False,
-        "a token is written, or copied from where an attention points in the source (See et al. "
-        "2017)",
+        "let the decoder also copy tokens from the source, with a pointer-generator "
+        "(See et al. 2017)",
     )
     scale_embeddings: bool = option(True, "multiply embeddings by sqrt(d_model)")
     embedding_norm: bool = option(
-        False, "normalise the embeddings once positions are added, as BERT and BART do"
+        False, "normalize embeddings after adding positions, as BERT and BART do"
     )
     dropout: float = option(
-        0.1, "on embeddings and on each block's output", minimum=0.0, maximum=0.99
+        0.1, "dropout on embeddings and on each block's output", minimum=0.0, maximum=0.99
     )
-    attention_dropout: float = option(0.0, "on attention weights", minimum=0.0, maximum=0.99)
+    attention_dropout: float = option(
+        0.0, "dropout on attention weights", minimum=0.0, maximum=0.99
+    )
     activation_dropout: float = option(
-        0.0, "inside the feed-forward layer", minimum=0.0, maximum=0.99
+        0.0, "dropout inside the feed-forward layer", minimum=0.0, maximum=0.99
     )
     pad_id: int = option(0, "id of padding, masked everywhere", minimum=0, flag=False)
     source_pad_id: int = option(
-        -1, "id of padding in the source; -1: pad_id", minimum=-1, flag=False
+        -1, "id of padding in the source; -1 means pad_id", minimum=-1, flag=False
     )
 
     def __post_init__(self):
@@ -173,9 +176,9 @@ class ModelConfig:
             )
         if self.pointer_generator and not self.tie_embeddings:
             raise ConfigError(
-                "pointer_generator needs one vocabulary, and one table, for source and target. "
+                "pointer_generator needs source and target to share one embedding table. "
                 "Received: tie_embeddings=False. "
-                "Leave out one of them."
+                "Use tie_embeddings=True, or leave out pointer_generator."
             )
 
     def check_lengths(self, *lengths, cure=None):
@@ -190,8 +193,8 @@ class ModelConfig:
         """
         if self.positions == "learned" and max(lengths) > self.max_positions:
             raise ConfigError(
-                "max_positions must hold the longest sequence. Received: "
-                f"max_positions={self.max_positions}, a length of {max(lengths)}. "
+                "max_positions must be at least the length of the longest sequence. Received: "
+                f"max_positions={self.max_positions}, length {max(lengths)}. "
                 f"{cure or f'Use --max_positions={max(lengths)} or more.'}"
             )
 
@@ -226,58 +229,59 @@ class TokenizerConfig:
 
     tokenizer: str = option(
         "unigram",
-        "subword algorithm, or a toy tokenizer",
+        "subword algorithm (unigram, bpe) or toy tokenizer (byte, character)",
         choices=("unigram", "bpe", "byte", "character"),
     )
     vocab_size: int = option(
-        8000, "pieces to learn, special ones and the 256 bytes included", minimum=8
+        8000, "size of the vocabulary, including special tokens and the 256 bytes", minimum=8
     )
     joint_vocabulary: bool = option(True, "one vocabulary for source and target")
     character_coverage: float = option(
         0.9995,
-        "share of characters that get a piece; the rest are spelt in bytes",
+        "share of characters in the vocabulary; the others are encoded as bytes",
         minimum=0.9,
         maximum=1.0,
     )
     normalization: str = option(
         "nfkc",
-        "nfkc makes ﬁ fi and ？ ?; identity, for Chinese and code, changes nothing",
+        "Unicode normalization: nfkc (for example, ﬁ becomes fi and ？ becomes ?) or identity, "
+        "which changes nothing and suits Chinese and code",
         choices=("nfkc", "identity"),
     )
     user_symbols: tuple = option((), "comma-separated symbols that are never split")
     subword_samples: int = option(
         1,
-        "how often training pairs are tokenised, but for the first time into pieces drawn at "
-        "random: against "
-        "overfitting, where pairs are few (Kudo 2018)",
+        "number of tokenizations of each training pair; all but the first are sampled at random, "
+        "against overfitting on small data (Kudo 2018)",
         minimum=1,
     )
     source_tokenizer: str = option(
         "",
-        "a SentencePiece .model file to use instead of training one, or a run's tokenizer folder",
+        "SentencePiece .model file, or tokenizer folder of a run, to use instead of training one",
     )
-    target_tokenizer: str = option("", "the same for the target; empty: the source's")
+    target_tokenizer: str = option(
+        "", "like source_tokenizer, for the target; empty means the source's"
+    )
 
     def __post_init__(self):
         check_options(self)
         if self.target_tokenizer and not self.source_tokenizer:
             raise ConfigError(
-                f"target_tokenizer needs source_tokenizer. Received: "
-                f"target_tokenizer={self.target_tokenizer!r} alone. "
-                "Give both files."
+                "target_tokenizer needs source_tokenizer. Received: "
+                f"target_tokenizer={self.target_tokenizer!r} without source_tokenizer. Give both."
             )
         if self.subword_samples > 1 and self.tokenizer in ("byte", "character"):
             raise ConfigError(
                 f"subword_samples needs --tokenizer=unigram or bpe. Received: {self.tokenizer!r}, "
-                f"which has one way to split a text. "
-                "Leave it out."
+                "which splits a text in only one way. Leave out --subword_samples."
             )
         wrong = {"", "<pad>", "<unk>", "<s>", "</s>"} & {*self.user_symbols}
         if wrong or len({*self.user_symbols}) < len(self.user_symbols):
             raise ConfigError(
-                "user_symbols must differ from each other and from <pad>, <unk>, <s> and </s>. "
-                "Received: "
-                f"{', '.join(map(repr, self.user_symbols))}. Leave out the extra ones."
+                "every symbol in user_symbols must be non-empty, unique and none of <pad>, <unk>, "
+                "<s> and </s>. "
+                f"Received: {', '.join(map(repr, self.user_symbols))}. "
+                "Remove empty symbols, duplicates and these four."
             )
 
 
@@ -288,73 +292,80 @@ class LearningConfig:
     A step is one update of the weights.
     """
 
-    train_steps: int = option(10000, "updates of the weights", minimum=1)
+    train_steps: int = option(10000, "number of updates of the weights", minimum=1)
     accumulate_steps: int = option(
-        1, "batches whose gradients are summed into one update", minimum=1
+        1, "micro-batches whose gradients are summed into one update", minimum=1
     )
     seed: int = option(
-        1, "of weights, dropout and the order of the data", minimum=0, maximum=2**32 - 1
+        1, "random seed of weights, dropout and data order", minimum=0, maximum=2**32 - 1
     )
     precision: str = option(
         "float32",
-        "of the computation; weights stay float32",
+        "precision of the computation; weights stay float32",
         choices=("float32", "bfloat16", "float16"),
     )
     jit: str = option(
         "auto",
-        "compile the whole step with XLA; auto: on a GPU or TPU, and on a CPU if a long training "
-        "gains by it",
+        "compile the training step with XLA; auto does so on a GPU or TPU, and on a CPU if the "
+        "training is long and timing shows a gain",
         choices=("auto", "on", "off"),
     )
     distribution: str = option(
         "none",
-        "tf.distribute strategy: see docs/distributed.md",
+        "how to train on several devices; see docs/distributed.md",
         choices=("none", "mirrored", "multi_worker", "tpu"),
     )
     model_devices: int = option(
         1,
-        "devices that share one copy of the model, each with a part of it; with KERAS_BACKEND=jax "
-        "and --distribution=mirrored",
+        "number of devices that one copy of the model is split across; more than 1 needs "
+        "KERAS_BACKEND=jax and --distribution=mirrored",
         minimum=1,
     )
-    optimizer: str = option("adam", "the update rule", choices=("adam", "adamw"))
-    learning_rate: float = option(1e-3, "the peak of the schedule", minimum=0.0)
+    optimizer: str = option("adam", "optimizer", choices=("adam", "adamw"))
+    learning_rate: float = option(1e-3, "peak learning rate", minimum=0.0)
     schedule: str = option(
         "inverse_sqrt",
-        "of the learning rate after warm-up",
+        "learning-rate schedule after warm-up",
         choices=("inverse_sqrt", "noam", "cosine", "linear", "constant"),
     )
-    warmup_steps: int = option(1000, "updates until the peak", minimum=0)
-    adam_beta_1: float = option(0.9, "decay of the gradient's mean", minimum=0.0, maximum=0.9999)
-    adam_beta_2: float = option(
-        0.98, "decay of the gradient's square", minimum=0.0, maximum=0.999999
+    warmup_steps: int = option(1000, "updates until the learning rate reaches its peak", minimum=0)
+    adam_beta_1: float = option(
+        0.9, "decay rate of the mean of the gradient", minimum=0.0, maximum=0.9999
     )
-    adam_epsilon: float = option(1e-9, "added to the root of the square", minimum=0.0)
-    weight_decay: float = option(0.0, "decoupled, with --optimizer=adamw", minimum=0.0)
-    clip_norm: float = option(0.0, "largest global norm of the gradient; 0: no limit", minimum=0.0)
+    adam_beta_2: float = option(
+        0.98, "decay rate of the mean of the squared gradient", minimum=0.0, maximum=0.999999
+    )
+    adam_epsilon: float = option(1e-9, "Adam's epsilon, added to the denominator", minimum=0.0)
+    weight_decay: float = option(
+        0.0, "decoupled weight decay; needs --optimizer=adamw", minimum=0.0
+    )
+    clip_norm: float = option(
+        0.0, "clip the gradient to this global norm; 0 means no clipping", minimum=0.0
+    )
     label_smoothing: float = option(
         0.1, "probability mass spread over the vocabulary", minimum=0.0, maximum=0.99
     )
     rdrop_alpha: float = option(
         0.0,
-        "two passes with other dropout, and so much weight on the divergence between what they "
-        "predict "
-        "(R-Drop, Liang et al. 2021: 5 for translation, 1 for classes); twice the work; 0: one "
-        "pass",
+        "weight of R-Drop (Liang et al. 2021), which penalizes the divergence between two passes "
+        "with different dropout; 5 for translation, 1 for classification; doubles the work; 0 "
+        "turns it off",
         minimum=0.0,
     )
-    log_every: int = option(50, "steps between lines of the log", minimum=1)
+    log_every: int = option(50, "steps between log lines", minimum=1)
     eval_every: int = option(1000, "steps between validations", minimum=1)
     checkpoint_every: int = option(1000, "steps between checkpoints", minimum=1)
-    keep_checkpoints: int = option(5, "newest checkpoints to keep, besides the best", minimum=1)
+    keep_checkpoints: int = option(
+        5, "number of newest checkpoints to keep, besides the best", minimum=1
+    )
     average_checkpoints: int = option(
-        5, "newest checkpoints to average at the end; 1: no average", minimum=1
+        5, "number of newest checkpoints to average at the end; 1 means no averaging", minimum=1
     )
     keep_best_metric: str = option(
-        "", "what the best checkpoint is best at; empty: the task's first metric"
+        "", "metric that selects the best checkpoint; empty means the task's first metric"
     )
     early_stopping: int = option(
-        0, "validations without improvement before training stops; 0: never", minimum=0
+        0, "validations without improvement before training stops; 0 means never", minimum=0
     )
 
     def __post_init__(self):
@@ -401,8 +412,8 @@ class LearningConfig:
         """
         if self.rdrop_alpha and not any(rates):
             raise ConfigError(
-                f"rdrop_alpha needs dropout. Received: {self.rdrop_alpha:g}, with no dropout. Use "
-                f"it above 0, or leave rdrop_alpha out."
+                f"rdrop_alpha needs dropout. Received: rdrop_alpha={self.rdrop_alpha:g}, all "
+                "dropout rates 0. Use a dropout rate above 0, or leave out --rdrop_alpha."
             )
 
 
@@ -412,15 +423,16 @@ class TrainingConfig(LearningConfig):
 
     initial_run: str = option(
         "",
-        "run folder to go on from on other data: its weights, sizes and tokenizers; empty: from "
-        "nothing",
+        "run folder whose weights, sizes and tokenizers to start from, for training on other "
+        "data; empty means from scratch",
     )
     max_tokens: int = option(
-        4096, "positions in a batch, on the source side and on the target side each", minimum=16
+        4096, "positions per micro-batch, on each of the source and target sides", minimum=16
     )
     eval_decode: int = option(
         200,
-        "validation examples decoded for the scores at each validation, 2,000 at the end; 0: none",
+        "validation examples to decode and score at each validation; at least 2,000 at the end; "
+        "0 means none",
         minimum=0,
     )
 
@@ -431,88 +443,94 @@ class TaskConfig:
 
     task: str = option(
         "classification",
-        "one label a text, several, a number, the answer's place in a context, or a text",
+        "classification (one label per text), multilabel (several), regression (a number), spans "
+        "(an answer in a context) or text2text (a text)",
         choices=("classification", "multilabel", "regression", "spans", "text2text"),
     )
     pretrained: str = option(
         "none",
-        "run folder of train.py or finetune.py (text2text: no other), Hugging Face folder, "
-        "hf://owner/name, "
-        "KerasHub preset; none: from nothing, with the model and tokenizer flags",
+        "run folder of train.py or finetune.py, Hugging Face folder, hf://owner/name or KerasHub "
+        "preset; text2text takes only a run folder; none trains from scratch with the model and "
+        "tokenizer flags",
     )
     max_length: int = option(
         0,
-        "longest input in tokens, with pair_encoding=bi of each text; what is longer is cut, for "
-        "spans read "
-        "in windows, for text2text dropped if either side is; 0: 128, or for text2text the run's "
-        "own",
+        "longest input in tokens, of each text with pair_encoding=bi or text2text; longer inputs "
+        "are truncated; spans reads them in windows; text2text drops pairs with a longer target, "
+        "for translation also those with a longer source; 0 means 128, for text2text the run's own",
         minimum=0,
     )
     pair_encoding: str = option(
         "cross",
-        "how an encoder reads a pair: cross, both texts at once; bi, each alone, to be compared",
+        "how to encode a pair of texts: cross encodes both together; bi encodes each alone and "
+        "compares them",
         choices=("cross", "bi"),
     )
-    stride: int = option(64, "tokens that two windows share, for spans", minimum=0)
+    stride: int = option(64, "overlap of two windows in tokens, for spans", minimum=0)
     longest_answer: int = option(
-        30, "tokens of an answer at most, for spans; long Chinese answers need more", minimum=1
+        30, "longest answer in tokens, for spans; long Chinese answers need more", minimum=1
     )
     language: str = option(
         "",
-        "code such as en or zh: whose rules score spans (empty: SQuAD's) and split text2text for "
-        "BLEU "
-        "(empty: of the run's target)",
+        "language code such as en or zh; sets the scoring rules for spans (empty: SQuAD's) and the "
+        "BLEU tokenization for text2text (empty: the run's target language)",
     )
     pooling: str = option(
-        "mean", "from tokens to one vector a text", choices=("mean", "first", "max")
+        "mean",
+        "how to pool token vectors into one vector per text",
+        choices=("mean", "first", "max"),
     )
-    head_dropout: float = option(0.1, "in the task's head", minimum=0.0, maximum=0.99)
+    head_dropout: float = option(0.1, "dropout in the task's head", minimum=0.0, maximum=0.99)
     encoder_dropout: float = option(
-        -1.0, "of what is pretrained; -1: its own", minimum=-1.0, maximum=0.99
+        -1.0, "dropout of the pretrained model; -1 keeps its own", minimum=-1.0, maximum=0.99
     )
     class_weights: str = option(
         "none",
-        "balanced: rare classes count as much as frequent ones",
+        "balanced makes rare classes count as much as frequent ones",
         choices=("none", "balanced"),
     )
     tuning: str = option(
         "full",
-        "what is learnt: all weights, the head, or low-rank changes (Hu et al. 2022) and any head",
+        "what to train: full (all weights), head (only the head) or lora (LoRA matrices, Hu et al. "
+        "2022, and the head if there is one)",
         choices=("full", "head", "lora"),
     )
-    lora_rank: int = option(8, "rank of the changes", minimum=1)
-    lora_alpha: float = option(16.0, "the changes are scaled by alpha / rank", minimum=0.0)
+    lora_rank: int = option(8, "rank of the LoRA matrices", minimum=1)
+    lora_alpha: float = option(
+        16.0, "LoRA's alpha; the update is scaled by alpha / rank", minimum=0.0
+    )
     lora_targets: tuple = option(
-        ("attention", "feed_forward"), "projections that change: attention, feed_forward"
+        ("attention", "feed_forward"), "projections that get LoRA: attention, feed_forward"
     )
 
     def __post_init__(self):
         check_options(self)
         if not self.lora_targets or {*self.lora_targets} - {"attention", "feed_forward"}:
             raise ConfigError(
-                f"lora_targets must be attention, feed_forward or both. Received: "
+                "lora_targets must be attention, feed_forward or both. Received: "
                 f"{','.join(self.lora_targets) or 'none'}."
             )
         if 0 < self.max_length < 8:
             raise ConfigError(f"max_length must be at least 8. Received: {self.max_length}.")
         if self.task == "spans" and self.stride >= self.input_length - 8:
             raise ConfigError(
-                "stride must leave room for new text in a window. Received: "
+                "stride must be less than max_length - 8, so that each window has new text. "
+                "Received: "
                 f"stride={self.stride}, max_length={self.input_length}. Use a smaller --stride."
             )
         if self.pair_encoding == "bi" and self.task == "spans":
             raise ConfigError(
-                "pair_encoding='bi' does not go with task='spans', where question meets context. "
-                "Use 'cross'."
+                "task='spans' must encode question and context together. Received: "
+                "pair_encoding='bi'. Use --pair_encoding=cross."
             )
         if self.encoder_dropout >= 0 and self.pretrained == "none" and self.task != "text2text":
             raise ConfigError(
-                "encoder_dropout is of a pretrained encoder. Received: pretrained='none'. Use "
-                "--dropout."
+                "encoder_dropout sets the dropout of a pretrained encoder. Received: "
+                "pretrained='none'. Use --dropout instead."
             )
         if not self.pretrained:
             raise ConfigError(
-                "pretrained must name a model, or be none for one from nothing. Received: ''. Use "
+                "pretrained must name a model, or be none to train from scratch. Received: ''. Use "
                 "--pretrained=none."
             )
         if self.class_weights != "none" and self.task != "classification":
@@ -533,7 +551,8 @@ class TaskConfig:
         given += ["tuning=head"] if self.tuning == "head" else []
         if given:
             raise ConfigError(
-                f"text2text has no windows and no head. Received: {', '.join(given)}. Leave it out."
+                "task='text2text' has no pair encoding, no windows and no head. Received: "
+                f"{', '.join(given)}. Leave out these options."
             )
 
     @property
@@ -554,57 +573,68 @@ class FinetuningConfig(LearningConfig):
     The length of the training is counted in epochs, and the batch size in texts.
     """
 
-    epochs: int = option(3, "how often every training text is seen", minimum=1)
+    epochs: int = option(3, "number of passes over the training texts", minimum=1)
     initial_seed: int = option(
         -1,
-        "of the weights that are new, such as a head's, where several seeds begin alike; -1: "
-        "--seed",
+        "seed of new weights, such as the head's, so that runs with different --seed start from "
+        "the same weights; -1 means --seed",
         minimum=-1,
         maximum=2**32 - 1,
     )
     batch_size: int = option(
-        32, "texts in a batch; for text2text on average, since a row holds several pairs", minimum=1
+        32,
+        "texts per micro-batch; for text2text an average, since a row may hold several pairs",
+        minimum=1,
     )
     eval_decode: int = option(
         200,
-        "validation texts that text2text writes at each validation, greedily; 0: none",
+        "validation texts to decode greedily at each validation, for text2text; 0 means none",
         minimum=0,
     )
     warmup_share: float = option(
-        0.1, "of the updates, until the learning rate's peak", minimum=0.0, maximum=1.0
+        0.1,
+        "share of the updates before the learning rate reaches its peak",
+        minimum=0.0,
+        maximum=1.0,
     )
-    train_steps: int = option(1, "from epochs", minimum=1, flag=False)
-    warmup_steps: int = option(0, "from warmup_share", minimum=0, flag=False)
-    optimizer: str = option("adamw", "the update rule", choices=("adam", "adamw"))
-    learning_rate: float = option(5e-5, "the peak of the schedule", minimum=0.0)
+    train_steps: int = option(1, "computed from epochs", minimum=1, flag=False)
+    warmup_steps: int = option(0, "computed from warmup_share", minimum=0, flag=False)
+    optimizer: str = option("adamw", "optimizer", choices=("adam", "adamw"))
+    learning_rate: float = option(5e-5, "peak learning rate", minimum=0.0)
     schedule: str = option(
         "linear",
-        "of the learning rate after warm-up",
+        "learning-rate schedule after warm-up",
         choices=("inverse_sqrt", "noam", "cosine", "linear", "constant"),
     )
     adam_beta_2: float = option(
-        0.999, "decay of the gradient's square", minimum=0.0, maximum=0.999999
+        0.999, "decay rate of the mean of the squared gradient", minimum=0.0, maximum=0.999999
     )
-    adam_epsilon: float = option(1e-8, "added to the root of the square", minimum=0.0)
-    weight_decay: float = option(0.01, "decoupled, with --optimizer=adamw", minimum=0.0)
-    clip_norm: float = option(1.0, "largest global norm of the gradient; 0: no limit", minimum=0.0)
+    adam_epsilon: float = option(1e-8, "Adam's epsilon, added to the denominator", minimum=0.0)
+    weight_decay: float = option(
+        0.01, "decoupled weight decay; needs --optimizer=adamw", minimum=0.0
+    )
+    clip_norm: float = option(
+        1.0, "clip the gradient to this global norm; 0 means no clipping", minimum=0.0
+    )
     label_smoothing: float = option(
         0.0,
-        "probability mass spread over the classes, for text2text over the vocabulary",
+        "probability mass spread over the classes; for text2text, over the vocabulary",
         minimum=0.0,
         maximum=0.99,
     )
-    log_every: int = option(20, "steps between lines of the log", minimum=1)
-    eval_every: int = option(0, "steps between validations; 0: after each epoch", minimum=0)
+    log_every: int = option(20, "steps between log lines", minimum=1)
+    eval_every: int = option(0, "steps between validations; 0 means once per epoch", minimum=0)
     checkpoint_every: int = option(200, "steps between checkpoints", minimum=1)
-    keep_checkpoints: int = option(1, "newest checkpoints to keep, besides the best", minimum=1)
+    keep_checkpoints: int = option(
+        1, "number of newest checkpoints to keep, besides the best", minimum=1
+    )
     average_checkpoints: int = option(
-        1, "newest checkpoints to average at the end; 1: no average", minimum=1
+        1, "number of newest checkpoints to average at the end; 1 means no averaging", minimum=1
     )
     keep_best_metric: str = option(
         "",
-        "what the best checkpoint is best at; empty, by the task: accuracy, f1_micro, "
-        "spearman, f1 or bleu",
+        "metric that selects the best checkpoint; empty means the task's own: accuracy, "
+        "f1_micro, spearman, f1 or bleu",
     )
 
     def counted(self, steps_per_epoch):
@@ -634,24 +664,31 @@ class DecodingConfig:
     samples instead.
     """
 
-    beam_size: int = option(4, "hypotheses kept; 1: greedy", minimum=1)
-    length_penalty: float = option(
-        0.6, "alpha of the GNMT penalty ((5 + length) / 6) ^ alpha; 0: none", minimum=0.0
+    beam_size: int = option(
+        4, "number of hypotheses in beam search; 1 means greedy search", minimum=1
     )
-    n_best: int = option(1, "hypotheses returned for each input", minimum=1)
+    length_penalty: float = option(
+        0.6, "alpha of the GNMT penalty ((5 + length) / 6) ^ alpha; 0 means no penalty", minimum=0.0
+    )
+    n_best: int = option(1, "number of outputs to return for each input", minimum=1)
     max_length: int = option(
-        0, "longest output in tokens; 0: twice the source and 10 more", minimum=0
+        0, "longest output in tokens; 0 means 2 x source length + 10", minimum=0
     )
     min_length: int = option(0, "shortest output in tokens", minimum=0)
-    no_repeat_ngram: int = option(0, "no n-gram of this size occurs twice; 0: no limit", minimum=0)
+    no_repeat_ngram: int = option(
+        0, "size of n-grams that may not occur twice; 0 means no limit", minimum=0
+    )
     temperature: float = option(
-        0.0, "above 0: sample from softmax(logits / temperature)", minimum=0.0
+        0.0, "above 0, sample from softmax(logits / temperature) instead of searching", minimum=0.0
     )
-    top_k: int = option(0, "sample among the k likeliest; 0: all", minimum=0)
+    top_k: int = option(0, "sample from the k likeliest tokens; 0 means all", minimum=0)
     top_p: float = option(
-        1.0, "sample among the likeliest whose probabilities sum to p", minimum=0.0, maximum=1.0
+        1.0,
+        "sample from the likeliest tokens whose probabilities sum to p",
+        minimum=0.0,
+        maximum=1.0,
     )
-    sampling_seed: int = option(1, "of the sampling", minimum=0, maximum=2**32 - 1)
+    sampling_seed: int = option(1, "random seed of sampling", minimum=0, maximum=2**32 - 1)
 
     def __post_init__(self):
         check_options(self)
@@ -663,13 +700,12 @@ class DecodingConfig:
             )
         if self.n_best > 1 and self.temperature:
             raise ConfigError(
-                f"sampling returns one output for each input. Received: n_best={self.n_best}. Use "
-                f"--n_best=1."
+                "sampling (temperature above 0) returns one output per input. Received: "
+                f"n_best={self.n_best}. Use --n_best=1."
             )
         if 0 < self.max_length <= self.min_length:
             raise ConfigError(
-                f"min_length must be less than max_length. Received: "
-                f"min_length={self.min_length}, "
+                f"min_length must be less than max_length. Received: min_length={self.min_length}, "
                 f"max_length={self.max_length}. Use a smaller --min_length."
             )
 

@@ -97,9 +97,9 @@ def unwritable(path, reason):
         reason: the cause, such as "No space left on device".
     """
     return ConfigError(
-        f"a folder must have room and be writable. Received: {path} ({reason}). Make room; a "
-        f"training continues by its command "
-        "from its newest checkpoint."
+        f"a file could not be written. Received: {path} ({reason}). Free some disk space or make "
+        "the folder writable. To continue a training from its newest checkpoint, run its command "
+        "again."
     )
 
 

@@ -44,7 +44,7 @@ def resolve(patterns, data_dir, flag):
         if not found:
             raise DataError(
                 f"--{flag} must name files that exist. Received: {full}. Check the name and "
-                f"--data_dir."
+                "--data_dir."
             )
         paths += found
     return paths
@@ -81,7 +81,8 @@ def read_lines(path):
             texts.append(line.removesuffix(b"\r").decode("utf-8"))
         except UnicodeDecodeError as error:
             raise DataError(
-                f"text must be UTF-8. Received: {path}, line {number} ({error.reason}). Convert it."
+                f"text must be UTF-8. Received: {path}, line {number} ({error.reason}). Convert "
+                "the file to UTF-8."
             ) from None
     return texts
 
@@ -161,8 +162,8 @@ def _csv_rows(path, lines):
     except csv.Error as error:
         # For example, a quote is never closed.
         raise DataError(
-            f"a row must be CSV. Received: {path}, line {start} ({error}). Double quotes within "
-            f"quotes."
+            f"a row must be valid CSV. Received: {path}, line {start} ({error}). Write a quote "
+            "within quotes as two quotes."
         ) from None
     return rows
 

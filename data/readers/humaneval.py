@@ -83,7 +83,7 @@ def read_problems(path):
     """
     for _, row in read_jsonl(path):
         return read_humaneval(path) if "entry_point" in row else read_mbpp(path)
-    raise DataError(f"a file of problems must have at least one. Received: {path}, which is empty.")
+    raise DataError(f"a problem file must not be empty. Received: {path}.")
 
 
 def read_humaneval(path):
@@ -110,7 +110,8 @@ def read_humaneval(path):
         name, prompt = row["entry_point"], row["prompt"]
         if not _definition(name).search(prompt):
             raise DataError(
-                f"prompt must begin the function {name}. Received: {where}, {prompt[-80:]!r}."
+                f"prompt must have a line that begins with 'def {name}('. Received: {where}, "
+                f"{prompt[-80:]!r}."
             )
         tests = f"{row['test']}\ncheck({name})"
         problems.append(

@@ -152,13 +152,15 @@ def _check_task(task, config):
     if task not in TASKS:
         raise ConfigError(f"task must be one of {', '.join(map(repr, TASKS))}. Received: {task!r}.")
     if task == "text2text" and (config.lowercase or config.pair_column):
-        wrong = "lowercase=True" if config.lowercase else f"pair_column={config.pair_column!r}"
-        raise ConfigError(
-            "text2text has one text for a target, in lower case if the pretrained run has all "
-            "text "
-            "so. "
-            f"Received: {wrong}. Leave it out."
+        rule, wrong = (
+            ("text2text lowercases texts if the pretrained run did", "lowercase=True")
+            if config.lowercase
+            else (
+                "text2text has only one source text for each target",
+                f"pair_column={config.pair_column!r}",
+            )
         )
+        raise ConfigError(f"{rule}. Received: {wrong}. Leave it out.")
 
 
 # The reasons for which data is refused: the rule, and what to do.
@@ -167,7 +169,7 @@ _RULES = {
         "a row must have all its columns",
         "Repair these rows, or see --delimiter and the column flags",
     ),
-    "no text": ("a text must be a string that can be read", "Repair these rows"),
+    "no text": ("a text must be a valid Unicode string", "Repair these rows"),
     "no label": ("a row must have a label", "Repair these rows, or leave them out"),
     "unknown label": (
         "a label must be one of {names}",
@@ -177,9 +179,9 @@ _RULES = {
         "the label of a regression must be a number",
         "Repair these rows, or see --label_column",
     ),
-    "id that stands twice": (
-        "a question's id must be its own",
-        "Rename these questions, or leave them out",
+    "duplicate id": (
+        "each question needs a unique id",
+        "Change these ids, or leave the questions out",
     ),
 }
 
@@ -210,8 +212,7 @@ class _Problems:
                     more = "; ..." if found["count"] > len(found["examples"]) else ""
                     lines.append(
                         f"{rule.replace('{names}', known)}. Received: {found['count']} wrong in "
-                        f"{split}: "
-                        f"{'; '.join(found['examples'])}{more}. {cure}."
+                        f"{split}: {'; '.join(found['examples'])}{more}. {cure}."
                     )
         if lines:
             raise DataError("\n".join(lines))
@@ -275,7 +276,7 @@ def _load_tfds(config, task, problems):
         splits = {**splits, "validation": [], "test": splits["validation"]}
         for example in splits["test"]:
             problems.logs["test"].count(
-                "no labelled test data: the validation data is it",
+                "no labelled test data: the validation data is used for the test",
                 "moved",
                 example.line,
                 example.text,
@@ -311,7 +312,7 @@ def _tfds_examples(rows, columns, names, where, log):
     for number, row in enumerate(rows, 1):
         line, label = f"{where}:{number}", row["label_column"]
         if names and label == -1:
-            log.count("label -1, which is none", "dropped", line, row["text_column"])
+            log.count("no label (-1)", "dropped", line, row["text_column"])
             continue
         if names:
             row["label_column"] = (
@@ -350,13 +351,13 @@ def _rows(data, columns):
     else:
         raise DataError(
             "data must be (texts, labels), a table with columns, a list of dicts, or a "
-            "tf.data.Dataset. "
-            f"Received: {type(data).__name__}."
+            f"tf.data.Dataset. Received: {type(data).__name__}."
         )
     lengths = [len(values) for values in lists.values()]
     if len(set(lengths)) > 1:
         raise DataError(
-            f"there must be as many labels as texts. Received: {' and '.join(map(str, lengths))}."
+            "texts, labels and any second texts must have the same length. Received: "
+            f"{' and '.join(map(str, lengths))}."
         )
     return (dict(zip(lists, values)) for values in zip(*lists.values()))
 
@@ -371,7 +372,7 @@ def _dataset_rows(data, columns):
     else:
         raise DataError(
             f"a Dataset's elements must be dicts or (text, label). Received: {spec}. Map it to "
-            f"such elements."
+            "such elements."
         )
     for element in (data.unbatch() if first.shape.rank else data).as_numpy_iterator():
         if isinstance(element, dict):
@@ -398,8 +399,8 @@ def _labelled(splits, names, task, config, problems, required):
     # Other messages already explain why a split is empty.
     if not problems.messages:
         problems.messages += [
-            f"every split needs examples. Received: none for {split}. Name its files, or use a "
-            f"larger share."
+            f"every split needs examples. Received: none for {split}. Name its files, or check "
+            "--validation_share and --test_share."
             for split in required
             if not splits[split] and not {split, "train"} & refused
         ]
@@ -420,9 +421,8 @@ def _labelled(splits, names, task, config, problems, required):
             f"{found['count']} {reason}" for reason, found in problems.logs["train"].reasons.items()
         )
         raise DataError(
-            f"training needs examples that can be learnt from. Received: none ({why}). Look at "
-            f"the "
-            f"data's columns."
+            f"training needs usable examples. Received: none ({why}). Check the data and its "
+            "columns."
         )
     _report_repeats(kept, problems.logs)
     report = {
@@ -518,7 +518,7 @@ def _report_repeats(splits, logs):
         for earlier, indices in places.items():
             for example in map(splits[split].__getitem__, indices):
                 logs[split].count(
-                    f"text stands in {earlier} too", "kept", example.line, example.text
+                    f"text also occurs in {earlier}", "kept", example.line, example.text
                 )
     first = {}
     for example in splits["train"]:

@@ -111,9 +111,9 @@ def read_babi(path):
             or not text.strip()
         ):
             raise DataError(
-                "a .txt file of examples must have bAbI's form, lines that are numbered within "
-                "each story. "
-                f"Received: {path}, line {place}: {line[:80]!r}. If it has columns, name it .tsv."
+                "a .txt file of examples must be in bAbI's format, with lines numbered within "
+                f"each story. Received: {path}, line {place}: {line[:80]!r}. If the file has "
+                "columns, rename it to .tsv."
             )
         last = int(number)
         if last == 1:

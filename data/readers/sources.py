@@ -48,8 +48,8 @@ def load_examples(config: DataConfig):
     for split in SPLITS:
         if not splits[split]:
             raise DataError(
-                f"every split needs pairs. Received: none for {split}. Name its files, or use a "
-                f"larger share."
+                f"every split needs pairs. Received: none for {split}. Name its files, or check "
+                "--validation_share and --test_share."
             )
     if config.lowercase:
         splits = {split: list(map(lowercase, pairs)) for split, pairs in splits.items()}
@@ -104,11 +104,9 @@ def source_kind(config, kinds=KINDS):
     if len(found) != 1 or not getattr(config, found[0]):
         received = ", ".join(f"--{name}" for names in given.values() for name in names) or "none"
         raise DataError(
-            f"the data must come from one of {', '.join(f'--{kind}' for kind in kinds)}. "
-            f"Received: "
-            f"{received}. "
-            f"Give the training data of one kind; a flag is unset by an empty value: "
-            f"--{next(iter(kinds))}=."
+            "the training data must come from exactly one of "
+            f"{', '.join(f'--{kind}' for kind in kinds)}. Received: {received}. Set one of these "
+            f"flags. To unset a flag, leave its value empty: --{next(iter(kinds))}=."
         )
     return found[0]
 
@@ -145,7 +143,8 @@ def _load_parallel(config, split):
     paths = [resolve(getattr(config, flag), config.data_dir, flag) for flag in flags]
     if bool(paths[0]) != bool(paths[1]):
         raise DataError(
-            f"--{flags[0]} and --{flags[1]} belong together. Received only one of them."
+            f"--{flags[0]} and --{flags[1]} must be used together. Received: only one of them. "
+            "Set both."
         )
     sides = [[read_lines(path) for path in side] for side in paths]
     # If both sides have the same number of files, they are compared file by file. Otherwise a line
@@ -158,8 +157,8 @@ def _load_parallel(config, split):
     for source_path, target_path, sources, targets in groups:
         if len(sources) != len(targets):
             raise DataError(
-                "source and target must have as many lines as each other. Received: "
-                f"{len(sources)} lines in {source_path}, {len(targets)} lines in {target_path}."
+                f"source and target must have the same number of lines. Received: {len(sources)} "
+                f"lines in {source_path}, {len(targets)} lines in {target_path}."
             )
     return list(zip(*map(_joined, sides)))
 
@@ -173,8 +172,8 @@ def _load_example_files(config, split):
     files = getattr(config, flag)
     if config.prefixes and files and len(files) != len(config.prefixes):
         raise DataError(
-            f"--prefixes must be as many as the files of --{flag}. Received: "
-            f"{len(config.prefixes)} for {len(files)}."
+            f"--prefixes must have one value for each file of --{flag}. Received: "
+            f"{len(config.prefixes)} values, {len(files)} files."
         )
     for file, prefix in itertools.zip_longest(
         files, config.prefixes if files else (), fillvalue=""
@@ -207,7 +206,7 @@ def read_examples(path, flag="examples", columns=None):
     for number, pair in pairs:
         if not all(map(is_text, pair)):
             raise DataError(
-                f"a row must have source and target, which are text. Received: {path}, line "
+                f"a row must have a source and a target, both text. Received: {path}, line "
                 f"{number}: {pair}."
             )
     return [tuple(pair) for _, pair in pairs]
@@ -239,9 +238,9 @@ def tfds_builder(config):
         # TFDS also raises the errors of its download libraries.
         reason = f"{type(error).__name__}: {error}".strip().splitlines()[0]
         raise DataError(
-            f"--tfds must name a data set that is prepared in --tfds_data_dir or can be "
-            f"downloaded. Received: {config.tfds} "
-            f"({reason}). See tensorflow.org/datasets/catalog."
+            "--tfds must name a dataset that is prepared in --tfds_data_dir or can be "
+            f"downloaded. Received: {config.tfds} ({reason}). See "
+            "tensorflow.org/datasets/catalog."
         ) from None
     return builder
 

@@ -65,9 +65,8 @@ def read_squad(path):
         ]
     except (KeyError, TypeError) as error:
         raise DataError(
-            "a file of questions must have SQuAD's form: data, in it paragraphs, in it context "
-            "and "
-            "qas. "
+            "a file of questions must be in SQuAD's format: "
+            '{"data": [{"paragraphs": [{"context": ..., "qas": [...]}]}]}. '
             f"Received: {path} ({type(error).__name__}: {error})."
         ) from None
     return [
@@ -102,9 +101,8 @@ def question_of(row, line):
         found = Question(str(row["id"]), row["question"], row["context"], answers, line)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(
-            "a question must have id, question, context, and answers, each with text and "
-            "answer_start. "
-            f"Received: {line} ({type(error).__name__}: {error})."
+            "a question must have id, question, context and answers, and each answer must have "
+            f"text and answer_start. Received: {line} ({type(error).__name__}: {error})."
         ) from None
     if not all(map(is_text, (found.question, found.context, *(text for _, text in answers)))):
         raise DataError(f"question, context and answers must be text. Received: {line}.")
@@ -159,7 +157,7 @@ def check_questions(questions, training, log: Log):
     kept, ids, unfit = [], set(), "dropped" if training else "kept"
     for question in questions:
         if question.id in ids:
-            log.count("id that stands twice", "error", question.line, question.question)
+            log.count("duplicate id", "error", question.line, question.question)
         ids.add(question.id)
         empty = not question.question.strip() or not question.context.strip()
         if empty:
@@ -172,10 +170,10 @@ def check_questions(questions, training, log: Log):
                 log.count("answer that is not in its context", unfit, question.line, repr(text))
             elif start != given:
                 log.count(
-                    "answer at another place than given",
+                    "answer not at the given start",
                     "repaired",
                     question.line,
-                    f"{text!r}, {given} is now {start}",
+                    f"{text!r}, start {given} changed to {start}",
                 )
         if training:
             answers = [answer for answer in answers if answer[0] >= 0]

@@ -302,11 +302,11 @@ def test_other_data_in_the_same_folder_is_refused(folder, whole):
             ["--label_smoothing=0.1", "--task=multilabel"],
             "label_smoothing needs task='classification'",
         ),
-        (["--encoder_dropout=0.2"], "encoder_dropout is of a pretrained encoder"),
+        (["--encoder_dropout=0.2"], "encoder_dropout sets the dropout of a pretrained encoder"),
         (["--text_column=9"], "a row must have"),
         (
             ["--pretrained="],
-            "pretrained must name a model, or be none for one from nothing. Received: ''",
+            "pretrained must name a model, or be none to train from scratch. Received: ''",
         ),
         (
             ["--optimizer=adam"],
@@ -326,7 +326,7 @@ def test_a_pretrained_model_that_is_not_there(folder):
         "finetune.py", *data, "--pretrained=nowhere/model", f"--run={folder / 'wrong'}", check=False
     )
     assert done.returncode == 2 and done.stderr.startswith(
-        "error: a pretrained model must be a folder or a preset's name. Received: "
+        "error: pretrained model not found. Received: "
     )
 
 
@@ -349,4 +349,4 @@ def test_a_model_from_nothing_is_stopped_by_a_signal_and_keeps_its_sizes(tmp_pat
     config = json.loads((tmp_path / "run" / "config.json").read_text())
     assert config["model"]["d_model"] == 16 and config["tokenizer"]["tokenizer"] == "character"
     other = run(*command, "--d_model=32", check=False)
-    assert other.returncode == 2 and "d_model: 16 there, 32 now" in other.stderr
+    assert other.returncode == 2 and "d_model: 16 in the folder, 32 now" in other.stderr

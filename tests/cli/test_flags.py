@@ -541,7 +541,7 @@ def test_help_of_the_model_and_of_labelled_data(wish, capsys):
         options["--preset="]
         == "sizes of the model: stands for the flags of these sizes (tiny|small|base|big)"
     )
-    assert options["--norm=post"] == "where a residual block normalises (pre|post)"
+    assert options["--norm=post"] == "where a residual block normalizes (pre|post)"
     assert options['--words=a,"b,c"'] == "some words" and not [
         name for name in options if "vocab_size" in name
     ]

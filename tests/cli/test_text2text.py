@@ -179,7 +179,9 @@ def test_it_is_fine_tuned_again_with_lora_and_a_seed_s_folder(folder, whole):
     output = run("finetune.py", *arguments(folder, "again", *more)).stdout
     summary = json.loads((folder / "again" / "scores.json").read_text())
     assert summary["seeds"] == 1 and summary["scores"]["exact_match"]["mean"] > 90
-    assert "of them learnt (" in output and (folder / "again" / "seed-2" / "model.keras").exists()
+    assert (
+        "of them trainable (" in output and (folder / "again" / "seed-2" / "model.keras").exists()
+    )
 
 
 def test_fit_evaluate_save_and_load(folder, tmp_path):
@@ -229,19 +231,22 @@ def test_lora_learns_little_and_is_merged(folder, monkeypatch):
 @pytest.mark.parametrize(
     "more, message",
     [
-        (["--tuning=head"], "text2text has no windows and no head. Received: tuning=head"),
-        (["--pooling=max", "--stride=3"], "Received: stride=3, pooling=max. Leave it out."),
+        (["--tuning=head"], "no windows and no head. Received: tuning=head"),
+        (
+            ["--pooling=max", "--stride=3"],
+            "Received: stride=3, pooling=max. Leave out these options.",
+        ),
         (["--class_weights=balanced"], "class_weights='balanced' needs task='classification'"),
         (
             ["--pretrained=none"],
-            "a run folder must hold model.keras, which train.py writes at its end. Received: none",
+            "the training of the run must be finished. Received: none, which has no model.keras",
         ),
         (["--d_model=64"], "the flags of model and tokenizer belong to --pretrained=none"),
         (
             ["--lowercase"],
-            "in lower case if the pretrained run has all text so. Received: lowercase=True",
+            "lowercases texts if the pretrained run did. Received: lowercase=True",
         ),
-        (["--pair_column=source"], "text2text has one text for a target"),
+        (["--pair_column=source"], "text2text has only one source text for each target"),
         (["--labels=a,b"], "labels have names in classification and multilabel alone"),
         (
             ["--keep_best_metric=f1"],
@@ -250,7 +255,7 @@ def test_lora_learns_little_and_is_merged(folder, monkeypatch):
         (["--label_column=label"], "label_column"),
         (
             ["--max_length=8", "--train_files=FOLDER/long.tsv"],
-            "Received: none within 8 tokens of source and 8 of target",
+            "Received: none with at most 8 source tokens and 8 target tokens",
         ),
     ],
 )
@@ -275,7 +280,7 @@ def test_another_model_is_no_run(folder):
         *arguments(folder, "wrong", f"--pretrained={folder / 'classifier'}"),
         check=False,
     )
-    assert done.returncode == 2 and "a run must be of an encoder-decoder" in done.stderr
+    assert done.returncode == 2 and "the run must be one of an encoder-decoder" in done.stderr
 
 
 def test_a_generator_in_memory_and_a_row_too_long_for_learned_positions():
@@ -287,7 +292,8 @@ def test_a_generator_in_memory_and_a_row_too_long_for_learned_positions():
         Generator(Transformer.from_model_config(config), tokenizer, tokenizer)
     )
     with pytest.raises(
-        ConfigError, match="max_positions must hold .* a length of 32. Use a smaller --max_length."
+        ConfigError,
+        match="max_positions must be at least .* length 32. Use a smaller --max_length.",
     ):
         translator.fit(["abcdabc"] * 9, ["abcd"] * 9)
 

@@ -217,7 +217,7 @@ def test_a_plan_by_hand(options, shapes, steps, positions, turned):
 def test_the_longest_row_just_fits_a_batch():
     for turned in (False, True):
         assert Plan(packed_by_hand(turned), 16, seed=0).steps_per_epoch == 3
-        message = r"Received: max_tokens=15, row of 16. Use --max_tokens=16 or more"
+        message = r"Received: max_tokens=15, row of 16 tokens. Use --max_tokens=16 or more"
         with pytest.raises(DataError, match=message):
             Plan(packed_by_hand(turned), 15, seed=0)
 
@@ -439,8 +439,8 @@ def test_rows_of_any_pairs_are_hardly_more_than_there_must_be(longest, least):
 def test_a_batch_that_cannot_hold_the_longest_row_is_refused():
     with pytest.raises(
         DataError,
-        match="max_tokens must hold the longest row. Received: max_tokens=16, row of "
-        ".*--max_tokens=",
+        match="max_tokens must be at least the length of the longest row. Received: "
+        "max_tokens=16, row of .*--max_tokens=",
     ):
         Plan(Split([(40, 40)]), 16, seed=0)
 

@@ -228,7 +228,7 @@ def test_duplicates_inside_and_across_splits():
     assert kept == [("one", "eins"), ("one", "ein")]
     assert (
         reasons["duplicate"]["count"] == 1
-        and reasons["source stands in validation or test"]["count"] == 2
+        and reasons["source occurs in validation or test"]["count"] == 2
     )
 
 
@@ -249,7 +249,7 @@ def test_leaks_are_found_in_repaired_text():
     found = {"validation": [("the  house", "das Haus")], "test": [("a dog ", "der Hund")]}
     splits, report = clean({"train": pairs, **found}, CONFIG)
     assert splits == {"train": pairs[2:], **found}
-    assert report["train"]["reasons"]["source stands in validation or test"] == {
+    assert report["train"]["reasons"]["source occurs in validation or test"] == {
         "action": "dropped",
         "count": 2,
         "examples": ["1: the house ||| das Haus", "2: a dog ||| ein Hund"],
@@ -261,7 +261,7 @@ def test_a_source_of_the_validation_that_stands_in_the_test_is_counted_and_kept(
     found = {"validation": [("the  house", "das Haus")], "test": [("the house", "ein Haus")]}
     splits, report = clean({"train": [], **found}, CONFIG)
     assert splits == {"train": [], **found}
-    assert report["validation"]["reasons"]["source stands in test"]["examples"] == [
+    assert report["validation"]["reasons"]["source occurs in test"]["examples"] == [
         "1: the house ||| das Haus"
     ]
 
@@ -269,7 +269,7 @@ def test_a_source_of_the_validation_that_stands_in_the_test_is_counted_and_kept(
 def test_a_pair_that_stands_in_the_test_and_twice_in_training_is_a_duplicate_once():
     _, reasons = cleaned([("two", "zwei")] * 2 + [("a", "b")], test=[("two", "zwei")])
     assert {reason: found["count"] for reason, found in reasons.items()} == {
-        "source stands in validation or test": 1,
+        "source occurs in validation or test": 1,
         "duplicate": 1,
     }
 
@@ -370,7 +370,7 @@ def test_validation_and_test_keep_every_pair():
         reason: found["count"] for reason, found in report["validation"]["reasons"].items()
     } == {
         "empty": 1,
-        "source stands in test": 1,
+        "source occurs in test": 1,
     }
     assert {
         reason: (found["count"], found["action"])
@@ -498,7 +498,7 @@ def test_flaws_as_multi30k_has_them_are_found(tmp_path):
         "spaces": (2, ["2: Two men  talk.", "4: A dog runs. "]),
         "no letter or digit": (1, ["3: A child. ||| @@"]),
         "duplicate": (1, ["4: A dog runs. ||| Ein Hund rennt."]),
-        "source stands in validation or test": (1, ["5: A bird. ||| Ein Vogel."]),
+        "source occurs in validation or test": (1, ["5: A bird. ||| Ein Vogel."]),
     }
 
 
@@ -520,7 +520,7 @@ def test_the_flaws_of_multi30k_are_found(shared):
     ]
     held_out = {" ".join(source.split()) for source, _ in multi30k(shared, "val")}
     leaked = [source for source, _ in pairs if " ".join(source.split()) in held_out]
-    assert reasons["source stands in validation or test"]["count"] == len(leaked) >= 1
+    assert reasons["source occurs in validation or test"]["count"] == len(leaked) >= 1
     twice = len(pairs) - len({tuple(" ".join(text.split()) for text in pair) for pair in pairs})
     assert reasons["duplicate"]["count"] == twice
     assert reasons["spaces"]["count"] >= sum(

@@ -232,7 +232,9 @@ def test_which_json_files_have_an_object_a_line(tmp_path, text, lines_of_json):
     "name, text, line", [("a.csv", '"x,y\n', 1), ("a.csv", 'x,y\n"a\nb",c\n\n"d"e,f\n', 5)]
 )
 def test_broken_csv_is_named_by_the_line_where_its_row_begins(tmp_path, name, text, line):
-    with pytest.raises(DataError, match=f"a row must be CSV. Received: .*a.csv, line {line} "):
+    with pytest.raises(
+        DataError, match=f"a row must be valid CSV. Received: .*a.csv, line {line} "
+    ):
         read_rows(write(tmp_path / name, text), "train_files", NUMBERED)
 
 
@@ -314,7 +316,7 @@ def test_what_a_row_lacks_is_none(tmp_path):
             "--text_column and --label_column must be columns of the file. Received: 'label'; "
             ".*line 1 has 'text', 'mark'",
         ),
-        ("a.csv", b'text,label\n"s,t', "must be CSV. Received: .*a.csv, line 2"),
+        ("a.csv", b'text,label\n"s,t', "must be valid CSV. Received: .*a.csv, line 2"),
         ("a.tsv", b"", "Received: 'text'; .*a.tsv has none"),
         (
             "a.xml",
@@ -448,7 +450,7 @@ def test_a_file_is_on_the_disk_before_it_has_its_name_and_then_the_name_is(tmp_p
         (
             OSError(28, "No space left on device"),
             ConfigError,
-            r"must have room and be writable. Received: .*/a.txt \(No space left on device\). Make",
+            r"a file could not be written. Received: .*/a.txt \(No space left on device\). Free",
         ),
         (OSError("odd"), ConfigError, r"Received: .*/a.txt \(odd\)"),
         (KeyError("a bug"), KeyError, "a bug"),
@@ -468,9 +470,8 @@ def test_after_an_error_the_old_file_is_as_it_was(tmp_path, error, expected, mes
     with pytest.raises(ConfigError, match=r"a.txt/b.txt \(Not a directory\)"):
         write_text(tmp_path / "a.txt" / "b.txt", "text")
     assert str(unwritable("a", "full")) == (
-        "a folder must have room and be writable. Received: a (full). Make room; a training "
-        "continues by its command from its "
-        "newest checkpoint."
+        "a file could not be written. Received: a (full). Free some disk space or make the folder "
+        "writable. To continue a training from its newest checkpoint, run its command again."
     )
 
 

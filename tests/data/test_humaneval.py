@@ -140,9 +140,7 @@ def test_what_kind_of_problems_a_file_has_is_seen_by_its_first_line(tmp_path):
     }
     assert read_problems(write(tmp_path / "b.jsonl", row))[0].id == "MBPP/3"
     (tmp_path / "none.jsonl").write_text("\n")
-    with pytest.raises(
-        DataError, match="must have at least one. Received: .*none.jsonl, which is empty"
-    ):
+    with pytest.raises(DataError, match="a problem file must not be empty. Received: .*none.jsonl"):
         read_problems(tmp_path / "none.jsonl")
     (tmp_path / "a.jsonl").write_text(f"{json.dumps(ROW)}\n\n{json.dumps(ROW | {'prompt': 3})}\n")
     with pytest.raises(DataError, match="prompt must be text. Received: .*a.jsonl, line 3, 3."):
@@ -186,7 +184,7 @@ def test_mbpp_is_answer_and_tests(tmp_path):
         (
             read_humaneval,
             ROW | {"prompt": "def g():\n"},
-            r"prompt must begin the function f. Received: .*line 1, 'def g",
+            r"prompt must have a line that begins with 'def f\('. Received: .*line 1, 'def g",
         ),
         (
             read_mbpp,
@@ -214,8 +212,16 @@ def test_mbpp_is_answer_and_tests(tmp_path):
             )
             for tests in (None, "f()", ["f()", 3])
         ),
-        (read_humaneval, ROW | {"prompt": "x = 'def f()'\n"}, "prompt must begin the function f"),
-        (read_humaneval, ROW | {"prompt": "def ff():\n"}, "prompt must begin the function f"),
+        (
+            read_humaneval,
+            ROW | {"prompt": "x = 'def f()'\n"},
+            "prompt must have a line that begins with 'def f",
+        ),
+        (
+            read_humaneval,
+            ROW | {"prompt": "def ff():\n"},
+            "prompt must have a line that begins with 'def f",
+        ),
         (
             read_mbpp,
             {"text": "", "code": "def g(): pass", "test_setup_code": "", "test_list": ["f(g)"]},
@@ -277,5 +283,5 @@ def test_which_problems_a_file_has_is_seen(shared, tmp_path):
         for path in ("humaneval/HumanEval.jsonl.gz", "mbpp/mbpp.jsonl")
     ] == [164, 974]
     (tmp_path / "none.jsonl").write_text("")
-    with pytest.raises(DataError, match="at least one. Received: .*none.jsonl"):
+    with pytest.raises(DataError, match="must not be empty. Received: .*none.jsonl"):
         read_problems(tmp_path / "none.jsonl")

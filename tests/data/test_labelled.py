@@ -77,12 +77,11 @@ def test_the_label_of_text2text_is_a_text(tmp_path):
     with pytest.raises(DataError) as error:
         labelled_from("text2text", (["a", "b", "c", "d"], ["x", " ", 3, "\ud800"]))
     assert "a row must have a label. Received: 1 wrong in train: train:2: ' '." in str(error.value)
-    assert (
-        "a text must be a string that can be read. Received: 2 wrong in train: train:3: 3; "
-        in str(error.value)
+    assert "a text must be a valid Unicode string. Received: 2 wrong in train: train:3: 3; " in str(
+        error.value
     )
     with pytest.raises(
-        ConfigError, match="text2text has one text for a target.* Received: lowercase=True"
+        ConfigError, match="lowercases texts if the pretrained run did. Received: lowercase=True"
     ):
         labelled_from("text2text", (["a"], ["b"]), config=LabelledDataConfig(lowercase=True))
 
@@ -134,7 +133,7 @@ def test_all_mistakes_are_said_at_once_with_file_and_line(tmp_path):
         "a label must be one of no, yes. Received: 10 wrong in validation: v.tsv:2: maybe; "
         "v.tsv:4: never; v.tsv:5: never; "
         "v.tsv:6: never; v.tsv:7: never; .... Repair these rows, or name all labels with --labels.",
-        "a text must be a string that can be read. Received: 1 wrong in test: t.jsonl:2: (7,). "
+        "a text must be a valid Unicode string. Received: 1 wrong in test: t.jsonl:2: (7,). "
         "Repair these rows.",
         "a row must have all its columns. Received: 1 wrong in test: t.jsonl:3: ('b', None). "
         "Repair these rows, or see "
@@ -157,7 +156,7 @@ def test_a_split_whose_rows_are_all_wrong_is_not_said_to_lack_files(tmp_path):
                 "classification",
             )
         (line,) = str(error.value).splitlines()
-        assert f"a text must be a string that can be read. Received: 1 wrong in {wrong}" in line
+        assert f"a text must be a valid Unicode string. Received: 1 wrong in {wrong}" in line
 
 
 def test_whole_files_that_are_wrong_are_named_together(tmp_path):
@@ -212,7 +211,7 @@ def test_whole_files_that_are_wrong_are_named_together(tmp_path):
             "classification",
             "text\tlabel\n \tx\n \ty\n",
             {},
-            r"training needs examples that can be learnt from. Received: none \(2 empty text\)",
+            r"training needs usable examples. Received: none \(2 empty text\)",
         ),
         (
             "classification",
@@ -237,7 +236,7 @@ def test_whole_files_that_are_wrong_are_named_together(tmp_path):
             "spans",
             squad([asked("q7"), asked("q7")]),
             {},
-            "id must be its own. Received: 1 wrong in train: .*a.tsv:q7: who q7",
+            "each question needs a unique id. Received: 1 wrong in train: .*a.tsv:q7: who q7",
         ),
     ],
 )
@@ -249,7 +248,7 @@ def test_what_cannot_be_used(tmp_path, task, text, options, message):
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({}, "must come from one of --train_files, --tfds. Received: none"),
+        ({}, "must come from exactly one of --train_files, --tfds. Received: none"),
         ({"validation_files": ("a",)}, "Received: --validation_files"),
         ({"train_files": ("a",), "tfds": "b"}, "Received: --train_files, --tfds"),
         (
@@ -294,7 +293,7 @@ def test_a_training_text_that_is_dropped_is_no_repeat():
     assert repeats(loaded.splits)["test"] == {"train": [1], "validation": []}
     assert loaded.report["test"]["reasons"] == {
         "empty text": {"action": "kept", "count": 1, "examples": ["test:1:  "]},
-        "text stands in train too": {"action": "kept", "count": 1, "examples": ["test:2: b"]},
+        "text also occurs in train": {"action": "kept", "count": 1, "examples": ["test:2: b"]},
     }
 
 
@@ -308,7 +307,7 @@ def test_labels_that_are_the_same_though_written_otherwise_are_no_contradiction(
 def test_wrong_options():
     with pytest.raises(ConfigError, match="labels must differ"):
         LabelledDataConfig(labels=("a", "b", "a"))
-    with pytest.raises(ConfigError, match="come from one place"):
+    with pytest.raises(ConfigError, match="--labels and --labels_file cannot be used together"):
         LabelledDataConfig(labels=("a",), labels_file="b")
     with pytest.raises(ConfigError, match="task must be one of 'classification'.*Received: 'ner'"):
         load_labelled(LabelledDataConfig(), "ner")
@@ -334,7 +333,7 @@ def test_empty_texts_repeated_texts_and_contradictions_are_reported(tmp_path):
         loaded.report["test"]["reasons"]["empty text"]["action"] == "kept"
         and len(loaded.splits["test"]) == 4
     )
-    assert loaded.report["test"]["reasons"]["text stands in train too"]["count"] == 2
+    assert loaded.report["test"]["reasons"]["text also occurs in train"]["count"] == 2
     assert repeats(loaded.splits)["test"] == {"train": [0, 3], "validation": [0, 3]}
 
 
@@ -504,7 +503,7 @@ def test_pairs_are_lowered_compared_and_found_empty_as_a_whole():
     }
     assert repeats(loaded.splits)["test"] == {"train": [0], "validation": []}
     assert loaded.report["test"]["reasons"] == {
-        "text stands in train too": {"action": "kept", "count": 1, "examples": ["test:1: a"]}
+        "text also occurs in train": {"action": "kept", "count": 1, "examples": ["test:1: a"]}
     }
 
 
@@ -627,10 +626,10 @@ def test_tfds_as_glue_has_it(tmp_path):
     assert sorted(texts_and_labels(loaded, "test")) == [("bad", "negative"), ("good", "positive")]
     moved = loaded.report["test"]["reasons"]
     assert {reason: found["count"] for reason, found in moved.items()} == {
-        "no labelled test data: the validation data is it": 2
+        "no labelled test data: the validation data is used for the test": 2
     }
     assert len(loaded.splits["train"]) + len(loaded.splits["validation"]) == 40
-    missing = loaded.report["train"]["reasons"]["label -1, which is none"]
+    missing = loaded.report["train"]["reasons"]["no label (-1)"]
     assert (missing["action"], missing["count"]) == ("dropped", 1)
     turned = load_labelled(
         dataclasses.replace(config, labels=("positive", "negative")), "classification"
@@ -696,7 +695,7 @@ def test_tfds_of_three_texts_must_be_told_which(tmp_path):
         ("c 1", "a 1", 1),
     ]
     assert loaded.labels == ("no", "yes", "never")  # also the one that no text has
-    (example,) = loaded.report["test"]["reasons"]["label -1, which is none"]["examples"]
+    (example,) = loaded.report["test"]["reasons"]["no label (-1)"]["examples"]
     assert example.startswith("TFDS toy test:") and example.endswith(": c 2")
 
 
@@ -773,7 +772,7 @@ def test_tfds_as_squad_has_it(tmp_path):
         Question("v", "who?", "é Broncos", ((2, "Broncos"),), "TFDS toy_squad validation:v")
     ]
     assert loaded.report["test"]["reasons"].keys() == {
-        "no labelled test data: the validation data is it"
+        "no labelled test data: the validation data is used for the test"
     }
 
 
@@ -860,11 +859,11 @@ def test_pairs_several_labels_and_questions_in_memory():
 @pytest.mark.parametrize(
     "data, message",
     [
-        ((["a", "b"], ["x"]), "as many labels as texts. Received: 2 and 1"),
+        ((["a", "b"], ["x"]), "must have the same length. Received: 2 and 1"),
         (["a", "b"], r"data must be \(texts, labels\).*Received: list"),
         (
             ([float("nan"), "b"], ["x", "y"]),
-            r"a string that can be read. Received: 1 wrong in train: train:1: \(nan,\)",
+            r"a valid Unicode string. Received: 1 wrong in train: train:1: \(nan,\)",
         ),
         (
             (["a", "b"], [float("nan"), "y"]),
@@ -875,8 +874,8 @@ def test_pairs_several_labels_and_questions_in_memory():
             "must be columns of the file. Received: 'label'; the data has 'text', 'mark'",
         ),
         (([], []), "every split needs examples. Received: none for train"),
-        (([], ["x"]), "as many labels as texts. Received: 0 and 1"),
-        ((["a", "b"], ["x", "y"], ["c"]), "as many labels as texts. Received: 2 and 2 and 1"),
+        (([], ["x"]), "must have the same length. Received: 0 and 1"),
+        ((["a", "b"], ["x", "y"], ["c"]), "must have the same length. Received: 2 and 2 and 1"),
         ((["a"], ["x"], ["c"], ["d"]), r"data must be \(texts, labels\).*Received: tuple"),
         ((["a"],), r"data must be \(texts, labels\).*Received: tuple"),
         ([{"text": "a", "label": "x"}, "b"], r"data must be \(texts, labels\).*Received: list"),
@@ -890,11 +889,11 @@ def test_pairs_several_labels_and_questions_in_memory():
         ),
         (
             (["a", "b"], ["x", "y"], ["c", 7]),
-            r"can be read. Received: 1 wrong in train: train:2: \('b', 7\)",
+            r"valid Unicode string. Received: 1 wrong in train: train:2: \('b', 7\)",
         ),
         (
             ([b"a", b"\xff"], ["x", "y"]),
-            r"can be read. Received: 1 wrong in train: train:2: \('\\udcff',\)",
+            r"valid Unicode string. Received: 1 wrong in train: train:2: \('\\udcff',\)",
         ),
     ],
 )
@@ -935,7 +934,7 @@ def test_no_questions_are_an_error():
 
 def test_text2text_has_no_second_text():
     with pytest.raises(
-        ConfigError, match="text2text has one text for a target.* Received: pair_column='more'"
+        ConfigError, match="only one source text for each target. Received: pair_column='more'"
     ):
         labelled_from("text2text", (["a"], ["b"]), config=LabelledDataConfig(pair_column="more"))
     config = LabelledDataConfig(pair_column="more", lowercase=True)
@@ -992,7 +991,7 @@ def test_files_in_the_forms_of_the_real_data_sets(tmp_path):
         "negative": 1,
         "positive": 2,
     }
-    assert sst2.report["test"]["reasons"]["text stands in train too"]["count"] == 1
+    assert sst2.report["test"]["reasons"]["text also occurs in train"]["count"] == 1
     assert repeats(sst2.splits)["test"] == {"train": [0], "validation": [0, 1, 2]}
 
     write(tmp_path / "train.txt", lines(f"{n % 3} How far is {n} ?" for n in range(100)))
@@ -1044,7 +1043,7 @@ def test_files_in_the_forms_of_the_real_data_sets(tmp_path):
     reasons = spans.report["test"]["reasons"]
     assert (
         reasons["answer that is not in its context"]["count"]
-        == reasons["answer at another place than given"]["count"]
+        == reasons["answer not at the given start"]["count"]
         == 1
     )
     answers = [question.answers for question in spans.splits["test"]]
@@ -1111,7 +1110,7 @@ def test_test_texts_that_stand_in_the_training_data(shared, name, count, rows, t
     """The test data is given for validation too, so that no training text is held out."""
     loaded = real(shared / name, "classification", "train.tsv", "dev.tsv", "dev.tsv", **NUMBERED)
     assert sizes(loaded) == (count[0], count[1], count[1])
-    assert loaded.report["test"]["reasons"]["text stands in train too"]["count"] == rows
+    assert loaded.report["test"]["reasons"]["text also occurs in train"]["count"] == rows
     assert (
         len(
             {loaded.splits["test"][index].text for index in repeats(loaded.splits)["test"]["train"]}
@@ -1140,7 +1139,7 @@ def test_cmrc2018_and_xquad(shared):
     assert sizes(loaded) == (1_002, 3_219, 3_219)
     reasons = loaded.report["test"]["reasons"]
     nowhere = reasons["answer that is not in its context"]["count"]
-    elsewhere = reasons["answer at another place than given"]["count"]
+    elsewhere = reasons["answer not at the given start"]["count"]
     assert (nowhere, elsewhere, nowhere + elsewhere) == (193, 7, 200)
     for question in loaded.splits["test"] + loaded.splits["train"]:
         assert all(

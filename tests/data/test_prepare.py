@@ -224,7 +224,7 @@ def test_the_key_depends_on_each_file_of_data_and_of_tokenizers(tmp_path):
         (tmp_path / "v.tsv").write_text(text, encoding="utf-8")
         seen.add(cache_key(config, tokenizer))
     assert len(seen) == 8
-    with pytest.raises(DataError, match="must come from one of --corpus"):
+    with pytest.raises(DataError, match="must come from exactly one of --corpus"):
         cache_key(DataConfig(), CHARACTERS)
 
 
@@ -355,7 +355,7 @@ def test_a_disk_that_is_full_leaves_nothing(tmp_path, monkeypatch):
 
     monkeypatch.setattr(module.np, "save", full)
     with pytest.raises(
-        DataError, match=r"must have room on the disk. Received: .*1000 requested and 12 written"
+        DataError, match=r"data cannot be written. Received: .*1000 requested and 12 written"
     ):
         prepare(DATA, CHARACTERS, tmp_path)
     assert not [*tmp_path.iterdir()]
@@ -489,7 +489,7 @@ def test_training_and_validation_need_pairs_that_fit_and_the_test_does_not(tmp_p
         else:
             with pytest.raises(
                 DataError,
-                match=f"every split needs pairs. Received: none for {wrong} after cleaning",
+                match=f"every split needs pairs. Received: none for {wrong}, since all are too",
             ):
                 prepare(config, CHARACTERS, tmp_path / "cache")
 
@@ -604,7 +604,7 @@ def test_references_that_the_tokenizer_cannot_write_are_reported(tmp_path, norma
         tokenizer,
         tmp_path / "cache",
     ).report
-    reason = "target that the tokenizer cannot write (see --normalization)"
+    reason = "target that the tokenizer changes (see --normalization)"
     assert report["test"]["reasons"].get(reason, {"count": 0})["count"] == 2 * changed
     if changed:
         assert report["test"]["reasons"][reason]["examples"][0] == "1: 这是什么？ -> 这是什么?"
@@ -623,7 +623,7 @@ def test_of_many_texts_that_cannot_be_written_five_are_shown(tmp_path):
         clean=False,
     )
     report = prepare(config, CHARACTERS, tmp_path / "cache").report
-    reason = "target that the tokenizer cannot write (see --normalization)"
+    reason = "target that the tokenizer changes (see --normalization)"
     for split in ("validation", "test"):
         found = report[split]["reasons"][reason]
         assert found["action"] == "kept" and found["count"] == 7
@@ -674,7 +674,7 @@ def test_pairs_in_memory_without_those_that_are_too_long():
 
 def test_no_pair_left_is_an_error_not_an_empty_run(tmp_path):
     with pytest.raises(
-        DataError, match="Received: none for train after cleaning. Use a larger --max_source_length"
+        DataError, match="none for train, since all are too long. Use a larger --max_source_length"
     ):
         prepare(files(tmp_path, max_target_length=4), CHARACTERS, tmp_path / "cache")
     assert list((tmp_path / "cache").iterdir()) == []
@@ -771,7 +771,9 @@ def test_a_tokenizer_that_is_given_must_have_the_symbols(tmp_path, symbols, copy
             prepare(data, config, tmp_path)
         else:
             lacking = re.escape(repr(symbols[0]))
-            wrong = f"{flag} must be in the vocabulary .*Received: {lacking}, .* Leave out --{flag}"
+            wrong = (
+                f"{flag} needs a tokenizer .* Received: .* without {lacking}. Leave out --{flag}"
+            )
             with pytest.raises(ConfigError, match=wrong):
                 prepare(data, config, tmp_path)
 
@@ -847,7 +849,7 @@ def test_drawn_pieces_are_other_pieces_of_the_same_texts(tmp_path):
     save_tokenizers(tmp_path / "bytes", ByteTokenizer(), ByteTokenizer())
     given = TokenizerConfig(source_tokenizer=str(tmp_path / "bytes"), subword_samples=2)
     with pytest.raises(
-        ConfigError, match="subword_samples needs a SentencePiece tokenizer. Received: one of bytes"
+        ConfigError, match="needs a SentencePiece tokenizer. Received: a byte tokenizer, which"
     ):
         prepare(DataConfig(corpus="phrasebook_en_de", corpus_size=60), given, tmp_path / "given")
 
@@ -862,7 +864,7 @@ def test_the_target_s_tokenizer_must_have_the_symbols_too(tmp_path):
     config = TokenizerConfig(user_symbols=("<2de>", "<2zh>"), **given)
     with pytest.raises(
         ConfigError,
-        match="user_symbols must be in the vocabulary .* Received: '<2zh>', which it lacks",
+        match="user_symbols needs a tokenizer .* Received: a tokenizer without '<2zh>'",
     ):
         prepare(files(tmp_path), config, tmp_path / "cache")
 

@@ -164,7 +164,8 @@ def test_of_a_wrong_line_eighty_characters_are_shown(tmp_path):
 def test_other_text_is_not_babi(tmp_path, text, line):
     (tmp_path / "a.txt").write_text(text, encoding="utf-8")
     with pytest.raises(
-        DataError, match=f"must have bAbI's form.*Received: .*a.txt, line {line}.*name it .tsv"
+        DataError,
+        match=f"must be in bAbI's format.*Received: .*a.txt, line {line}.*rename it to .tsv",
     ):
         read_babi(tmp_path / "a.txt")
 

@@ -54,7 +54,7 @@ def test_the_table():
         "reasons": {},
     }
     report = {
-        "train": entry | {"reasons": {"text stands in train too": seen, "empty text": empty}},
+        "train": entry | {"reasons": {"text also occurs in train": seen, "empty text": empty}},
         "test": entry
         | {"examples_in": 3, "examples_out": 3, "labels": {"lowest": -0.12345, "highest": 5.0}},
     }
@@ -63,7 +63,7 @@ def test_the_table():
         "train            1,234     1,200",
         "             x 1,000, y 200",
         "          34 dropped   empty text",  # the commonest first
-        "           2 kept      text stands in train too",
+        "           2 kept      text also occurs in train",
         "test                 3         3",
         "             lowest -0.123, highest 5",
     ]
@@ -112,8 +112,8 @@ def test_lengths_by_hand():
     )
     assert [type(value) for value in report.values()] == [int, float, float, float, int, int, float]
     assert format_lengths(length_report([1000] * 2 + [4000], 2000), beyond="left out above") == (
-        "tokens: mean 2000, median 1000, 95 % up to 3700, longest 4,000; 33.3 % of 3 are left out "
-        "above 2000"
+        "tokens: mean 2000, median 1000, 95th percentile 3700, longest 4,000; 33.3 % of 3 are left "
+        "out above 2000"
     )
 
 

@@ -289,7 +289,7 @@ def test_a_tfds_directory(tmp_path):
     record = next(tmp_path.rglob("*test.tfrecord*"))
     record.write_bytes(record.read_bytes() + b"x")
     assert cache_key(config, TokenizerConfig()) != key
-    with pytest.raises(DataError, match="--tfds must name a data set.*no_such_set"):
+    with pytest.raises(DataError, match="--tfds must name a dataset.*no_such_set"):
         load_examples(DataConfig(tfds="no_such_set", tfds_data_dir=str(tmp_path)))
 
 
@@ -548,16 +548,16 @@ def example_file(folder, name, content):
         (
             "a.tsv",
             b"one\ttwo\n\nthree\n",
-            r"must have source and target.*Received: .*a.tsv, line 3: \['three', None\]",
+            r"must have a source and a target.*Received: .*a.tsv, line 3: \['three', None\]",
         ),
-        ("a.jsonl", b'{"s": "x", "t": null}\n', "must have source and target, which are text"),
-        ("a.jsonl", b'{"s": "x", "t": "half \\ud83d"}\n', "which are text. Received: .*line 1"),
+        ("a.jsonl", b'{"s": "x", "t": null}\n', "must have a source and a target, both text"),
+        ("a.jsonl", b'{"s": "x", "t": "half \\ud83d"}\n', "both text. Received: .*line 1"),
         ("a.json", b'{"data": [', "a file must be JSON. Received: .*a.json"),
-        ("a.json", b'[{"s": "x", "t": "y"}]', "must have SQuAD's form.*TypeError"),
+        ("a.json", b'[{"s": "x", "t": "y"}]', "must be in SQuAD's format.*TypeError"),
         (
             "a.txt",
             b"just text\n",
-            "must have bAbI's form.*Received: .*a.txt, line 1: 'just text'. If it has columns",
+            "must be in bAbI's format.*Received: .*a.txt, line 1: 'just text'. If the file has",
         ),
         ("a.tsv", b"", "every split needs pairs. Received: none for train"),
     ],
@@ -606,7 +606,7 @@ def test_one_file_of_sources_and_two_of_targets(tmp_path):
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({}, "must come from one of --corpus.*Received: none"),
+        ({}, "must come from exactly one of --corpus.*Received: none"),
         (
             {"corpus": "reverse", "source_train": ("a",), "target_train": ("b",)},
             "Received: --corpus, --source_train, --target_train",
@@ -615,10 +615,10 @@ def test_one_file_of_sources_and_two_of_targets(tmp_path):
         ({"target_train": ("b",)}, "Received: --target_train"),
         (
             {"source_test": ("a",), "target_test": ("b",)},
-            "must come from one of .* Received: --source_test, --target_test",
+            "must come from exactly one of .* Received: --source_test, --target_test",
         ),
         ({"target_test": ("b",), "tfds": "x"}, "Received: --target_test, --tfds"),
-        ({"source_train": ("setup.cfg",)}, "belong together"),
+        ({"source_train": ("setup.cfg",)}, "must be used together"),
         (
             {"source_train": ("no*.such",), "target_train": ("b",)},
             r"--source_train must name files that exist. Received: .*no\*.such",
@@ -653,14 +653,14 @@ def test_several_tasks_are_mixed_by_prefix_and_weight(tmp_path):
     for number in (1, 3):
         wrong = {**files, "examples_validation": ("de.tsv",) * number}
         message = (
-            "--prefixes must be as many as the files of --examples_validation. "
-            f"Received: 2 for {number}"
+            "--prefixes must have one value for each file of --examples_validation. "
+            f"Received: 2 values, {number} files"
         )
         with pytest.raises(DataError, match=message):
             load_examples(DataConfig(data_dir=str(tmp_path), prefixes=("x", "y"), **wrong))
     with pytest.raises(
         DataError,
-        match="--prefixes must be as many as the files of --examples_test. Received: 2 for 1",
+        match="must have one value for each file of --examples_test. Received: 2 values, 1 files",
     ):
         load_examples(
             DataConfig(
@@ -700,13 +700,16 @@ def test_the_languages_of_a_source_stand_in_one_split(tmp_path):
     [
         (
             dict(prefixes=("x",)),
-            "prefixes must be as many as the files of examples_train. Received: 1 for 2",
+            "prefixes must have one value for each file of examples_train. Received: 1 values, 2",
         ),
         (
             dict(prefixes=("x", "y"), weights=("1", "0")),
             "weights must be numbers above 0. Received: '0'",
         ),
-        (dict(prefixes=("x", "x"), weights=("1", "2")), "weights need prefixes that differ"),
+        (
+            dict(prefixes=("x", "x"), weights=("1", "2")),
+            "weights needs a different prefix for each training file",
+        ),
     ],
 )
 def test_a_wrong_mixture_is_refused(options, message):
@@ -716,7 +719,7 @@ def test_a_wrong_mixture_is_refused(options, message):
 
 def test_a_corpus_of_another_task_is_no_translation():
     with pytest.raises(
-        ConfigError, match="corpus 'functions' is no translation. .* Add --task=code."
+        ConfigError, match="corpus 'functions' is not a translation corpus. .* Use --task=code."
     ):
         DataConfig(corpus="functions")
     assert DataConfig(corpus="functions", task="text2text").corpus == "functions"

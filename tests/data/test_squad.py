@@ -207,10 +207,13 @@ def test_starts_are_put_right_and_training_loses_answers_that_stand_nowhere(trai
     assert found == (
         kept if training else kept | {"lost": ((-1, "Lions"),), "e": ((21, "e"), (-1, ""))}
     )
-    assert log.reasons["answer at another place than given"] == {
+    assert log.reasons["answer not at the given start"] == {
         "action": "repaired",
         "count": 2,
-        "examples": ["a:won: 'the Broncos', 30 is now 19", "a:e: 'e', 31 is now 21"],
+        "examples": [
+            "a:won: 'the Broncos', start 30 changed to 19",
+            "a:e: 'e', start 31 changed to 21",
+        ],
     }
     unfit = log.reasons["answer that is not in its context"]
     assert (unfit["action"], unfit["count"]) == ("dropped" if training else "kept", 2)
@@ -228,7 +231,7 @@ def test_an_answer_at_the_very_beginning_stands_in_its_context():
         ((0, "The"),),
     ]
     assert {reason: found["count"] for reason, found in log.reasons.items()} == {
-        "answer at another place than given": 2
+        "answer not at the given start": 2
     }
 
 
@@ -256,7 +259,7 @@ def test_empty_questions_and_repeated_ids_are_counted():
     assert check_questions(questions, True, log) == questions[1:]
     assert {reason: found["action"] for reason, found in log.reasons.items()} == {
         "empty text": "dropped",
-        "id that stands twice": "error",
+        "duplicate id": "error",
     }
     assert check_questions(questions, False, Log()) == questions
 
@@ -267,9 +270,9 @@ def test_empty_questions_and_repeated_ids_are_counted():
         ('{"data": [', "a file must be JSON. Received: .*a.json"),
         (
             '{"data": [{"paragraphs": [{"qas": [{}]}]}]}',
-            r"must have SQuAD's form.*a.json \(KeyError: 'context'",
+            r"must be in SQuAD's format.*a.json \(KeyError: 'context'",
         ),
-        ("[1]", "must have SQuAD's form.*TypeError"),
+        ("[1]", "must be in SQuAD's format.*TypeError"),
         (
             squad([{"id": "q7", "answers": []}]),
             r"a question must have id, question.*a.json:q7 \(KeyError: 'question'",

@@ -25,7 +25,7 @@ DATA = {
     "validation": {"examples_out": 100},
     "test": {
         "examples_out": 200,
-        "reasons": {"text stands in train too": {"count": 7}},
+        "reasons": {"text also occurs in train": {"count": 7}},
         "lengths": {"text": {"max_length": 128, "truncated": 0.025}},
     },
 }
@@ -135,7 +135,7 @@ def test_limits_are_of_what_was_cut_and_seen():
         "pair": {"max_length": 64, "truncated": 1.0},
         "target": {"max_length": 9, "truncated": 0.5},
     }
-    data["test"]["reasons"] = {"text stands in train too": {"count": 1234}}
+    data["test"]["reasons"] = {"text also occurs in train": {"count": 1234}}
     text = card(
         data=data, report={"examples": 1200, "scores": {"mse": 0.5, "mean_baseline_mse": 1.25}}
     )

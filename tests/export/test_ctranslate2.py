@@ -121,7 +121,7 @@ def test_one_output_that_differs_is_too_many_in_float32_alone(tmp_path, monkeypa
     monkeypatch.setattr(export, "compare", lambda generator, translator, texts: (3, 2))
     with pytest.raises(
         ConfigError,
-        match="an export must write what the model writes. Received: 2 of 3 texts the same",
+        match="must give the same outputs as the run. Received: only 2 of 3 outputs are the same",
     ):
         export_ctranslate2(generator_of(), tmp_path / "float32", texts=TEXTS)
     assert not list(tmp_path.iterdir())
@@ -131,7 +131,7 @@ def test_one_output_that_differs_is_too_many_in_float32_alone(tmp_path, monkeypa
 def test_the_sources_that_a_run_was_tested_on(tmp_path):
     with pytest.raises(
         ConfigError,
-        match="an export is compared on a run's test sources. .* Run its training command again",
+        match="a run to export needs predictions.jsonl.* Run the training command again",
     ):
         sources_of(tmp_path)
     rows = [{"source": f"“{n}”", "reference": "r", "prediction": "p"} for n in range(1003)]
@@ -148,6 +148,6 @@ def test_without_ctranslate2_it_is_said_how_to_get_it(tmp_path, monkeypatch):
 
 
 def test_a_folder_that_is_there_is_left_alone(tmp_path):
-    with pytest.raises(ConfigError, match="must be new"):
+    with pytest.raises(ConfigError, match="must not exist yet"):
         export_ctranslate2(generator_of(), tmp_path)
     assert not list(tmp_path.iterdir())

@@ -268,18 +268,24 @@ def test_a_text_exactly_as_long_as_allowed_is_whole(limit, pieces):
     assert cut(["abcdef"]) == ["abcdef"[: limit - 1]]
     assert cut.report_cuts(["abcdef", "ab"]) == {
         # 1 of 7 tokens is lost.
-        6: "1 of 2 sources are too long and lose their end: cut to 6 tokens, by 14% on average",
+        6: "1 of 2 sources are too long and are truncated to 6 "
+        "tokens, which drops 14% of their tokens",
         # 3 of 7 tokens are lost.
-        4: "1 of 2 sources are too long and lose their end: cut to 4 tokens, by 43% on average",
+        4: "1 of 2 sources are too long and are truncated to 4 "
+        "tokens, which drops 43% of their tokens",
     }.get(limit, "")
     # The texts have 7, 10 and 3 tokens. The first two lose 7 + 10 - 2 * limit of 17 tokens.
     assert (
         cut.report_cuts(["abcdef", "abcdefabc", "ab"])
         == {
-            8: "1 of 3 sources are too long and lose their end: cut to 8 tokens, by 20% on average",
-            7: "1 of 3 sources are too long and lose their end: cut to 7 tokens, by 30% on average",
-            6: "2 of 3 sources are too long and lose their end: cut to 6 tokens, by 29% on average",
-            4: "2 of 3 sources are too long and lose their end: cut to 4 tokens, by 53% on average",
+            8: "1 of 3 sources are too long and are truncated to 8 "
+            "tokens, which drops 20% of their tokens",
+            7: "1 of 3 sources are too long and are truncated to 7 "
+            "tokens, which drops 30% of their tokens",
+            6: "2 of 3 sources are too long and are truncated to 6 "
+            "tokens, which drops 29% of their tokens",
+            4: "2 of 3 sources are too long and are truncated to 4 "
+            "tokens, which drops 53% of their tokens",
         }[limit]
     )
 
@@ -598,14 +604,14 @@ def test_the_first_texts_need_no_graph_and_come_out_as_with_one(generator, optio
 
 def test_a_run_folder_without_a_model_is_refused(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({}))
-    with pytest.raises(ConfigError, match="must hold model.keras"):
+    with pytest.raises(ConfigError, match="which has no model.keras"):
         Generator.from_run(tmp_path)
 
 
 def test_a_run_folder_that_is_not_whole_is_refused(generator, tmp_path):
     generator.model.save(tmp_path / "model.keras")
     (tmp_path / "config.json").write_text('{"data": {"max_source')
-    with pytest.raises(ConfigError, match="must be whole"):
+    with pytest.raises(ConfigError, match="a file of the run is missing"):
         Generator.from_run(tmp_path)
     config = {
         "model": dataclasses.asdict(generator.model.config),
@@ -613,11 +619,11 @@ def test_a_run_folder_that_is_not_whole_is_refused(generator, tmp_path):
         "decoding": {},
     }
     (tmp_path / "config.json").write_text(json.dumps(config))
-    with pytest.raises(ConfigError, match="must hold tokenizer.json"):
+    with pytest.raises(ConfigError, match="must contain tokenizer.json"):
         Generator.from_run(tmp_path)
     save_tokenizers(tmp_path / "tokenizer", ByteTokenizer(), ByteTokenizer())
     (tmp_path / "model.keras").write_bytes((tmp_path / "model.keras").read_bytes()[:-99])
-    with pytest.raises(ConfigError, match="must be whole"):
+    with pytest.raises(ConfigError, match="a file of the run is missing"):
         Generator.from_run(tmp_path)
 
 
@@ -640,7 +646,7 @@ def test_a_run_whose_config_does_not_fit_is_refused(generator, tmp_path, part, c
     changed = {**config[part], **change}
     changed = {name: value for name, value in changed.items() if value is not None}
     (tmp_path / "config.json").write_text(json.dumps({**config, part: changed}))
-    with pytest.raises(ConfigError, match=f"(?s)a run folder must be whole. Received: .*{reason}"):
+    with pytest.raises(ConfigError, match=f"(?s)or of another version. Received: .*{reason}"):
         Generator.from_run(tmp_path)
 
 
@@ -653,7 +659,7 @@ def test_a_run_of_before_names_stayed_behind_their_symbols_is_refused(generator,
     }
     config = {"model": model, "data": {"copy_unknown": True}, "decoding": {}}
     (tmp_path / "config.json").write_text(json.dumps(config))
-    with pytest.raises(ConfigError, match="a run that copies must be of this version"):
+    with pytest.raises(ConfigError, match="trained with the present form of symbols"):
         Generator.from_run(tmp_path)
 
 
@@ -771,8 +777,8 @@ def test_a_source_that_is_too_long_is_read_in_pieces_or_loses_its_end(monkeypatc
         cut = (
             ""
             if in_pieces
-            else "1 of 2 sources are too long and lose their end: cut to 6 tokens, by 45% on "
-            "average"
+            else "1 of 2 sources are too long and are truncated to 6 tokens, which drops 45% of "
+            "their tokens"
         )
         assert generator.report_cuts(["abc def gh", "abcde"]) == cut
     assert len(seen[0]) > 1 and sum(len(ids) - 1 for ids in seen[0]) >= 8

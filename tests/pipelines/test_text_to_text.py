@@ -116,7 +116,7 @@ def test_one_text_or_several_give_a_list_of_dicts():
         == [{"translation_text": "A"}, {"translation_text": "B"}]
     )
     assert GenerationPipeline(list)(["a"]) == [{"generated_text": "a"}]
-    with pytest.raises(ConfigError, match="an input must be a text, as str. Received: 4."):
+    with pytest.raises(ConfigError, match="an input must be a str. Received: 4."):
         shout(["a", 4, "b"])
 
 
@@ -177,11 +177,13 @@ def test_pairs_are_learnt_from_if_they_are_short_enough_and_limits_are_those_ask
     pipeline = small()
     with pytest.raises(
         DataError,
-        match="Received: none within 8 tokens of source and 8 of target. Use a larger "
+        match="Received: none with at most 8 source tokens and 8 target tokens. Use a larger "
         "--max_length.",
     ):
         pipeline.fit(["abcd", "dcba"] * 5, ["abcdabcd"] * 10, max_length=8)
-    with pytest.raises(DataError, match="Received: none within 9 tokens of source and 7 of target"):
+    with pytest.raises(
+        DataError, match="Received: none with at most 9 source tokens and 7 target tokens"
+    ):
         pipeline.fit(["abcd", "dcba"] * 5, ["abcdabcd"] * 10)
     with pytest.raises(
         ConfigError,
@@ -193,7 +195,7 @@ def test_pairs_are_learnt_from_if_they_are_short_enough_and_limits_are_those_ask
         ConfigError, match="keep_best_metric must be one of loss, accuracy for task='text2text'"
     ):
         pipeline.fit(TEXTS, TARGETS, keep_best_metric="bleu", eval_decode=0)
-    with pytest.raises(DataError, match="Received: none within"):
+    with pytest.raises(DataError, match="Received: none with at most"):
         pipeline.fit(["abcd", "dcba"] * 5, ["abcdabcd"] * 10, max_length=8, language="de")
     assert pipeline.data == DATA  # as it was
 
@@ -253,9 +255,11 @@ def test_what_a_training_is_given_and_what_is_learnt(monkeypatch, tmp_path, caps
         ("a", "a"),
     ]  # two of five, spread; in lower case
     output = capsys.readouterr().out
-    assert "1 pairs are too long to be learnt from" in output
+    assert "1 training pairs are too long and are left out" in output
     assert (
-        "1 targets cannot be written with this vocabulary, such as " in output and "xyz" in output
+        "1 training targets change when they are encoded and decoded with this vocabulary, such as "
+        in output
+        and "xyz" in output
     )
     assert (
         pipeline.generator.config == DecodingConfig(beam_size=2, max_length=6)

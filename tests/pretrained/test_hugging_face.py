@@ -172,10 +172,11 @@ CONFIG = dict(BERT, model_type="bert")
             dict(num_attention_heads=5),
             "num_heads must divide d_model. Received: d_model=32, num_heads=5.",
         ),
-        (dict(is_decoder=True), "an encoder must look both ways"),
+        (dict(is_decoder=True), "must be a bidirectional encoder. Received: is_decoder=true"),
         (
             dict(model_type="distilbert"),
-            "config.json of distilbert must have dim, n_heads, n_layers, hidden_dim.",
+            "config.json with model_type='distilbert' must have the fields dim, n_heads, n_layers, "
+            "hidden_dim.",
         ),
     ],
 )
@@ -308,14 +309,16 @@ def test_a_missing_or_misshapen_weight_is_named(tmp_path):
     assert read_hugging_face(tmp_path)[2]["embedding/embeddings"].shape == (7, 4)
     fake(tmp_path, **{"embeddings.position_embeddings.weight": (6, 4)})
     with pytest.raises(
-        ConfigError, match=r"embeddings.position_embeddings.weight is \(6, 4\), not \(5, 4\)"
+        ConfigError,
+        match=r"embeddings.position_embeddings.weight in .* has shape \(6, 4\), "
+        r"but config.json needs \(5, 4\)",
     ):
         read_hugging_face(tmp_path)
     fake(tmp_path, **{"encoder.layer.0.output.dense.bias": None})
     with pytest.raises(ConfigError, match="without encoder.layer.0.output.dense.bias"):
         read_hugging_face(tmp_path)
     fake(tmp_path, **{"other.embeddings.word_embeddings.weight": (7, 4)})
-    with pytest.raises(ConfigError, match="must hold one encoder"):
+    with pytest.raises(ConfigError, match="must contain exactly one tensor whose name ends in"):
         read_hugging_face(tmp_path)
 
 
@@ -325,7 +328,7 @@ def test_missing_and_broken_files(tmp_path):
     fake(tmp_path)
     file = tmp_path / "model.safetensors"
     os.truncate(file, file.stat().st_size - 9)
-    with pytest.raises(ConfigError, match="whole safetensors"):
+    with pytest.raises(ConfigError, match="must be a complete safetensors file"):
         read_hugging_face(tmp_path)
     file.unlink()
     with pytest.raises(ConfigError, match="needs model.safetensors. Received: .* with no weights"):
@@ -334,7 +337,7 @@ def test_missing_and_broken_files(tmp_path):
     with pytest.raises(ConfigError, match="pytorch_model.bin. Save it as safetensors"):
         read_hugging_face(tmp_path)
     (tmp_path / "config.json").write_text("[1]")
-    with pytest.raises(ConfigError, match="must hold an object"):
+    with pytest.raises(ConfigError, match="must contain a JSON object"):
         read_hugging_face(tmp_path)
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(ConfigError, match="must hold config.json"):
@@ -351,7 +354,7 @@ def test_an_index_that_names_no_files(index, tmp_path):
     missing = {"weight_map": {"a": "../part.safetensors"}}
     (tmp_path / "model.safetensors.index.json").write_text(json.dumps(missing))
     with pytest.raises(
-        ConfigError, match="must be whole safetensors. Received: .*part.safetensors"
+        ConfigError, match="must be a complete safetensors file. Received: .*part.safetensors"
     ):
         read_hugging_face(tmp_path)
 

@@ -158,11 +158,11 @@ class TestFeatures:
         assert (features.ids, features.types) == ([[2, 4, 3, 5, 3]], [[0, 0, 0, 1, 1]])
 
     def test_what_cannot_be_read_together_is_refused(self):
-        with pytest.raises(ConfigError, match="all alone or all in pairs"):
+        with pytest.raises(ConfigError, match="all single texts or all pairs. Received: both"):
             task("classification", "xy").features(
                 ABC, [Example("a", "b", 0), Example("a", None, 0)]
             )
-        with pytest.raises(ConfigError, match="needs pairs of them. Received: texts alone"):
+        with pytest.raises(ConfigError, match="needs pairs of texts. Received: single texts"):
             task("classification", "xy", pair_encoding="bi").features(ABC, TEXTS)
 
     def test_of_questions(self):
@@ -309,9 +309,9 @@ def test_features_of_texts_and_of_pairs():
     apart = task("classification", "xyz", max_length=9, pair_encoding="bi")
     found = apart.features(tokenizer, pairs)
     assert found.ids == [[1, 3, 9], [2, 0, 9]] and found.lengths == [7, 7] and found.num_texts == 2
-    with pytest.raises(ConfigError, match="texts must be all alone or all in pairs"):
+    with pytest.raises(ConfigError, match="inputs must be all single texts or all pairs"):
         labels.features(tokenizer, [*TEXTS, pairs[0]])
-    with pytest.raises(ConfigError, match="needs pairs of them. Received: texts alone"):
+    with pytest.raises(ConfigError, match="needs pairs of texts. Received: single texts"):
         apart.features(tokenizer, TEXTS)
     predictions = labels.predictions(TEXTS, alone, [np.array([0.1, 0.9]), np.array([0.8, 0.2])])
     np.testing.assert_array_equal(predictions, [[0.1, 0.9], [0.8, 0.2]])

@@ -443,20 +443,20 @@ class TestHuggingFace:
         assert HuggingFaceInputs(tokenizer, 0).frame == Frame((0,), (1,), (1, 1), False)
 
     def test_a_tokenizer_that_knows_none_of_them_is_refused(self):
-        with pytest.raises(ConfigError, match="must know some letter"):
+        with pytest.raises(ConfigError, match="makes no tokens of any of them"):
             HuggingFaceInputs(letters("q", "[CLS] $A [SEP]", "[CLS] $A [SEP] $B [SEP]"), 0)
 
     @pytest.mark.parametrize("single", ["$A [SEP]", "[CLS] $A", "[SEP] $A [SEP]", "[CLS] $A [CLS]"])
     def test_one_text_must_be_framed_as_two(self, single):
         tokenizer = letters("a", single, "[CLS] $A [SEP] $B [SEP]")
-        with pytest.raises(ConfigError, match="the same tokens around one text and around two"):
+        with pytest.raises(ConfigError, match="a single text and a pair with the same special"):
             HuggingFaceInputs(tokenizer, 0)
 
     def test_a_file_that_is_no_tokenizer(self, tmp_path):
         (tmp_path / "tokenizer.json").write_text("no JSON")
         with pytest.raises(
             ConfigError,
-            match="must be one of Hugging Face's tokenizers. Received: .*tokenizer.json",
+            match="must be a file of Hugging Face's tokenizers library. Received: .*tokenizer.json",
         ):
             read_tokenizer(tmp_path / "tokenizer.json")
 
@@ -688,10 +688,12 @@ class TestRefusals:
             json.dumps({**state, "frame": {}}),
         ):
             file.write_text(broken)
-            with pytest.raises(ConfigError, match="must hold text_inputs.json. Received: "):
+            with pytest.raises(
+                ConfigError, match="must contain a valid text_inputs.json. Received: "
+            ):
                 load_text_inputs(tmp_path)
         file.write_text(json.dumps({**state, "kind": "hugging_face"}))
-        with pytest.raises(ConfigError, match="^tokenizer.json must be one of Hugging Face's"):
+        with pytest.raises(ConfigError, match="^tokenizer.json must be a file of Hugging Face's"):
             load_text_inputs(tmp_path)
 
     def test_a_question_that_leaves_no_room_loses_its_end(self, tmp_path):
@@ -702,6 +704,6 @@ class TestRefusals:
         whole = inputs.windows(["a b c d"], ["a b"], max_length=9, stride=2)
         assert len(whole) == 1 and len(whole[0].ids) == 9
         with pytest.raises(
-            ConfigError, match="one of the question. Received: max_length=9, stride=5"
+            ConfigError, match="besides the special tokens. Received: max_length=9, stride=5"
         ):
             inputs.windows(["a"], ["a b c a b c"], max_length=9, stride=5)

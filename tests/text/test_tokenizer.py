@@ -251,7 +251,7 @@ class TestTexts:
     @pytest.mark.parametrize("kind", KINDS)
     def test_nothing_is_an_error(self, kind):
         for texts in ([], ["", ""]):
-            with pytest.raises(ConfigError, match="needs text to learn from. Received: no text"):
+            with pytest.raises(ConfigError, match="needs text to train on. Received: no text"):
                 train_tokenizer(texts, TokenizerConfig(tokenizer=kind))
 
 
@@ -311,7 +311,9 @@ class TestSamples:
 
     @pytest.mark.parametrize("kind", ["byte", "character"])
     def test_there_is_one_way_to_split_bytes_and_characters(self, kind):
-        with pytest.raises(ConfigError, match=f"Received: one of {kind}s, which has one way"):
+        with pytest.raises(
+            ConfigError, match=f"Received: a {kind} tokenizer, which splits a text in only one"
+        ):
             learn(kind).sample(TEXTS, seed=1)
 
 
@@ -438,28 +440,30 @@ def test_more_pieces_than_the_data_can_fill_are_not_an_error():
 
 
 def test_errors_name_rule_value_and_cure(tmp_path):
-    with pytest.raises(ConfigError, match="vocab_size must hold every character.*Received: 100"):
+    with pytest.raises(ConfigError, match="vocab_size must have room for every.*Received: 100"):
         learn("bpe", vocab_size=100)
     with pytest.raises(ConfigError, match="user_symbols must differ"):
         TokenizerConfig(user_symbols=("<de>", "<de>"))
     with pytest.raises(ConfigError, match="target_tokenizer needs source_tokenizer"):
         TokenizerConfig(target_tokenizer="a.model")
-    with pytest.raises(ConfigError, match="needs text to learn from"):
+    with pytest.raises(ConfigError, match="needs text to train on"):
         train_tokenizer(["", ""], TokenizerConfig())
     with pytest.raises(ConfigError, match="must be readable.*no.model"):
         load_tokenizer(tmp_path / "no.model")
     (tmp_path / "bad.model").write_bytes(b"no model")
     with pytest.raises(ConfigError, match="must be a SentencePiece model"):
         load_tokenizer(tmp_path / "bad.model")
-    with pytest.raises(ConfigError, match="must hold tokenizer.json"):
+    with pytest.raises(ConfigError, match="must contain tokenizer.json"):
         load_tokenizers(tmp_path / "nowhere")
     with pytest.raises(ConfigError, match="must be readable.*Is a directory"):
         load_tokenizer(tmp_path)
     (tmp_path / "tokenizer.json").write_text("{")
-    with pytest.raises(ConfigError, match="must hold tokenizer.json"):
+    with pytest.raises(ConfigError, match="must contain tokenizer.json"):
         load_tokenizers(tmp_path)
     (tmp_path / "tokenizer.json").write_text('{"joint": "byte"}')
     with pytest.raises(
-        ConfigError, match="must hold tokenizer.json and its models. Received: .*joint.model"
+        ConfigError,
+        match="must contain tokenizer.json and the .model files that it names. "
+        "Received: .*joint.model",
     ):
         load_tokenizers(tmp_path)

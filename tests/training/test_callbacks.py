@@ -141,8 +141,8 @@ def test_a_batch_of_which_nothing_finite_comes_is_kept(tmp_path, precision, wron
     assert type(error.value) is NotFiniteError
     path = tmp_path / "bad-batch-5.npz"
     assert (
-        f"must be finite. Received: {said} at step 5; its batch is in {path}. Use another --run"
-        in str(error.value)
+        f"must be finite. Received: {said} at step 5. The batch of that step is saved in {path}. "
+        "Start a new --run" in str(error.value)
     )
     assert (progress.step, progress.tokens) == (4, 100)
     kept = np.load(path)
@@ -332,7 +332,7 @@ def test_a_disk_that_is_full_is_not_taken_for_the_end_of_the_data(tmp_path, monk
     )
     with pytest.raises(
         ConfigError,
-        match=r"must have room and be writable. Received: .*\(events.v2; File too large\)",
+        match=r"could not be written. Received: .*\(events.v2; File too large\)",
     ):
         advance(log, 20, 3000, 7.0, 2.0)
     monkeypatch.setattr(
@@ -618,7 +618,7 @@ def test_a_signal_saves_after_the_step_and_a_second_ends_at_once(tmp_path, capsy
         assert saved_by(checkpoint, 1) == [] and checkpoint.model.stop_training is False
         signal.raise_signal(number)
         assert (
-            capsys.readouterr().err == f"\n{number.name}: saving after this step\n"
+            capsys.readouterr().err == f"\n{number.name}: will save and stop after this step\n"
             and checkpoint.stopped_by is number
         )
         assert saved_by(checkpoint, 2) == [2] and checkpoint.model.stop_training is True
@@ -658,7 +658,10 @@ def test_a_signal_ends_what_can_be_interrupted(tmp_path, capsys):
             and checkpoint.stopped_by is signal.SIGTERM
             and not checkpoint.interruptible
         )
-        assert capsys.readouterr().err == "\nSIGTERM: saving now\n"
+        assert (
+            capsys.readouterr().err
+            == "\nSIGTERM: interrupting the validation, saving and stopping\n"
+        )
     finally:
         checkpoint.close()
 
@@ -751,7 +754,7 @@ def test_a_signal_to_one_worker_is_told_to_the_others(tmp_path, monkeypatch, cap
         tmp_path, monkeypatch, 1, lambda mine: told.append(mine) or np.array([[0, 0], mine])
     )
     checkpoint._stop(signal.SIGINT, None)
-    assert "SIGINT: saving after this step" in capsys.readouterr().err
+    assert "SIGINT: will save and stop after this step" in capsys.readouterr().err
     checkpoint.on_train_batch_end(0)
     assert (
         told == [[signal.SIGINT, 0]]

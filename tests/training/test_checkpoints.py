@@ -62,7 +62,7 @@ def test_wherever_it_is_cut_or_a_bit_is_flipped_it_is_named(tmp_path):
     for cut in (0, 5, 50, len(whole) - 10, len(whole) - 1):
         path.write_bytes(whole[:cut])
         with pytest.raises(
-            checkpoints.BrokenCheckpointError, match="whole safetensors file.*x.safetensors"
+            checkpoints.BrokenCheckpointError, match="or is not a safetensors file.*x.safetensors"
         ):
             checkpoints.read_checkpoint(path)
     harmless = 0
@@ -210,7 +210,7 @@ def test_a_file_that_is_no_checkpoint_is_a_broken_one(tmp_path):
         checkpoints.read_checkpoint(tmp_path / "bare.safetensors")
     with pytest.raises(
         checkpoints.BrokenCheckpointError,
-        match="whole safetensors file. Received: .*none.safetensors",
+        match="or is not a safetensors file. Received: .*none.safetensors",
     ):
         checkpoints.read_checkpoint(tmp_path / "none.safetensors")
     # Format 2 predates the checksum and is read without one. The format number of a later file does
@@ -227,7 +227,7 @@ def test_a_file_that_is_no_checkpoint_is_a_broken_one(tmp_path):
         tmp_path / "new.safetensors",
         {"format": "3", "progress": '{"step": 7}'},
     )
-    with pytest.raises(checkpoints.BrokenCheckpointError, match="whose checksum is another"):
+    with pytest.raises(checkpoints.BrokenCheckpointError, match="its checksum does not match"):
         checkpoints.read_checkpoint(tmp_path / "new.safetensors")
 
 
@@ -250,10 +250,10 @@ def test_the_newest_whole_one_is_read_and_the_broken_ones_are_named(tmp_path, ca
         path.write_bytes(b"")
     with pytest.raises(
         ConfigError,
-        match="one must be whole. Received: .*step-00000005.*step-00000015.*Put back a copy of one",
+        match="are damaged. Received: .*step-00000005.*step-00000015.*Restore a copy of one",
     ):
         checkpoints.read_newest(tmp_path)
-    with pytest.raises(ConfigError, match="one must be whole"):
+    with pytest.raises(ConfigError, match="all checkpoints of the run are damaged"):
         checkpoints.average_weights(paths, ["a"])
 
 
@@ -281,7 +281,7 @@ def test_a_checkpoint_of_another_version_is_an_error_though_an_older_one_is_whol
         checkpoints.checkpoint_path(tmp_path, 10),
         {"format": "1", "progress": "{}"},
     )
-    with pytest.raises(ConfigError, match="format 1, in which queries"):
+    with pytest.raises(ConfigError, match="format 1, which stores queries"):
         checkpoints.read_newest(tmp_path)
 
 
@@ -317,7 +317,7 @@ def test_what_went_wrong_in_the_thread_is_raised_by_the_next_call(tmp_path, monk
         writer.pending.exception()
         with pytest.raises(
             ConfigError,
-            match=r"must have room and be writable. Received: .*x.safetensors \(Read-only file "
+            match=r"could not be written. Received: .*x.safetensors \(Read-only file "
             r"system\)",
         ):
             call()
@@ -405,10 +405,14 @@ except ConfigError as error:
 
 def test_a_checkpoint_of_another_model_is_refused_before_anything_changes():
     target = variables({"a": [1.0], "b": [[2.0]]})
-    with pytest.raises(ConfigError, match=r"b is \(1, 1\). Received: \(2,\)"):
+    with pytest.raises(ConfigError, match=r"b, which has shape \(1, 1\) .* and \(2,\) in the"):
         checkpoints.restore(target, {"a": np.zeros(1), "b": np.zeros(2)})
     assert float(target["a"].numpy()[0]) == 1.0
-    with pytest.raises(ConfigError, match=r"must fit the model: b is \(1, 1\). Received: nothing."):
+    with pytest.raises(
+        ConfigError,
+        match=r"does not fit the model. Received: b, which has shape \(1, 1\) in the model and is "
+        r"missing in the checkpoint.",
+    ):
         checkpoints.restore(target, {"a": np.zeros(1)})
     assert float(target["a"].numpy()[0]) == 1.0
     checkpoints.restore(target, {"a": np.array([3.0]), "b": np.array([[4.0]]), "more": np.zeros(9)})
@@ -571,7 +575,7 @@ def test_a_run_folder_holds_one_configuration(tmp_path):
     # config.json has the options of the last claim.
     assert json.loads((run / "config.json").read_text()) == free
     assert checkpoints.check_run(run, {"training": {"seed": 1}}) is True
-    with pytest.raises(ConfigError, match="d_model: 8 there, 16 now"):
+    with pytest.raises(ConfigError, match="d_model: 8 in the folder, 16 now"):
         checkpoints.claim_run(run, {**sections, "model": {"d_model": 16}})
     assert json.loads((run / "config.json").read_text())["model"] == {"d_model": 8}
 
@@ -582,8 +586,9 @@ def test_another_seed_is_another_run(tmp_path):
     with pytest.raises(ConfigError) as error:
         checkpoints.check_run(tmp_path, {"training": TrainingConfig(seed=2)})
     assert str(error.value) == (
-        f"a run folder holds one configuration. {tmp_path} differs in\n  seed: 1 there, 2 now\n"
-        "Use another --run, or remove the folder."
+        f"a run can only be continued with its own configuration. {tmp_path} has other values:\n"
+        "  seed: 1 in the folder, 2 now\n"
+        "Use the values of the folder, use another --run, or remove the folder."
     )
 
 
@@ -635,8 +640,9 @@ def test_of_every_configuration_what_may_change_is_free_and_all_else_is_named(tm
             there, now = (json.loads(json.dumps(some)) for some in (value, now))
             with pytest.raises(ConfigError) as error:
                 checkpoints.check_run(tmp_path, changed)
-            assert f" differs in\n  {name}: {there!r} there, {now!r} now\nUse another --run" in str(
-                error.value
+            assert (
+                f" has other values:\n  {name}: {there!r} in the folder, {now!r} now\nUse the "
+                in str(error.value)
             )
     assert seen >= FREE
 
@@ -652,11 +658,11 @@ def test_all_that_differs_is_named_in_one_message_in_order(tmp_path):
     with pytest.raises(ConfigError) as error:
         checkpoints.check_run(tmp_path, now)
     assert str(error.value).splitlines()[1:-1] == [
-        "  activation: 'relu' there, None now",
-        "  d_model: 8 there, 9 now",
-        "  norm: 'pre' there, 'post' now",
-        "  width: None there, 3 now",
-        "  seed: 1 there, 2 now",
+        "  activation: 'relu' in the folder, None now",
+        "  d_model: 8 in the folder, 9 now",
+        "  norm: 'pre' in the folder, 'post' now",
+        "  width: None in the folder, 3 now",
+        "  seed: 1 in the folder, 2 now",
     ]
     assert json.loads((tmp_path / "config.json").read_text()) == sections
 
@@ -665,7 +671,7 @@ def test_a_section_that_an_older_run_does_not_have_counts_as_its_defaults(tmp_pa
     checkpoints.claim_run(tmp_path, {"model": {"d_model": 8}})
     checkpoints.save_checkpoint(checkpoints.checkpoint_path(tmp_path, 5), variables({"a": 1.0}), {})
     assert checkpoints.check_run(tmp_path, {"training": TrainingConfig()}) is True
-    with pytest.raises(ConfigError, match="clip_norm: 0.0 there, 2.0 now"):
+    with pytest.raises(ConfigError, match="clip_norm: 0.0 in the folder, 2.0 now"):
         checkpoints.check_run(tmp_path, {"training": TrainingConfig(clip_norm=2.0)})
 
 
@@ -685,7 +691,7 @@ def test_the_configuration_of_a_finished_run(tmp_path):
 
     config = {"model": {"d_model": 8}, "decoding": {"beam_size": 2}, "data": {"corpus": "x"}}
     with pytest.raises(
-        ConfigError, match="must hold model.keras, which train.py writes at its end. Received: "
+        ConfigError, match="must be finished. Received: .*, which has no model.keras. Run its"
     ):
         checkpoints.read_config(written(config))
     (tmp_path / "model.keras").touch()
@@ -696,22 +702,22 @@ def test_the_configuration_of_a_finished_run(tmp_path):
     assert checkpoints.read_config(str(written(newer))) == newer
     for data in ({"copy_values": True}, {"copy_unknown": True}):
         with pytest.raises(
-            ConfigError, match="must be of this version.*of an older one. Train it again"
+            ConfigError, match="form of symbols.*, trained by an older version. Train it again"
         ):
             checkpoints.read_config(written({**config, "data": data}))
-    with pytest.raises(ConfigError, match="must be of this version"):
+    with pytest.raises(ConfigError, match="with the present form of symbols"):
         checkpoints.read_config(written({**newer, "data": {"copy_values": True}}))
     for section in config:
         less = {name: value for name, value in config.items() if name != section}
         with pytest.raises(
             ConfigError,
-            match=f"encoder-decoder.*whose config.json has {', '.join(less)}. Name another run",
+            match=f"encoder-decoder.*has the sections {', '.join(less)}. Name another run",
         ):
             checkpoints.read_config(written(less))
-    with pytest.raises(ConfigError, match="a run folder must be whole. Received: "):
+    with pytest.raises(ConfigError, match="a file of the run is missing or damaged. Received: "):
         checkpoints.read_config(written(None, '{"model": '))
     (tmp_path / "config.json").unlink()
-    with pytest.raises(ConfigError, match="a run folder must be whole. Received: "):
+    with pytest.raises(ConfigError, match="a file of the run is missing or damaged. Received: "):
         checkpoints.read_config(tmp_path)
 
 
@@ -744,14 +750,16 @@ def test_a_field_that_an_older_version_did_not_have_counts_as_its_default(tmp_pa
     del sections["training"]["clip_norm"]
     (tmp_path / "config.json").write_text(json.dumps(sections))
     assert checkpoints.check_run(tmp_path, {"training": config}) is True
-    with pytest.raises(ConfigError, match="differs in\n  clip_norm: 0.0 there, 1.0 now\n"):
+    with pytest.raises(
+        ConfigError, match="other values:\n  clip_norm: 0.0 in the folder, 1.0 now\n"
+    ):
         checkpoints.check_run(tmp_path, {"training": dataclasses.replace(config, clip_norm=1.0)})
 
 
 def test_a_run_that_was_killed_before_it_wrote_anything_can_begin(tmp_path):
     (tmp_path / "config.tmp.json").touch()
     (tmp_path / "checkpoints").mkdir()
-    with pytest.raises(ConfigError, match="must be new or hold a run"):
+    with pytest.raises(ConfigError, match="must be empty or contain a run"):
         checkpoints.claim_run(tmp_path, {"model": {}})
     (tmp_path / "checkpoints").rmdir()
     (tmp_path / "config.tmp.json").touch()
@@ -780,23 +788,23 @@ def test_a_checkpoint_of_another_format_says_what_changed(tmp_path):
     for number, said in (
         (
             "1",
-            "format 1, in which queries, keys and values of self-attention were three matrices. "
+            "format 1, which stores queries, keys and values of self-attention as three matrices. "
             "Continue with",
         ),
-        ("99", "format 99: it is damaged, or of a version to come"),
+        ("99", "format 99. The file is damaged or was written by a newer version"),
     ):
         save_file(
             {"a": np.zeros(1)}, tmp_path / "x.safetensors", {"format": number, "progress": "{}"}
         )
         with pytest.raises(
-            ConfigError, match=f"must have format 3, or 2. Received: .*x.safetensors, {said}"
+            ConfigError, match=f"must have format 2 or 3. Received: .*x.safetensors, {said}"
         ):
             checkpoints.read_checkpoint(tmp_path / "x.safetensors")
 
 
 def test_a_folder_with_other_files_is_no_run_folder(tmp_path):
     (tmp_path / "letter.txt").write_text("dear")
-    with pytest.raises(ConfigError, match="must be new or hold a run"):
+    with pytest.raises(ConfigError, match="must be empty or contain a run"):
         checkpoints.claim_run(tmp_path, {"model": {}})
     with pytest.raises(ConfigError, match="must be writable. Received: .*letter.txt"):
         checkpoints.check_run(tmp_path / "letter.txt" / "run", {})

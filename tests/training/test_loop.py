@@ -345,8 +345,9 @@ def test_a_precision_that_the_processor_lacks_is_warned_of(tmp_path, precision, 
     (tmp_path / "cpuinfo").write_text(flags)
     said = precision_warning(precision, tmp_path / "cpuinfo")
     reason = {
-        "bfloat16": "this processor has no bfloat16 units: float32 is several times faster",
-        "float16": "float16 is made for GPUs, and there is none here",
+        "bfloat16": "this processor has no bfloat16 units, so bfloat16 is several times slower "
+        "than float32",
+        "float16": "float16 needs a GPU to be fast, and this machine has none",
     }
     assert said == (f"{reason[precision]}. Use --precision=float32." if warned else "")
     assert precision_warning("bfloat16", tmp_path / "none") == ""
@@ -745,8 +746,11 @@ def test_what_jit_is_chosen_is_said_and_goes_by_the_number_of_shapes(
     trainee.fit = lambda *data, **options: None
     progress, _ = start(trainee, config, tmp_path, num_shapes=num_shapes)
     assert progress.jit is (said == "jit on")
-    steps = "1.00 s a step without XLA, 0.50 s with it after 2 s of compilation, 6 steps to go"
-    assert capsys.readouterr().out == f"{said}: {steps}\n"
+    reason = (
+        "1.00 s per step without XLA, 0.50 s with XLA plus 2 s to compile each batch shape, 6 "
+        "steps left"
+    )
+    assert capsys.readouterr().out == f"{said}: {reason}\n"
 
 
 @pytest.mark.slow
@@ -974,7 +978,7 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_batch(tmp_path):
     )
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(
-        NotFiniteError, match="loss nan, gradient_norm nan at step 1; its batch is in"
+        NotFiniteError, match="loss nan, gradient_norm nan at step 1. The batch of that step is"
     ):
         start(trainee, config, tmp_path)
     assert signal.getsignal(signal.SIGINT) is before
@@ -1004,8 +1008,8 @@ def test_workers_that_find_different_checkpoints_are_told(tmp_path):
     loop._check_same_step(same, 500, tmp_path)
     with pytest.raises(
         ConfigError,
-        match="all workers must find the same checkpoint. Received: steps 500, 0 in .* disk that "
-        "they share",
+        match="all workers must start from the same checkpoint. Received: steps 500, 0 in .* disk "
+        "that all workers share",
     ):
         loop._check_same_step(other, 500, tmp_path)
 
@@ -1045,7 +1049,9 @@ def test_strategies():
     devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
     assert mirrored.num_replicas_in_sync == len(devices)
     with pytest.raises(
-        ConfigError, match="model_devices is for JAX. Received: 2. Set KERAS_BACKEND=jax, or use 1."
+        ConfigError,
+        match="model_devices above 1 needs the JAX backend. Received: model_devices=2. Set "
+        "KERAS_BACKEND=jax, or use --model_devices=1.",
     ):
         make_strategy("mirrored", model_devices=2)
 
@@ -1073,7 +1079,7 @@ def test_a_tpu_is_the_one_that_was_found(monkeypatch, new_strategies):
 
 def test_several_workers_need_to_be_described_and_a_new_process(monkeypatch, capsys):
     monkeypatch.delenv("TF_CONFIG", raising=False)
-    with pytest.raises(ConfigError, match="needs TF_CONFIG"):
+    with pytest.raises(ConfigError, match="needs the environment variable TF_CONFIG"):
         make_strategy("multi_worker")
     monkeypatch.setenv("TF_CONFIG", tf_config(["a:1", "b:1"], 0))
 
@@ -1081,13 +1087,13 @@ def test_several_workers_need_to_be_described_and_a_new_process(monkeypatch, cap
 
     # The message is printed before the wait for the other workers.
     def late():
-        assert capsys.readouterr().out == "waiting until all workers of TF_CONFIG are there\n"
+        assert capsys.readouterr().out == "waiting for all workers in TF_CONFIG to connect\n"
         raise RuntimeError("too late")
 
     monkeypatch.setattr(tf.distribute, "MultiWorkerMirroredStrategy", late)
     with pytest.raises(
         ConfigError,
-        match="must begin before TensorFlow computes anything. Received: too late",
+        match="must be set up before TensorFlow computes anything. Received: too late",
     ):
         make_strategy("multi_worker")
 
@@ -1097,7 +1103,7 @@ def test_what_jax_does_not_have_is_refused(monkeypatch, distribution):
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     with pytest.raises(
         ConfigError,
-        match=f"distribution='{distribution}' is for TensorFlow. Received: KERAS_BACKEND=jax",
+        match=f"distribution='{distribution}' needs the TensorFlow backend. Received: KERAS",
     ):
         make_strategy(distribution)
 
@@ -1112,7 +1118,9 @@ def test_a_gpu_or_a_tpu_is_an_accelerator(monkeypatch, tmp_path, kinds, there):
     assert has_accelerator() is there
     one = types.SimpleNamespace(num_replicas_in_sync=1)
     assert use_jit("auto", one) == (
-        (True, "an accelerator is there") if there else (None, "both ways will be timed")
+        (True, "found an accelerator")
+        if there
+        else (None, "will time updates with and without XLA")
     )
     (tmp_path / "cpuinfo").write_text("flags : fpu")
     assert [
@@ -1128,7 +1136,7 @@ def test_an_accelerator_of_jax(monkeypatch, device, there):
     assert has_accelerator() is there
     for replicas in (1, 2):
         strategy = types.SimpleNamespace(num_replicas_in_sync=replicas)
-        assert use_jit("auto", strategy) == (True, "JAX is made for it") and use_jit(
+        assert use_jit("auto", strategy) == (True, "the default with JAX") and use_jit(
             "on", strategy
         ) == (True, "--jit=on")
 
@@ -1137,13 +1145,14 @@ def test_jit_is_refused_where_it_cannot_work():
     one, two = (types.SimpleNamespace(num_replicas_in_sync=replicas) for replicas in (1, 2))
     with pytest.raises(
         ConfigError,
-        match="jit='on' does not work with several replicas. Received: --jit=on. Use --jit=off.",
+        match="cannot compile the update with XLA on several replicas. Received: --jit=on. Use "
+        "--jit=off.",
     ):
         use_jit("on", two)
     assert use_jit("off", two) == use_jit("off", one) == (False, "--jit=off") and use_jit(
         "on", one
     ) == (True, "--jit=on")
-    assert use_jit("auto", two) == (False, "it does not work with several replicas")
+    assert use_jit("auto", two) == (False, "not supported with several replicas")
 
 
 @pytest.mark.parametrize(
@@ -1315,7 +1324,7 @@ def test_a_trainee_is_compiled_as_the_configuration_says(monkeypatch):
     assert said == {
         "on": "jit on: --jit=on",
         "off": "jit off: --jit=off",
-        "auto": "jit auto: both ways will be timed",
+        "auto": "jit auto: will time updates with and without XLA",
     }
     # noam depends on the width of the model, which is 16.
     trainee, _ = make_trainee(
@@ -1330,13 +1339,13 @@ def test_a_model_that_cannot_be_divided_is_told_of():
 
     with pytest.raises(
         ConfigError,
-        match=r"model_devices must divide the widths of the model. Received: 3 \(16 by 3\)",
+        match=r"must divide the model's widths evenly. Received: model_devices=3 \(16 by 3\)",
     ):
         make_trainee(fails, TrainingConfig(model_devices=3), strategy=tf.distribute.get_strategy())
     with pytest.raises(ValueError, match="^16 by 3$") as error:
         make_trainee(fails, TrainingConfig())
     assert not isinstance(error.value, ConfigError)
-    with pytest.raises(ConfigError, match="model_devices is for JAX. Received: 3."):
+    with pytest.raises(ConfigError, match="needs the JAX backend. Received: model_devices=3."):
         make_trainee(fails, TrainingConfig(model_devices=3))
 
 
@@ -1388,7 +1397,7 @@ def test_workers_that_do_not_begin_at_one_step_do_not_begin(monkeypatch, tmp_pat
     trainee, config = trainee_of()
     config = as_worker(monkeypatch, trainee, config, 0, other=500)
     with pytest.raises(
-        ConfigError, match="must find the same checkpoint. Received: steps 0, 500 in"
+        ConfigError, match="must start from the same checkpoint. Received: steps 0, 500 in"
     ):
         start(trainee, config, tmp_path)
 
@@ -1453,7 +1462,8 @@ COMPILED = [20.0, 0.75, 0.5, 0.625]
             0,
             1,
             True,
-            "1.00 s a step without XLA, 0.50 s with it after 20 s of compilation, 400 steps to go",
+            "1.00 s per step without XLA, 0.50 s with XLA plus 20 s to compile each batch shape, "
+            "400 steps left",
         ),
         (
             PLAIN,
@@ -1461,7 +1471,8 @@ COMPILED = [20.0, 0.75, 0.5, 0.625]
             0,
             9,
             True,
-            "1.00 s a step without XLA, 0.50 s with it after 20 s of compilation, 400 steps to go",
+            "1.00 s per step without XLA, 0.50 s with XLA plus 20 s to compile each batch shape, "
+            "400 steps left",
         ),
         (
             PLAIN,
@@ -1469,7 +1480,8 @@ COMPILED = [20.0, 0.75, 0.5, 0.625]
             0,
             10,
             False,
-            "1.00 s a step without XLA, 0.50 s with it after 20 s of compilation, 400 steps to go",
+            "1.00 s per step without XLA, 0.50 s with XLA plus 20 s to compile each batch shape, "
+            "400 steps left",
         ),
         (
             PLAIN,
@@ -1477,7 +1489,8 @@ COMPILED = [20.0, 0.75, 0.5, 0.625]
             99,
             7,
             True,
-            "1.00 s a step without XLA, 0.50 s with it after 20 s of compilation, 301 steps to go",
+            "1.00 s per step without XLA, 0.50 s with XLA plus 20 s to compile each batch shape, "
+            "301 steps left",
         ),
         (
             PLAIN,
@@ -1485,7 +1498,8 @@ COMPILED = [20.0, 0.75, 0.5, 0.625]
             99,
             8,
             False,
-            "1.00 s a step without XLA, 0.50 s with it after 20 s of compilation, 301 steps to go",
+            "1.00 s per step without XLA, 0.50 s with XLA plus 20 s to compile each batch shape, "
+            "301 steps left",
         ),
         (
             PLAIN,
@@ -1493,7 +1507,7 @@ COMPILED = [20.0, 0.75, 0.5, 0.625]
             100,
             1,
             False,
-            "1.00 s a step, 300 to go: too short for a compilation to pay",
+            "1.00 s per step and 300 steps left, too short for compiling to pay off",
         ),
         (
             PLAIN,
@@ -1501,7 +1515,8 @@ COMPILED = [20.0, 0.75, 0.5, 0.625]
             0,
             1,
             False,
-            "1.00 s a step without XLA, 1.25 s with it after 0 s of compilation, 400 steps to go",
+            "1.00 s per step without XLA, 1.25 s with XLA plus 0 s to compile each batch shape, "
+            "400 steps left",
         ),
     ],
 )
@@ -1542,7 +1557,7 @@ def test_what_was_measured_once_stays(jit):
     trainee, progress = Timed([0.0], {}), Progress(step=3, jit=jit)
     assert (
         settle_jit(trainee, TrainingConfig(), progress, None, 1)
-        == f"jit {'on' if jit else 'off'}: as this run began"
+        == f"jit {'on' if jit else 'off'}: chosen when this run started"
     )
     assert trainee.jit_compile is jit and progress == Progress(step=3, jit=jit)
 
@@ -1561,12 +1576,12 @@ def test_jit_is_chosen_by_time_with_the_compilation_counted(monkeypatch, compila
     said = settle_jit(trainee, config, progress, lambda step: dataset(step, 6), 1)
     assert (progress.jit, trainee.train_function) == (chosen, "compiled" if chosen else "plain")
     assert said.startswith(
-        f"jit {'on' if chosen else 'off'}: 1.00 s a step without XLA, {1 - gain:.2f} s with it "
-        f"after "
+        f"jit {'on' if chosen else 'off'}: 1.00 s per step without XLA, {1 - gain:.2f} s with "
+        f"XLA plus "
     )
     again, config = trainee_of(jit="auto")
     assert (
-        settle_jit(again, config, progress, None, 1).endswith("as this run began")
+        settle_jit(again, config, progress, None, 1).endswith("chosen when this run started")
         and again.jit_compile == chosen
     )
 

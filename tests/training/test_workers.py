@@ -47,27 +47,27 @@ def test_the_first_worker_is_the_chief_unless_there_is_a_job_of_that_name(
     [
         (
             None,
-            "Received: no TF_CONFIG. Start the workers of one machine by python -m transformer "
+            "Received: no TF_CONFIG. To start workers on this machine, use python -m transformer "
             "launch",
         ),
         ("", "Received: no TF_CONFIG"),
         (
             "{",
-            "TF_CONFIG must name all workers, and which of them this is. Received: {. Write it "
-            'like {"cluster"',
+            "TF_CONFIG must list all workers and say which one this process is. Received: {. Write "
+            'it like {"cluster"',
         ),
-        ("[]", "must name all workers"),
-        ('{"cluster": {"worker": ["a:1"]}}', "must name all workers"),
-        (tf_config(TWO, 2), "must name all workers"),
-        (tf_config(["a", "b"], 0), "must name all workers"),
-        (tf_config(TWO, 0).replace("worker", "ps"), "must name all workers"),
-        (tf_config(TWO, -1), "must name all workers"),
-        (tf_config(TWO, 1.0), "must name all workers"),
-        (tf_config(TWO, "0"), "must name all workers"),
-        (tf_config(["a:1", "b"], 0), "must name all workers"),
-        (described("worker", 0, chief=["a:1"]), "must name all workers"),
-        (described("worker", 1, worker=["a:1"], ps=["b:1"]), "must name all workers"),
-        ('{"cluster": 5, "task": {"type": "worker", "index": 0}}', "must name all workers"),
+        ("[]", "must list all workers"),
+        ('{"cluster": {"worker": ["a:1"]}}', "must list all workers"),
+        (tf_config(TWO, 2), "must list all workers"),
+        (tf_config(["a", "b"], 0), "must list all workers"),
+        (tf_config(TWO, 0).replace("worker", "ps"), "must list all workers"),
+        (tf_config(TWO, -1), "must list all workers"),
+        (tf_config(TWO, 1.0), "must list all workers"),
+        (tf_config(TWO, "0"), "must list all workers"),
+        (tf_config(["a:1", "b"], 0), "must list all workers"),
+        (described("worker", 0, chief=["a:1"]), "must list all workers"),
+        (described("worker", 1, worker=["a:1"], ps=["b:1"]), "must list all workers"),
+        ('{"cluster": 5, "task": {"type": "worker", "index": 0}}', "must list all workers"),
         ("x" * 300, f'Received: {"x" * 200}. Write it like {{"cluster"'),
     ],
 )

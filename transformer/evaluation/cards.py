@@ -115,7 +115,7 @@ def _limits(test, pretrained):
         test: dict, the entry of the test set in data_report.json.
         pretrained: name of the pretrained model, or None.
     """
-    seen = test["reasons"].get("text stands in train too", {"count": 0})["count"]
+    seen = test["reasons"].get("text also occurs in train", {"count": 0})["count"]
     origin = f"the labels or in {pretrained}" if pretrained else "the labels"
     limits = [
         "Texts of another kind than the training data come out worse than the scores say; no text "

@@ -45,21 +45,19 @@ def export_ctranslate2(generator, folder, quantization="float32", texts=()):
     folder = pathlib.Path(folder)
     if folder.exists():
         raise ConfigError(
-            f"an export's folder must be new. Received: {folder}. Use another --output, or remove "
-            f"it."
+            f"the output folder of an export must not exist yet. Received: {folder}. Use another "
+            "--output, or remove the folder."
         )
     if generator.copy_unknown:
         raise ConfigError(
-            "a run to be exported must not have symbols for values, which CTranslate2 does not "
-            "put "
-            "back. Received: copy_unknown=True. "
-            "Use python -m transformer generate."
+            "a run with copy_unknown cannot be exported, because CTranslate2 cannot replace "
+            "symbols with their values. Received: copy_unknown=True. Use python -m transformer "
+            "generate."
         )
     if generator.model.config.pointer_generator:
         raise ConfigError(
-            "a run to be exported must not copy, which CTranslate2 does not. Received: "
-            "pointer_generator=True. "
-            "Use python -m transformer generate."
+            "a run with a pointer-generator cannot be exported, because CTranslate2 does not "
+            "have one. Received: pointer_generator=True. Use python -m transformer generate."
         )
     try:
         import ctranslate2
@@ -80,8 +78,8 @@ def export_ctranslate2(generator, folder, quantization="float32", texts=()):
         found = compare(generator, translator, texts)
         if quantization == "float32" and found[0] != found[1]:
             raise ConfigError(
-                f"an export must write what the model writes. Received: {found[1]} of {found[0]} "
-                f"texts the same."
+                "the exported model must give the same outputs as the run. Received: only "
+                f"{found[1]} of {found[0]} outputs are the same."
             )
     return found
 
@@ -104,8 +102,9 @@ def sources_of(run, count=1000):
             return [json.loads(line)["source"] for line in itertools.islice(file, count)]
     except OSError as error:
         raise ConfigError(
-            f"an export is compared on a run's test sources. Received: {error}. Run its training "
-            f"command again."
+            "a run to export needs predictions.jsonl, because the export is compared on its "
+            f"sources. Received: {error}. Run the training command again, so that it finishes "
+            "its test."
         ) from None
 
 

@@ -137,8 +137,8 @@ class Generator:
             model.load_weights(run / "model.keras")
         except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
             raise ConfigError(
-                f"a run folder must be whole. Received: {run} ({error}). Run its training command "
-                f"again."
+                "a file of the run is missing, damaged or of another version. Received: "
+                f"{run} ({error}). Run the training command again."
             ) from None
         decoding = DecodingConfig(**{**config["decoding"], **decoding})
         return cls(model, *load_tokenizers(run / "tokenizer"), decoding, **reading)
@@ -226,8 +226,8 @@ class Generator:
             return ""
         share = 1 - limit * len(long) / sum(long)
         return (
-            f"{len(long):,} of {len(texts):,} sources are too long and lose their end: "
-            f"cut to {limit} tokens, by {share:.0%} on average"
+            f"{len(long):,} of {len(texts):,} sources are too long and are truncated to {limit} "
+            f"tokens, which drops {share:.0%} of their tokens"
         )
 
     def _pieces(self, text, ids):

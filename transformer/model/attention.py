@@ -172,10 +172,8 @@ class MultiHeadAttention(keras.layers.Layer):
     def _project(self, x, source, positions):
         if self.cross == (source is None):
             raise ValueError(
-                f"A layer with cross=True attends to a source, one without to its input. "
-                f"Received: "
-                f"cross={self.cross}, "
-                f"source {'missing' if source is None else 'given'}."
+                "`source` must be given if and only if cross=True. "
+                f"Received: cross={self.cross}, source {'missing' if source is None else 'given'}."
             )
         if self.cross:
             return self.queries(x), *self.keys_values(source)

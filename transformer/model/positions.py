@@ -118,10 +118,9 @@ class PositionalEmbedding(keras.layers.Layer):
         if self.kind == "learned":
             if isinstance(length, int) and length > self.max_positions:
                 raise ValueError(
-                    f"A sequence must not be longer than max_positions. Received: length "
-                    f"{length}, "
+                    f"A sequence must not be longer than max_positions. Received: length {length}, "
                     f"max_positions={self.max_positions}. Use shorter input or "
-                    f"positions='sinusoidal'."
+                    "positions='sinusoidal'."
                 )
             return x + self.table(positions)
         # A single row of positions is shared by the batch and may start anywhere, as in decoding.

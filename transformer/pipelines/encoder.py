@@ -84,8 +84,9 @@ def pipeline(task, model, **options):
     loaded = TextPipeline.load(model)
     if options or loaded.config.task != TEXT_PIPELINES[task]:
         raise ConfigError(
-            f"{model} was made for task={loaded.config.task!r}, and keeps its options. Received: "
-            f"{task!r}, {options or 'none'}."
+            f"{model} is already fine-tuned for task={loaded.config.task!r}, so neither its task "
+            f"nor its options can change. Received: {task!r} (task={TEXT_PIPELINES[task]!r}), "
+            f"options {options or 'none'}."
         )
     return loaded
 
@@ -134,8 +135,8 @@ class TextPipeline(FineTunable):
             new.task, new.tuned = TASKS[config.task](state["labels"], config), state["tuned"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ConfigError(
-                f"a fine-tuned model's folder must be whole. Received: {folder} ({error}). Run it "
-                f"again."
+                "cannot load the fine-tuned model, because a file is missing or broken. "
+                f"Received: {folder} ({error}). Fine-tune it again."
             ) from None
         model, new.tokenizer = load_text_model(folder)
         new._set_model(model)
@@ -255,8 +256,8 @@ class TextPipeline(FineTunable):
     def _check_taught(self):
         if self.model is None:
             raise ConfigError(
-                "a pretrained model must be taught its task. Received: "
-                f"{self.config.pretrained}, which was not. Call fit first."
+                f"the model is not fine-tuned yet. Received: {self.config.pretrained}. Call fit "
+                "first."
             )
 
     def evaluate(self, texts, labels=None, pairs=None, data=LabelledDataConfig()):
@@ -302,15 +303,15 @@ class TextPipeline(FineTunable):
     def _begin(self, labelled, config):
         if config.label_smoothing and self.config.task != "classification":
             raise ConfigError(
-                f"label_smoothing needs task='classification'. Received: {self.config.task!r}. "
-                f"Leave it out."
+                "label_smoothing needs task='classification'. Received: "
+                f"task={self.config.task!r}. Leave it out."
             )
         if self.config.pair_encoding == "bi" and any(
             example.pair is None for example in labelled.splits["train"]
         ):
             raise ConfigError(
-                "pair_encoding='bi' needs pairs of texts. Received: texts alone. Use "
-                "--pair_column, or 'cross'."
+                "pair_encoding='bi' needs pairs of texts. Received: single texts. Set "
+                "pair_column, or use pair_encoding='cross'."
             )
         self.task = TASKS[self.config.task](labelled.labels, self.config)
         return config.judged_by(self.task.best_metrics, self.config.task)
@@ -417,8 +418,12 @@ def _example(one, task):
         or not all(isinstance(value, str) for value in one.values())
         or set(one) not in forms
     ):
-        wanted = "context and question" if spans else "text, or a dict of text and text_pair"
-        raise ConfigError(f"an input must have {wanted}, as str. Received: {str(one)[:100]}.")
+        wanted = (
+            "a dict with question and context, both str"
+            if spans
+            else "a str, or a dict with text and perhaps text_pair, both str"
+        )
+        raise ConfigError(f"an input must be {wanted}. Received: {str(one)[:100]}.")
     return (
         _Input(question=one["question"], context=one["context"])
         if spans

@@ -118,7 +118,7 @@ class GenerationPipeline(FineTunable):
         """
         texts = list(texts) if are_several(texts) else [texts]
         if wrong := [text for text in texts if not isinstance(text, str)]:
-            raise ConfigError(f"an input must be a text, as str. Received: {str(wrong[0])[:100]}.")
+            raise ConfigError(f"an input must be a str. Received: {str(wrong[0])[:100]}.")
         return [{self.name: text} for text in self.generator(texts)]
 
     def fit(
@@ -223,7 +223,7 @@ class GenerationPipeline(FineTunable):
 
     def _remarks(self, examples, split):
         lines = (
-            [f"{len(examples) - len(split):,} pairs are too long to be learnt from"]
+            [f"{len(examples) - len(split):,} training pairs are too long and are left out"]
             if len(split) < len(examples)
             else []
         )
@@ -234,17 +234,17 @@ class GenerationPipeline(FineTunable):
         )
         if changed:
             lines.append(
-                f"{len(changed):,} targets cannot be written with this vocabulary, such as "
-                f"{changed[0]}"
+                f"{len(changed):,} training targets change when they are encoded and decoded "
+                f"with this vocabulary, such as {changed[0]}"
             )
         return lines
 
     def _check_some(self, split):
         if not len(split):
             raise DataError(
-                f"some pairs must be short enough. Received: none within "
-                f"{self.data.max_source_length} tokens of source and "
-                f"{self.data.max_target_length} of target. Use a larger --max_length."
+                "every split needs pairs that are short enough. Received: none with at most "
+                f"{self.data.max_source_length} source tokens and {self.data.max_target_length} "
+                "target tokens. Use a larger --max_length."
             )
 
     def _plan(self, split, config, replicas):

@@ -175,8 +175,7 @@ class FineTunable:
         train, validation = labelled.splits["train"], labelled.splits["validation"]
         if not validation:
             print(
-                "there is no validation data: the best weights are those that are best on the "
-                "training data",
+                "warning: no validation data, so the best weights are chosen on the training data",
                 flush=True,
             )
         split, lengths = self._measured(labelled.splits)
@@ -312,8 +311,7 @@ def _summary(model, split, plan):
     total = model.count_params()
     trained = sum(math.prod(variable.shape) for variable in model.trainable_variables)
     return (
-        f"{total:,} parameters, {trained:,} of them learnt ({trained / total:.2%}); "
-        f"{len(split):,} "
-        f"inputs in "
-        f"{plan.steps_per_epoch:,} batches; shapes {plan.shapes}; padding {plan.padding_share:.1%}"
+        f"{total:,} parameters, {trained:,} of them trainable ({trained / total:.2%}); "
+        f"{len(split):,} inputs in {plan.steps_per_epoch:,} batches per epoch; batch shapes "
+        f"{plan.shapes}; padding {plan.padding_share:.1%}"
     )

@@ -255,10 +255,9 @@ def load_encoder(pretrained, dropout=None):
     elif not folder.is_dir():
         if "://" not in str(pretrained) and {"/", os.sep} & set(str(pretrained)):
             raise ConfigError(
-                f"a pretrained model must be a folder or a preset's name. Received: {pretrained}, "
-                f"which is not "
-                "there. Name a run of train.py, a Hugging Face folder, hf://owner/name or a "
-                "KerasHub preset."
+                f"pretrained model not found. Received: {pretrained}. Use a run folder of "
+                "train.py or finetune.py, a Hugging Face folder, hf://owner/name or a KerasHub "
+                "preset."
             )
         found = _from_keras_hub(str(pretrained), dropout)
     else:
@@ -266,10 +265,9 @@ def load_encoder(pretrained, dropout=None):
     encoder, tokenizer = found
     if tokenizer.vocab_size > encoder.vocab_size:
         raise ConfigError(
-            "a tokenizer must not have more tokens than the encoder has embeddings. Received: "
-            f"{tokenizer.vocab_size} and {encoder.vocab_size} of {pretrained}. Use the model's "
-            f"own "
-            f"tokenizer."
+            "the encoder must have an embedding for every token. Received: "
+            f"{tokenizer.vocab_size} tokens, {encoder.vocab_size} embeddings in {pretrained}. "
+            "Use the model's own tokenizer."
         )
     return encoder, tokenizer
 
@@ -324,8 +322,8 @@ def load_text_model(folder):
             raise TypeError(f"model.keras holds a {type(model).__name__}")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(
-            f"a fine-tuned model's folder must be whole. Received: {folder} ({error}). Run it "
-            f"again."
+            "cannot load the fine-tuned model, because a file is missing or broken. Received: "
+            f"{folder} ({error}). Fine-tune it again."
         ) from None
     return model, load_text_inputs(folder / "tokenizer")
 
@@ -412,9 +410,9 @@ def _from_hub(name, dropout):
     # A wrong name, no network and no permission raise different classes.
     except Exception as error:
         raise ConfigError(
-            f"hf://owner/name must be a repository of the Hugging Face Hub that can be reached. "
-            f"Received: {name} ({error}). "
-            "Check the name and the network, or download it elsewhere and give the folder."
+            f"cannot download the model from the Hugging Face Hub. Received: {name} ({error}). "
+            "Check the name and the network, or download the repository on another machine and "
+            "use its folder."
         ) from None
     if config.get("model_type") in FAMILIES:
         return _from_hugging_face(pathlib.Path(folder), dropout)
@@ -432,11 +430,9 @@ def _from_keras_hub(preset, dropout, exact_gelu=False):
     # A wrong name, no network and no permission raise different classes.
     except Exception as error:
         raise ConfigError(
-            "a pretrained model must be a run of train.py, a Hugging Face folder, "
-            "hf://owner/name, "
-            "or a KerasHub preset such "
-            f"as bert_base_en, which needs the network once. Received: {preset} ({error}). Check "
-            f"the name and the network."
+            f"cannot load the model as a KerasHub preset. Received: {preset} ({error}). Check "
+            "the name, and the network, which a preset such as bert_base_en needs the first "
+            "time. Other choices are a run folder, a Hugging Face folder and hf://owner/name."
         ) from None
     name = type(backbone).__name__
     if name not in BACKBONES:

@@ -137,7 +137,8 @@ def read_folder_config(folder):
         ) from None
     if not isinstance(config, dict):
         raise ConfigError(
-            f"config.json must hold an object. Received: {path} with {type(config).__name__}."
+            f"config.json must contain a JSON object. Received: {path} with "
+            f"{type(config).__name__}."
         )
     return config
 
@@ -157,41 +158,39 @@ def model_config(theirs):
     kind = theirs.get("model_type")
     if kind not in FAMILIES:
         raise ConfigError(
-            f"model_type must be one of {', '.join(FAMILIES)}. Received: {kind!r}. Use one of "
-            f"these."
+            f"model_type must be one of {', '.join(FAMILIES)}. Received: {kind!r}. Use a model "
+            "of one of these types."
         )
     fields = FAMILIES[kind][0]
     missing = [name for name, default in fields.values() if default is None and name not in theirs]
     if missing:
         raise ConfigError(
-            f"config.json of {kind} must have {', '.join(missing)}. Received: "
-            f"{', '.join(theirs)}. "
-            f"Get it again."
+            f"config.json with model_type={kind!r} must have the fields {', '.join(missing)}. "
+            f"Received: {', '.join(theirs)}. Download it again."
         )
     positions = theirs.get("position_embedding_type", "absolute")
     if positions != "absolute":
         raise ConfigError(
             f"position_embedding_type must be 'absolute'. Received: {positions!r}. Use another "
-            f"checkpoint."
+            "checkpoint."
         )
     if theirs.get("is_decoder"):
         raise ConfigError(
-            "an encoder must look both ways. Received: is_decoder=true in config.json. Use "
-            "another "
-            "checkpoint."
+            "the model must be a bidirectional encoder. Received: is_decoder=true in "
+            "config.json. Use another checkpoint."
         )
     if theirs.get("embedding_size", theirs.get("hidden_size")) != theirs.get("hidden_size"):
         raise ConfigError(
             "embedding_size must equal hidden_size. Received: "
-            f"embedding_size={theirs['embedding_size']}, hidden_size={theirs['hidden_size']}. Use "
-            f"another size of the model."
+            f"embedding_size={theirs['embedding_size']}, hidden_size={theirs['hidden_size']}. "
+            "Use a larger or smaller version of the model, in which they are equal."
         )
     values = {ours: theirs.get(name, default) for ours, (name, default) in fields.items()}
     if values["activation"] not in ACTIVATIONS:
         name, wrong = fields["activation"][0], values["activation"]
         raise ConfigError(
             f"{name} must be one of {', '.join(ACTIVATIONS)}. Received: {wrong!r}. Use another "
-            f"checkpoint."
+            "checkpoint."
         )
     values["activation"] = ACTIVATIONS[values["activation"]]
     values["max_positions"] -= _unused_positions(theirs)
@@ -207,8 +206,7 @@ def model_config(theirs):
     except TypeError as error:
         raise ConfigError(
             f"config.json must have numbers for sizes and rates. Received: {values} ({error}). "
-            f"Get "
-            f"it again."
+            "Download it again."
         ) from None
 
 
@@ -237,14 +235,16 @@ class _Weights:
                 file = stack.enter_context(safe_open(path, framework="numpy"))
             except (SafetensorError, OSError) as error:
                 raise ConfigError(
-                    f"weights must be whole safetensors. Received: {path} ({error}). Get it again."
+                    f"weights must be a complete safetensors file. Received: {path} ({error}). "
+                    "Download it again."
                 ) from None
             self.files |= dict.fromkeys(file.keys(), file)
         ends = [name for name in self.files if name.endswith("embeddings.word_embeddings.weight")]
         if len(ends) != 1:
             raise ConfigError(
-                "a checkpoint must hold one encoder, with its embeddings.word_embeddings.weight. "
-                f"Received: {folder} with {', '.join(ends) or 'none'}. Use another checkpoint."
+                "a checkpoint must contain exactly one tensor whose name ends in "
+                f"embeddings.word_embeddings.weight. Received: {folder} with "
+                f"{', '.join(ends) or 'none'}. Use another checkpoint."
             )
         self.prefix = ends[0].removesuffix("embeddings.word_embeddings.weight")
 
@@ -258,15 +258,15 @@ class _Weights:
         found = name if name in self.files else old
         if found not in self.files:
             raise ConfigError(
-                f"a checkpoint must hold all weights of its encoder. Received: {self.folder} "
-                f"without {name}."
+                f"a checkpoint must contain all weights of its encoder. Received: {self.folder} "
+                f"without {name}. Use another checkpoint."
             )
         array = np.asarray(self.files[found].get_tensor(found), "float32")
         if array.shape != shape:
             raise ConfigError(
-                "weights must have the sizes of config.json. "
-                f"Received: {found} is {array.shape}, not {shape}, in {self.folder}. Get both "
-                f"files from one place."
+                f"config.json and the weights must belong to the same model. Received: {found} "
+                f"in {self.folder} has shape {array.shape}, but config.json needs {shape}. "
+                "Download both from the same repository."
             )
         return array
 
@@ -284,8 +284,7 @@ def _safetensors(folder):
             names = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
         except (OSError, ValueError, KeyError, AttributeError) as error:
             raise ConfigError(
-                f"{index} must name the weights' files. Received: {error}. Get it from where the "
-                f"model came from."
+                f"{index} must name the weights' files. Received: {error}. Download it again."
             ) from None
         return sorted({folder / pathlib.PurePath(name).name for name in names})
     others = [
@@ -297,7 +296,7 @@ def _safetensors(folder):
     cure = (
         "Save it as safetensors: save_pretrained in transformers."
         if others
-        else "Get it from where the model came from."
+        else "Download it from the model's repository."
     )
     raise ConfigError(f"a pretrained encoder needs model.safetensors. Received: {received}. {cure}")
 

@@ -60,20 +60,18 @@ def from_hugging_face(folder, pad_id=None, two_types=True, max_length=None):
         ]
         if wrong := [" ".join(merge) for merge in merges if len(merge) != 2]:
             raise ConfigError(
-                f"a line of merges.txt must be two pieces. Received: {wrong[0]!r} in {folder}. "
-                f"Get "
-                f"it again."
+                f"each line of merges.txt must have two subwords. Received: {wrong[0]!r} in "
+                f"{folder}. Download it again."
             )
         tokenizer = byte_level_bpe(vocabulary, merges, options.get("add_prefix_space", False))
     elif "sentencepiece.bpe.model" in has:
         return _xlm_roberta((folder / "sentencepiece.bpe.model").read_bytes(), max_length)
     else:
         raise ConfigError(
-            "a pretrained encoder needs its tokenizer: tokenizer.json, vocab.txt, or vocab.json "
-            "and merges.txt. "
-            f"Received: {folder} with {', '.join(sorted(has)) or 'no files'}. Get one of them "
-            f"from "
-            f"where the model came from."
+            "a pretrained encoder needs a tokenizer: tokenizer.json, vocab.txt, vocab.json with "
+            f"merges.txt, or sentencepiece.bpe.model. Received: {folder} with "
+            f"{', '.join(sorted(has)) or 'no files'}. Download the tokenizer from the model's "
+            "repository."
         )
     if pad_id is None:
         pad_id = _first_id(tokenizer, _name(options.get("pad_token")), "[PAD]", "<pad>")
@@ -85,7 +83,8 @@ def _read_text(path):
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
-            f"a tokenizer's file must be readable UTF-8. Received: {path} ({error}). Get it again."
+            f"a tokenizer's file must be readable UTF-8. Received: {path} ({error}). Download it "
+            "again."
         ) from None
 
 
@@ -228,7 +227,7 @@ def _read_json(path):
         return {}
     except ValueError as error:
         raise ConfigError(
-            f"{path.name} must be JSON. Received: {path} ({error}). Get the file again."
+            f"{path.name} must be JSON. Received: {path} ({error}). Download it again."
         ) from None
 
 
@@ -247,8 +246,8 @@ def _first_id(tokenizer, *names):
     found = [number for number in ids if number is not None]
     if not found:
         raise ConfigError(
-            f"a tokenizer must know a token of padding. Received: one without "
-            f"{', '.join(filter(None, names))}."
+            "a tokenizer must have a padding token. Received: a tokenizer without "
+            f"{', '.join(filter(None, names))}. Set pad_token in tokenizer_config.json."
         )
     return found[0]
 
@@ -257,8 +256,7 @@ def _need(vocabulary, *names):
     missing = [name for name in names if name not in vocabulary]
     if missing:
         raise ConfigError(
-            f"a vocabulary must hold its special tokens. Received: {len(vocabulary)} tokens "
-            f"without "
-            f"{', '.join(missing)}. Name them in tokenizer_config.json, or get the right "
-            f"vocabulary."
+            f"a vocabulary must contain its special tokens. Received: {len(vocabulary)} tokens "
+            f"without {', '.join(missing)}. Use the model's own vocabulary, or for WordPiece "
+            "name its special tokens in tokenizer_config.json."
         )

@@ -116,13 +116,14 @@ class TextTask:
         texts, pairs = _texts(examples)
         if pairs and None in pairs:
             raise ConfigError(
-                "texts must be all alone or all in pairs. Received: some of each. Ask in two calls."
+                "inputs must be all single texts or all pairs. Received: both. Use one call for "
+                "each kind."
             )
         if bi := self.config.pair_encoding == "bi":
             if not pairs:
                 raise ConfigError(
-                    "a model that compares two texts needs pairs of them. Received: texts alone. "
-                    "Add text_pair."
+                    "a model with pair_encoding='bi' needs pairs of texts. Received: single "
+                    "texts. Add text_pair."
                 )
             encoded = tokenizer.encode_apart(texts, pairs, self.config.input_length)
         else:

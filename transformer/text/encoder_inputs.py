@@ -144,7 +144,8 @@ class TextInputs:
             ]
         if len(pairs) != len(texts):
             raise ConfigError(
-                f"every text needs a pair. Received: {len(texts)} texts, {len(pairs)} pairs."
+                f"texts and pairs must have the same length. Received: {len(texts)} texts, "
+                f"{len(pairs)} pairs."
             )
         around, found = self.frame.specials(pair=True), []
         for one, other in zip(first, self._ids(pairs)):
@@ -209,10 +210,9 @@ class TextInputs:
             most = room - min(len(ids), stride + 1)
             if most < 1:
                 raise ConfigError(
-                    "a window must hold more than `stride` tokens of the context and one of the "
-                    "question. Received: "
-                    f"max_length={max_length}, stride={stride}. Use a larger max_length or a "
-                    f"smaller stride."
+                    "max_length must leave room for stride + 1 context tokens and one question "
+                    f"token, besides the special tokens. Received: max_length={max_length}, "
+                    f"stride={stride}. Use a larger max_length or a smaller stride."
                 )
             question = question[:most]
             room -= len(question)
@@ -248,9 +248,8 @@ class TextInputs:
         least = self.frame.specials(pair) + 1 + pair
         if max_length < least:
             raise ConfigError(
-                f"max_length must hold the special tokens and one of each text. Received: "
-                f"{max_length}. "
-                f"Use {least} or more."
+                "max_length must have room for the special tokens and one token of each text. "
+                f"Received: {max_length}. Use {least} or more."
             )
         if self.max_length is not None and max_length > self.max_length:
             raise ConfigError(
@@ -447,7 +446,8 @@ def load_text_inputs(folder):
         if isinstance(error, ConfigError):
             raise
         raise ConfigError(
-            f"a folder of text inputs must hold text_inputs.json. Received: {folder} ({error})."
+            f"a folder of text inputs must contain a valid text_inputs.json. Received: {folder} "
+            f"({error})."
         ) from None
 
 
@@ -463,8 +463,8 @@ def _frame(tokenizer):
     )
     if probe is None:
         raise ConfigError(
-            "a tokenizer must know some letter. Received: one that makes nothing of 'a', 'the', "
-            "'1' and '的'."
+            "the special tokens of a tokenizer are found by encoding 'a', 'the', '1' or '的'. "
+            "Received: a tokenizer that makes no tokens of any of them. Use another tokenizer."
         )
     single, pair = tokenizer.encode(probe), tokenizer.encode(probe, probe)
     first, second = (_places(pair.sequence_ids, number) for number in (0, 1))
@@ -476,8 +476,9 @@ def _frame(tokenizer):
     alone = _places(single.sequence_ids, 0)
     if single.ids[: alone[0]] != start or single.ids[alone[-1] + 1 :] != end:
         raise ConfigError(
-            "a tokenizer must put the same tokens around one text and around two. "
-            f"Received: {single.tokens} and {pair.tokens}."
+            "a tokenizer must start and end a single text and a pair with the same special "
+            f"tokens. Received: {single.tokens} for a single text, {pair.tokens} for a pair. Use "
+            "another tokenizer."
         )
     return Frame(tuple(start), tuple(between), tuple(end), pair.type_ids[second[0]] == 1)
 
@@ -548,5 +549,6 @@ def read_tokenizer(path):
     # The library raises no narrower class.
     except Exception as error:
         raise ConfigError(
-            f"tokenizer.json must be one of Hugging Face's tokenizers. Received: {path} ({error})."
+            "tokenizer.json must be a file of Hugging Face's tokenizers library. Received: "
+            f"{path} ({error})."
         ) from None

@@ -44,9 +44,8 @@ class Tokenizer:
     def sample(self, texts, seed):
         """Raises ConfigError, because this tokenizer has only one way to split a text."""
         raise ConfigError(
-            f"subword_samples needs a SentencePiece tokenizer. Received: one of {self.kind}s, "
-            f"which has one way to split a text. "
-            "Use --subword_samples=1."
+            f"subword_samples > 1 needs a SentencePiece tokenizer. Received: a {self.kind} "
+            "tokenizer, which splits a text in only one way. Use --subword_samples=1."
         )
 
 
@@ -339,7 +338,7 @@ def train_tokenizer(texts, config):
         texts = random.Random(1).sample(texts, MOST_TEXTS)
     if not any(texts):
         raise ConfigError(
-            "a tokenizer needs text to learn from. Received: no text. Check the training files."
+            "a tokenizer needs text to train on. Received: no text. Check the training files."
         )
     if config.tokenizer == "byte":
         return ByteTokenizer()
@@ -376,9 +375,9 @@ def _train_sentencepiece(texts, config):
         )
     except RuntimeError as error:
         raise ConfigError(
-            f"vocab_size must hold every character, 256 bytes and 4 special ids. Received: "
-            f"{config.vocab_size} ({error}). "
-            "Use a larger --vocab_size or a smaller --character_coverage."
+            "vocab_size must have room for every character, 256 bytes and 4 special ids. "
+            f"Received: {config.vocab_size} ({error}). Use a larger --vocab_size or a smaller "
+            "--character_coverage."
         ) from None
     return model.getvalue()
 
@@ -447,8 +446,8 @@ def load_tokenizers(folder):
         }
     except (OSError, json.JSONDecodeError) as error:
         raise ConfigError(
-            f"a tokenizer folder must hold tokenizer.json and its models. Received: {folder} "
-            f"({error})."
+            "a tokenizer folder must contain tokenizer.json and the .model files that it names. "
+            f"Received: {folder} ({error})."
         ) from None
     return (made["joint"], made["joint"]) if "joint" in made else (made["source"], made["target"])
 

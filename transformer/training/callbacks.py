@@ -74,11 +74,10 @@ class Count(keras.callbacks.Callback):
             inputs, targets = self.batch_at(self.progress.step)
             np.savez(path, *(np.asarray(array) for array in inputs), targets=np.asarray(targets))
             raise NotFiniteError(
-                f"loss and gradient must be finite. Received: {', '.join(wrong)} at step "
-                f"{self.progress.step + 1}; its "
-                f"batch is in {path}. Use another --run with a lower --learning_rate, a longer "
-                f"--warmup_steps, --clip_norm=1 "
-                "or --precision=bfloat16."
+                f"the loss and the gradient must be finite. Received: {', '.join(wrong)} at step "
+                f"{self.progress.step + 1}. The batch of that step is saved in {path}. Start a new "
+                "--run with a lower --learning_rate, more --warmup_steps, --clip_norm=1 or "
+                "--precision=bfloat16."
             )
         self.progress.step += 1
         self.progress.tokens += int(logs["tokens"])
@@ -142,7 +141,7 @@ class Validate(keras.callbacks.Callback):
         if step < self.config.train_steps and self.progress.is_over(self.config):
             print(
                 f"early stopping: {name} has not improved for {self.progress.without_gain} "
-                f"validations",
+                "validations",
                 flush=True,
             )
 
@@ -190,8 +189,12 @@ class Checkpoint(keras.callbacks.Callback):
             raise KeyboardInterrupt
         self.stopped_by = signal.Signals(number)
         print(
-            f"\n{self.stopped_by.name}: saving "
-            f"{'now' if self.interruptible else 'after this step'}",
+            f"\n{self.stopped_by.name}: "
+            + (
+                "interrupting the validation, saving and stopping"
+                if self.interruptible
+                else "will save and stop after this step"
+            ),
             file=sys.stderr,
             flush=True,
         )

@@ -26,7 +26,7 @@ FORMAT = 3
 # The formats that can be read. Format 2 has no checksum.
 READABLE = {"2", "3"}
 # The older formats that can no longer be read, each with the reason.
-CHANGED = {"1": "queries, keys and values of self-attention were three matrices"}
+CHANGED = {"1": "stores queries, keys and values of self-attention as three matrices"}
 
 # The fields that may change when a run is continued in its folder: how long the training lasts
 # (which also changes the slope of a cosine or linear schedule), what is kept and shown of it, and
@@ -76,15 +76,15 @@ def check_run(folder, sections):
         (folder / "config.tmp.json").unlink()
     except OSError as error:
         raise ConfigError(
-            f"a run folder must be writable. Received: {folder} ({error.strerror}). Use another "
-            f"--run."
+            f"the run folder must be writable. Received: {folder} ({error.strerror}). Make it "
+            "writable, or use another --run."
         ) from None
     path = folder / "config.json"
     # A killed run may leave temporary files and nothing else.
     if not path.exists() and any(".tmp." not in file.name for file in folder.iterdir()):
         raise ConfigError(
-            f"a run folder must be new or hold a run. Received: {folder}, with other files. Use "
-            f"another --run."
+            f"the run folder must be empty or contain a run. Received: {folder}, which contains "
+            "other files. Use another --run."
         )
     if not list_checkpoints(folder):
         return False
@@ -98,7 +98,7 @@ def check_run(folder, sections):
         json.loads(json.dumps(value, default=dataclasses.asdict)) for value in (sections, defaults)
     )
     differences = [
-        f"{name}: {there.get(name)!r} there, {here.get(name)!r} now"
+        f"{name}: {there.get(name)!r} in the folder, {here.get(name)!r} now"
         for section, here in sections.items()
         if section != "decoding"
         for there in [defaults.get(section, {}) | old.get(section, {})]
@@ -107,9 +107,10 @@ def check_run(folder, sections):
     ]
     if differences:
         raise ConfigError(
-            f"a run folder holds one configuration. {folder} differs in\n  "
+            "a run can only be continued with its own configuration. "
+            f"{folder} has other values:\n  "
             + "\n  ".join(differences)
-            + "\nUse another --run, or remove the folder."
+            + "\nUse the values of the folder, use another --run, or remove the folder."
         )
     return True
 
@@ -189,22 +190,21 @@ def read_config(run):
     run = pathlib.Path(run)
     if not (run / "model.keras").exists():
         raise ConfigError(
-            f"a run folder must hold model.keras, which train.py writes at its end. Received: "
-            f"{run}. "
-            "Name another run, or run its training command again."
+            f"the training of the run must be finished. Received: {run}, which has no model.keras. "
+            "Run its training command again to finish it, or name another run."
         )
     try:
         config = json.loads((run / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ConfigError(
-            f"a run folder must be whole. Received: {run} ({error}). Run its training command "
-            f"again."
+            f"a file of the run is missing or damaged. Received: {run} ({error}). Run the training "
+            "command again."
         ) from None
     if not {"model", "decoding", "data"} <= {*config}:
         raise ConfigError(
-            "a run must be of an encoder-decoder, as train.py and finetune.py --task=text2text "
-            "make them. Received: "
-            f"{run}, whose config.json has {', '.join(config)}. Name another run."
+            "the run must be one of an encoder-decoder, made by train.py or finetune.py "
+            f"--task=text2text. Received: {run}, whose config.json has the sections "
+            f"{', '.join(config)}. Name another run."
         )
     data = config["data"]
     # Symbols got their present form together with the option pointer_generator, so a config without
@@ -215,9 +215,9 @@ def read_config(run):
         and "pointer_generator" not in config["model"]
     ):
         raise ConfigError(
-            "a run that copies must be of this version, where a name stays behind its symbol. "
-            "Received: "
-            f"{run}, of an older one. Train it again, with --copy_unknown."
+            "a run with --copy_unknown must be trained with the present form of symbols, in which "
+            f"a name follows its symbol. Received: {run}, trained by an older version. Train it "
+            "again with --copy_unknown."
         )
     # Defaults for runs that were made before these options existed.
     config["data"] = {
@@ -331,24 +331,24 @@ def read_checkpoint(path):
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no dict)
     except (SafetensorError, OSError) as error:
         raise BrokenCheckpointError(
-            f"a checkpoint must be a whole safetensors file. Received: {path} ({error})."
+            f"a checkpoint is damaged or is not a safetensors file. Received: {path} ({error})."
         ) from None
     number, progress = metadata.get("format", "none"), metadata.get("progress", "")
     # Formats before 3 have no checksum. If the file has one, its format number is damaged.
     if number in CHANGED and "sha256" not in metadata:
         raise ConfigError(
-            f"a checkpoint must have format {FORMAT}, or 2. Received: {path}, format {number}, in "
+            f"a checkpoint must have format 2 or {FORMAT}. Received: {path}, format {number}, "
             f"which {CHANGED[number]}. "
             "Continue with the version that wrote it, or use another --run."
         )
     if number not in READABLE:
         raise BrokenCheckpointError(
-            f"a checkpoint must have format {FORMAT}, or 2. Received: {path}, format {number}: it "
-            f"is damaged, or of a version to come."
+            f"a checkpoint must have format 2 or {FORMAT}. Received: {path}, format {number}. The "
+            "file is damaged or was written by a newer version."
         )
     if metadata.get("sha256") != (None if number == "2" else _checksum(arrays, progress)):
         raise BrokenCheckpointError(
-            f"a checkpoint must be as it was written. Received: {path}, whose checksum is another."
+            f"a checkpoint is damaged: its checksum does not match. Received: {path}."
         )
     return arrays, json.loads(progress)
 
@@ -369,7 +369,7 @@ def read_whole(paths):
         try:
             yield path, *read_checkpoint(path)
         except BrokenCheckpointError as error:
-            print(f"warning: {error} It is left out.", file=sys.stderr, flush=True)
+            print(f"warning: {error} This checkpoint is ignored.", file=sys.stderr, flush=True)
 
 
 def read_newest(folder):
@@ -395,9 +395,8 @@ def read_newest(folder):
 
 def _none_whole(paths):
     return ConfigError(
-        f"of a run's checkpoints one must be whole. Received: {', '.join(map(str, paths))}. Put "
-        f"back a copy of one, or use "
-        "another --run to begin anew."
+        f"all checkpoints of the run are damaged. Received: {', '.join(map(str, paths))}. "
+        "Restore a copy of one, or start again with another --run."
     )
 
 
@@ -415,10 +414,10 @@ def restore(variables, arrays):
     """
     for name, variable in variables.items():
         if name not in arrays or arrays[name].shape != tuple(variable.shape):
-            found = arrays[name].shape if name in arrays else "nothing"
+            found = arrays[name].shape if name in arrays else "is missing"
             raise ConfigError(
-                f"a checkpoint must fit the model: {name} is {tuple(variable.shape)}. Received: "
-                f"{found}."
+                f"the checkpoint does not fit the model. Received: {name}, which has shape "
+                f"{tuple(variable.shape)} in the model and {found} in the checkpoint."
             )
     for name, variable in variables.items():
         variable.assign(arrays[name])

@@ -58,7 +58,7 @@ def precision_warning(precision, cpuinfo="/proc/cpuinfo"):
     if precision == "float32" or has_accelerator():
         return ""
     if precision == "float16":
-        return "float16 is made for GPUs, and there is none here. Use --precision=float32."
+        return "float16 needs a GPU to be fast, and this machine has none. Use --precision=float32."
     try:
         with open(cpuinfo, encoding="utf-8") as file:
             features = set(re.findall(r"\w+", file.read()))
@@ -67,7 +67,7 @@ def precision_warning(precision, cpuinfo="/proc/cpuinfo"):
     if features & {"avx512_bf16", "amx_bf16", "bf16"}:
         return ""
     return (
-        "this processor has no bfloat16 units: float32 is several times faster. "
+        "this processor has no bfloat16 units, so bfloat16 is several times slower than float32. "
         "Use --precision=float32."
     )
 
@@ -92,16 +92,17 @@ def make_strategy(distribution, model_devices=1):
     if keras.backend.backend() == "jax":
         if distribution not in ("none", "mirrored"):
             raise ConfigError(
-                f"distribution={distribution!r} is for TensorFlow. Received: KERAS_BACKEND=jax. "
-                f"With JAX --distribution=mirrored takes "
-                "all devices, be they TPUs."
+                f"distribution={distribution!r} needs the TensorFlow backend. Received: "
+                "KERAS_BACKEND=jax. With JAX use --distribution=mirrored, which uses all devices, "
+                "TPUs included."
             )
         from transformer.training.step_jax import JaxStrategy
 
         return JaxStrategy(distribution, model_devices)
     if model_devices > 1:
         raise ConfigError(
-            f"model_devices is for JAX. Received: {model_devices}. Set KERAS_BACKEND=jax, or use 1."
+            "model_devices above 1 needs the JAX backend. Received: "
+            f"model_devices={model_devices}. Set KERAS_BACKEND=jax, or use --model_devices=1."
         )
     return tf.distribute.get_strategy() if distribution == "none" else _joint_strategy(distribution)
 
@@ -128,13 +129,13 @@ def _joint_strategy(distribution):
         return tf.distribute.TPUStrategy(resolver)
     # Fail fast if TF_CONFIG is wrong.
     is_chief(distribution)
-    print("waiting until all workers of TF_CONFIG are there", flush=True)
+    print("waiting for all workers in TF_CONFIG to connect", flush=True)
     try:
         strategy = tf.distribute.MultiWorkerMirroredStrategy()
     except RuntimeError as error:
         raise ConfigError(
-            f"distribution='multi_worker' must begin before TensorFlow computes anything. "
-            f"Received: {error}. Use a new process."
+            "distribution='multi_worker' must be set up before TensorFlow computes anything. "
+            f"Received: {error}. Start a new process."
         ) from None
     # Every worker gets a share of every batch, so the workers need not ask each other at each step
     # whether all of them have data.
@@ -160,14 +161,15 @@ def use_jit(jit, strategy):
     if jit != "auto":
         if jit == "on" and several:
             raise ConfigError(
-                "jit='on' does not work with several replicas. Received: --jit=on. Use --jit=off."
+                "TensorFlow cannot compile the update with XLA on several replicas. Received: "
+                "--jit=on. Use --jit=off."
             )
         return jit == "on", f"--jit={jit}"
     if several:
-        return False, "it does not work with several replicas"
+        return False, "not supported with several replicas"
     if on_jax or has_accelerator():
-        return True, "JAX is made for it" if on_jax else "an accelerator is there"
-    return None, "both ways will be timed"
+        return True, "the default with JAX" if on_jax else "found an accelerator"
+    return None, "will time updates with and without XLA"
 
 
 @dataclasses.dataclass
@@ -418,8 +420,9 @@ def _made(model_factory, config):
         if config.model_devices == 1:
             raise
         raise ConfigError(
-            f"model_devices must divide the widths of the model. Received: {config.model_devices} "
-            f"({error}). Use another number."
+            "model_devices must divide the model's widths evenly. Received: "
+            f"model_devices={config.model_devices} ({error}). Use a common divisor of d_model and "
+            "ffn_dim."
         ) from None
 
 
@@ -455,7 +458,7 @@ def settle_jit(trainee, config, progress, make_dataset, num_shapes):
     steps = config.train_steps - progress.step
     if progress.jit is not None:
         trainee.jit_compile = progress.jit
-        return f"jit {'on' if progress.jit else 'off'}: as this run began"
+        return f"jit {'on' if progress.jit else 'off'}: chosen when this run started"
     variables = checkpoints.named_variables(trainee.model, trainee.optimizer)
     before = {name: variable.numpy() for name, variable in variables.items()}
     batches = make_dataset(progress.step).take(1).cache().repeat()
@@ -463,16 +466,16 @@ def settle_jit(trainee, config, progress, make_dataset, num_shapes):
     # The choice is final. A training that resumes on a slower machine must not choose otherwise.
     progress.jit = False
     reason, compiled = (
-        f"{plain_seconds:.2f} s a step, {steps:,} to go: too short for a compilation to pay",
+        f"{plain_seconds:.2f} s per step and {steps:,} steps left, too short for compiling to pay "
+        "off",
         None,
     )
     if plain_seconds * steps > SHORT_TRAINING:
         compiled, compilation, compiled_seconds = _timed(trainee, True, batches)
         progress.jit = (plain_seconds - compiled_seconds) * steps > compilation * num_shapes
         reason = (
-            f"{plain_seconds:.2f} s a step without XLA, {compiled_seconds:.2f} s with it after "
-            f"{compilation:.0f} s of "
-            f"compilation, {steps:,} steps to go"
+            f"{plain_seconds:.2f} s per step without XLA, {compiled_seconds:.2f} s with XLA plus "
+            f"{compilation:.0f} s to compile each batch shape, {steps:,} steps left"
         )
     trainee.train_function, trainee.jit_compile = (
         compiled if progress.jit else plain,
@@ -573,9 +576,9 @@ def _check_same_step(trainee, step, folder):
     steps = trainee.gather([step])[:, 0].tolist()
     if len({*steps}) > 1:
         raise ConfigError(
-            f"all workers must find the same checkpoint. Received: steps "
+            "all workers must start from the same checkpoint. Received: steps "
             f"{', '.join(map(str, steps))} in {folder}. "
-            "Put --run on a disk that they share."
+            "Put --run on a disk that all workers share."
         )
 
 

@@ -132,12 +132,15 @@ class JaxStrategy:
 
     def __init__(self, distribution, model_devices=1):
         devices = keras.distribution.list_devices()
-        if model_devices > 1 and distribution != "mirrored" or len(devices) % model_devices:
+        if model_devices > 1 and distribution != "mirrored":
             raise ConfigError(
-                "model_devices must divide the number of devices, with --distribution=mirrored. "
-                "Received: "
-                f"model_devices={model_devices}, {len(devices)} devices, "
-                f"distribution={distribution!r}."
+                "model_devices above 1 needs --distribution=mirrored. Received: "
+                f"model_devices={model_devices}, distribution={distribution!r}."
+            )
+        if len(devices) % model_devices:
+            raise ConfigError(
+                "model_devices must divide the number of devices. Received: "
+                f"model_devices={model_devices}, {len(devices)} devices."
             )
         self.num_replicas_in_sync = (
             len(devices) // model_devices if distribution == "mirrored" else 1

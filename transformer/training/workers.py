@@ -42,10 +42,9 @@ def is_chief(distribution):
     text = os.environ.get("TF_CONFIG", "")
     if not text:
         raise ConfigError(
-            "distribution='multi_worker' needs TF_CONFIG, which names all workers. Received: no "
-            "TF_CONFIG. "
-            "Start the workers of one machine by python -m transformer launch; for others see "
-            "docs/distributed.md."
+            "distribution='multi_worker' needs the environment variable TF_CONFIG, which lists all "
+            "workers. Received: no TF_CONFIG. To start workers on this machine, use "
+            "python -m transformer launch. For several machines see docs/distributed.md."
         )
     try:
         config = json.loads(text)
@@ -59,7 +58,7 @@ def is_chief(distribution):
         known = False
     if not known or kind not in ("chief", "worker"):
         raise ConfigError(
-            f"TF_CONFIG must name all workers, and which of them this is. Received: {text[:200]}. "
-            f"Write it like {tf_config(['10.0.0.1:12345', '10.0.0.2:12345'], 0)}."
+            "TF_CONFIG must list all workers and say which one this process is. Received: "
+            f"{text[:200]}. Write it like {tf_config(['10.0.0.1:12345', '10.0.0.2:12345'], 0)}."
         )
     return kind == "chief" or "chief" not in jobs and index == 0
