@@ -442,7 +442,7 @@ def test_more_pieces_than_the_data_can_fill_are_not_an_error():
 def test_errors_name_rule_value_and_cure(tmp_path):
     with pytest.raises(ConfigError, match="vocab_size must have room for every.*Received: 100"):
         learn("bpe", vocab_size=100)
-    with pytest.raises(ConfigError, match="user_symbols must differ"):
+    with pytest.raises(ConfigError, match="user_symbols must be non-empty, unique"):
         TokenizerConfig(user_symbols=("<de>", "<de>"))
     with pytest.raises(ConfigError, match="target_tokenizer needs source_tokenizer"):
         TokenizerConfig(target_tokenizer="a.model")
